@@ -1,0 +1,295 @@
+//! The configuration as the rest of the program uses it: parsed into types, defaults filled in, paths absolute,
+//! references between sections checked. Made only by [`super::resolve`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde_json::Value;
+use url::Url;
+
+use super::secret::Secret;
+use super::units::Rate;
+use crate::limits::Limit;
+use crate::mapping::Mapping;
+use crate::target::Engine;
+
+/// Everything that one configuration says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where what was confirmed is kept.
+    pub state: StateSettings,
+    /// The daemon's HTTP endpoints, if wanted.
+    pub server: Option<ServerSettings>,
+    /// Where changes of state are announced, if anywhere.
+    pub notify: Option<NotifySettings>,
+    /// Sources by name.
+    pub sources: BTreeMap<String, Arc<SourceSettings>>,
+    /// Targets by name.
+    pub targets: BTreeMap<String, Arc<TargetSettings>>,
+    /// Syncs by name.
+    pub syncs: BTreeMap<String, Arc<SyncSettings>>,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug)]
+pub struct StateSettings {
+    /// The database file.
+    pub path: PathBuf,
+    /// How long outcomes are kept.
+    pub keep_outcomes: Duration,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Address and port.
+    pub listen: std::net::SocketAddr,
+    /// Whether the pages may show values of people.
+    pub show_values: bool,
+}
+
+/// `[notify]`.
+#[derive(Clone, Debug)]
+pub enum NotifySettings {
+    /// POST JSON to this address.
+    Webhook {
+        /// The address; it may carry a secret, so it is one.
+        url: Secret,
+    },
+    /// Run this program with JSON on its standard input.
+    Command(Vec<String>),
+}
+
+/// `[sources.NAME]`.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Its name.
+    pub name: String,
+    /// The column that is the key.
+    pub key: String,
+    /// Columns that must be there besides those that mappings name.
+    pub required: Vec<String>,
+    /// When a read is trusted.
+    pub gate: GateSettings,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// When a read of a source is trusted.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// Fewer records than this: not trusted.
+    pub min_records: u64,
+    /// Fewer than the largest trusted read of seven days by more than this: not trusted.
+    pub max_shrink: Limit,
+    /// More rejected rows than this: not trusted.
+    pub max_rejected: Limit,
+    /// Older than this: not trusted.
+    pub max_age: Option<Duration>,
+    /// What an incomplete read may still do.
+    pub on_incomplete: OnIncomplete,
+}
+
+/// What an incomplete read may still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnIncomplete {
+    /// Nothing.
+    Stop,
+    /// Creates and updates of what did arrive.
+    NoBans,
+}
+
+/// What a source is.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// A delimited text file.
+    Csv(CsvSettings),
+}
+
+/// A delimited text file.
+#[derive(Clone, Debug)]
+pub struct CsvSettings {
+    /// The file; `-` is standard input.
+    pub path: PathBuf,
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// The byte around fields that contain the delimiter.
+    pub quote: u8,
+    /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
+    pub encoding: String,
+}
+
+/// `[targets.NAME]`.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Its name.
+    pub name: String,
+    /// The kind, e.g. `juno`.
+    pub kind: String,
+    /// Where its API is; never ends in a slash.
+    pub base_url: Url,
+    /// How we authenticate.
+    pub auth: AuthSettings,
+    /// Ceiling on all requests.
+    pub rate: Rate,
+    /// How many requests may go at once after a pause; at least 1.
+    pub burst: u32,
+    /// Requests per UTC day, over restarts.
+    pub daily_quota: Option<u64>,
+    /// Requests in flight at once; at least 1.
+    pub concurrency: usize,
+    /// Of one whole call.
+    pub timeout: Duration,
+    /// What is done after a failure that may pass.
+    pub retry: RetrySettings,
+    /// The kind's definition with this target's options applied: what turns operations into requests.
+    pub engine: Arc<Engine>,
+}
+
+/// `retry = { attempts, base, max }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// How often an operation is tried, the first time included; at least 1.
+    pub attempts: u32,
+    /// The first pause.
+    pub base: Duration,
+    /// The longest pause, and the cap on `Retry-After`.
+    pub max: Duration,
+}
+
+/// How requests are authenticated.
+#[derive(Clone, Debug)]
+pub enum AuthSettings {
+    /// Not at all.
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer(Secret),
+    /// `Authorization: Token …`.
+    Token(Secret),
+    /// A header of any name.
+    Header {
+        /// The header's name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// HTTP Basic.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// Log in first, then carry the session as the definition says.
+    Session {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// OAuth 2.0 client credentials.
+    OAuth2 {
+        /// Token endpoint.
+        token_url: Url,
+        /// Client id.
+        client_id: String,
+        /// Client secret.
+        client_secret: Secret,
+        /// Scope, if the server wants one.
+        scope: Option<String>,
+    },
+}
+
+/// `[syncs.NAME]`.
+#[derive(Clone, Debug)]
+pub struct SyncSettings {
+    /// Its name.
+    pub name: String,
+    /// Its source.
+    pub source: Arc<SourceSettings>,
+    /// Its target.
+    pub target: Arc<TargetSettings>,
+    /// When it runs in the daemon, as written: seconds first.
+    pub schedule: Option<String>,
+    /// The zone of `schedule` and of `today`.
+    pub timezone: Tz,
+    /// The compiled mapping, `include` within it.
+    pub mapping: Arc<Mapping>,
+    /// Target fields by which an existing account is recognised.
+    pub match_fields: Vec<String>,
+    /// What happens to leavers.
+    pub on_leave: OnLeave,
+    /// How long a leaver is left alone.
+    pub leave_grace: Duration,
+    /// Unique fields that a banned account gives up.
+    pub release_on_ban: Vec<String>,
+    /// Who is never touched: keys, `match` values, or a CEL expression over target fields.
+    pub protect: Vec<String>,
+    /// Bans before everything else.
+    pub bans_first: bool,
+    /// How often a person may go and come back within `flap_window`.
+    pub max_flaps: u32,
+    /// See `max_flaps`.
+    pub flap_window: Duration,
+    /// How much one run may change.
+    pub limits: LimitSettings,
+    /// The mapping tests.
+    pub tests: Vec<TestSettings>,
+}
+
+/// What happens to a leaver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLeave {
+    /// The account is deactivated.
+    Ban,
+    /// The account is removed.
+    Delete,
+    /// Nothing.
+    Ignore,
+}
+
+/// `[syncs.NAME.limits]`.
+#[derive(Clone, Debug)]
+pub struct LimitSettings {
+    /// Accounts made.
+    pub create: Limit,
+    /// Accounts written.
+    pub update: Limit,
+    /// Updates that empty a field, for each field.
+    pub clear: Limit,
+    /// Bans and deletes.
+    pub ban: Limit,
+    /// Bans and deletes in any 24 hours, over all runs.
+    pub ban_per_day: Limit,
+    /// Accounts activated again.
+    pub reinstate: Limit,
+    /// Accounts adopted.
+    pub adopt: Limit,
+    /// Failed operations after which sending stops, of the plan's operations.
+    pub failures: Limit,
+}
+
+/// `[[syncs.NAME.tests]]`.
+#[derive(Clone, Debug)]
+pub struct TestSettings {
+    /// What it shows.
+    pub name: String,
+    /// A source record by column; absent columns are empty.
+    pub record: BTreeMap<String, Value>,
+    /// What must come of it.
+    pub expect: Expectation,
+}
+
+/// What a mapping test expects.
+#[derive(Clone, Debug)]
+pub enum Expectation {
+    /// These fields have these values (others may have any).
+    Fields(BTreeMap<String, Value>),
+    /// The record is out of scope.
+    Excluded,
+    /// The record is rejected, with this in the reason.
+    Rejected(String),
+}

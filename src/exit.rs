@@ -1,0 +1,199 @@
+//! How a command ends: the exit codes, which of two is the graver, and the error that carries one.
+//!
+//! Every failure that reaches `main` is a [`Failure`]: what went wrong in one sentence, what to do about it, and the
+//! exit code under which scripts and systemd will see it. Nothing else in the crate decides an exit code.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The process's exit code. The numbers are those of BSD `sysexits` where one fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// 0: done, or nothing to do.
+    Ok,
+    /// 2: there are differences; given only with `--detailed-exitcode`.
+    Differences,
+    /// 3: held by a limit, or an approval that is stale or spent.
+    Held,
+    /// 64: wrong usage; an unknown sync, key, plan or run.
+    Usage,
+    /// 65: the source is not to be trusted.
+    Untrusted,
+    /// 69: source or target unreachable before anything was sent.
+    Unavailable,
+    /// 70: internal error, or a state database that is damaged or newer than this program.
+    Internal,
+    /// 74: local input or output failed (a full disk, say).
+    Io,
+    /// 75: finished, but something is left over; or another sender holds the state.
+    Partial,
+    /// 77: credentials refused, or a secret or state file that others can read.
+    Denied,
+    /// 78: the configuration is wrong.
+    Config,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Differences => 2,
+            Exit::Held => 3,
+            Exit::Usage => 64,
+            Exit::Untrusted => 65,
+            Exit::Unavailable => 69,
+            Exit::Internal => 70,
+            Exit::Io => 74,
+            Exit::Partial => 75,
+            Exit::Denied => 77,
+            Exit::Config => 78,
+        }
+    }
+
+    /// How grave it is when several syncs end differently; the greatest wins.
+    ///
+    /// The order is that of how much a person must do: a broken state before a full disk before a wrong
+    /// configuration, down to "something is left for the next run".
+    const fn gravity(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Differences => 1,
+            Exit::Partial => 2,
+            Exit::Held => 3,
+            Exit::Untrusted => 4,
+            Exit::Unavailable => 5,
+            Exit::Denied => 6,
+            Exit::Config => 7,
+            Exit::Io => 8,
+            Exit::Internal => 9,
+            Exit::Usage => 10,
+        }
+    }
+
+    /// The graver of two.
+    #[must_use]
+    pub fn worse(self, other: Exit) -> Exit {
+        if other.gravity() > self.gravity() { other } else { self }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+impl Serialize for Exit {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
+    }
+}
+
+/// An error on its way to a person: one sentence, a remedy, an exit code, and the cause below it.
+///
+/// The message states this layer alone; what lies beneath is in [`std::error::Error::source`]. It never contains a
+/// value of a person or a secret.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong, naming the place.
+    pub message: String,
+    /// What to do about it, if there is something to do.
+    pub help: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a fallible step of a command returns.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// A failure with this exit code and message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Failure { exit, message: message.into(), help: None, source: None }
+    }
+
+    /// A fault of ours: something that can't happen did.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Failure::new(Exit::Internal, message)
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The message followed by each cause below it: `what: why: why that`.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let next = error.to_string();
+            if !text.ends_with(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gravest_code_of_several_syncs_wins_in_the_documented_order() {
+        let order = [70, 74, 78, 77, 69, 65, 3, 75, 0];
+        let all = [
+            Exit::Ok,
+            Exit::Held,
+            Exit::Untrusted,
+            Exit::Unavailable,
+            Exit::Internal,
+            Exit::Io,
+            Exit::Partial,
+            Exit::Denied,
+            Exit::Config,
+        ];
+        for a in all {
+            for b in all {
+                let rank = |e: Exit| order.iter().position(|c| *c == e.code()).expect("in the order");
+                let expected = if rank(a) <= rank(b) { a } else { b };
+                assert_eq!(a.worse(b), expected, "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_prints_its_own_layer_and_chains_its_causes() {
+        let inner = std::io::Error::other("disk full");
+        let failure = Failure::new(Exit::Io, "cannot write the journal").because(inner);
+        assert_eq!(failure.to_string(), "cannot write the journal");
+        assert_eq!(failure.chain(), "cannot write the journal: disk full");
+    }
+}

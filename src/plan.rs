@@ -1,0 +1,202 @@
+//! The plan: what would make the target match, as data. Operations with old and new per field, their order, and the
+//! id under which people approve them.
+//!
+//! Pure. `Display` of an operation is the line that people read; the digest of an operation is what an approval
+//! holds on to, so both are made from the same fields.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::record::Key;
+use crate::value::{Attributes, is_empty};
+
+/// What an operation does to one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpKind {
+    /// Make a new account.
+    Create,
+    /// Write fields of an account.
+    Update,
+    /// Deactivate an account.
+    Ban,
+    /// Activate a banned account again, and bring it up to date.
+    Reinstate,
+    /// Link an account that already exists, and bring it up to date.
+    Adopt,
+    /// Remove an account for good; only where chosen.
+    Delete,
+    /// Forget the link to an account and leave the account alone; only in an undo.
+    Unlink,
+}
+
+impl OpKind {
+    /// Every kind, in the order in which summaries list them.
+    pub const ALL: [OpKind; 7] = [
+        OpKind::Create,
+        OpKind::Update,
+        OpKind::Ban,
+        OpKind::Reinstate,
+        OpKind::Adopt,
+        OpKind::Delete,
+        OpKind::Unlink,
+    ];
+
+    /// The word in JSON, in the database and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OpKind::Create => "create",
+            OpKind::Update => "update",
+            OpKind::Ban => "ban",
+            OpKind::Reinstate => "reinstate",
+            OpKind::Adopt => "adopt",
+            OpKind::Delete => "delete",
+            OpKind::Unlink => "unlink",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<OpKind> {
+        OpKind::ALL.into_iter().find(|k| k.name() == name)
+    }
+
+    /// Whether it takes somebody's access away.
+    pub const fn takes_access(self) -> bool {
+        matches!(self, OpKind::Ban | OpKind::Delete)
+    }
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One field's change. `Null` is "empty".
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What the target is believed to hold.
+    pub old: Value,
+    /// What it should hold.
+    pub new: Value,
+}
+
+impl Change {
+    /// Whether this empties a field that held something.
+    pub fn clears(&self) -> bool {
+        is_empty(&self.new) && !is_empty(&self.old)
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.clears() { "Change(clears)" } else { "Change" })
+    }
+}
+
+/// One operation on one account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// What it does.
+    pub kind: OpKind,
+    /// The person.
+    pub key: Key,
+    /// The target's own id of the account; none for a create.
+    pub remote_id: Option<String>,
+    /// The fields it writes, in the order of names.
+    pub fields: BTreeMap<String, Change>,
+    /// What the target is known to hold before: acknowledged for known people, observed for an adoption.
+    pub baseline: Attributes,
+    /// An adopted account is disabled at the moment, and becomes active with this operation.
+    pub reactivates: bool,
+    /// Operations of one wave may run side by side; a wave begins when the one before has ended.
+    pub wave: u32,
+    /// The fingerprint of the record from which it was planned, to be stored when it is confirmed.
+    pub fingerprint: Option<Fingerprint>,
+    /// A remark for the outcome, e.g. that the record's row was doubled.
+    pub note: Option<String>,
+}
+
+/// A hash of the source columns that a mapping uses, together with a hash of the mapping. Equal fingerprints: the
+/// record needs no look.
+pub type Fingerprint = [u8; 16];
+
+impl Operation {
+    /// An operation that writes nothing yet.
+    pub fn new(kind: OpKind, key: Key, remote_id: Option<String>) -> Self {
+        Operation {
+            kind,
+            key,
+            remote_id,
+            fields: BTreeMap::new(),
+            baseline: Attributes::default(),
+            reactivates: false,
+            wave: 0,
+            fingerprint: None,
+            note: None,
+        }
+    }
+
+    /// What the target will hold when it has acknowledged this.
+    pub fn after(&self) -> Attributes {
+        let mut after = self.baseline.clone();
+        for (field, change) in &self.fields {
+            after.set(field.clone(), change.new.clone());
+        }
+        after
+    }
+
+    /// Whether a request is needed at all: linking an account that is already right needs none.
+    pub fn needs_request(&self) -> bool {
+        match self.kind {
+            OpKind::Unlink => false,
+            OpKind::Adopt => self.reactivates || !self.fields.is_empty(),
+            OpKind::Update => !self.fields.is_empty(),
+            OpKind::Create | OpKind::Ban | OpKind::Reinstate | OpKind::Delete => true,
+        }
+    }
+
+    /// Hash of everything that a person who approves it agrees to: kind, person, account, and each field's old and
+    /// new value. Equal digests mean the same request.
+    pub fn digest(&self) -> [u8; 32] {
+        let agreed = serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields]);
+        blake3::hash(agreed.to_string().as_bytes()).into()
+    }
+}
+
+/// The id of a plan: a hash of the sync and its operations in order, so that planning the same again is the same
+/// plan. Twelve hexadecimal digits: short enough to type, and 48 bits are ample for one sync's held plans.
+pub struct PlanHasher(blake3::Hasher);
+
+impl PlanHasher {
+    /// Begins the hash of a plan of this sync.
+    pub fn new(sync: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(sync.as_bytes());
+        hasher.update(&[0]);
+        PlanHasher(hasher)
+    }
+
+    /// Adds the next operation.
+    pub fn add(&mut self, operation: &Operation) {
+        self.0.update(&operation.digest());
+    }
+
+    /// The plan's id.
+    pub fn id(&self) -> String {
+        self.0.finalize().to_hex()[..12].to_string()
+    }
+}
+
+/// A value as a plan shows it to a person.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(empty)".into(),
+        Value::String(text) if text.is_empty() => "(empty)".into(),
+        Value::String(text) => format!("“{}”", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,149 @@
+//! One person as the source describes them: a key, a position to point at, and the cells of one row.
+//!
+//! Pure: nothing here reads a file. The readers under [`crate::source`] make these, everything downstream consumes
+//! them. `Debug` of a record shows where it stands and never what it holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+/// The stable name of a person in the source, e.g. the employee id.
+///
+/// Trimmed of surrounding white space, normalised to Unicode NFC, case-sensitive, never empty; `00123` stays
+/// `00123`. Two spellings that differ only by space or Unicode form are therefore one key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key that this cell spells, or nothing when it is blank.
+    pub fn parse(raw: &str) -> Option<Key> {
+        let trimmed = raw.trim();
+        if trimmed.is_empty() {
+            return None;
+        }
+        if trimmed.is_ascii() {
+            return Some(Key(trimmed.into()));
+        }
+        Some(Key(trimmed.nfc().collect::<String>().into()))
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.0)
+    }
+}
+
+impl From<&Key> for String {
+    fn from(key: &Key) -> String {
+        key.0.to_string()
+    }
+}
+
+/// Where a record stands in its source, for people: the line on which it starts and its number.
+///
+/// Both count from 1; `record` does not count the header. For sources without lines `line` is 0 and `record` alone
+/// is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// The line of the file on which the record starts.
+    pub line: u64,
+    /// The record's number.
+    pub record: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.line, self.record) {
+            (0, record) => write!(f, "record {record}"),
+            (line, record) => write!(f, "line {line} (record {record})"),
+        }
+    }
+}
+
+/// The names of a source's columns, in the source's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Columns(Arc<[String]>);
+
+impl Columns {
+    /// Columns of these names. The readers have already refused doubled and empty names.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Columns(names.into_iter().collect())
+    }
+
+    /// Where the column stands in a row.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|n| n == name)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// One readable row: the key, where it stands, and a cell for each column.
+///
+/// A cell of a CSV is always text; a JSON source may hold numbers, booleans and lists, and `Null` for what is absent.
+#[derive(Clone, PartialEq)]
+pub struct Record {
+    /// The person.
+    pub key: Key,
+    /// Where the row stands.
+    pub position: Position,
+    /// The cells, in the order of the source's [`Columns`].
+    pub cells: Vec<Value>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({} at {}, {} cells)", self.key, self.position, self.cells.len())
+    }
+}
+
+/// A row that can't be used: nothing is sent for it, and the person (where the key is readable) is left as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// The person, when the row's key could be read.
+    pub key: Option<Key>,
+    /// Where the row stands; for doubled keys, the first of them.
+    pub position: Position,
+    /// Why, in words that name columns and never values.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_differ_by_space_or_unicode_form_are_one() {
+        assert_eq!(Key::parse(" E1 "), Key::parse("E1"));
+        assert_eq!(Key::parse("Zu\u{308}rich"), Key::parse("Z\u{fc}rich"));
+        assert_ne!(Key::parse("e1"), Key::parse("E1"));
+        assert_eq!(Key::parse("00123").map(|k| k.to_string()), Some("00123".into()));
+        assert_eq!(Key::parse(" \u{a0} "), None);
+    }
+
+    #[test]
+    fn debug_of_a_record_holds_no_value() {
+        let key = Key::parse("E1").expect("a key");
+        let record = Record { key, position: Position { line: 2, record: 1 }, cells: vec!["ann@acme.com".into()] };
+        assert!(!format!("{record:?}").contains("ann@"));
+    }
+}
