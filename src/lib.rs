@@ -13,5 +13,7 @@ pub mod mapping;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod rules;
+pub mod state;
 pub mod target;
 pub mod value;
