@@ -230,9 +230,13 @@ fn operator(name: &str) -> String {
     }
 }
 
-/// The first of the parser's complaints; those after it are mostly its consequences.
+/// The first of the parser's complaints about the text; those after it are mostly its consequences, and those about
+/// an "incomplete context" are about the parser itself.
 fn syntax_problem(text: &str, errors: &ParseErrors) -> Problem {
-    let Some(error) = errors.errors.first() else { return Problem::new("the expression does not parse") };
+    let about_text = errors.errors.iter().find(|error| !error.msg.starts_with("Incomplete"));
+    let Some(error) = about_text.or(errors.errors.first()) else {
+        return Problem::new("the expression does not parse");
+    };
     let what = readable(&error.msg);
     let place = match error.pos {
         (line, column) if line > 1 && column > 0 => format!(" at line {line}, column {column}"),
@@ -262,15 +266,18 @@ fn readable(message: &str) -> String {
         ("token recognition error at", "can't be read"),
     ] {
         if let Some(token) = quoted(marker) {
-            return if token.ends_with("<EOF>") {
-                "it ends too early; is a quote or a bracket missing?".into()
-            } else {
-                format!("“{token}” {words}")
+            return match token.trim() {
+                end if end.ends_with("<EOF>") => "it ends too early; is a quote or a bracket missing?".into(),
+                text if text.starts_with(['\'', '"']) && words == "can't be read" => "a quote is not closed".into(),
+                token => format!("“{token}” {words}"),
             };
         }
     }
     if message.starts_with("missing") && message.contains("<EOF>") {
         return "it ends too early; is a quote or a bracket missing?".into();
+    }
+    if message.starts_with("Incomplete") {
+        return "something is missing in it".into();
     }
     message.split(" expecting {").next().unwrap_or(message).to_string()
 }
@@ -364,6 +371,8 @@ mod tests {
             ("email.lower()", "lower()", Some("lowerAscii")),
             ("lenght(email)", "lenght()", Some("size")),
             ("math.maximum(1, 2)", "math.maximum()", Some("math.greatest")),
+            ("'abc", "a quote is not closed", None),
+            ("x ? y", "column", None),
             ("row[email]", "row[", Some("First Name")),
             ("row == ''", "row", Some("row[")),
             ("email.matches('[')", "regular expression", None),
@@ -410,10 +419,7 @@ mod tests {
             "secret[0]",
             "'%d'.format([secret])",
         ] {
-            let Ok(expression) = Expression::compile(text) else { continue };
-            let cell = |name: &str| cells.get(name);
-            let error = expression.evaluate(&Scope::new(&cell, "2026-11-22"));
-            let error = error.err().unwrap_or_else(|| "unknown".into());
+            let error = run(text, &cells).expect_err(text);
             assert!(!error.contains("hunter2"), "{text}: {error}");
         }
     }
