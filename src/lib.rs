@@ -14,6 +14,8 @@ pub mod outcome;
 pub mod plan;
 pub mod record;
 pub mod rules;
+pub mod source;
 pub mod state;
 pub mod target;
+pub mod trust;
 pub mod value;
