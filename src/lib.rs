@@ -13,5 +13,6 @@ pub mod mapping;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod sandbox;
 pub mod target;
 pub mod value;
