@@ -7,6 +7,7 @@
 //! ```
 
 pub mod config;
+pub mod demo;
 pub mod exit;
 pub mod limits;
 pub mod mapping;
