@@ -86,7 +86,7 @@ impl Demo {
             "Nordwind Instruments has some three hundred people in its HR system, and JUNO as its learning platform.\n\
              HR drops a CSV file once a day. Let us watch rosterd keep JUNO in step with it for four days. The JUNO is\n\
              a simulated one, inside this process; everything else is what a real run does: same program, same\n\
-             configuration (config/rosterd.toml). To follow along by hand:",
+             configuration (config/rosterd.toml), in a directory that goes away afterwards:",
         )?;
         for line in self.stage.setting() {
             self.line(&format!("  $ {line}"))?;
@@ -102,7 +102,7 @@ impl Demo {
              hand: rosterd looks everybody up before it creates anybody, so that nobody gets a second one.",
         )?;
         self.stage.accounts_made_by_hand(&BY_HAND)?;
-        self.stage.deliver(Export::DayOne)?;
+        self.stage.deliver(Export::One)?;
         self.sync(&DAY_ONE).await?;
         self.say("And the same file once more: nothing has changed, so nothing may be written.")?;
         self.sync(&NOTHING).await?;
@@ -112,7 +112,7 @@ impl Demo {
     async fn day_two(&mut self) -> Result<()> {
         self.heading("Day two: joiners, movers, leavers, and a broken row")?;
         self.say("First a look at what would happen. A plan writes nothing to JUNO:")?;
-        self.stage.deliver(Export::DayTwo)?;
+        self.stage.deliver(Export::Two)?;
         let plan = self.plan().await?;
         self.say("People who moved, field by field, old and new:")?;
         self.examples(&plan, "update")?;
@@ -138,7 +138,7 @@ impl Demo {
             "HR sends a correction. {REHIRED} did not leave after all, she was promoted; and the broken row is whole\n\
              again. Her old account is reinstated, with its history: she does not get a new one."
         ))?;
-        self.stage.deliver(Export::DayTwoEvening)?;
+        self.stage.deliver(Export::Evening)?;
         self.sync(&EVENING).await?;
         self.expect(self.banned(REHIRED) == Some(false), || format!("{REHIRED} was not reinstated"))
     }
@@ -149,7 +149,7 @@ impl Demo {
             "A whole department, Field Service, is marked as left. The limit allows 10 bans a run, or 5 % of the\n\
              people if that is more. Sixty is more than either, so nothing is sent until somebody has looked:",
         )?;
-        self.stage.deliver(Export::DayThree)?;
+        self.stage.deliver(Export::Three)?;
         let run = self.sync(&DAY_THREE).await?;
         let banned = run.planned.get("ban").copied().unwrap_or(0);
         self.expect(banned == MASS_LEAVE, || format!("{banned} bans were planned, not {MASS_LEAVE}"))?;
@@ -170,7 +170,7 @@ impl Demo {
             "The file ends after 41 of 311 people; a disk was full somewhere. To a naive program that is 270 leavers.\n\
              rosterd does not trust a source that has shrunk so much (max_shrink), and then acts on nothing in it:",
         )?;
-        self.stage.deliver(Export::DayFour)?;
+        self.stage.deliver(Export::Four)?;
         let run = self.sync(&DAY_FOUR).await?;
         if let Some(problem) = &run.error {
             self.line(&format!("Why: {}", problem.message))?;
@@ -310,7 +310,8 @@ impl Expected {
             ("reinstate", self.reinstate),
         ];
         let wrong = due.into_iter().filter(|(op, due)| run.ok(op) != *due);
-        let mut missed: Vec<String> = wrong.map(|(op, due)| format!("{due} × {op} were due, {} came", run.ok(op))).collect();
+        let mut missed: Vec<String> =
+            wrong.map(|(op, due)| format!("{due} × {op} were due, {} came", run.ok(op))).collect();
         if code != Some(i32::from(self.exit.code())) {
             missed.push(format!("exit code {} was due, {code:?} came", self.exit.code()));
         }

@@ -6,6 +6,8 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use rosterd::sandbox::{Op, Options, Running, Sandbox};
 use serde_json::{Value, json};
 
+use crate::support::Sim;
+
 /// A sandbox and somebody who calls it.
 struct Bench {
     running: Running,
@@ -176,7 +178,9 @@ async fn users_are_listed_by_page_and_found_by_field() {
     let (_, by_email) = bench.read("/users?email=USER7@sandbox.example").await;
     assert_eq!(by_key[0]["client_id"], json!("SB000007"));
     assert_eq!(by_key, by_email);
-    for nothing in ["client_id=sb000007", "email=nobody@sandbox.example", "client_id=SB000001&email=user2@sandbox.example"] {
+    for nothing in
+        ["client_id=sb000007", "email=nobody@sandbox.example", "client_id=SB000001&email=user2@sandbox.example"]
+    {
         assert_eq!(bench.read(&format!("/users?{nothing}")).await, (200, json!([])), "{nothing}");
     }
 }
@@ -228,7 +232,8 @@ async fn dimensions_are_merged_and_kept_in_step_with_plain_fields() {
 async fn tags_are_replaced_as_a_whole() {
     let bench = Bench::start().await;
     let (_, user) = bench.post(json!({"email": "a@b.example", "tags": [1, "2"]})).await;
-    let ids = |user: &Value| user["tags"].as_array().expect("a list").iter().map(|t| t["id"].clone()).collect::<Vec<_>>();
+    let ids =
+        |user: &Value| user["tags"].as_array().expect("a list").iter().map(|t| t["id"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&user), [json!("1"), json!("2")]);
     let (_, user) = bench.put(&user["id"], json!({"tags": [{"id": 3}]})).await;
     assert_eq!(ids(&user), [json!("3")]);
@@ -423,4 +428,32 @@ async fn it_is_quick_enough_for_a_first_load() {
     }
     // One caller, one after the other, unoptimised, on a busy machine: far below what it does, far above useless.
     assert!(started.elapsed() < Duration::from_secs(10), "1000 creates took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_test_that_blocks_can_have_a_sandbox_beside_it() {
+    let sim = Sim::start();
+    sim.seed(json!([person(1), person(2)]));
+    let mark = sim.mark();
+    sim.script(json!({"method": "POST", "nth": 1, "do": "status:500"}));
+    // Plain blocking I/O on the test's own thread: what answers is another one.
+    let body = person(3).to_string();
+    let call = || {
+        use std::io::{Read, Write};
+        let address = sim.url().trim_start_matches("http://").to_string();
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        let head = "POST /juno/api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sandbox\r\nConnection: close\r\n";
+        write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        text
+    };
+    assert!(call().starts_with("HTTP/1.1 500 "));
+    assert!(call().starts_with("HTTP/1.1 201 "));
+    sim.wait_until("both are in the log", |log| log.len() == 2);
+    assert_eq!((sim.writes_since(mark).len(), sim.committed_since(mark, Op::Create)), (2, 1));
+    assert_eq!(sim.user("E3").map(|u| u["email"].clone()), Some(json!("p3@acme.example")));
+    sim.clear();
+    assert!(sim.user("E3").is_none());
 }

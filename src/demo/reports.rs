@@ -138,6 +138,7 @@ pub(super) fn summary(run: &Run) -> String {
     }
     let mut text = format!("rosterd says ({}): {}", run.status, done.join(", "));
     let asides = [
+        (run.source_records.unwrap_or(0), "records read"),
         (run.unchanged.unwrap_or(0), "unchanged"),
         (run.excluded.unwrap_or(0), "out of scope"),
         (run.rejected.unwrap_or(0), "rejected"),
@@ -189,7 +190,7 @@ mod tests {
     fn a_run_becomes_a_sentence() {
         let run = run(RUN).expect("the contract's JSON");
         let expected = "rosterd says (partial): 8 accounts created, 1 account banned; \
-                        281 unchanged; 9 out of scope; 1 rejected";
+                        311 records read; 281 unchanged; 9 out of scope; 1 rejected";
         assert_eq!(summary(&run), expected);
     }
 
@@ -198,7 +199,7 @@ mod tests {
         let held = r#"{"runs":[{"run":"1","sync":"staff","status":"held","plan":"0123456789ab","planned":{"ban":60},
             "counts":{"ban":{"ok":0,"failed":0,"unknown":0,"held":60}},"source_records":311,"error":null}]}"#;
         let held = run(held).expect("the contract's JSON");
-        assert_eq!(summary(&held), "rosterd says (held): nothing written; 60 held");
+        assert_eq!(summary(&held), "rosterd says (held): nothing written; 311 records read; 60 held");
         assert_eq!((held.plan.as_deref(), held.planned["ban"]), (Some("0123456789ab"), 60));
         let untrusted = r#"{"runs":[{"run":"1","sync":"staff","status":"untrusted","plan":null,"planned":{},"counts":{},
             "source_records":41,"excluded":0,"unchanged":0,"error":{"code":65,"message":"41 records"}}]}"#;

@@ -22,22 +22,22 @@ const RATE: &str = "200/s";
 /// The exports of the four days, as they lie in `config/demo/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Export {
-    DayOne,
-    DayTwo,
-    DayTwoEvening,
-    DayThree,
-    DayFour,
+    One,
+    Two,
+    Evening,
+    Three,
+    Four,
 }
 
 impl Export {
     /// The file's text.
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Export::DayOne => include_str!("../../config/demo/day1.csv"),
-            Export::DayTwo => include_str!("../../config/demo/day2.csv"),
-            Export::DayTwoEvening => include_str!("../../config/demo/day2-evening.csv"),
-            Export::DayThree => include_str!("../../config/demo/day3.csv"),
-            Export::DayFour => include_str!("../../config/demo/day4.csv"),
+            Export::One => include_str!("../../config/demo/day1.csv"),
+            Export::Two => include_str!("../../config/demo/day2.csv"),
+            Export::Evening => include_str!("../../config/demo/day2-evening.csv"),
+            Export::Three => include_str!("../../config/demo/day3.csv"),
+            Export::Four => include_str!("../../config/demo/day4.csv"),
         }
     }
 }

@@ -234,14 +234,7 @@ impl Faults {
     }
 
     /// What happens to a request of this target that arrives `now`, in nanoseconds of the log's clock.
-    pub(super) fn fate(
-        &mut self,
-        target: &'static str,
-        method: &str,
-        path: &str,
-        key: Option<&str>,
-        now: u64,
-    ) -> Fate {
+    pub(super) fn fate(&mut self, target: &'static str, method: &str, path: &str, key: Option<&str>, now: u64) -> Fate {
         let mut struck = None;
         for (fault, seen) in &mut self.scripted {
             if fault.matches(method, path, key) {
@@ -303,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_back_as_it_is_written() {
-        for text in ["status:503", "commit-then-close", "commit-then-hang:5", "close-before-commit", "garbage", "html"] {
+        for text in ["status:503", "commit-then-close", "commit-then-hang:5", "close-before-commit", "garbage", "html"]
+        {
             let parsed = Do::try_from(text.to_string()).expect(text);
             assert_eq!(parsed.to_string(), text);
         }
@@ -324,7 +318,9 @@ mod tests {
         faults.script(fault);
         let struck: Vec<bool> = [("POST", "E1"), ("GET", "E1"), ("POST", "E2"), ("POST", "E1"), ("POST", "E1")]
             .into_iter()
-            .map(|(method, key)| matches!(faults.fate("juno", method, "/juno/api/users", Some(key), 0), Fate::Struck(_)))
+            .map(|(method, key)| {
+                matches!(faults.fate("juno", method, "/juno/api/users", Some(key), 0), Fate::Struck(_))
+            })
             .collect();
         assert_eq!(struck, [false, false, false, true, false]);
     }

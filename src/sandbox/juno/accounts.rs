@@ -155,7 +155,8 @@ impl Accounts {
         let id = self.base + self.list.len() as u64;
         let values = BTreeMap::from([("account_level", json!(0)), ("points", json!(0))]);
         let dimensions = BTreeMap::new();
-        let mut account = Account { id, banned: false, values, dimensions, tags: Vec::new(), created: now, updated: now };
+        let mut account =
+            Account { id, banned: false, values, dimensions, tags: Vec::new(), created: now, updated: now };
         account.apply(changes, now);
         self.index(&account);
         self.list.push(account);

@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn what_the_page_shows_is_admitted() {
-        let changes = judged(json!({"banned": "False", "timezone": -25200, "account_level": 99, "tags": [{"id": "1"}, 2, 1]}));
+        let changes =
+            judged(json!({"banned": "False", "timezone": -25200, "account_level": 99, "tags": [{"id": "1"}, 2, 1]}));
         let changes = changes.expect("right");
         assert_eq!(changes.banned, Some(false));
         assert_eq!(changes.tags, Some(vec!["1".into(), "2".into()]));

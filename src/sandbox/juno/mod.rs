@@ -93,9 +93,7 @@ impl Juno {
             Err(answer) => return *answer,
         };
         match self.accounts.update(id, changes, now()) {
-            Ok(Some(account)) => {
-                Answer { committed: true, ..Answer::json(200, &account.payload(Spelling::Boolean)) }
-            }
+            Ok(Some(account)) => Answer { committed: true, ..Answer::json(200, &account.payload(Spelling::Boolean)) },
             Ok(None) => no_such_user(),
             Err(taken) => duplicate(&taken, call),
         }
