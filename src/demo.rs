@@ -104,7 +104,7 @@ impl Demo {
         self.stage.accounts_made_by_hand(&BY_HAND)?;
         self.stage.deliver(Export::One)?;
         self.sync(&DAY_ONE).await?;
-        self.say("And the same file once more: nothing has changed, so nothing may be written.")?;
+        self.say("\nAnd the same file once more: nothing has changed, so nothing may be written.")?;
         self.sync(&NOTHING).await?;
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Demo {
         self.say("First a look at what would happen. A plan writes nothing to JUNO:")?;
         self.stage.deliver(Export::Two)?;
         let plan = self.plan().await?;
-        self.say("People who moved, field by field, old and new:")?;
+        self.say("\nPeople who moved, field by field, old and new:")?;
         self.examples(&plan, "update")?;
         for row in &plan.rejected {
             self.line(&format!("Rejected: {}", reports::rejected(row)))?;
@@ -156,7 +156,7 @@ impl Demo {
         let Some(plan) = run.plan else { return Err(untrue("the held plan has no id")) };
         self.show(&["plans"]).await?;
         self.say(&format!(
-            "If the sixty had really left, somebody would release it, once, and the ledger would know who and why:\n\
+            "\nIf the sixty had really left, somebody would release it, once, and the ledger would know who and why:\n\
              \x20 rosterd approve {plan} --reason \"Field Service was sold\"\n\
              HR, asked, says: the department was renamed, nobody left. So it is dropped."
         ))?;
