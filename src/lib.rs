@@ -7,15 +7,20 @@
 //! ```
 
 pub mod config;
+pub mod demo;
 pub mod exit;
 pub mod limits;
 pub mod mapping;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+<<<<<<< HEAD
 pub mod rules;
 pub mod source;
 pub mod state;
+=======
+pub mod sandbox;
+>>>>>>> w-sandbox
 pub mod target;
 pub mod trust;
 pub mod value;

@@ -4,8 +4,11 @@
 use std::fmt;
 use std::time::Duration;
 
+<<<<<<< HEAD
 use serde::{Deserialize, Serialize};
 
+=======
+>>>>>>> w-sandbox
 use crate::outcome::OpError;
 use crate::value::Attributes;
 
@@ -55,8 +58,12 @@ impl fmt::Debug for Answer {
 }
 
 /// What an account's access is, as the target says.
+<<<<<<< HEAD
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+=======
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+>>>>>>> w-sandbox
 pub enum AccountState {
     /// Can be used.
     Active,
