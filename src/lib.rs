@@ -7,11 +7,13 @@
 //! ```
 
 pub mod config;
+pub mod delivery;
 pub mod exit;
 pub mod limits;
 pub mod mapping;
 pub mod outcome;
 pub mod plan;
 pub mod record;
+pub mod retry;
 pub mod target;
 pub mod value;
