@@ -5,13 +5,17 @@
 //! every target.
 
 mod catalogue;
+mod compile;
+mod definition;
+mod engine;
+mod judge;
+mod load;
+mod options;
+mod read;
+mod template;
 mod wire;
 
 pub use catalogue::{Catalogue, Field};
+pub use engine::Engine;
+pub use load::DefinitionError;
 pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
-
-/// A definition with one target's options applied. (Being built.)
-#[derive(Debug)]
-pub struct Engine {
-    _private: (),
-}
