@@ -7,7 +7,11 @@
 //! ```
 
 pub mod config;
+<<<<<<< HEAD
 pub mod demo;
+=======
+pub mod delivery;
+>>>>>>> w-target
 pub mod exit;
 pub mod limits;
 pub mod mapping;
@@ -15,12 +19,16 @@ pub mod outcome;
 pub mod plan;
 pub mod record;
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub mod rules;
 pub mod source;
 pub mod state;
 =======
 pub mod sandbox;
 >>>>>>> w-sandbox
+=======
+pub mod retry;
+>>>>>>> w-target
 pub mod target;
 pub mod trust;
 pub mod value;

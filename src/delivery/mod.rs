@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Delivery: takes an approved plan, journals each operation before its request leaves, carries it out at the
 //! operator's rate, and confirms it in one transaction.
 //!
@@ -339,3 +340,8 @@ impl RunId {
         }
     }
 }
+=======
+//! Delivery: from an approved plan to the target, with journal, rate limit and retries, one outcome per operation.
+
+pub mod rate;
+>>>>>>> w-target

@@ -5,6 +5,7 @@
 //! every target.
 
 mod catalogue;
+<<<<<<< HEAD
 mod wire;
 
 pub use catalogue::{Catalogue, Field};
@@ -15,3 +16,19 @@ pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
 pub struct Engine {
     _private: (),
 }
+=======
+mod compile;
+mod definition;
+mod engine;
+mod judge;
+mod load;
+mod options;
+mod read;
+mod template;
+mod wire;
+
+pub use catalogue::{Catalogue, Field};
+pub use engine::Engine;
+pub use load::DefinitionError;
+pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
+>>>>>>> w-target
