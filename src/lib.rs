@@ -7,28 +7,26 @@
 //! ```
 
 pub mod config;
-<<<<<<< HEAD
-pub mod demo;
-=======
-pub mod delivery;
->>>>>>> w-target
-pub mod exit;
-pub mod limits;
-pub mod mapping;
-pub mod outcome;
-pub mod plan;
-pub mod record;
-<<<<<<< HEAD
-<<<<<<< HEAD
-pub mod rules;
 pub mod source;
-pub mod state;
-=======
-pub mod sandbox;
->>>>>>> w-sandbox
-=======
-pub mod retry;
->>>>>>> w-target
-pub mod target;
 pub mod trust;
+
+pub mod record;
+pub mod mapping;
+pub mod diff;
+pub mod rules;
+pub mod plan;
+pub mod planner;
+pub mod limits;
+pub mod delivery;
+pub mod retry;
+pub mod target;
 pub mod value;
+
+pub mod outcome;
+pub mod run;
+pub mod state;
+
+pub mod demo;
+pub mod exit;
+pub mod sandbox;
+pub mod time;

@@ -82,7 +82,7 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let mut work =
+        let work =
             Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
@@ -123,16 +123,16 @@ impl Work<'_> {
         self.attempts += 1;
         match self.at.client.send(&wire).await {
             Ok(answer) => self.judged(&answer).await,
-            Err(error) => self.broken(&error).await,
+            Err(error) => self.broken(error).await,
         }
     }
 
     /// No answer came.
-    async fn broken(&mut self, error: &SendError) -> Step {
+    async fn broken(&mut self, error: SendError) -> Step {
         self.http_status = None;
         match error.maybe_sent {
-            true => self.unclear(error.to_op_error()).await,
-            false => Step::Again { error: error.to_op_error(), sent: false },
+            true => self.unclear(error.into()).await,
+            false => Step::Again { error: error.into(), sent: false },
         }
     }
 

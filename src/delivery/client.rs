@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::rate::RateGate;
 use super::transport::{SendError, Transport};
-use crate::config::settings::TargetSettings;
+use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::OpError;
 use crate::retry::Backoff;
@@ -119,6 +119,11 @@ impl Client {
         }
     }
 
+    /// Whether logging in once more can help: not with a fixed key.
+    pub fn can_renew(&self) -> bool {
+        matches!(self.settings.auth, AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. })
+    }
+
     /// Feeds the retry budget: one operation, or one look-up, begins.
     pub fn begin(&self) {
         self.budget.fetch_add(BUDGET_PER_OPERATION, Ordering::Relaxed);
@@ -180,7 +185,7 @@ impl Client {
         loop {
             tries += 1;
             let trouble = match self.send(wire).await {
-                Err(error) => error.to_op_error(),
+                Err(error) => OpError::from(error),
                 Ok(answer) => match understand(&answer) {
                     Ok(value) => return Ok(value),
                     Err(Verdict::SlowDown { retry_after, error }) => {

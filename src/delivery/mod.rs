@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Delivery: takes an approved plan, journals each operation before its request leaves, carries it out at the
 //! operator's rate, and confirms it in one transaction.
 //!
@@ -52,6 +51,12 @@ pub struct RunId {
     pub sync: Arc<SyncSettings>,
     /// The sync's number.
     pub id: SyncId,
+}
+
+impl From<transport::SendError> for crate::outcome::OpError {
+    fn from(error: transport::SendError) -> Self {
+        crate::outcome::OpError::new(error.kind, error.message)
+    }
 }
 
 /// One delivery.
@@ -340,8 +345,3 @@ impl RunId {
         }
     }
 }
-=======
-//! Delivery: from an approved plan to the target, with journal, rate limit and retries, one outcome per operation.
-
-pub mod rate;
->>>>>>> w-target

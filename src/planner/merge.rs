@@ -87,9 +87,9 @@ impl Merge<'_> {
         let mut after = 0;
         loop {
             let page = self.intake.rejects(after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            after = *last;
-            for (_, reject) in &page {
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.position.record;
+            for reject in &page {
                 self.reject(reject)?;
             }
         }

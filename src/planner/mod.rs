@@ -5,7 +5,7 @@
 //! after this module.
 
 mod merge;
-mod newcomers;
+pub mod newcomers;
 mod order;
 mod resolve;
 mod spool;

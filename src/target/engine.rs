@@ -159,6 +159,14 @@ impl Engine {
         self.id_is_address
     }
 
+    /// The remote id as logs and outcomes may show it: a short hash where the id is itself an address.
+    pub fn loggable_id(&self, remote_id: &str) -> String {
+        if !self.id_is_address() {
+            return remote_id.to_string();
+        }
+        format!("#{}", &blake3::hash(remote_id.as_bytes()).to_hex()[..12])
+    }
+
     /// How many accounts a page of the listing holds; `u32::MAX` when one answer holds all.
     pub fn page_size(&self) -> u32 {
         let paging = self.calls.get("list").and_then(|call| call.paging.as_ref());

@@ -5,18 +5,6 @@
 //! every target.
 
 mod catalogue;
-<<<<<<< HEAD
-mod wire;
-
-pub use catalogue::{Catalogue, Field};
-pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
-
-/// A definition with one target's options applied. (Being built.)
-#[derive(Debug)]
-pub struct Engine {
-    _private: (),
-}
-=======
 mod compile;
 mod definition;
 mod engine;
@@ -31,4 +19,3 @@ pub use catalogue::{Catalogue, Field};
 pub use engine::Engine;
 pub use load::DefinitionError;
 pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
->>>>>>> w-target

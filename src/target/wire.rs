@@ -4,14 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-<<<<<<< HEAD
-<<<<<<< HEAD
 use serde::{Deserialize, Serialize};
 
-=======
->>>>>>> w-sandbox
-=======
->>>>>>> w-target
 use crate::outcome::OpError;
 use crate::value::Attributes;
 
@@ -61,16 +55,8 @@ impl fmt::Debug for Answer {
 }
 
 /// What an account's access is, as the target says.
-<<<<<<< HEAD
-<<<<<<< HEAD
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-=======
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
->>>>>>> w-sandbox
-=======
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
->>>>>>> w-target
 pub enum AccountState {
     /// Can be used.
     Active,
