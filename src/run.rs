@@ -22,7 +22,7 @@ use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources};
+pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.

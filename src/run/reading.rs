@@ -57,6 +57,23 @@ pub async fn read_sources(
     Ok(readings)
 }
 
+/// [`read_sources`] for those that only look: nothing is remembered.
+///
+/// # Errors
+/// As [`read_sources`].
+pub async fn read_sources_quietly(
+    settings: &Settings,
+    syncs: &[Arc<SyncSettings>],
+    state: &State,
+    clock: &Clock,
+) -> Result<Vec<Reading>> {
+    let mut readings = Vec::new();
+    for (source, syncs) in by_source(settings, syncs) {
+        readings.push((read_source(&source, &syncs, state, clock).await.map_err(Arc::new), syncs));
+    }
+    Ok(readings)
+}
+
 fn by_source(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Vec<(Arc<SourceSettings>, Vec<Arc<SyncSettings>>)> {
     let mut groups: BTreeMap<&str, Vec<Arc<SyncSettings>>> = BTreeMap::new();
     for sync in syncs {
@@ -123,7 +140,7 @@ async fn remember(source: &SourceSettings, read: &Read, state: &State, clock: &C
 ///
 /// # Errors
 /// Too many (65).
-pub(super) fn too_many_rejected(sync: &SyncSettings, plan: &Plan) -> Result<()> {
+pub fn too_many_rejected(sync: &SyncSettings, plan: &Plan) -> Result<()> {
     let rows = plan.source_records + plan.rejected;
     match sync.source.gate.max_rejected.allowed(rows) {
         Some(allowed) if plan.rejected > allowed => {

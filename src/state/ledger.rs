@@ -211,6 +211,39 @@ impl Command for RunExists {
     }
 }
 
+/// What the run that planned something had read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunTotals {
+    /// Good records.
+    pub source_records: u64,
+    /// Of those, out of scope.
+    pub excluded: u64,
+    /// Of those, unchanged.
+    pub unchanged: u64,
+}
+
+/// Asks for the totals of the run that held a plan.
+#[derive(Debug)]
+pub struct TotalsOf(pub String);
+
+impl Command for TotalsOf {
+    type Reply = RunTotals;
+
+    fn run(self, db: &Connection) -> Result<RunTotals, StateError> {
+        let found = db
+            .prepare_cached(
+                "SELECT coalesce(r.source_records, 0), coalesce(r.excluded, 0), coalesce(r.unchanged, 0)
+                 FROM plan p JOIN run r ON r.id = p.run WHERE p.id = ?1",
+            )?
+            .query_row([self.0], |row| {
+                let number = |n| Ok::<_, rusqlite::Error>(row.get::<_, i64>(n)?.unsigned_abs());
+                Ok(RunTotals { source_records: number(0)?, excluded: number(1)?, unchanged: number(2)? })
+            })
+            .optional()?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
 /// What `status` shows of one sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncStatus {

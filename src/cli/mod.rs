@@ -1,0 +1,186 @@
+//! The command line: what is typed, what is done, what is printed.
+//!
+//! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
+//! on standard output when JSON was asked for, else text on standard error) and turns it into the exit code.
+
+pub mod args;
+pub mod check;
+mod out;
+mod outcomes;
+mod plan;
+mod plans;
+mod progress;
+mod state;
+mod status;
+mod sync;
+mod test;
+mod words;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use tokio_util::sync::CancellationToken;
+
+use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::out::Out;
+use crate::config::{self, Settings};
+use crate::exit::{Exit, Failure, Result};
+use crate::record::Key;
+use crate::target::Engine;
+use crate::{demo, logging, sandbox};
+
+/// Runs the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::read(arguments) {
+        Ok(cli) => cli,
+        Err(NotRun::Print(text)) => {
+            let mut out = Out::stdout();
+            return finish(out.write(&text).map(|()| Exit::Ok), false);
+        }
+        Err(NotRun::Usage(failure)) => return finish(Err(failure), false),
+    };
+    let json = cli.command.prints_json();
+    let result = start(cli);
+    finish(result, json)
+}
+
+fn finish(result: Result<Exit>, json: bool) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            report(&failure, json);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Prints a failure.
+fn report(failure: &Failure, json: bool) {
+    if json {
+        let error = serde_json::json!({
+            "error": { "code": failure.exit, "message": failure.chain(), "help": failure.help }
+        });
+        let _ = Out::stdout().line(&error.to_string());
+        return;
+    }
+    let style = out::styles_for(std::io::stderr().is_terminal());
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{}: {}", style.bad("error"), failure.chain());
+    if let Some(help) = &failure.help {
+        let _ = writeln!(stderr, " {}: {help}", style.strong("help"));
+    }
+}
+
+fn start(cli: Cli) -> Result<Exit> {
+    // Installed once for the process: reqwest is built without a provider of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    logging::init(&cli.global)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?
+        .block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo => demo::command().await.map(|()| Exit::Ok),
+        Command::Sandbox(options) => {
+            let latency = std::time::Duration::from_millis(options.latency);
+            sandbox::command(options.listen, options.users, latency, options.fail, options.rate).await?;
+            Ok(Exit::Ok)
+        }
+        Command::Check(printing) => check::command(global, printing),
+        Command::Test { syncs, printing } => test::command(&load(global)?, &syncs, printing),
+        Command::Plan { scope, detailed_exitcode, printing } => {
+            plan::command(load(global)?, &scope, detailed_exitcode, global.verbose > 0, printing).await
+        }
+        Command::Sync { scope, dry_run: true, printing, .. } => {
+            plan::command(load(global)?, &scope, false, global.verbose > 0, printing).await
+        }
+        Command::Sync { scope, outcomes, printing, .. } => {
+            sync::command(load(global)?, &scope, outcomes.as_deref(), printing).await
+        }
+        Command::Plans { show, printing } => plans::command(&load(global)?, show, printing, global.verbose > 0).await,
+        Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
+        Command::Discard { id, printing } => plans::discard(&load(global)?, &id, printing).await,
+        Command::Outcomes(wanted) => outcomes::command(&load(global)?, wanted).await,
+        Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
+        Command::State { command, printing } => state::command(&load(global)?, command, printing),
+        Command::Targets { show } => targets(show),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rosterd", &mut script);
+            Out::stdout().write(&String::from_utf8_lossy(&script))?;
+            Ok(Exit::Ok)
+        }
+        Command::Man { directory } => man(&directory),
+    }
+}
+
+/// Loads the configuration; warnings go to the log.
+fn load(global: &Global) -> Result<Arc<Settings>> {
+    let loaded = config::load(&global.config, std::env::vars()).map_err(config::failure)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(loaded.settings))
+}
+
+/// The keys after `--only`.
+fn keys(raw: &[String]) -> Result<BTreeSet<Key>> {
+    raw.iter()
+        .map(|text| Key::parse(text).ok_or_else(|| Failure::new(Exit::Usage, "--only needs a key, and got a blank")))
+        .collect()
+}
+
+/// A token that is cancelled by the first SIGTERM or Ctrl-C; the second ends the process at once.
+fn stop_on_signal() -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|e| Failure::new(Exit::Io, "cannot listen for signals").because(e));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            if asked.is_cancelled() {
+                std::process::exit(Exit::Partial.code().into());
+            }
+            tracing::warn!("stopping: requests under way may finish; once more ends at once");
+            asked.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
+    let mut out = Out::stdout();
+    match show {
+        None => {
+            for kind in Engine::builtin_kinds() {
+                out.line(kind)?;
+            }
+            Ok(Exit::Ok)
+        }
+        Some(TargetsCommand::Show { kind }) => match Engine::builtin_text(&kind) {
+            Some(text) => out.write(text).map(|()| Exit::Ok),
+            None => Err(Failure::new(Exit::Usage, format!("there is no built-in target kind {kind:?}"))
+                .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
+        },
+    }
+}
+
+fn man(directory: &std::path::Path) -> Result<Exit> {
+    let cannot = |e: std::io::Error| {
+        Failure::new(Exit::Io, format!("cannot write manual pages into {}", directory.display())).because(e)
+    };
+    std::fs::create_dir_all(directory).map_err(cannot)?;
+    clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,323 @@
+//! `plan`: what would change, for people and as JSON. Nothing is written anywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Format, Printing, Scope};
+use super::out::Out;
+use super::words;
+use crate::config::Settings;
+use crate::config::settings::SyncSettings;
+use crate::delivery::{Client, Watch};
+use crate::exit::{Exit, Failure, Result};
+use crate::limits::{Breach, breach};
+use crate::outcome::Outcome;
+use crate::plan::{OpKind, Operation};
+use crate::planner::{PAGE, Plan};
+use crate::run::{Read, RunError, Runner, binding, chosen, make_plan, read_sources_quietly};
+use crate::state::people::FindSync;
+use crate::state::{Access, State};
+use crate::time::Clock;
+
+/// How many operations of a kind are printed unless everything is asked for with `-v`.
+const SHOWN: usize = 20;
+
+/// Nobody watches a plan.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn begin(&self, _: &str, _: u64) {}
+    fn outcome(&self, _: &Outcome) {}
+}
+
+/// `rosterd plan`.
+pub async fn command(
+    settings: Arc<Settings>,
+    scope: &Scope,
+    detailed: bool,
+    all: bool,
+    printing: Printing,
+) -> Result<Exit> {
+    let syncs = chosen(&settings, &scope.syncs)?;
+    let only = super::keys(&scope.only)?;
+    let runner = Runner {
+        state: State::open(&settings.state.path, Access::Read)?,
+        settings: Arc::clone(&settings),
+        clock: Clock::system(),
+        stop: CancellationToken::new(),
+        watch: Arc::new(Nobody),
+    };
+    let mut out = Out::stdout();
+    let mut exit = Exit::Ok;
+    let json = printing.format == Format::Json;
+    let mut first = true;
+    if json {
+        out.write("{\"syncs\":[")?;
+    }
+    for (read, syncs) in read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await? {
+        for sync in syncs {
+            let made = match &read {
+                Ok(read) => one(&runner, &sync, read, &only).await,
+                Err(failure) => Err(failure.again()),
+            };
+            if json && !first {
+                out.write(",")?;
+            }
+            first = false;
+            exit = exit.worse(show(&mut out, &sync, made, detailed, all, json)?);
+        }
+    }
+    if json {
+        out.line("]}")?;
+    }
+    Ok(exit)
+}
+
+async fn one(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    read: &Read,
+    only: &std::collections::BTreeSet<crate::record::Key>,
+) -> Result<Plan> {
+    let known = runner.state.ask(FindSync(binding(sync))).await?;
+    let client = Arc::new(Client::connect(&sync.target, &runner.clock)?);
+    let plan = make_plan(runner, sync, &client, read, known, only).await?;
+    crate::run::too_many_rejected(sync, &plan)?;
+    Ok(plan)
+}
+
+fn show(
+    out: &mut Out,
+    sync: &SyncSettings,
+    made: Result<Plan>,
+    detailed: bool,
+    all: bool,
+    json: bool,
+) -> Result<Exit> {
+    match made {
+        Err(failure) => {
+            match json {
+                true => out.write(&failed_json(&sync.name, &failure).to_string())?,
+                false => failed_text(out, &sync.name, &failure)?,
+            }
+            Ok(failure.exit)
+        }
+        Ok(plan) => {
+            let held = breach(&plan.tally, &sync.limits);
+            match json {
+                true => plan_json(out, sync, &plan, held.as_ref())?,
+                false => plan_text(out, sync, &plan, held.as_ref(), all)?,
+            }
+            Ok(match (held, plan.total()) {
+                (Some(_), _) => Exit::Held,
+                (None, n) if n > 0 && detailed => Exit::Differences,
+                _ => Exit::Ok,
+            })
+        }
+    }
+}
+
+fn failed_json(sync: &str, failure: &Failure) -> Value {
+    json!({
+        "sync": sync, "plan": null, "source_records": 0, "excluded": 0, "unchanged": 0, "skipped": [],
+        "rejected": [], "unresolved": [], "error": RunError::from(failure), "counts": {}, "held": null,
+        "operations": [],
+    })
+}
+
+fn failed_text(out: &mut Out, sync: &str, failure: &Failure) -> Result<()> {
+    let style = out.style;
+    out.line(&format!("{}: {}", style.strong(sync), style.bad("no plan")))?;
+    out.line(&format!("  {}: {}", style.bad("error"), failure.chain()))?;
+    match &failure.help {
+        Some(help) => out.line(&format!("   {}: {help}", style.strong("help"))),
+        None => Ok(()),
+    }
+}
+
+/// One element of `syncs`, written piece by piece: it may be longer than memory.
+fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Breach>) -> Result<()> {
+    let head = json!({
+        "sync": sync.name, "plan": plan.id, "source_records": plan.source_records, "excluded": plan.excluded,
+        "unchanged": plan.unchanged, "unresolved": plan.unresolved, "error": null, "counts": plan.counts,
+        "held": held,
+    })
+    .to_string();
+    out.write(head.trim_end_matches('}'))?;
+    out.write(",\"skipped\":[")?;
+    let mut comma = Comma::default();
+    let mut after = String::new();
+    loop {
+        let page = plan.spool().skips(&after, PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        after = last.to_string();
+        for (key, reason) in &page {
+            comma.write(out, &json!({ "key": key, "reason": reason }))?;
+        }
+    }
+    out.write("],\"rejected\":[")?;
+    let mut comma = Comma::default();
+    rejected(plan, |reject| {
+        let position = reject.position.to_string();
+        comma.write(out, &json!({ "key": reject.key, "position": position, "reason": reject.reason }))
+    })?;
+    out.write("],\"operations\":[")?;
+    let mut comma = Comma::default();
+    let mut last: Option<Operation> = None;
+    loop {
+        let page = plan.spool().operations(last.as_ref(), PAGE)?;
+        let Some(end) = page.last().cloned() else { break };
+        for operation in &page {
+            comma.write(out, &operation_json(operation))?;
+        }
+        last = Some(end);
+    }
+    out.write("]}")
+}
+
+/// Puts commas between the elements of an array.
+#[derive(Default)]
+struct Comma(bool);
+
+impl Comma {
+    fn write(&mut self, out: &mut Out, value: &Value) -> Result<()> {
+        if std::mem::replace(&mut self.0, true) {
+            out.write(",")?;
+        }
+        out.write(&value.to_string())
+    }
+}
+
+/// Visits the rejected records, in the source's order.
+fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::record::Reject) -> Result<()>) -> Result<()> {
+    let mut after = (0, 0, 0);
+    loop {
+        let page = plan.spool().rejects(after, PAGE)?;
+        let Some((n, last)) = page.last() else { return Ok(()) };
+        after = (last.position.line, last.position.record, *n);
+        page.iter().try_for_each(|(_, reject)| visit(reject))?;
+    }
+}
+
+/// One operation as the contract's JSON.
+pub fn operation_json(operation: &Operation) -> Value {
+    let mut value = json!({
+        "op": operation.kind, "key": operation.key, "remote_id": operation.remote_id, "fields": operation.fields,
+    });
+    if let Some(conflict) = &operation.conflict {
+        value["conflict"] = json!(conflict.message);
+    }
+    value
+}
+
+fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Breach>, all: bool) -> Result<()> {
+    let style = out.style;
+    out.line(&format!(
+        "{}: {} → {}  {}",
+        style.strong(&sync.name),
+        sync.source.name,
+        sync.target.name,
+        style.faint(&format!("plan {}", plan.id))
+    ))?;
+    out.line(&format!(
+        "  {} read: {} unchanged, {} out of scope.",
+        words::count(plan.source_records, "record", "records"),
+        plan.unchanged,
+        plan.excluded
+    ))?;
+    let mut sections = Sections::new(if all { usize::MAX } else { SHOWN });
+    plan.for_each(|operation| sections.add(operation))?;
+    sections.print(out, &plan.counts)?;
+    bystanders(out, plan, all)?;
+    match held {
+        Some(breach) => {
+            out.line(&format!(
+                "\n  {}: {} {}, {} allowed. It would be held, and nothing sent.",
+                style.warn(&format!("Over the limit {}", breach.limit)),
+                breach.count,
+                if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
+                breach.allowed
+            ))?;
+            out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
+        }
+        None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),
+        None => out.line(&format!(
+            "\n  {}. Nothing has been sent; rosterd sync {} sends it.",
+            words::count(plan.total(), "operation", "operations"),
+            sync.name
+        )),
+    }
+}
+
+/// The first operations of each kind, collected in one pass.
+pub struct Sections {
+    most: usize,
+    lines: BTreeMap<OpKind, Vec<String>>,
+}
+
+impl Sections {
+    /// At most this many of each kind.
+    pub fn new(most: usize) -> Self {
+        Sections { most, lines: BTreeMap::new() }
+    }
+
+    /// One more operation.
+    pub fn add(&mut self, operation: &Operation) {
+        let lines = self.lines.entry(operation.kind).or_default();
+        if lines.len() < self.most {
+            lines.push(words::operation(operation));
+        }
+    }
+
+    /// Prints a section for each kind.
+    pub fn print(&self, out: &mut Out, counts: &BTreeMap<OpKind, u64>) -> Result<()> {
+        for (kind, lines) in &self.lines {
+            let total = counts.get(kind).copied().unwrap_or(0);
+            let heading = format!("{} {total}", words::heading(*kind));
+            let heading = if kind.takes_access() { out.style.warn(&heading) } else { out.style.strong(&heading) };
+            out.line(&format!("\n  {heading}"))?;
+            for line in lines {
+                out.line(&format!("    {line}"))?;
+            }
+            let more = total.saturating_sub(lines.len() as u64);
+            if more > 0 {
+                out.line(&out.style.faint(&format!("    … and {more} more (-v shows all)")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those for whom nothing is sent, and why.
+fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
+    let most = if all { usize::MAX } else { SHOWN };
+    if plan.rejected > 0 {
+        out.line(&format!("\n  {}", out.style.warn(&format!("Rejected {}: nothing is done to these people", plan.rejected))))?;
+        let mut shown = 0;
+        rejected(plan, |reject| {
+            shown += 1;
+            if shown > most {
+                return Ok(());
+            }
+            let key = reject.key.as_ref().map_or("(no key)", |k| k.as_str());
+            out.line(&format!("    {key:<10}  {}: {}", reject.position, reject.reason))
+        })?;
+    }
+    if plan.skipped > 0 {
+        out.line(&format!("\n  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;
+        for (key, reason) in plan.spool().skips("", most.min(PAGE))? {
+            out.line(&format!("    {:<10}  {reason}", key.as_str()))?;
+        }
+    }
+    if !plan.unresolved.is_empty() {
+        let heading = format!("Unresolved {}: sent by an earlier run without an answer, looked up first by the next", plan.unresolved.len());
+        out.line(&format!("\n  {}", out.style.warn(&heading)))?;
+        for key in plan.unresolved.iter().take(most) {
+            out.line(&format!("    {key}"))?;
+        }
+    }
+    Ok(())
+}

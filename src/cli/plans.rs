@@ -1,0 +1,147 @@
+//! `plans`, `plans show`, `discard`: what waits for somebody's decision.
+
+use serde_json::json;
+
+use super::args::{Format, PlansCommand, Printing};
+use super::out::Out;
+use super::plan::{Sections, operation_json};
+use super::sync::{spent, who};
+use super::words;
+use crate::config::Settings;
+use crate::exit::{Exit, Failure, Result};
+use crate::state::ledger::{RunTotals, TotalsOf};
+use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
+use crate::state::{Access, State};
+use crate::time::{self, Clock};
+
+/// How many operations are in memory at once, and how many of a kind are shown unless all are asked for.
+const PAGE: usize = 500;
+const SHOWN: usize = 20;
+
+/// `rosterd plans [show ID]`.
+pub async fn command(
+    settings: &Settings,
+    show: Option<PlansCommand>,
+    printing: Printing,
+    all: bool,
+) -> Result<Exit> {
+    let state = State::open(&settings.state.path, Access::Read)?;
+    match show {
+        None => list(&state, printing).await,
+        Some(PlansCommand::Show { id, printing }) => one(&state, &id, printing, all).await,
+    }
+}
+
+async fn list(state: &State, printing: Printing) -> Result<Exit> {
+    let plans = state.ask(HeldPlans).await?;
+    let mut out = Out::stdout();
+    if printing.format == Format::Json {
+        out.json(&json!({ "plans": plans }))?;
+        return Ok(Exit::Ok);
+    }
+    if plans.is_empty() {
+        out.line("No plan is held.")?;
+    }
+    for plan in &plans {
+        heading(&mut out, plan)?;
+        out.line(&format!("  look at it:  rosterd plans show {}", plan.id))?;
+        out.line(&format!("  release it:  rosterd approve {} --reason \"…\"", plan.id))?;
+        out.line(&format!("  drop it:     rosterd discard {}", plan.id))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
+    let age = time::parse(&plan.made_at).map_or(0, |at| (Clock::system().now() - at).num_seconds().max(0));
+    let counts: Vec<_> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    out.line(&format!(
+        "{}  {}: {} ({}, {} allowed), held for {}",
+        out.style.strong(&plan.id),
+        plan.sync,
+        counts.join(", "),
+        out.style.warn(&format!("limit {}: {}", plan.limit, plan.count)),
+        plan.allowed,
+        time::spoken(age.unsigned_abs())
+    ))
+}
+
+async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {
+    let found = state.ask(FindPlan(id.into())).await?;
+    found.ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))
+}
+
+async fn one(state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {
+    let (plan, status) = find(state, id).await?;
+    if status != PlanStatus::Held {
+        return Err(spent(id, status));
+    }
+    let mut out = Out::stdout();
+    let json = printing.format == Format::Json;
+    let mut sections = Sections::new(if all { usize::MAX } else { SHOWN });
+    match json {
+        true => out.write(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
+        false => heading(&mut out, &plan)?,
+    }
+    let mut from = 0;
+    loop {
+        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
+        if page.is_empty() {
+            break;
+        }
+        for (n, operation) in page.iter().enumerate() {
+            match json {
+                true => {
+                    let comma = if from == 0 && n == 0 { "" } else { "," };
+                    out.write(&format!("{comma}{}", operation_json(operation)))?;
+                }
+                false => sections.add(operation),
+            }
+        }
+        from += page.len() as u64;
+    }
+    match json {
+        true => out.line("]}")?,
+        false => {
+            sections.print(&mut out, &plan.counts)?;
+            out.line(&format!("\n  {} in all. Release it: rosterd approve {id} --reason \"…\"", words::count(from, "operation", "operations")))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Everything before the operations: an element of `plan`'s `syncs`, with the plan's id.
+fn head_json(plan: &HeldPlan, totals: &RunTotals) -> String {
+    let head = json!({
+        "id": plan.id, "sync": plan.sync, "plan": plan.id, "made_at": plan.made_at, "counts": plan.counts,
+        "held": { "limit": plan.limit, "count": plan.count, "allowed": plan.allowed },
+        "source_records": totals.source_records, "excluded": totals.excluded, "unchanged": totals.unchanged,
+        "skipped": [], "rejected": [], "unresolved": [], "error": null,
+    })
+    .to_string();
+    format!("{},\"operations\":[", head.trim_end_matches('}'))
+}
+
+/// `rosterd discard`.
+pub async fn discard(settings: &Settings, id: &str, printing: Printing) -> Result<Exit> {
+    let state = State::open(&settings.state.path, Access::Write)?;
+    let (plan, status) = find(&state, id).await?;
+    let decision = DecidePlan {
+        id: id.into(),
+        status: PlanStatus::Discarded,
+        at: Clock::system().stamp(),
+        by: who(),
+        reason: None,
+    };
+    if status != PlanStatus::Held || !state.ask(decision).await? {
+        return Err(spent(id, status));
+    }
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&json!({ "discarded": id, "sync": plan.sync }))?,
+        Format::Text => {
+            out.line(&format!("Plan {id} of {} is dropped; nothing was sent.", plan.sync))?;
+            out.line("As long as the source says the same, the next run plans the same and holds it again.")?;
+        }
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,137 @@
+//! Who watches a run: the log, the outcome file, and on a terminal a bar with rate and time left.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::delivery::Watch;
+use crate::exit::{Exit, Failure, Result};
+use crate::outcome::{Outcome, Status};
+
+/// How many outcomes that need attention are named at the end; the ledger has all of them.
+const NAMED: usize = 10;
+
+/// A watcher for one command.
+pub struct Progress {
+    bar: ProgressBar,
+    file: Option<Mutex<File>>,
+    file_error: Mutex<Option<std::io::Error>>,
+    notable: Mutex<Vec<Outcome>>,
+}
+
+impl Progress {
+    /// A watcher that appends outcomes to `file`, and draws a bar when standard error is a terminal.
+    ///
+    /// # Errors
+    /// The file can't be opened for appending.
+    pub fn new(file: Option<&Path>, quiet: bool) -> Result<Progress> {
+        let bar = match std::io::stderr().is_terminal() && !quiet {
+            true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)),
+            false => ProgressBar::hidden(),
+        };
+        let file = file.map(open).transpose()?;
+        Ok(Progress {
+            bar,
+            file: file.map(Mutex::new),
+            file_error: Mutex::new(None),
+            notable: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Ends the bar.
+    ///
+    /// # Errors
+    /// The outcome file could not be written.
+    pub fn finish(&self) -> Result<()> {
+        self.bar.finish_and_clear();
+        match self.file_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(Failure::new(Exit::Io, "cannot write the outcome file")
+                .help("the outcomes themselves are kept: rosterd outcomes --format json")
+                .because(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first outcomes of a run that need attention.
+    pub fn notable(&self, run: &str) -> Vec<Outcome> {
+        let notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
+        notable.iter().filter(|o| o.run == run).take(NAMED).cloned().collect()
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
+        Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e)
+    })
+}
+
+impl Watch for Progress {
+    fn begin(&self, sync: &str, operations: u64) {
+        let template = "{prefix} {bar:30} {pos}/{len}  {per_sec}  {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style.progress_chars("━╸ "));
+        self.bar.set_prefix(sync.to_string());
+        self.bar.reset();
+        self.bar.set_length(operations);
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    fn outcome(&self, outcome: &Outcome) {
+        if outcome.op.is_some() {
+            self.bar.inc(1);
+        }
+        self.bar.suspend(|| log(outcome));
+        if let Some(file) = &self.file
+            && let Err(error) = append(&mut file.lock().unwrap_or_else(PoisonError::into_inner), outcome)
+        {
+            self.file_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+        if matches!(outcome.status, Status::Failed | Status::Unknown | Status::Rejected) {
+            let mut notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
+            if notable.iter().filter(|o| o.run == outcome.run).count() < NAMED {
+                notable.push(outcome.clone());
+            }
+        }
+    }
+}
+
+/// One whole line in one write, so that a reader who follows the file never sees half of one.
+fn append(file: &mut File, outcome: &Outcome) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(outcome)?;
+    line.push(b'\n');
+    file.write_all(&line)
+}
+
+/// The outcome as a log event; its fields are those of the ledger.
+pub fn log(outcome: &Outcome) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "rosterd::outcome",
+                run = %outcome.run,
+                sync = %outcome.sync,
+                source = %outcome.source,
+                target_name = %outcome.target,
+                key = outcome.key.as_ref().map(tracing::field::display),
+                op = outcome.op.map(tracing::field::display),
+                status = %outcome.status,
+                remote_id = outcome.remote_id.as_deref(),
+                fields = outcome.fields.join(","),
+                attempts = outcome.attempts,
+                http_status = outcome.http_status,
+                duration_ms = outcome.duration_ms,
+                reason = outcome.reason.as_deref(),
+                error_kind = outcome.error.as_ref().map(|e| e.kind.name()),
+                error = outcome.error.as_ref().map(|e| e.message.as_str()),
+            )
+        };
+    }
+    match outcome.status {
+        Status::Failed | Status::Unknown | Status::Rejected => event!(warn),
+        Status::Ok | Status::Held | Status::Skipped => event!(debug),
+    }
+}

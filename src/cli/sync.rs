@@ -1,0 +1,209 @@
+//! `sync` and `approve`: runs that send.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{Format, Printing, Scope};
+use super::out::Out;
+use super::progress::Progress;
+use super::words;
+use crate::config::Settings;
+use crate::exit::{Exit, Failure, Result};
+use crate::limits::Digest;
+use crate::outcome::{Outcome, Status};
+use crate::run::{Approval, RunSummary, Runner, Wish};
+use crate::state::lock::SenderLock;
+use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
+use crate::state::{Access, State};
+use crate::time::{self, Clock};
+
+/// How many operations of a held plan are in memory at once while its digests are read.
+const PAGE: usize = 500;
+
+/// `rosterd sync`.
+pub async fn command(
+    settings: Arc<Settings>,
+    scope: &Scope,
+    outcomes: Option<&Path>,
+    printing: Printing,
+) -> Result<Exit> {
+    let wish = Wish { only: super::keys(&scope.only)?, approval: None };
+    crate::run::chosen(&settings, &scope.syncs)?;
+    let _lock = SenderLock::take(&settings.state.path)?;
+    let state = State::open(&settings.state.path, Access::Write)?;
+    send(settings, state, &scope.syncs, &wish, outcomes, printing).await
+}
+
+/// `rosterd approve`.
+pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
+    let _lock = SenderLock::take(&settings.state.path)?;
+    let state = State::open(&settings.state.path, Access::Write)?;
+    let (plan, status) = state
+        .ask(FindPlan(id.into()))
+        .await?
+        .ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))?;
+    if status != PlanStatus::Held {
+        return Err(spent(id, status));
+    }
+    let approval = Approval {
+        plan: plan.id.clone(),
+        operations: digests(&state, id).await?,
+        by: who(),
+        reason,
+    };
+    let wish = Wish { approval: Some(approval), ..Wish::default() };
+    send(settings, state, &[plan.sync], &wish, None, printing).await
+}
+
+/// The refusal of a plan that is not held any more.
+pub fn spent(id: &str, status: PlanStatus) -> Failure {
+    let (why, help) = match status {
+        PlanStatus::Sent => ("was approved already", "an approval is good once"),
+        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
+        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
+        PlanStatus::Held => ("is held", "see: rosterd plans"),
+    };
+    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
+}
+
+async fn digests(state: &State, id: &str) -> Result<std::collections::BTreeSet<Digest>> {
+    let mut digests = std::collections::BTreeSet::new();
+    let mut from = 0;
+    loop {
+        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
+        if page.is_empty() {
+            return Ok(digests);
+        }
+        from += page.len() as u64;
+        digests.extend(page.iter().map(|operation| operation.digest()));
+    }
+}
+
+/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
+pub fn who() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .unwrap_or_else(|| "unknown".into())
+}
+
+async fn send(
+    settings: Arc<Settings>,
+    state: State,
+    syncs: &[String],
+    wish: &Wish,
+    outcomes: Option<&Path>,
+    printing: Printing,
+) -> Result<Exit> {
+    let progress = Arc::new(Progress::new(outcomes, false)?);
+    let runner = Runner {
+        settings,
+        state,
+        clock: Clock::system(),
+        stop: super::stop_on_signal()?,
+        watch: Arc::<Progress>::clone(&progress),
+    };
+    let runs = runner.sync(syncs, wish).await?;
+    let finished = progress.finish();
+    print(&runs, &progress, printing)?;
+    finished?;
+    Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
+}
+
+fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<()> {
+    let mut out = Out::stdout();
+    if printing.format == Format::Json {
+        return out.json(&serde_json::json!({ "runs": runs }));
+    }
+    for run in runs {
+        text(&mut out, run, &progress.notable(&run.run))?;
+    }
+    Ok(())
+}
+
+/// One run as a colleague would tell it.
+fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
+    let style = out.style;
+    let status = match run.status {
+        "ok" => style.good("ok"),
+        "held" | "partial" | "paused" => style.warn(run.status),
+        other => style.bad(other),
+    };
+    let took = time::spoken(run.duration_ms / 1000);
+    out.line(&format!("{}: {status}  {}", style.strong(&run.sync), style.faint(&format!("run {}, {took}", run.run))))?;
+    if run.status == "paused" {
+        return out.line(&format!("  the sync is paused: nothing was done; go on with rosterd resume {}", run.sync));
+    }
+    let done = words::tally(&run.counts, |c| c.ok);
+    let done = if done.is_empty() { "nothing to write".to_string() } else { done };
+    if run.source_records > 0 {
+        out.line(&format!(
+            "  {done}; {} read, {} unchanged, {} out of scope",
+            words::count(run.source_records, "record", "records"),
+            run.unchanged,
+            run.excluded
+        ))?;
+    }
+    troubles(out, run, notable)?;
+    if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
+        out.line(&format!(
+            "  {}: {} {}, {} allowed. Nothing was sent.",
+            style.warn(&format!("held by the limit {}", breach.limit)),
+            breach.count,
+            if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
+            breach.allowed
+        ))?;
+        out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
+        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
+        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+    }
+    if let Some(error) = &run.error {
+        out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
+        if let Some(help) = &error.help {
+            out.line(&format!("   {}: {help}", style.strong("help")))?;
+        }
+    }
+    Ok(())
+}
+
+fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
+    let total = |pick: fn(&crate::run::Counted) -> u64| run.counts.values().map(pick).sum::<u64>();
+    let parts: Vec<String> = [
+        (total(|c| c.failed), "failed"),
+        (total(|c| c.unknown), "unknown (looked up first thing in the next run)"),
+        (run.rejected, "rejected"),
+        (run.skipped, "skipped"),
+    ]
+    .iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, word)| format!("{n} {word}"))
+    .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    out.line(&format!("  {}", out.style.warn(&parts.join(", "))))?;
+    for outcome in notable {
+        out.line(&format!("    {}", one_trouble(outcome)))?;
+    }
+    let named = total(|c| c.failed) + total(|c| c.unknown) + run.rejected;
+    if named > notable.len() as u64 {
+        out.line(&format!("    … all of them: rosterd outcomes --run {}", run.run))?;
+    }
+    Ok(())
+}
+
+fn one_trouble(outcome: &Outcome) -> String {
+    let key = outcome.key.as_ref().map_or("(no key)", |k| k.as_str());
+    let what = outcome.op.map_or("record", |op| op.name());
+    let why = match (&outcome.error, &outcome.reason) {
+        (Some(error), _) => error.message.clone(),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => String::new(),
+    };
+    let status = match outcome.status {
+        Status::Unknown => "unknown",
+        Status::Rejected => "rejected",
+        _ => "failed",
+    };
+    format!("{key:<10} {what} {status}: {why}")
+}
