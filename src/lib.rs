@@ -10,6 +10,7 @@ pub mod config;
 pub mod exit;
 pub mod limits;
 pub mod mapping;
+pub mod nearest;
 pub mod outcome;
 pub mod plan;
 pub mod record;
