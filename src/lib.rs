@@ -7,16 +7,27 @@
 //! ```
 
 pub mod config;
-pub mod exit;
-pub mod limits;
-pub mod mapping;
-pub mod nearest;
-pub mod outcome;
-pub mod plan;
-pub mod record;
-pub mod rules;
 pub mod source;
-pub mod state;
-pub mod target;
 pub mod trust;
+
+pub mod record;
+pub mod mapping;
+pub mod diff;
+pub mod rules;
+pub mod plan;
+pub mod planner;
+pub mod limits;
+pub mod delivery;
+pub mod retry;
+pub mod target;
 pub mod value;
+
+pub mod outcome;
+pub mod run;
+pub mod state;
+
+pub mod demo;
+pub mod exit;
+pub mod nearest;
+pub mod sandbox;
+pub mod time;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::outcome::OpError;
 use crate::record::Key;
+use crate::target::AccountState;
 use crate::value::{Attributes, is_empty};
 
 /// What an operation does to one account.
@@ -113,6 +114,9 @@ pub struct Operation {
     pub baseline: Attributes,
     /// An adopted account is disabled at the moment, and becomes active with this operation.
     pub reactivates: bool,
+    /// In which state an adopted account was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<AccountState>,
     /// Operations of one wave may run side by side; a wave begins when the one before has ended.
     pub wave: u32,
     /// The fingerprint of the record from which it was planned, to be stored when it is confirmed.
@@ -139,6 +143,7 @@ impl Operation {
             fields: BTreeMap::new(),
             baseline: Attributes::default(),
             reactivates: false,
+            found: None,
             wave: 0,
             fingerprint: None,
             create_only: BTreeSet::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Command, StateError};
 use crate::exit::Exit;
@@ -12,7 +13,7 @@ use crate::rules::PersonState;
 use crate::value::Attributes;
 
 /// What a fingerprint remembers about its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// Nothing: look at the record.
     None,
@@ -257,7 +258,7 @@ impl Command for OwnerOf {
 }
 
 /// What is worth remembering of a person for whom nothing was sent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Note {
     /// Their record, looked at, needs nothing as long as it stays the same.
     Looked(Fingerprint, Standing),
