@@ -28,5 +28,6 @@ pub mod state;
 
 pub mod demo;
 pub mod exit;
+pub mod nearest;
 pub mod sandbox;
 pub mod time;

@@ -7,11 +7,8 @@ use serde_json::Value;
 use super::coerce::Admits;
 use super::expression::Expression;
 use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Source, ValueFrom};
+use crate::nearest::nearest;
 use crate::target::{Catalogue, Field};
-
-/// How alike two names must be for one to be offered for the other (Jaro–Winkler, 0 to 1): high enough that
-/// unrelated short names are not offered.
-const ALIKE: f64 = 0.8;
 
 /// What was found so far.
 #[derive(Default)]
@@ -132,16 +129,6 @@ pub(super) fn together(spec: &MappingSpec, catalogue: &Catalogue, checked: &mut 
 fn one_thing(catalogue: &Catalogue, a: &str, b: &str) -> bool {
     let names = |x: &str, y: &str| catalogue.field(x).and_then(|f| f.same_as.as_deref()) == Some(y);
     a != b && (names(a, b) || names(b, a))
-}
-
-/// The name that is most like this one, if any is alike.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let folded = name.to_lowercase();
-    names
-        .map(|other| (strsim::jaro_winkler(&folded, &other.to_lowercase()), other))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Admits {
             FieldType::Date => date(value),
             FieldType::DateTime => date_time(value),
             FieldType::List => list(value),
-            FieldType::Set => list(value).map(|items| without_repetition(items)),
+            FieldType::Set => list(value).map(without_repetition),
             FieldType::Object => object(value),
         }?;
         if has_control(&value) {

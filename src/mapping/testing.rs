@@ -5,9 +5,9 @@
 use chrono::NaiveDate;
 use serde_json::Value;
 
-use super::check::nearest;
 use super::{Desired, Mapped, Mapping};
 use crate::config::settings::{Expectation, TestSettings};
+use crate::nearest::nearest;
 use crate::plan::shown;
 use crate::record::Columns;
 use crate::value;

@@ -11,6 +11,7 @@ use cel::common::types::CelString;
 use cel::{ExecutionError, Value};
 
 use super::expression::{Problem, bare_context};
+use crate::nearest::nearest;
 
 /// What variables made from `row[…]` begin with; no identifier in source text can.
 pub(super) const ROW_PREFIX: &str = "@row:";
@@ -285,7 +286,7 @@ impl Walk {
     fn unknown_function(&mut self, name: &str) {
         let problem = Problem::new(format!("there is no function {name}()"));
         let alias = ALIASES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
-        let near = alias.or_else(|| super::check::nearest(name, FUNCTIONS.iter().copied()));
+        let near = alias.or_else(|| nearest(name, FUNCTIONS.iter().copied()));
         self.problem(match near {
             Some(near) => problem.help(format!("did you mean {near}()?")),
             None => problem.help("the functions are those of CEL and of its strings, math and lists extensions"),

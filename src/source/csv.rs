@@ -16,14 +16,12 @@ use super::decode::Utf8Reader;
 use super::rows::{Broken, RawRow, RowReader, Step};
 use crate::config::settings::{CsvSettings, SourceSettings};
 use crate::exit::{Exit, Failure, Result};
+use crate::nearest::nearest;
 use crate::record::{Key, Position};
 use crate::trust::Completeness;
 
 /// How many column names a message lists before it stops.
 const LISTED: usize = 40;
-
-/// How alike two column names must be for one to be offered for the other (Jaro–Winkler, 0 to 1).
-const ALIKE: f64 = 0.8;
 
 /// One row, judged.
 pub(super) enum Parsed {
@@ -282,7 +280,7 @@ fn check_header(
     let missing: Vec<String> = needed
         .into_iter()
         .filter(|name| !header.contains(name))
-        .map(|name| match nearest(name, header) {
+        .map(|name| match nearest(name, header.iter().map(String::as_str)) {
             Some(near) => format!("{name:?} (did you mean {near:?}?)"),
             None => format!("{name:?}"),
         })
@@ -303,16 +301,6 @@ fn check_header(
     } else {
         failure.help("have the export mended, or name the columns as they are")
     })
-}
-
-fn nearest<'n>(name: &str, names: &'n [String]) -> Option<&'n String> {
-    let folded = name.to_lowercase();
-    names
-        .iter()
-        .map(|other| (strsim::jaro_winkler(&folded, &other.to_lowercase()), other))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other)
 }
 
 fn unusable(source: &SourceSettings, what: String) -> Failure {

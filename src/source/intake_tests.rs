@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::limits::Limit;
 
 fn source(path: PathBuf, delimiter: u8, encoding: &str) -> SourceSettings {
@@ -46,8 +46,6 @@ fn read(text: &str) -> Intake {
 fn failure(bytes: &[u8], wanted: &[&str]) -> Failure {
     read_as(bytes, wanted, b',', "utf-8").expect_err("it can't be read")
 }
-
-use crate::exit::Failure;
 
 fn key(text: &str) -> Key {
     Key::parse(text).expect("a key")
@@ -352,7 +350,7 @@ proptest! {
         table in proptest::collection::vec(("[AB]?[ 12]", "[xy]", 1usize..5), 1..30),
     ) {
         let rows: Vec<String> = table.iter().map(|(k, v, n)| [k.as_str(), v, v, v][..*n].join(",") + "\n").collect();
-        let rows: Vec<String> = rows.into_iter().filter(|row| row.trim_end_matches('\n') != "").collect();
+        let rows: Vec<String> = rows.into_iter().filter(|row| row != "\n").collect();
         let text = format!("id,mail,name\n{}", rows.concat());
         let intake = read_as(text.as_bytes(), &["mail"], b',', "utf-8").expect("it is read");
         adds_up(&intake, rows.len() as u64);

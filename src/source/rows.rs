@@ -224,7 +224,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn split(text: &[u8]) -> (Vec<(u64, Vec<String>)>, Option<Broken>) {
+    /// Rows with the lines on which they start.
+    type Rows = Vec<(u64, Vec<String>)>;
+    type Expected<'a> = &'a [(u64, &'a [&'a str])];
+
+    fn split(text: &[u8]) -> (Rows, Option<Broken>) {
         let mut reader = RowReader::new(text, b',', b'"');
         let mut row = RawRow::default();
         let mut rows = Vec::new();
@@ -242,7 +246,7 @@ mod tests {
 
     #[test]
     fn rows_are_split_with_the_lines_on_which_they_start() {
-        let rows: [(&str, &[(u64, &[&str])]); 9] = [
+        let rows: [(&str, Expected); 9] = [
             ("", &[]),
             ("a,b\n1,2\n", &[(1, &["a", "b"]), (2, &["1", "2"])]),
             ("a,b\r\n1,2", &[(1, &["a", "b"]), (2, &["1", "2"])]),
