@@ -346,3 +346,6 @@ fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
 fn unclear(answer: &Answer, what: &str) -> Verdict {
     Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("answered HTTP {} {what}", answer.status)))
 }
+
+#[cfg(test)]
+mod tests;
