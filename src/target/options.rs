@@ -25,11 +25,15 @@ pub(super) fn resolve(
         // A stand-in for what is wrong or missing, so that one mistake is reported once.
         let default = option.default.as_ref().and_then(|default| admit(option, default).ok()).unwrap_or("1".into());
         let value = match given.get(name) {
-            Some(value) => admit(option, value).map_err(|message| mistakes.option(name, message, option.help.clone())),
+            Some(value) => admit(option, value),
             None if option.default.is_some() => Ok(default.clone()),
-            None => Err(mistakes.option(name, "is missing", option.help.clone())),
+            None => Err("is missing".into()),
         };
-        values.insert(name.clone(), value.unwrap_or(default));
+        let value = value.unwrap_or_else(|message| {
+            mistakes.option(name, message, option.help.clone());
+            default
+        });
+        values.insert(name.clone(), value);
     }
     values
 }

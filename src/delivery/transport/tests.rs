@@ -164,6 +164,7 @@ async fn a_slow_answer_is_a_timeout_after_which_the_request_may_have_been_sent()
     let (listener, dripping) = listening().await;
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.expect("a connection");
+        let _ = socket.read(&mut [0; 4096]).await;
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n").await.expect("headers");
         loop {
             tokio::time::sleep(Duration::from_millis(50)).await;

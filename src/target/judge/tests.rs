@@ -220,6 +220,22 @@ fn pages_in_every_wrapping_and_the_request_for_the_next() {
 }
 
 #[test]
+fn a_look_up_can_have_pages_of_its_own() {
+    let text = Engine::builtin_text("juno").expect("text").replace(
+        r#"fields = ["client_id", "email"]"#,
+        r#"fields = ["email"]
+           paging = { style = "offset", param = "$skip", size_param = "per_page", size = 1 }"#,
+    );
+    let engine = Engine::from_definition("t.toml", &text, &toml::Table::new()).expect("a definition");
+    let request = engine.find("email", "a@b.c").expect("a look-up");
+    assert_eq!(request.path, "/users?email=a%40b.c&%24skip=0&per_page=1");
+    let next = engine.page(&request, &answer(200, r#"[{"id": 1}]"#)).expect("a page").next.expect("a next page");
+    assert_eq!(next.path, "/users?email=a%40b.c&%24skip=1&per_page=1");
+    assert_eq!(engine.page(&next, &answer(200, "[]")).expect("a page").next, None);
+    assert_eq!(engine.page(&engine.list(), &answer(200, r#"[{"id": 1}]"#)).expect("a page").next, None);
+}
+
+#[test]
 fn what_is_no_page_is_never_an_empty_one() {
     for (status, body, expected) in [
         (200, "", "unclear protocol"),
