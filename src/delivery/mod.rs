@@ -9,6 +9,7 @@ mod attempt;
 mod client;
 pub mod rate;
 pub mod transport;
+<<<<<<< HEAD
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -345,3 +346,5 @@ impl RunId {
         }
     }
 }
+=======
+>>>>>>> w-target

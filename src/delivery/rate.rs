@@ -344,6 +344,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_was_suspended_does_not_make_up_for_all_of_it_at_once() {
+        let gate = Arc::new(RateGate::new(per_second(100), 1));
+        let start = Instant::now();
+        let workers: Vec<_> = (0..300)
+            .map(|_| {
+                let gate = gate.clone();
+                tokio::spawn(async move {
+                    gate.acquire().await;
+                    start.elapsed()
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(3)).await; // the machine slept, and all 300 are due
+        let mut seen = Vec::new();
+        for worker in workers {
+            seen.push(worker.await.expect("no panic"));
+        }
+        assert!(fullest_second(&seen) <= 101, "{} in one second", fullest_second(&seen));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn first_come_first_served() {
         let gate = Arc::new(RateGate::new(per_second(100), 1));
         let order = Arc::new(Mutex::new(Vec::new()));

@@ -123,7 +123,7 @@ fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
 /// Every place that names a field names one that exists.
 fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     let mut known = |path: &[&str], name: &str| {
-        if catalogue.field(name).is_none() {
+        if catalogue.field(name).is_none() && !parts.broken_fields.iter().any(|broken| broken == name) {
             let help = nearest(name, catalogue.fields.keys().map(String::as_str));
             mistakes.at(path, format!("there is no field {name}"), help);
         }
@@ -149,6 +149,9 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     }
     if parts.auth.kinds.is_empty() {
         mistakes.at(&["auth", "kinds"], "names no kind of authentication", Some("\"none\" is one".into()));
+    }
+    if catalogue.field(&parts.state.field).is_none() {
+        return; // its type is not known; that it is missing has been said
     }
     let kind = catalogue.kind(&parts.state.field);
     let (active, banned) = (typed(kind, &json(&parts.state.active)), typed(kind, &json(&parts.state.banned)));
@@ -364,3 +367,6 @@ fn shape(def: &FieldDef) -> FieldShape {
 fn json(value: &toml::Value) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,3 +380,6 @@ fn push(body: &mut Value, pointer: &str, entry: Value) -> Option<()> {
 fn invalid(message: impl Into<String>) -> OpError {
     OpError::new(ErrorKind::Invalid, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::definition::{AnswerStyle, Meaning, PagingStyle};
 use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
 use super::read::id_text;
-use super::template::{number_in_query, set_number_in_query};
+use super::template::{encoded, number_in_query, set_number_in_query};
 use super::wire::{Account, AccountState, Answer, Page, Verdict, Wire};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
@@ -155,18 +155,11 @@ impl Engine {
         self.calls.get(name).or_else(|| self.calls.get("update")).map_or(AnswerStyle::Account, |call| call.answer)
     }
 
-    /// The call that made a searching request: the listing where its paging is in the query, else the look-up.
+    /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
+    /// else the look-up.
     fn search_of(&self, request: &Wire) -> Option<&Call> {
         let (find, list) = (self.calls.get("find"), self.calls.get("list"));
-        let listed = list.is_some_and(|call| {
-            let paging = call.paging.as_ref().filter(|paging| paging.style != PagingStyle::None);
-            let sought = call.query.len();
-            paging.is_some_and(|paging| number_in_query(&request.path, &paging.param).is_some())
-                || (paging.is_none()
-                    && request.path.matches(['?', '&']).count() == sought
-                    && request.path == self.list().path)
-        });
-        if listed { list } else { find.or(list) }
+        list.filter(|call| unpaged(&request.path, call) == unpaged(&self.list().path, call)).or(find)
     }
 
     /// The verdict when the answer is a failure; `None` when it is a success.
@@ -323,6 +316,18 @@ fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> 
     }
 }
 
+/// A path without the query parameters of the call's paging.
+fn unpaged(path: &str, call: &Call) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_string() };
+    let pages = |name: &str| {
+        call.paging
+            .as_ref()
+            .is_some_and(|p| name == p.param || p.size_param.as_deref().is_some_and(|size| name == size))
+    };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pages(pair.split('=').next().unwrap_or_default())).collect();
+    format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()
+}
+
 /// The request for the page after one that held `found` records.
 fn next_request(call: &Call, request: &Wire, found: usize) -> Option<Wire> {
     let paging = call.paging.as_ref()?;
@@ -346,3 +351,6 @@ fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
 fn unclear(answer: &Answer, what: &str) -> Verdict {
     Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("answered HTTP {} {what}", answer.status)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,8 @@ pub(super) struct Parts {
     pub errors: ErrorsDef,
     pub failures: Vec<FailureDef>,
     pub fields: BTreeMap<String, FieldDef>,
+    /// Fields whose own entry is wrong: they are there, and who names them is not at fault.
+    pub broken_fields: Vec<String>,
     pub lists: BTreeMap<String, ListDef>,
 }
 
@@ -130,7 +132,10 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let errors = optional(&mut root, "errors", &mut mistakes);
     let options = entries(&mut root, "options", &mut mistakes);
     let operations = entries(&mut root, "operations", &mut mistakes);
-    let fields = entries(&mut root, "fields", &mut mistakes);
+    let field_names: Vec<String> =
+        root.get("fields").and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default();
+    let fields: BTreeMap<String, FieldDef> = entries(&mut root, "fields", &mut mistakes);
+    let broken_fields = field_names.into_iter().filter(|name| !fields.contains_key(name)).collect();
     let lists = entries(&mut root, "lists", &mut mistakes);
     let failures = failures(&mut root, &mut mistakes);
     for unknown in root.keys() {
@@ -151,6 +156,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 errors,
                 failures,
                 fields,
+                broken_fields,
                 lists,
             },
             mistakes,

@@ -22,14 +22,18 @@ pub(super) fn resolve(
         {
             mistakes.at(&["options", name, "default"], message, None);
         }
-        match (given.get(name), &option.default) {
-            (Some(value), _) => match admit(option, value) {
-                Ok(text) => drop(values.insert(name.clone(), text)),
-                Err(message) => mistakes.option(name, message, option.help.clone()),
-            },
-            (None, Some(default)) => drop(values.insert(name.clone(), admit(option, default).unwrap_or_default())),
-            (None, None) => mistakes.option(name, "is missing", option.help.clone()),
-        }
+        // A stand-in for what is wrong or missing, so that one mistake is reported once.
+        let default = option.default.as_ref().and_then(|default| admit(option, default).ok()).unwrap_or("1".into());
+        let value = match given.get(name) {
+            Some(value) => admit(option, value),
+            None if option.default.is_some() => Ok(default.clone()),
+            None => Err("is missing".into()),
+        };
+        let value = value.unwrap_or_else(|message| {
+            mistakes.option(name, message, option.help.clone());
+            default
+        });
+        values.insert(name.clone(), value);
     }
     values
 }

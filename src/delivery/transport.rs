@@ -1,0 +1,286 @@
+//! The socket to a target: one client, with authentication, time limit and size limit, that turns a [`Wire`] into an
+//! [`Answer`] or says what went wrong and whether the request may have left.
+//!
+//! It follows no redirect (a redirect would carry credentials to another host), reads no proxy from the environment,
+//! and keeps no more of an answer than [`LARGEST_ANSWER`]. Its errors name neither URL nor value.
+
+use std::fmt;
+use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use crate::config::secret::Secret;
+use crate::config::settings::{AuthSettings, TargetSettings};
+use crate::exit::{Exit, Failure};
+use crate::outcome::ErrorKind;
+use crate::target::{Answer, Wire};
+
+/// The largest answer, decompressed: the contract's 10 MB. Nothing beyond it is kept in memory.
+pub const LARGEST_ANSWER: usize = 10_000_000;
+
+/// The longest time for a connection to come about, where the whole call has longer: what takes more on the networks
+/// of today is not there, and an early end tells that nothing was sent.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept: below the 60 seconds after which common servers and balancers close theirs,
+/// since a request on a connection that is being closed is one whose fate is unknown.
+const IDLE: Duration = Duration::from_secs(45);
+
+/// A client of one target.
+pub struct Transport {
+    client: Client,
+    base: Url,
+    timeout: Duration,
+}
+
+/// Why no answer came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendError {
+    /// What kind of trouble: `timeout`, `network`, `protocol` or `invalid`.
+    pub kind: ErrorKind,
+    /// Whether the request may have reached the target. `false` is certain.
+    pub maybe_sent: bool,
+    /// What happened, without address or value.
+    pub message: String,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transport({})", self.base.host_str().unwrap_or_default())
+    }
+}
+
+impl Transport {
+    /// A client with the target's secrets read and its limits set. Nothing is sent.
+    ///
+    /// # Errors
+    /// A secret can't be read (as [`Secret::read`] says) or can't stand in a header, the kind of authentication is not
+    /// one of this target's, credentials would go unencrypted to another machine: exit 78.
+    pub fn new(settings: &TargetSettings) -> Result<Transport, Failure> {
+        install_tls();
+        let name = &settings.name;
+        refuse_credentials_in_the_clear(settings)?;
+        let client = Client::builder()
+            .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
+            .default_headers(credentials(settings)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(LONGEST_CONNECT.min(settings.timeout / 2))
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(settings.concurrency)
+            .tcp_keepalive(Duration::from_secs(15)) // a peer that vanished is noticed within a call's usual limit
+            .build()
+            .map_err(|error| {
+                Failure::new(Exit::Config, format!("target {name}: no HTTP client can be made"))
+                    .because(error.without_url())
+            })?;
+        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout })
+    }
+
+    /// Sends one request and reads its whole answer, whatever the status. The target's time limit covers both.
+    ///
+    /// # Errors
+    /// No whole answer came. `maybe_sent` tells whether the target may have acted on the request.
+    pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
+        let request = self.request(wire)?;
+        match tokio::time::timeout(self.timeout, exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(SendError {
+                kind: ErrorKind::Timeout,
+                maybe_sent: true,
+                message: format!("no answer within {:?}", self.timeout),
+            }),
+        }
+    }
+
+    fn request(&self, wire: &Wire) -> Result<RequestBuilder, SendError> {
+        let unsendable =
+            |message: &str| SendError { kind: ErrorKind::Invalid, maybe_sent: false, message: message.to_string() };
+        let url = joined(&self.base, &wire.path).ok_or_else(|| unsendable("the path leads out of base_url"))?;
+        let method = Method::from_bytes(wire.method.as_bytes()).map_err(|_| unsendable("no such method"))?;
+        let mut request = self.client.request(method, url);
+        for (name, value) in &wire.headers {
+            request = request.header(name, value);
+        }
+        Ok(match &wire.body {
+            Some(body) => request.body(body.clone()),
+            None => request,
+        })
+    }
+}
+
+/// The URL of a path below the base, whose own path stays in front. Nothing when it would lead elsewhere (`..`).
+fn joined(base: &Url, path: &str) -> Option<Url> {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let front = base.path().trim_end_matches('/').to_string();
+    let mut url = base.clone();
+    url.set_fragment(None);
+    url.set_path(&format!("{front}{path}"));
+    url.set_query(query);
+    let inside = url.path().strip_prefix(&front)?;
+    // As many segments as were asked for: none was swallowed by a dot segment.
+    (inside.starts_with('/') && inside.matches('/').count() == path.matches('/').count()).then_some(url)
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
+    let mut response = request.send().await.map_err(|error| explained(&error))?;
+    let status = response.status().as_u16();
+    let headers = headers(&response);
+    let body = body(&mut response).await?;
+    Ok(Answer { status, headers, body })
+}
+
+fn headers(response: &Response) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    response.headers().iter().map(|(name, value)| (name.as_str().to_string(), text(value))).collect()
+}
+
+/// The body, piece by piece as it is decompressed, as long as it is within the limit.
+async fn body(response: &mut Response) -> Result<Vec<u8>, SendError> {
+    let too_large = || SendError {
+        kind: ErrorKind::Protocol,
+        maybe_sent: true,
+        message: format!("an answer of more than {} MB", LARGEST_ANSWER / 1_000_000),
+    };
+    let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    if announced > LARGEST_ANSWER {
+        return Err(too_large());
+    }
+    let mut body = Vec::with_capacity(announced);
+    while let Some(chunk) = response.chunk().await.map_err(|error| explained(&error))? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An error of the client in our words. Its own text would show the URL, and with it what was looked for.
+fn explained(error: &reqwest::Error) -> SendError {
+    let (kind, maybe_sent, what) = if error.is_builder() {
+        (ErrorKind::Invalid, false, "the request can't be made")
+    } else if error.is_connect() && error.is_timeout() {
+        (ErrorKind::Timeout, false, "no connection in time")
+    } else if error.is_connect() {
+        (ErrorKind::Network, false, "no connection")
+    } else if error.is_timeout() {
+        (ErrorKind::Timeout, true, "no answer in time")
+    } else if error.is_decode() {
+        (ErrorKind::Protocol, true, "the answer can't be decoded, or broke off")
+    } else {
+        (ErrorKind::Network, true, "the connection broke before the whole answer came")
+    };
+    let message = match detail(error, error.is_connect()) {
+        Some(detail) => format!("{what}: {detail}"),
+        None => what.to_string(),
+    };
+    SendError { kind, maybe_sent, message }
+}
+
+/// The deepest cause. While connecting, its text (which speaks of hosts and certificates); later only the kind of an
+/// I/O error, because nothing says what else a text may quote.
+fn detail(error: &reqwest::Error, connecting: bool) -> Option<String> {
+    let mut kind = None;
+    let mut deepest: Option<&dyn std::error::Error> = None;
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        kind = inner.downcast_ref::<std::io::Error>().map(|io| io.kind().to_string()).or(kind);
+        deepest = Some(inner);
+        cause = inner.source();
+    }
+    if connecting { deepest.map(ToString::to_string) } else { kind }
+}
+
+/// The headers that authenticate, marked so that no `Debug` shows them.
+fn credentials(settings: &TargetSettings) -> Result<HeaderMap, Failure> {
+    let wrong = |what: &str| Failure::new(Exit::Config, format!("target {}: {what}", settings.name));
+    let (kind, name, value) = match &settings.auth {
+        AuthSettings::None => return Ok(HeaderMap::new()),
+        AuthSettings::Bearer(token) => ("bearer", AUTHORIZATION, prefixed("Bearer ", token)?),
+        AuthSettings::Token(token) => ("token", AUTHORIZATION, prefixed("Token ", token)?),
+        AuthSettings::Header { name, value } => {
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| wrong(&format!("auth: {name:?} is not the name of a header")))?;
+            ("header", name, value.read()?)
+        }
+        AuthSettings::Basic { username, password } => ("basic", AUTHORIZATION, basic(username, password)?),
+        AuthSettings::Session { .. } => return Err(unsupported(settings, "session")),
+        AuthSettings::OAuth2 { .. } => return Err(unsupported(settings, "oauth2")),
+    };
+    if !settings.engine.auth_kinds().iter().any(|admitted| admitted == kind) {
+        return Err(unsupported(settings, kind));
+    }
+    let mut value = HeaderValue::from_str(value.expose_secret())
+        .map_err(|_| wrong("the secret holds characters that can't stand in a header").help("is it a whole file?"))?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(name, value)]))
+}
+
+fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {
+    let message =
+        format!("target {}: authentication of kind {kind:?} is not supported by {}", settings.name, settings.kind);
+    Failure::new(Exit::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", ")))
+}
+
+fn prefixed(prefix: &str, secret: &Secret) -> Result<SecretString, Failure> {
+    Ok(format!("{prefix}{}", secret.read()?.expose_secret()).into())
+}
+
+fn basic(username: &str, password: &Secret) -> Result<SecretString, Failure> {
+    let pair = format!("{username}:{}", password.read()?.expose_secret());
+    Ok(format!("Basic {}", base64(pair.as_bytes())).into())
+}
+
+/// Base64 with padding (RFC 4648), for HTTP Basic: a dozen lines against a dependency.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().chain([0, 0].iter()).take(3).fold(0u32, |group, byte| group << 8 | u32::from(*byte));
+        for place in 0..4 {
+            let digit = (group >> (18 - 6 * place)) & 63;
+            text.push(if place > chunk.len() { '=' } else { char::from(ALPHABET[digit as usize]) });
+        }
+    }
+    text
+}
+
+/// Over `http://` credentials go to this machine alone.
+fn refuse_credentials_in_the_clear(settings: &TargetSettings) -> Result<(), Failure> {
+    let loopback = match settings.base_url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if settings.base_url.scheme() == "https" || loopback || matches!(settings.auth, AuthSettings::None) {
+        return Ok(());
+    }
+    let message = format!("target {}: credentials would go unencrypted to another machine", settings.name);
+    Err(Failure::new(Exit::Config, message).help("use https:// in base_url"))
+}
+
+/// Installs the process's TLS provider, once. Who installed another one before keeps it.
+fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Mistakes in definitions: all at once, each with its key, its line and a remedy.
+
+use super::*;
+use proptest::prelude::*;
+
+const GOOD: &str = r#"format = 1
+kind = "acme"
+title = "Acme"
+
+[auth]
+kinds = ["bearer"]
+
+[account]
+id = "/id"
+key_field = "number"
+
+[state]
+field = "active"
+active = true
+banned = false
+
+[operations.create]
+method = "POST"
+path = "/users"
+
+[operations.update]
+method = "PATCH"
+path = "/users/{id}"
+
+[operations.get]
+method = "GET"
+path = "/users/{id}"
+
+[operations.list]
+method = "GET"
+path = "/users"
+paging = { style = "page", param = "page", size = 50 }
+
+[[failures]]
+status = [409]
+means = "duplicate"
+
+[fields.number]
+type = "text"
+
+[fields.active]
+type = "boolean"
+read_only = "it is access"
+"#;
+
+fn errors(text: &str) -> Vec<DefinitionError> {
+    compile(text, &toml::Table::new()).err().unwrap_or_default()
+}
+
+#[test]
+fn a_small_definition_is_enough() {
+    let engine = compile(GOOD, &toml::Table::new()).expect("a definition");
+    assert_eq!((engine.kind(), engine.page_size(), engine.auth_kinds().len()), ("acme", 50, 1));
+}
+
+#[test]
+fn one_mistake_is_found_where_it_stands() {
+    // What is replaced, by what, the key and line of the error, and a part of its message or help.
+    let cases = [
+        ("format = 1", "format = 2", "format", 1, "reads format 1"),
+        ("format = 1", "format = ", "", 1, "not valid TOML"),
+        ("kinds = [\"bearer\"]", "kinds = [\"baerer\"]", "auth.kinds", 6, "did you mean bearer?"),
+        ("kinds = [\"bearer\"]", "kinds = []", "auth.kinds", 6, "names no kind"),
+        ("id = \"/id\"", "id = \"id\"", "account.id", 9, "write \"/id\""),
+        ("key_field = \"number\"", "key_field = \"numbr\"", "account.key_field", 10, "did you mean number?"),
+        ("key_field =", "keyfield =", "account.keyfield", 10, "did you mean key_field?"),
+        ("banned = false", "banned = \"True\"", "state", 12, "two different values"),
+        ("method = \"POST\"", "method = \"post\"", "operations.create.method", 18, "none of GET, POST"),
+        (
+            "path = \"/users\"\n\n[operations.update]",
+            "path = \"/users/{id}\"\n\n[operations.update]",
+            "operations.create.path",
+            19,
+            "nothing is known to put for {id}",
+        ),
+        (
+            "method = \"PATCH\"\npath = \"/users/{id}\"",
+            "method = \"PATCH\"\npath = \"/users/..\"",
+            "operations.update.path",
+            23,
+            ".. segments",
+        ),
+        (
+            "method = \"PATCH\"\npath = \"/users/{id}\"",
+            "method = \"PATCH\"\npath = \"/users\"",
+            "operations.update.path",
+            23,
+            "where {id}",
+        ),
+        ("[operations.create]", "[operations.crate]", "operations.crate", 17, "did you mean create?"),
+        ("style = \"page\"", "style = \"pages\"", "operations.list", 29, "unknown variant"),
+        ("size = 50", "size = 0", "operations.list.paging", 32, "size of at least 1"),
+        ("status = [409]\n", "", "failures.0", 34, "fits every answer"),
+        ("means = \"duplicate\"", "means = \"duplicated\"", "failures.0.means", 36, "did you mean duplicate?"),
+        (
+            "[fields.number]\ntype = \"text\"",
+            "[fields.number]\ntype = \"txt\"",
+            "fields.number.type",
+            39,
+            "did you mean text?",
+        ),
+        (
+            "[fields.number]\ntype = \"text\"",
+            "[fields.number]\ntype = \"text\"\nrequird = true",
+            "fields.number.requird",
+            40,
+            "did you mean required?",
+        ),
+        (
+            "[fields.number]\ntype = \"text\"",
+            "[fields.number]\ntype = \"text\"\nrange = [0, 1]",
+            "fields.number.range",
+            40,
+            "only numbers",
+        ),
+        (
+            "[fields.number]\ntype = \"text\"",
+            "[fields.number]\ntype = \"text\"\nallowed = [1]",
+            "fields.number.allowed",
+            40,
+            "is not text",
+        ),
+        (
+            "[fields.number]\ntype = \"text\"",
+            "[fields.number]\ntype = \"text\"\nsame_as = \"x\"",
+            "fields.number.same_as",
+            40,
+            "no field x",
+        ),
+        (
+            "[fields.number]",
+            "[fields.\"a.*.b\"]\ntype = \"text\"\n[fields.number]",
+            "fields.\"a.*.b\"",
+            38,
+            "a pattern is NAME.*",
+        ),
+        (
+            "[[failures]]",
+            "[lists.dimensions]\nid = \"id\"\nvalue = \"value\"\n[[failures]]",
+            "lists.dimensions",
+            34,
+            "no field dimensions.*",
+        ),
+        ("[[failures]]", "[opertions.x]\n[[failures]]", "opertions", 34, "did you mean operations?"),
+    ];
+    for (from, to, key, line, expected) in cases {
+        assert!(GOOD.contains(from), "{from}");
+        let found = errors(&GOOD.replacen(from, to, 1));
+        let hit = found
+            .iter()
+            .find(|e| e.key == key && format!("{} {:?}", e.message, e.help).replace('\\', "").contains(expected));
+        let hit = hit.unwrap_or_else(|| panic!("{to}: {found:#?}"));
+        // A table that exists only through its children has no line of its own.
+        assert!(hit.line == Some(line) || key == "opertions", "{to}: {hit:?}");
+    }
+}
+
+#[test]
+fn mistakes_are_reported_together_in_the_order_of_lines() {
+    let text = GOOD
+        .replace("kinds = [\"bearer\"]", "kinds = [\"x\"]")
+        .replace("method = \"PATCH\"", "method = \"PUSH\"")
+        .replace("type = \"text\"", "type = \"txt\"")
+        .replace("id = \"/id\"", "id = \"id\"");
+    let keys: Vec<String> = errors(&text).into_iter().map(|error| error.key).collect();
+    assert_eq!(keys, ["auth.kinds", "account.id", "operations.update.method", "fields.number.type"]);
+}
+
+#[test]
+fn missing_parts_are_named() {
+    let keys = |text: &str| errors(text).into_iter().map(|error| error.key).collect::<Vec<_>>();
+    assert_eq!(keys("format = 1"), ["kind", "title", "auth", "account", "state"]);
+    let text = GOOD.replace("[operations.list]", "[operations.delete]");
+    assert!(keys(&text).contains(&"operations".to_string()), "neither find nor list");
+}
+
+#[test]
+fn options_must_be_given_where_they_have_no_default() {
+    let text = GOOD.replace("[auth]", "[options.client]\ntype = \"integer\"\nhelp = \"the client's number\"\n\n[auth]");
+    let found = errors(&text);
+    assert_eq!((found[0].key.as_str(), found[0].help.as_deref()), ("options.client", Some("the client's number")));
+    assert!(compile(&text, &"client = 1".parse().expect("TOML")).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(cut in 0..GOOD.len(), noise in ".{0,10}") {
+        let _ = errors(&format!("{}{noise}{}", &GOOD[..cut], &GOOD[cut..]));
+    }
+}

@@ -1,0 +1,163 @@
+//! Wire truth: the bytes of each operation of each target, against golden files that were transcribed by hand from the
+//! vendor pages and cite them. `BLESS=1` rewrites what stands below a golden file's comment, never the comment; a new
+//! golden file is begun by hand, with its citation.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rosterd::plan::{Change, OpKind, Operation};
+use rosterd::record::Key;
+use rosterd::target::{Answer, Engine, Wire};
+use serde_json::{Value, json};
+
+fn juno() -> Engine {
+    Engine::builtin("juno", &toml::Table::new()).expect("the built-in definition is right")
+}
+
+fn operation(kind: OpKind, changes: &[(&str, Value, Value)], known: &[(&str, Value)]) -> Operation {
+    let remote_id = (kind != OpKind::Create).then(|| "123".to_string());
+    let mut operation = Operation::new(kind, Key::parse("A125637").expect("a key"), remote_id);
+    for (field, value) in known {
+        operation.baseline.set(*field, value.clone());
+    }
+    for (field, old, new) in changes {
+        operation.baseline.set(*field, old.clone());
+        operation.fields.insert((*field).to_string(), Change { old: old.clone(), new: new.clone() });
+    }
+    operation
+}
+
+fn set(field: &str, value: Value) -> (&str, Value, Value) {
+    (field, Value::Null, value)
+}
+
+/// Each request of JUNO under the name of its golden file.
+fn juno_requests() -> BTreeMap<&'static str, Wire> {
+    let engine = juno();
+    let known = [("email", json!("jmclane@diehard.com")), ("first_name", json!("John"))];
+    let write =
+        |kind, changes: &[(&str, Value, Value)]| engine.encode(&operation(kind, changes, &known)).expect("a request");
+    let new =
+        |changes: &[(&str, Value, Value)]| engine.encode(&operation(OpKind::Create, changes, &[])).expect("a request");
+    let mut adoption = operation(OpKind::Adopt, &[set("client_id", json!("A125637"))], &known);
+    adoption.reactivates = true;
+    let full: Vec<Value> = (0..100).map(|id| json!({ "id": id })).collect();
+    let full = Answer { status: 200, headers: vec![], body: Value::from(full).to_string().into_bytes() };
+    BTreeMap::from([
+        (
+            "create",
+            new(&[
+                set("client_id", json!("A125637")),
+                set("email", json!("jmclane@diehard.com")),
+                set("first_name", json!("李")),
+                set("last_name", json!("McLane 🎉")),
+                set("company", json!("<&>\"'")),
+                set("phone", json!("=123-555-3214")),
+                set("city", json!("Zürich")),
+                set("timezone", json!(-25200)),
+                set("account_level", json!(0)),
+                set("title", json!(null)),
+            ]),
+        ),
+        (
+            "create-dimension-tags",
+            new(&[
+                set("client_id", json!("A125637")),
+                set("email", json!("jmclane@diehard.com")),
+                set("dimensions.101", json!("University of Washington")),
+                set("dimensions.102", json!(null)),
+                set("tags", json!(["7", "1", "7"])),
+            ]),
+        ),
+        (
+            "update",
+            write(
+                OpKind::Update,
+                &[("title", json!("Officer"), json!("Detective")), ("designation", json!(null), json!("Lt."))],
+            ),
+        ),
+        ("update-clear", write(OpKind::Update, &[("phone", json!("123-555-3214"), json!(null))])),
+        (
+            "update-dimension",
+            write(
+                OpKind::Update,
+                &[
+                    ("dimensions.101", json!("University of Washington"), json!("ETH Zürich")),
+                    ("dimensions.102", json!("x"), json!("")),
+                ],
+            ),
+        ),
+        ("update-tags", write(OpKind::Update, &[("tags", json!(["1"]), json!(["35", "1"]))])),
+        ("ban", write(OpKind::Ban, &[])),
+        ("ban-release", write(OpKind::Ban, &[("username", json!("jmclane"), json!(null))])),
+        (
+            "reinstate",
+            write(
+                OpKind::Reinstate,
+                &[("title", json!("Detective"), json!("Captain")), ("state_province", json!("NY"), json!("CA"))],
+            ),
+        ),
+        ("adopt", write(OpKind::Adopt, &[set("client_id", json!("A125637")), set("company", json!("Nakatomi"))])),
+        ("adopt-reactivate", engine.encode(&adoption).expect("a request")),
+        ("get", engine.get("123")),
+        ("find-key", engine.find("client_id", "A125637").expect("a look-up")),
+        ("find-email", engine.find("email", "o'neil+juno@diehard.com").expect("a look-up")),
+        ("list-1", engine.list()),
+        ("list-2", engine.page(&engine.list(), &full).expect("a page").next.expect("a second page")),
+    ])
+}
+
+/// A request as golden files write it: request line, content type, and the body after an empty line.
+fn rendered(wire: &Wire) -> String {
+    let mut text = format!("{} {}\n", wire.method, wire.path);
+    for (name, value) in wire.headers.iter().filter(|(name, _)| name == "content-type") {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    if let Some(body) = &wire.body {
+        text.push_str(&format!("\n{}\n", std::str::from_utf8(body).expect("UTF-8")));
+    }
+    text
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/juno")
+}
+
+#[test]
+fn juno_requests_are_the_bytes_that_the_vendor_page_tells() {
+    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
+    for (name, wire) in juno_requests() {
+        let file = folder().join(format!("{name}.http"));
+        let golden = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}.http: {error}"));
+        let (comment, expected) = golden.split_once('\n').expect("a comment line and a request");
+        assert!(comment.starts_with("# ") && comment.contains("JUNO"), "{name}.http does not cite its source");
+        let actual = rendered(&wire);
+        if bless && actual != expected {
+            fs::write(&file, format!("{comment}\n{actual}")).expect("the golden file can be written");
+            continue;
+        }
+        assert_eq!(actual, expected, "{name}.http");
+    }
+}
+
+#[test]
+fn every_golden_file_is_compared() {
+    let requests = juno_requests();
+    for entry in fs::read_dir(folder()).expect("the golden files") {
+        let path = entry.expect("a golden file").path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        assert!(requests.contains_key(name), "{name}.http belongs to no request");
+    }
+}
+
+#[test]
+fn bodies_are_json_and_no_value_is_in_a_debug_output() {
+    for (name, wire) in juno_requests() {
+        if let Some(body) = &wire.body {
+            serde_json::from_slice::<Value>(body).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let shown = format!("{wire:?}");
+        assert!(!shown.contains("diehard") && !shown.contains("A125637"), "{name}: {shown}");
+    }
+}
