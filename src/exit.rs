@@ -134,6 +134,12 @@ impl Failure {
         self
     }
 
+    /// The same failure once more, for the next one whom it concerns; its causes become part of the message.
+    #[must_use]
+    pub fn again(&self) -> Failure {
+        Failure { exit: self.exit, message: self.chain(), help: self.help.clone(), source: None }
+    }
+
     /// The message followed by each cause below it: `what: why: why that`.
     pub fn chain(&self) -> String {
         let mut text = self.message.clone();

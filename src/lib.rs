@@ -8,13 +8,28 @@
 
 pub mod cli;
 pub mod config;
-pub mod exit;
-pub mod limits;
 pub mod logging;
-pub mod mapping;
-pub mod outcome;
-pub mod plan;
+pub mod source;
+pub mod trust;
+
 pub mod record;
-pub mod schedule;
+pub mod mapping;
+pub mod diff;
+pub mod rules;
+pub mod plan;
+pub mod planner;
+pub mod limits;
+pub mod delivery;
+pub mod retry;
 pub mod target;
 pub mod value;
+
+pub mod outcome;
+pub mod run;
+pub mod schedule;
+pub mod state;
+
+pub mod demo;
+pub mod exit;
+pub mod sandbox;
+pub mod time;

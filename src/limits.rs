@@ -3,7 +3,11 @@
 //! Pure. [`Approved`] has no other constructor than the functions of this module, and delivery takes nothing else:
 //! what was not judged can't be sent.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
+
+use crate::plan::{OpKind, Operation};
 
 /// How many are allowed: a count, a share of the sync's users, both (whichever allows more), or any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,5 +35,228 @@ impl Limit {
                 Some(count.unwrap_or(0).max(share))
             }
         }
+    }
+}
+
+/// The limits of a sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Accounts made.
+    pub create: Limit,
+    /// Accounts written.
+    pub update: Limit,
+    /// Operations that empty a field, for each field.
+    pub clear: Limit,
+    /// Bans and deletes.
+    pub ban: Limit,
+    /// Bans and deletes in any 24 hours, over all runs.
+    pub ban_per_day: Limit,
+    /// Accounts activated again.
+    pub reinstate: Limit,
+    /// Accounts adopted.
+    pub adopt: Limit,
+    /// Failed operations after which sending stops, of the plan's operations.
+    pub failures: Limit,
+}
+
+/// What a plan comes to, in the terms of the limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Active and invited users at the start: what percentages are of.
+    pub users: u64,
+    /// Bans and deletes of the last 24 hours, before this plan.
+    pub bans_before: u64,
+    /// Accounts made.
+    pub creates: u64,
+    /// Accounts written; an adoption that writes counts.
+    pub updates: u64,
+    /// Accounts activated again; an adoption of a disabled account counts.
+    pub reinstates: u64,
+    /// Accounts adopted.
+    pub adopts: u64,
+    /// Accounts banned or deleted.
+    pub bans: u64,
+    /// Operations that empty a field, by field.
+    pub clears: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts one more operation.
+    pub fn add(&mut self, operation: &Operation) {
+        if operation.conflict.is_some() {
+            return;
+        }
+        let writes = !operation.fields.is_empty();
+        match operation.kind {
+            OpKind::Create => self.creates += 1,
+            OpKind::Update => self.updates += 1,
+            OpKind::Reinstate => self.reinstates += 1,
+            OpKind::Adopt => {
+                self.adopts += 1;
+                self.updates += u64::from(writes);
+                self.reinstates += u64::from(operation.reactivates);
+            }
+            OpKind::Ban | OpKind::Delete => self.bans += 1,
+            OpKind::Unlink => {}
+        }
+        for (field, _) in operation.fields.iter().filter(|(_, change)| change.clears()) {
+            *self.clears.entry(field.clone()).or_default() += 1;
+        }
+    }
+}
+
+/// A limit that a plan exceeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Breach {
+    /// Its name: `create`, `clear.FIELD`, `ban`, `ban_per_day`, `ban_all`, …
+    pub limit: String,
+    /// How many there are.
+    pub count: u64,
+    /// How many are allowed.
+    pub allowed: u64,
+}
+
+/// From this many users on, no plan bans all of them, whatever the limits say.
+const NEVER_ALL_FROM: u64 = 3;
+
+/// The first limit that a plan exceeds, in the order in which the README lists them.
+pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
+    let over = |name: &str, count: u64, limit: &Limit| {
+        let allowed = limit.allowed(tally.users)?;
+        (count > allowed).then(|| Breach { limit: name.into(), count, allowed })
+    };
+    let clears = || {
+        tally.clears.iter().find_map(|(field, count)| over(&format!("clear.{field}"), *count, &limits.clear))
+    };
+    let per_day = || {
+        // A plan without bans is not held for the bans of earlier runs.
+        let count = tally.bans_before + tally.bans;
+        (tally.bans > 0).then(|| over("ban_per_day", count, &limits.ban_per_day)).flatten()
+    };
+    let all = || {
+        (tally.users >= NEVER_ALL_FROM && tally.bans >= tally.users)
+            .then(|| Breach { limit: "ban_all".into(), count: tally.bans, allowed: tally.users - 1 })
+    };
+    over("create", tally.creates, &limits.create)
+        .or_else(|| over("update", tally.updates, &limits.update))
+        .or_else(clears)
+        .or_else(|| over("ban", tally.bans, &limits.ban))
+        .or_else(per_day)
+        .or_else(all)
+        .or_else(|| over("reinstate", tally.reinstates, &limits.reinstate))
+        .or_else(|| over("adopt", tally.adopts, &limits.adopt))
+}
+
+/// A plan that may be sent: within its limits, or approved by a person.
+#[derive(Debug)]
+pub struct Approved<P>(P);
+
+impl<P> Approved<P> {
+    /// The plan.
+    pub fn plan(&self) -> &P {
+        &self.0
+    }
+}
+
+/// A plan that may not be sent.
+#[derive(Debug)]
+pub struct Held<P> {
+    /// The plan, to be kept for approval.
+    pub plan: P,
+    /// Why.
+    pub breach: Breach,
+}
+
+/// Judges a whole plan.
+///
+/// # Errors
+/// [`Held`], with the first limit that it exceeds.
+pub fn judge<P>(plan: P, tally: &Tally, limits: &Limits) -> Result<Approved<P>, Box<Held<P>>> {
+    match breach(tally, limits) {
+        None => Ok(Approved(plan)),
+        Some(breach) => Err(Box::new(Held { plan, breach })),
+    }
+}
+
+/// The digest of an operation that a person agreed to.
+pub type Digest = [u8; 32];
+
+/// Lets a plan through that a person approved: if every operation they saw would be planned the same now.
+///
+/// `plan` must contain the approved operations and no others; `present` are its digests.
+///
+/// # Errors
+/// How many of the approved operations would not be planned the same any more.
+pub fn consent<P>(plan: P, approved: &BTreeSet<Digest>, present: &BTreeSet<Digest>) -> Result<Approved<P>, usize> {
+    let missing = approved.difference(present).count();
+    if missing > 0 || present.difference(approved).next().is_some() { Err(missing) } else { Ok(Approved(plan)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaults() -> Limits {
+        let some = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
+        Limits {
+            create: Limit::Unlimited,
+            update: Limit::Unlimited,
+            clear: some(10, 5),
+            ban: some(10, 5),
+            ban_per_day: some(30, 10),
+            reinstate: Limit::Unlimited,
+            adopt: Limit::Unlimited,
+            failures: some(20, 10),
+        }
+    }
+
+    fn limit_of(tally: &Tally) -> Option<String> {
+        breach(tally, &defaults()).map(|b| b.limit)
+    }
+
+    #[test]
+    fn a_limit_allows_the_larger_of_count_and_share_rounded_down() {
+        let both = Limit::AtMost { count: Some(10), percent: Some(5) };
+        for (users, allowed) in [(0, 10), (10, 10), (219, 10), (220, 11), (239, 11), (240, 12), (40_000, 2_000)] {
+            assert_eq!(both.allowed(users), Some(allowed), "{users} users");
+        }
+        let share = Limit::AtMost { count: None, percent: Some(5) };
+        for (users, allowed) in [(0, 0), (19, 0), (20, 1), (39, 1), (40, 2)] {
+            assert_eq!(share.allowed(users), Some(allowed), "{users} users");
+        }
+        assert_eq!(Limit::Unlimited.allowed(0), None);
+    }
+
+    #[test]
+    fn a_plan_is_held_when_a_count_is_more_than_allowed() {
+        for (bans, expected) in [(9, None), (10, None), (11, Some("ban"))] {
+            let tally = Tally { users: 100, bans, ..Tally::default() };
+            assert_eq!(limit_of(&tally).as_deref(), expected, "{bans} bans");
+        }
+        for (before, bans, expected) in [(25, 5, None), (25, 6, Some("ban_per_day")), (31, 0, None)] {
+            let tally = Tally { users: 100, bans_before: before, bans, ..Tally::default() };
+            assert_eq!(limit_of(&tally).as_deref(), expected, "{before} before, {bans} now");
+        }
+        for (clears, expected) in [(10, None), (11, Some("clear.phone"))] {
+            let clears = [("phone".to_string(), clears)].into_iter().collect();
+            let tally = Tally { users: 100, clears, ..Tally::default() };
+            assert_eq!(limit_of(&tally).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn never_all_of_three_or_more() {
+        for (users, bans, expected) in [(1, 1, None), (2, 2, None), (3, 3, Some("ban_all")), (3, 2, None), (10, 10, Some("ban_all"))] {
+            let tally = Tally { users, bans, ..Tally::default() };
+            assert_eq!(limit_of(&tally).as_deref(), expected, "{bans} of {users}");
+        }
+    }
+
+    #[test]
+    fn consent_holds_for_exactly_what_was_seen() {
+        let digests = |ns: &[u8]| ns.iter().map(|n| [*n; 32]).collect::<BTreeSet<Digest>>();
+        assert!(consent((), &digests(&[1, 2]), &digests(&[1, 2])).is_ok());
+        assert_eq!(consent((), &digests(&[1, 2]), &digests(&[1])).err(), Some(1));
+        assert!(consent((), &digests(&[1]), &digests(&[1, 2])).is_err());
     }
 }

@@ -4,13 +4,15 @@
 //! Pure. `Display` of an operation is the line that people read; the digest of an operation is what an approval
 //! holds on to, so both are made from the same fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::outcome::OpError;
 use crate::record::Key;
+use crate::target::AccountState;
 use crate::value::{Attributes, is_empty};
 
 /// What an operation does to one account.
@@ -112,12 +114,19 @@ pub struct Operation {
     pub baseline: Attributes,
     /// An adopted account is disabled at the moment, and becomes active with this operation.
     pub reactivates: bool,
+    /// In which state an adopted account was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<AccountState>,
     /// Operations of one wave may run side by side; a wave begins when the one before has ended.
     pub wave: u32,
     /// The fingerprint of the record from which it was planned, to be stored when it is confirmed.
     pub fingerprint: Option<Fingerprint>,
-    /// A remark for the outcome, e.g. that the record's row was doubled.
-    pub note: Option<String>,
+    /// Fields that only a create writes: never compared with, or written to, an account that exists already.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub create_only: BTreeSet<String>,
+    /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<OpError>,
 }
 
 /// A hash of the source columns that a mapping uses, together with a hash of the mapping. Equal fingerprints: the
@@ -134,9 +143,11 @@ impl Operation {
             fields: BTreeMap::new(),
             baseline: Attributes::default(),
             reactivates: false,
+            found: None,
             wave: 0,
             fingerprint: None,
-            note: None,
+            create_only: BTreeSet::new(),
+            conflict: None,
         }
     }
 
@@ -151,6 +162,9 @@ impl Operation {
 
     /// Whether a request is needed at all: linking an account that is already right needs none.
     pub fn needs_request(&self) -> bool {
+        if self.conflict.is_some() {
+            return false;
+        }
         match self.kind {
             OpKind::Unlink => false,
             OpKind::Adopt => self.reactivates || !self.fields.is_empty(),
@@ -162,7 +176,7 @@ impl Operation {
     /// Hash of everything that a person who approves it agrees to: kind, person, account, and each field's old and
     /// new value. Equal digests mean the same request.
     pub fn digest(&self) -> [u8; 32] {
-        let agreed = serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields]);
+        let agreed = serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields, self.conflict]);
         blake3::hash(agreed.to_string().as_bytes()).into()
     }
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::secret::Secret;
 use super::units::Rate;
+pub use crate::limits::Limits as LimitSettings;
 use crate::limits::Limit;
 use crate::mapping::Mapping;
 use crate::target::Engine;
@@ -310,27 +311,6 @@ pub enum OnLeave {
     Delete,
     /// Nothing.
     Ignore,
-}
-
-/// `[syncs.NAME.limits]`.
-#[derive(Clone, Debug)]
-pub struct LimitSettings {
-    /// Accounts made.
-    pub create: Limit,
-    /// Accounts written.
-    pub update: Limit,
-    /// Updates that empty a field, for each field.
-    pub clear: Limit,
-    /// Bans and deletes.
-    pub ban: Limit,
-    /// Bans and deletes in any 24 hours, over all runs.
-    pub ban_per_day: Limit,
-    /// Accounts activated again.
-    pub reinstate: Limit,
-    /// Accounts adopted.
-    pub adopt: Limit,
-    /// Failed operations after which sending stops, of the plan's operations.
-    pub failures: Limit,
 }
 
 /// `[[syncs.NAME.tests]]`.

@@ -1,7 +1,348 @@
-//! From a source record to what the target should hold. (Being built.)
+//! From a source record to what the target should hold.
+//!
+//! A mapping is compiled once, against the target's catalogue, so that what can be wrong is said before any record
+//! is read. It is then bound to a source's columns and applied to each record that changed: that a record did not
+//! change is told by its fingerprint alone, without evaluating anything. Pure: the date is an argument.
 
-/// A compiled mapping.
-#[derive(Debug)]
+mod bound;
+mod check;
+mod coerce;
+mod expression;
+pub mod testing;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+pub use bound::{Bound, Desired, DesiredField, Mapped};
+pub use expression::{Expression, Problem, Scope};
+
+use crate::record::Columns;
+use crate::target::Catalogue;
+use crate::value::FieldType;
+use coerce::Admits;
+
+/// Raised whenever the same mapping and record give another result, so that stored fingerprints are no longer
+/// believed and every record is looked at once.
+const FORMAT: u32 = 1;
+
+/// A mapping as configured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MappingSpec {
+    /// One rule a target field.
+    pub fields: Vec<FieldRule>,
+    /// CEL that says whether a record is in scope; none: every record is.
+    pub include: Option<String>,
+}
+
+/// Where one target field's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldRule {
+    /// The target field, dotted.
+    pub field: String,
+    /// The value.
+    pub from: ValueFrom,
+    /// Whether it is written to accounts that exist.
+    pub when: When,
+    /// What an empty value does.
+    pub empty: OnEmpty,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueFrom {
+    /// A source column, as it is.
+    Column(String),
+    /// A CEL expression over the columns.
+    Cel(String),
+    /// A constant.
+    Value(Value),
+}
+
+/// Whether a field is written to accounts that exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// Kept as the source says.
+    #[default]
+    Always,
+    /// Given to a new account, then left to the target.
+    Create,
+}
+
+/// What an empty value does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnEmpty {
+    /// The field is emptied on the target.
+    #[default]
+    Clear,
+    /// The field is left alone.
+    Omit,
+}
+
+/// Something to say about a mapping: an error, or a warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Where in a mapping.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The `include` expression.
+    Include,
+    /// The rule of this field; for a required field that nothing maps, the rule that is missing.
+    Field(String),
+}
+
+/// A compiled mapping. Cheap to clone.
+#[derive(Clone)]
 pub struct Mapping {
-    _private: (),
+    inner: Arc<Compiled>,
+}
+
+struct Compiled {
+    spec: MappingSpec,
+    rules: Vec<Rule>,
+    include: Option<Expression>,
+    columns: Vec<String>,
+    uses_today: bool,
+    version: [u8; 32],
+}
+
+/// One rule, ready to be applied.
+struct Rule {
+    field: String,
+    from: Source,
+    admits: Admits,
+    /// The target refuses an account without it.
+    required: bool,
+    when: When,
+    empty: OnEmpty,
+}
+
+enum Source {
+    Column(String),
+    Cel(Expression),
+    /// Converted when the mapping was compiled.
+    Constant(Value),
+}
+
+impl Mapping {
+    /// Compiles a mapping against the target's catalogue; with it, what is worth a warning.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, and the warnings.
+    pub fn compile(spec: &MappingSpec, catalogue: &Catalogue) -> Result<(Mapping, Vec<Finding>), Vec<Finding>> {
+        let mut checked = check::Checked::default();
+        let rules: Vec<Rule> =
+            spec.fields.iter().filter_map(|rule| check::rule(rule, catalogue, &mut checked)).collect();
+        check::together(spec, catalogue, &mut checked);
+        let include = spec.include.as_deref().and_then(|text| checked.expression(Place::Include, text));
+        if !checked.errors.is_empty() {
+            checked.errors.append(&mut checked.warnings);
+            return Err(checked.errors);
+        }
+        let mapping = Mapping { inner: Arc::new(Compiled::new(spec.clone(), rules, include)) };
+        Ok((mapping, checked.warnings))
+    }
+
+    /// The source columns that rules and `include` refer to, sorted.
+    pub fn columns(&self) -> &[String] {
+        &self.inner.columns
+    }
+
+    /// Hash of everything that decides what becomes of a record: rules, `include`, the types of the target's fields.
+    pub fn version(&self) -> [u8; 32] {
+        self.inner.version
+    }
+
+    /// The rules as configured.
+    pub fn rules(&self) -> &[FieldRule] {
+        &self.inner.spec.fields
+    }
+
+    /// The `include` expression as configured.
+    pub fn include(&self) -> Option<&str> {
+        self.inner.spec.include.as_deref()
+    }
+
+    /// Whether results depend on the date.
+    pub fn uses_today(&self) -> bool {
+        self.inner.uses_today
+    }
+
+    /// The type of a mapped field; text where the catalogue knows nothing.
+    pub fn kind(&self, field: &str) -> FieldType {
+        self.inner.rules.iter().find(|rule| rule.field == field).map_or(FieldType::Text, |rule| rule.admits.kind())
+    }
+
+    /// Fixes where in a row the columns stand.
+    ///
+    /// # Errors
+    /// The names of the columns that the source doesn't have.
+    pub fn bind(&self, columns: &Columns) -> Result<Bound, Vec<String>> {
+        Bound::new(Arc::clone(&self.inner), columns)
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<&str> = self.inner.rules.iter().map(|rule| rule.field.as_str()).collect();
+        write!(f, "Mapping({} from {})", fields.join(", "), self.inner.columns.join(", "))
+    }
+}
+
+impl Compiled {
+    fn new(spec: MappingSpec, rules: Vec<Rule>, include: Option<Expression>) -> Compiled {
+        let expressions = || {
+            let of_rules = rules.iter().filter_map(|rule| match &rule.from {
+                Source::Cel(expression) => Some(expression),
+                Source::Column(_) | Source::Constant(_) => None,
+            });
+            of_rules.chain(&include)
+        };
+        let mut columns: BTreeSet<String> = expressions().flat_map(|e| e.columns().iter().cloned()).collect();
+        columns.extend(rules.iter().filter_map(|rule| match &rule.from {
+            Source::Column(name) => Some(name.clone()),
+            Source::Cel(_) | Source::Constant(_) => None,
+        }));
+        let uses_today = expressions().any(Expression::uses_today);
+        let version = version(&spec, &rules);
+        Compiled { columns: columns.into_iter().collect(), uses_today, version, spec, rules, include }
+    }
+}
+
+/// Rules in the order of fields, so that their order in the file is no difference.
+fn version(spec: &MappingSpec, rules: &[Rule]) -> [u8; 32] {
+    let mut described: Vec<Value> = spec
+        .fields
+        .iter()
+        .zip(rules)
+        .map(|(rule, compiled)| {
+            let from = match &rule.from {
+                ValueFrom::Column(name) => json!(["column", name]),
+                ValueFrom::Cel(text) => json!(["cel", text]),
+                ValueFrom::Value(value) => json!(["value", value]),
+            };
+            let (when, empty) = (rule.when == When::Always, rule.empty == OnEmpty::Clear);
+            json!([rule.field, from, when, empty, compiled.admits.describe(), compiled.required])
+        })
+        .collect();
+    described.sort_by_key(ToString::to_string);
+    blake3::hash(json!([FORMAT, described, spec.include]).to_string().as_bytes()).into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::target::Field;
+
+    /// A field that can be written and asks nothing.
+    pub(crate) fn plain(kind: FieldType) -> Field {
+        Field {
+            kind,
+            writable: Ok(()),
+            required: false,
+            unique: false,
+            allowed: Vec::new(),
+            range: None,
+            same_as: None,
+            clearable: true,
+        }
+    }
+
+    /// A catalogue with something of everything.
+    pub(crate) fn catalogue() -> Catalogue {
+        let mut fields = std::collections::BTreeMap::new();
+        let mut add = |name: &str, field: Field| fields.insert(name.to_string(), field);
+        add("email", Field { required: true, unique: true, clearable: false, ..plain(FieldType::Text) });
+        add("client_id", plain(FieldType::Text));
+        add("title", plain(FieldType::Text));
+        add("phone", plain(FieldType::Text));
+        add("mobile", Field { same_as: Some("phone".into()), ..plain(FieldType::Text) });
+        add("level", Field { allowed: vec![json!(0), json!(1)], ..plain(FieldType::Integer) });
+        add("share", Field { range: Some((0, 100)), ..plain(FieldType::Number) });
+        add("starts", plain(FieldType::Date));
+        add("tags", plain(FieldType::Set));
+        add("id", Field { writable: Err("the target assigns it".into()), ..plain(FieldType::Integer) });
+        add("dimensions.*", plain(FieldType::Text));
+        Catalogue { fields, key_field: Some("client_id".into()), open: false }
+    }
+
+    pub(crate) fn column(field: &str, name: &str) -> FieldRule {
+        rule(field, ValueFrom::Column(name.into()))
+    }
+
+    pub(crate) fn cel(field: &str, text: &str) -> FieldRule {
+        rule(field, ValueFrom::Cel(text.into()))
+    }
+
+    pub(crate) fn value(field: &str, value: Value) -> FieldRule {
+        rule(field, ValueFrom::Value(value))
+    }
+
+    fn rule(field: &str, from: ValueFrom) -> FieldRule {
+        FieldRule { field: field.into(), from, when: When::Always, empty: OnEmpty::Clear }
+    }
+
+    pub(crate) fn compile(fields: Vec<FieldRule>, include: Option<&str>) -> Mapping {
+        let spec = MappingSpec { fields, include: include.map(Into::into) };
+        Mapping::compile(&spec, &catalogue()).expect("it compiles").0
+    }
+
+    #[test]
+    fn columns_are_those_of_rules_and_include_once_each() {
+        let mapping = compile(
+            vec![
+                column("email", "mail"),
+                cel("title", "row['Job Title'] + team"),
+                cel("starts", "start > today ? start : ''"),
+                cel("dimensions.7", "name.first"),
+            ],
+            Some("status == 'active' && mail != ''"),
+        );
+        assert_eq!(mapping.columns(), ["Job Title", "mail", "name.first", "start", "status", "team"]);
+        assert!(mapping.uses_today());
+        assert!(!compile(vec![column("email", "mail")], None).uses_today());
+        assert_eq!(mapping.kind("starts"), FieldType::Date);
+    }
+
+    #[test]
+    fn the_version_is_that_of_meaning_not_of_order() {
+        let a = compile(vec![column("email", "mail"), column("title", "job")], None);
+        let b = compile(vec![column("title", "job"), column("email", "mail")], None);
+        assert_eq!(a.version(), b.version());
+        let mut when = vec![column("email", "mail"), column("title", "job")];
+        when[1].when = When::Create;
+        let mut empty = vec![column("email", "mail"), column("title", "job")];
+        empty[1].empty = OnEmpty::Omit;
+        for other in [
+            compile(when, None),
+            compile(empty, None),
+            compile(vec![column("email", "mail"), column("title", "role")], None),
+            compile(vec![column("email", "mail"), cel("title", "job")], None),
+            compile(vec![column("email", "mail"), column("title", "job")], Some("true")),
+        ] {
+            assert_ne!(a.version(), other.version());
+        }
+        let spec = MappingSpec { fields: vec![column("email", "mail"), column("title", "job")], include: None };
+        let mut retyped = catalogue();
+        retyped.fields.insert("title".into(), plain(FieldType::Integer));
+        let other = Mapping::compile(&spec, &retyped).expect("it compiles").0;
+        assert_ne!(a.version(), other.version(), "the type of a field counts");
+    }
+
+    #[test]
+    fn debug_names_fields_and_columns_only() {
+        let mapping = compile(vec![column("email", "mail"), value("title", json!("Dr Ann"))], None);
+        assert_eq!(format!("{mapping:?}"), "Mapping(email, title from mail)");
+    }
 }

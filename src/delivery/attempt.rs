@@ -1,0 +1,346 @@
+//! One operation from its intent to its end: sent, judged, repeated where that is safe, looked up where it isn't.
+//!
+//! The rule behind every branch: a request that may have been carried out is never repeated unless repeating changes
+//! nothing. Updates and bans may be repeated; a create is looked up first.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Client;
+use super::transport::SendError;
+use crate::exit::{Exit, Failure};
+use crate::outcome::{ErrorKind, OpError, Status};
+use crate::plan::{Change, OpKind, Operation};
+use crate::planner::newcomers::{Found, adopt, again, look_up};
+use crate::rules::{PersonState, SkipReason};
+use crate::state::State;
+use crate::state::journal::Effect;
+use crate::target::{AccountState, Answer, Verdict};
+use crate::value::is_empty;
+
+/// How an operation ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The operation as it was carried out: a create may have become an adoption.
+    pub operation: Operation,
+    /// Its status.
+    pub status: Status,
+    /// What it means for the person.
+    pub effect: Effect,
+    /// Requests made to carry it out, look-ups not counted.
+    pub attempts: u32,
+    /// The last answer's status.
+    pub http_status: Option<u16>,
+    /// Why skipped, or what is worth knowing.
+    pub reason: Option<String>,
+    /// Why failed.
+    pub error: Option<OpError>,
+    /// From begin to end.
+    pub took: Duration,
+    /// Nothing more must be sent to this target.
+    pub denied: bool,
+    /// The state failed on the way.
+    pub state_failed: Option<Failure>,
+}
+
+/// What carrying out needs.
+pub struct Attempt<'a> {
+    /// The target.
+    pub client: &'a Client,
+    /// The state, to see who owns an account.
+    pub state: &'a State,
+    /// The fields by which an existing account is recognised.
+    pub match_fields: &'a [String],
+    /// Asks to take up nothing new.
+    pub stop: &'a CancellationToken,
+}
+
+/// One operation under way.
+struct Work<'a> {
+    at: &'a Attempt<'a>,
+    operation: Operation,
+    began: tokio::time::Instant,
+    attempts: u32,
+    http_status: Option<u16>,
+    /// A 404 on an update has been followed up once.
+    relinked: bool,
+    /// A 401 has been followed by a new login once.
+    renewed: bool,
+}
+
+/// What to do after a try.
+enum Step {
+    End(Box<Finished>),
+    /// Again after a pause. `sent`: the last try may have been carried out.
+    Again { error: OpError, sent: bool },
+    /// Again at once, as changed.
+    Onward,
+}
+
+impl Attempt<'_> {
+    /// Carries an operation out. Its intent is in the journal already.
+    pub async fn carry_out(&self, operation: Operation) -> Finished {
+        let began = tokio::time::Instant::now();
+        let work =
+            Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
+        if self.stop.is_cancelled() {
+            return work.skipped(SkipReason::Stopped);
+        }
+        if let Some(conflict) = work.operation.conflict.clone() {
+            return work.failed(conflict);
+        }
+        if !work.operation.needs_request() {
+            return work.done(None, None);
+        }
+        self.client.begin();
+        work.run().await
+    }
+}
+
+impl Work<'_> {
+    async fn run(mut self) -> Finished {
+        loop {
+            let step = self.attempt().await;
+            match step {
+                Step::End(finished) => return *finished,
+                Step::Onward => {}
+                Step::Again { error, sent } => {
+                    if let Some(finished) = self.pause_or_end(error, sent).await {
+                        return finished;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One request and what its answer means.
+    async fn attempt(&mut self) -> Step {
+        let wire = match self.at.client.engine().encode(&self.operation) {
+            Ok(wire) => wire,
+            Err(error) => return Step::End(Box::new(self.failed(error))),
+        };
+        self.attempts += 1;
+        match self.at.client.send(&wire).await {
+            Ok(answer) => self.judged(&answer).await,
+            Err(error) => self.broken(error).await,
+        }
+    }
+
+    /// No answer came.
+    async fn broken(&mut self, error: SendError) -> Step {
+        self.http_status = None;
+        match error.maybe_sent {
+            true => self.unclear(error.into()).await,
+            false => Step::Again { error: error.into(), sent: false },
+        }
+    }
+
+    async fn judged(&mut self, answer: &Answer) -> Step {
+        self.http_status = Some(answer.status);
+        let verdict = self.at.client.engine().judge(&self.operation, answer, self.at.client.clock().now());
+        match verdict {
+            Verdict::Done { remote_id, state } => Step::End(Box::new(self.done(remote_id, state))),
+            Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
+            Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),
+            Verdict::LogInAgain => self.log_in_again(answer.status),
+            Verdict::SlowDown { retry_after, error } => {
+                self.at.client.pause(retry_after);
+                Step::Again { error, sent: false }
+            }
+            Verdict::Unclear(error) => self.unclear(error).await,
+            Verdict::Duplicate { error, .. } if self.operation.kind == OpKind::Create => self.taken(error).await,
+            Verdict::Duplicate { error, .. } => Step::End(Box::new(self.failed(error))),
+            Verdict::NotFound => self.not_found().await,
+        }
+    }
+
+    fn log_in_again(&mut self, status: u16) -> Step {
+        let error = OpError::new(ErrorKind::Auth, format!("HTTP {status}: the credentials were refused"));
+        if self.renewed || !self.at.client.can_renew() {
+            return Step::End(Box::new(self.denied(error)));
+        }
+        self.renewed = true;
+        Step::Again { error, sent: false }
+    }
+
+    /// It may have been carried out. A create is looked up; everything else may be repeated.
+    async fn unclear(&mut self, error: OpError) -> Step {
+        if self.operation.kind != OpKind::Create {
+            return Step::Again { error, sent: true };
+        }
+        // A moment for a server that is still busy with it.
+        self.at.client.back_off(1).await;
+        match self.look_up().await {
+            Ok(Found::Account(account)) => self.adopt(*account),
+            Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
+            // Certainly not there now: it may be sent again, and should the first one still be under way, the target
+            // answers that the address is taken, which leads to a look-up as well.
+            Ok(Found::Nobody) => Step::Again { error, sent: true },
+            Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
+        }
+    }
+
+    /// Somebody has this address, or this key, already: perhaps it is this very person.
+    async fn taken(&mut self, error: OpError) -> Step {
+        match self.look_up().await {
+            Ok(Found::Account(account)) => self.adopt(*account),
+            Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
+            Ok(Found::Nobody) => Step::End(Box::new(self.failed(error))),
+            Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
+        }
+    }
+
+    fn adopt(&mut self, account: crate::target::Account) -> Step {
+        let catalogue = self.at.client.engine().catalogue();
+        self.operation = adopt(self.operation.clone(), account, false, catalogue);
+        match self.operation.needs_request() {
+            true => Step::Onward,
+            false => Step::End(Box::new(self.done(None, None))),
+        }
+    }
+
+    /// There is no such account. Good when it was to go; otherwise it is looked up, and made anew when it is gone.
+    async fn not_found(&mut self) -> Step {
+        let error = OpError::new(ErrorKind::Refused, "HTTP 404: there is no such account");
+        match self.operation.kind {
+            OpKind::Ban | OpKind::Delete => Step::End(Box::new(self.already_gone())),
+            OpKind::Create | OpKind::Unlink => Step::End(Box::new(self.failed(error))),
+            OpKind::Update | OpKind::Reinstate | OpKind::Adopt if self.relinked => {
+                Step::End(Box::new(self.failed(error)))
+            }
+            OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
+                self.relinked = true;
+                self.operation = as_create(&self.operation);
+                match self.look_up().await {
+                    Ok(Found::Account(account)) => self.adopt(*account),
+                    Ok(Found::Nobody) => Step::Onward,
+                    Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
+                    Err(failure) => Step::End(Box::new(self.failed_after(error, failure))),
+                }
+            }
+        }
+    }
+
+    async fn look_up(&self) -> Result<Found, Failure> {
+        let catalogue = self.at.client.engine().catalogue();
+        let newcomer = again(&self.operation, self.at.match_fields, catalogue);
+        look_up(self.at.client, self.at.state, &newcomer).await
+    }
+
+    /// Waits for the next try, or ends when there is to be none.
+    async fn pause_or_end(&mut self, error: OpError, sent: bool) -> Option<Finished> {
+        let stopped = self.at.stop.is_cancelled();
+        if stopped || !self.at.client.may_retry(self.attempts) {
+            return Some(self.given_up(error, sent, stopped));
+        }
+        tokio::select! {
+            () = self.at.client.back_off(self.attempts) => None,
+            () = self.at.stop.cancelled() => Some(self.given_up(error, sent, true)),
+        }
+    }
+
+    fn given_up(&self, error: OpError, sent: bool, stopped: bool) -> Finished {
+        match (sent, stopped) {
+            (true, _) => self.unknown(error, None),
+            (false, true) => self.skipped(SkipReason::Stopped),
+            (false, false) => self.failed(error),
+        }
+    }
+
+    fn finished(&self, status: Status, effect: Effect) -> Finished {
+        Finished {
+            operation: self.operation.clone(),
+            status,
+            effect,
+            attempts: self.attempts,
+            http_status: self.http_status,
+            reason: None,
+            error: None,
+            took: self.began.elapsed(),
+            denied: false,
+            state_failed: None,
+        }
+    }
+
+    /// The target acknowledged it, or there was nothing to send.
+    fn done(&self, remote_id: Option<String>, state: Option<AccountState>) -> Finished {
+        let operation = &self.operation;
+        let effect = match operation.kind {
+            OpKind::Delete => Effect::Gone,
+            OpKind::Unlink => Effect::Unlinked,
+            OpKind::Create | OpKind::Update | OpKind::Ban | OpKind::Reinstate | OpKind::Adopt => {
+                let Some(remote_id) = remote_id.or_else(|| operation.remote_id.clone()) else {
+                    let error = OpError::new(ErrorKind::Protocol, "the target told no id of the new account");
+                    return self.unknown(error, None);
+                };
+                Effect::Confirmed {
+                    state: confirmed_state(operation, state),
+                    remote_id,
+                    attributes: operation.after(),
+                    fingerprint: operation.fingerprint,
+                }
+            }
+        };
+        self.finished(Status::Ok, effect)
+    }
+
+    fn already_gone(&self) -> Finished {
+        Finished { reason: Some("already gone".into()), ..self.finished(Status::Ok, Effect::Gone) }
+    }
+
+    fn failed(&self, error: OpError) -> Finished {
+        Finished { error: Some(error), ..self.finished(Status::Failed, Effect::None) }
+    }
+
+    fn denied(&self, error: OpError) -> Finished {
+        Finished { denied: true, ..self.failed(error) }
+    }
+
+    fn skipped(&self, reason: SkipReason) -> Finished {
+        Finished { reason: Some(reason.name().into()), ..self.finished(Status::Skipped, Effect::None) }
+    }
+
+    /// What comes of a failure whose look-up failed too, where nothing can have been done.
+    fn failed_after(&self, error: OpError, failure: Failure) -> Finished {
+        Finished { state_failed: state_failure(failure), ..self.failed(error) }
+    }
+
+    /// May have been done, and can't be found out now.
+    fn unknown(&self, error: OpError, failure: Option<Failure>) -> Finished {
+        Finished {
+            error: Some(error),
+            state_failed: failure.and_then(state_failure),
+            ..self.finished(Status::Unknown, Effect::Unknown)
+        }
+    }
+}
+
+/// A failure of ours is worth stopping for; one of the target is in the outcome already.
+fn state_failure(failure: Failure) -> Option<Failure> {
+    matches!(failure.exit, Exit::Io | Exit::Internal).then_some(failure)
+}
+
+fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> PersonState {
+    let found = if operation.reactivates { None } else { operation.found };
+    match (operation.kind, answered.or(found)) {
+        (OpKind::Ban, _) | (_, Some(AccountState::Banned)) => PersonState::Banned,
+        (_, Some(AccountState::Invited)) => PersonState::Invited,
+        _ => PersonState::Active,
+    }
+}
+
+/// The create that would make the account which an operation expected to be there.
+fn as_create(operation: &Operation) -> Operation {
+    let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
+    create.fields = operation
+        .after()
+        .iter()
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
+        .collect();
+    create.create_only = operation.create_only.clone();
+    create.fingerprint = operation.fingerprint;
+    create.wave = operation.wave;
+    create
+}

@@ -1,0 +1,239 @@
+//! One target's line to the outside: every request to it, of whichever sync and purpose, goes through here, under one
+//! rate, one pause, one retry budget.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use tokio::time::Instant;
+
+use super::rate::RateGate;
+use super::transport::{SendError, Transport};
+use crate::config::settings::{AuthSettings, TargetSettings};
+use crate::exit::{Exit, Failure, Result};
+use crate::outcome::OpError;
+use crate::retry::Backoff;
+use crate::target::{Account, Answer, Engine, Page, Verdict, Wire};
+use crate::time::Clock;
+
+/// What carries a request to the target and its answer back. A socket, or a script in a simulation.
+pub trait Carrier: Send + Sync {
+    /// Sends one request and waits for the complete answer.
+    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>>;
+}
+
+impl Carrier for Transport {
+    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+        Box::pin(Transport::send(self, wire))
+    }
+}
+
+/// Retries may cost a fifth more requests than there are operations: a target in trouble is not helped by a storm.
+const BUDGET_PER_OPERATION: i64 = 2;
+/// What one retry takes from the budget, in the same tenths.
+const BUDGET_PER_RETRY: i64 = 10;
+/// And this many retries are free, so that a small run has any at all.
+const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
+
+/// A target's client.
+pub struct Client {
+    settings: std::sync::Arc<TargetSettings>,
+    carrier: Box<dyn Carrier>,
+    gate: RateGate,
+    backoff: Backoff,
+    clock: Clock,
+    chance: Mutex<SmallRng>,
+    budget: AtomicI64,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.settings.name)
+    }
+}
+
+impl Client {
+    /// A client over this carrier. `seed` feeds the jitter of retries.
+    pub fn new(settings: std::sync::Arc<TargetSettings>, carrier: Box<dyn Carrier>, clock: Clock, seed: u64) -> Client {
+        Client {
+            gate: RateGate::new(settings.rate, settings.burst),
+            backoff: Backoff {
+                attempts: settings.retry.attempts,
+                base: settings.retry.base,
+                max: settings.retry.max,
+            },
+            carrier,
+            clock,
+            chance: Mutex::new(SmallRng::seed_from_u64(seed)),
+            budget: AtomicI64::new(BUDGET_FLOOR),
+            settings,
+        }
+    }
+
+    /// A client over the network. Reads the target's secrets.
+    ///
+    /// # Errors
+    /// A secret can't be read.
+    pub fn connect(settings: &std::sync::Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
+        let transport = Transport::new(settings)?;
+        Ok(Client::new(std::sync::Arc::clone(settings), Box::new(transport), clock.clone(), rand::rng().random()))
+    }
+
+    /// The target's name.
+    pub fn target(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The target's settings.
+    pub fn settings(&self) -> &TargetSettings {
+        &self.settings
+    }
+
+    /// The target's definition.
+    pub fn engine(&self) -> &Engine {
+        &self.settings.engine
+    }
+
+    /// The clock that answers are judged by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How often a request is tried.
+    pub fn attempts(&self) -> u32 {
+        self.backoff.attempts
+    }
+
+    /// Sends one request when its turn has come; no retry.
+    pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
+        self.gate.acquire().await;
+        self.carrier.send(wire).await
+    }
+
+    /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
+    pub fn pause(&self, wanted: Option<Duration>) {
+        if let Some(wanted) = wanted {
+            self.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
+        }
+    }
+
+    /// Whether logging in once more can help: not with a fixed key.
+    pub fn can_renew(&self) -> bool {
+        matches!(self.settings.auth, AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. })
+    }
+
+    /// Feeds the retry budget: one operation, or one look-up, begins.
+    pub fn begin(&self) {
+        self.budget.fetch_add(BUDGET_PER_OPERATION, Ordering::Relaxed);
+    }
+
+    /// Whether one more try is worth it after `tries`: attempts and budget allow.
+    pub fn may_retry(&self, tries: u32) -> bool {
+        if tries >= self.backoff.attempts {
+            return false;
+        }
+        let taken = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
+            (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
+        });
+        taken.is_ok()
+    }
+
+    /// Waits before the next try.
+    pub async fn back_off(&self, tries: u32) {
+        let chance = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).random::<f64>();
+        tokio::time::sleep(self.backoff.delay(tries, chance)).await;
+    }
+
+    /// The account with this id, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn get(&self, remote_id: &str) -> Result<Option<Account>> {
+        let wire = self.engine().get(remote_id);
+        self.read(&wire, |answer| self.engine().account(answer)).await
+    }
+
+    /// The accounts whose field holds this value, as the target sees it; none where it can't be asked.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
+        let mut next = self.engine().find(field, value);
+        let mut found = Vec::new();
+        while let Some(wire) = next {
+            let page = self.page(&wire).await?;
+            found.extend(page.accounts);
+            next = page.next;
+        }
+        Ok(found)
+    }
+
+    /// One page of a listing or search.
+    ///
+    /// # Errors
+    /// The target can't be reached after all retries (69), or refuses the credentials (77).
+    pub async fn page(&self, wire: &Wire) -> Result<Page> {
+        self.read(wire, |answer| self.engine().page(wire, answer)).await
+    }
+
+    /// A request that changes nothing, and may therefore be repeated.
+    async fn read<T>(&self, wire: &Wire, understand: impl Fn(&Answer) -> Result<T, Verdict>) -> Result<T> {
+        self.begin();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let trouble = match self.send(wire).await {
+                Err(error) => OpError::from(error),
+                Ok(answer) => match understand(&answer) {
+                    Ok(value) => return Ok(value),
+                    Err(Verdict::SlowDown { retry_after, error }) => {
+                        self.pause(retry_after);
+                        error
+                    }
+                    Err(Verdict::Unclear(error)) => error,
+                    Err(verdict) => return Err(self.no_use(&verdict, answer.status)),
+                },
+            };
+            if !self.may_retry(tries) {
+                return Err(self.unreachable(&trouble));
+            }
+            self.back_off(tries).await;
+        }
+    }
+
+    fn unreachable(&self, trouble: &OpError) -> Failure {
+        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {}", self.settings.name, trouble.message))
+            .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
+    }
+
+    /// What a read's refusal means for the run.
+    fn no_use(&self, verdict: &Verdict, status: u16) -> Failure {
+        let name = &self.settings.name;
+        match verdict {
+            Verdict::LogInAgain => self.denied(&format!("HTTP {status}")),
+            Verdict::Denied(error) => self.denied(&error.message),
+            Verdict::NotFound => Failure::new(
+                Exit::Unavailable,
+                format!("target {name} does not know the address under which users are looked up (HTTP {status})"),
+            )
+            .help(format!("check targets.{name}.base_url")),
+            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => Failure::new(
+                Exit::Unavailable,
+                format!("target {name} refused a look-up: {}", error.message),
+            )
+            .help(format!("check targets.{name}: its kind, base_url and options")),
+            Verdict::Done { .. } | Verdict::SlowDown { .. } | Verdict::Unclear(_) => {
+                Failure::internal(format!("a look-up on target {name} was misjudged"))
+            }
+        }
+    }
+
+    /// The refusal of our credentials.
+    pub fn denied(&self, why: &str) -> Failure {
+        let name = &self.settings.name;
+        Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
+            .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
+    }
+}

@@ -1,0 +1,347 @@
+//! Delivery: takes an approved plan, journals each operation before its request leaves, carries it out at the
+//! operator's rate, and confirms it in one transaction.
+//!
+//! Three parties share the work. The feeder reads the plan in order and makes intents durable, a batch ahead of the
+//! senders; the senders carry out, as many at once as the target allows; the settler writes what came of it, many
+//! confirmations a commit, and reports nothing before it is on disk. A wave ends before the next begins.
+
+mod attempt;
+mod client;
+pub mod rate;
+pub mod transport;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::settings::SyncSettings;
+use crate::exit::{Failure, Result};
+use crate::limits::Approved;
+use crate::outcome::{ErrorKind, Outcome, Status};
+use crate::plan::{OpKind, Operation};
+use crate::planner::{PAGE, Plan};
+use crate::rules::SkipReason;
+use crate::state::State;
+use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
+use crate::state::people::SyncId;
+use crate::time::Clock;
+
+pub use attempt::{Attempt, Finished};
+pub use client::{Carrier, Client};
+
+/// What watches a run: the progress bar, the outcome file, the log.
+pub trait Watch: Send + Sync {
+    /// A sync begins to send this many operations.
+    fn begin(&self, sync: &str, operations: u64);
+
+    /// An outcome is on disk.
+    fn outcome(&self, outcome: &Outcome);
+}
+
+/// Who a run is.
+#[derive(Clone, Debug)]
+pub struct RunId {
+    /// The run's id.
+    pub run: String,
+    /// The sync.
+    pub sync: Arc<SyncSettings>,
+    /// The sync's number.
+    pub id: SyncId,
+}
+
+impl From<transport::SendError> for crate::outcome::OpError {
+    fn from(error: transport::SendError) -> Self {
+        crate::outcome::OpError::new(error.kind, error.message)
+    }
+}
+
+/// One delivery.
+pub struct Delivery {
+    /// Who.
+    pub who: RunId,
+    /// The state.
+    pub state: State,
+    /// The target.
+    pub client: Arc<Client>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Asks to take up nothing new.
+    pub stop: CancellationToken,
+    /// Who watches.
+    pub watch: Arc<dyn Watch>,
+}
+
+/// Outcomes by status, for one kind of operation.
+pub type Counts = BTreeMap<Status, u64>;
+
+/// What a delivery came to.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// By kind of operation as it was carried out, and status.
+    pub counts: BTreeMap<OpKind, Counts>,
+    /// Why it stopped before its end.
+    pub stopped: Option<Stop>,
+}
+
+/// Why a delivery stopped before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// A signal, or a pause.
+    Asked,
+    /// More operations failed than `limits.failures` allows.
+    Failures {
+        /// How many failed.
+        failed: u64,
+        /// How many are allowed.
+        allowed: u64,
+    },
+    /// The target did not answer usefully, many times in a row.
+    Breaker,
+    /// The credentials were refused.
+    Denied(String),
+    /// The state failed: nothing may be sent that can't be journalled.
+    State(Failure),
+}
+
+/// This many operations in a row that end without a useful answer stop the target: it is down, and the rest would
+/// only wait for nothing.
+const BREAKER: u64 = 10;
+
+/// Intents are made durable this many ahead at most. Each of them costs a look-up should the process die.
+const MOST_AHEAD: usize = 128;
+
+/// How many confirmations share a command, and so a commit.
+const CONFIRMATIONS: usize = 256;
+
+/// What senders and settler share.
+struct Shared {
+    delivery: Delivery,
+    halt: CancellationToken,
+    why: std::sync::Mutex<Option<Stop>>,
+    failed: AtomicU64,
+    in_a_row: AtomicU64,
+    allowed: Option<u64>,
+}
+
+/// An operation with its entry in the journal.
+type Begun = (Option<EntryId>, Finished);
+
+impl Delivery {
+    /// Sends a plan.
+    pub async fn deliver(self, approved: &Approved<Plan>) -> Delivered {
+        let plan = approved.plan();
+        let halt = self.stop.child_token();
+        let allowed = self.who.sync.limits.failures.allowed(plan.total());
+        let shared = Arc::new(Shared {
+            delivery: self,
+            halt,
+            why: std::sync::Mutex::new(None),
+            failed: AtomicU64::new(0),
+            in_a_row: AtomicU64::new(0),
+            allowed,
+        });
+        let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
+        let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
+        if let Err(failure) = feed(&shared, plan, &ended).await {
+            shared.halt_for(Stop::State(failure));
+        }
+        drop(ended);
+        let counts = settler.await.unwrap_or_else(|e| {
+            shared.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
+            BTreeMap::new()
+        });
+        let why = shared.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let asked = shared.delivery.stop.is_cancelled().then_some(Stop::Asked);
+        Delivered { counts, stopped: why.or(asked) }
+    }
+}
+
+impl Shared {
+    /// Takes up nothing new, for the first of possibly several reasons.
+    fn halt_for(&self, why: Stop) {
+        let mut slot = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let graver = matches!(why, Stop::State(_)) && !matches!(*slot, Some(Stop::State(_)));
+        if slot.is_none() || graver {
+            *slot = Some(why);
+        }
+        self.halt.cancel();
+    }
+
+    /// Counts an ending against what stops a delivery.
+    fn watch_for_trouble(&self, finished: &Finished) {
+        let kind = finished.error.as_ref().map(|e| e.kind);
+        if finished.denied {
+            self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
+        }
+        if matches!(finished.status, Status::Failed | Status::Unknown) {
+            let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(allowed) = self.allowed.filter(|allowed| failed > *allowed) {
+                self.halt_for(Stop::Failures { failed, allowed });
+            }
+        }
+        match kind {
+            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {
+                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER {
+                    self.halt_for(Stop::Breaker);
+                }
+            }
+            _ if finished.status != Status::Skipped => self.in_a_row.store(0, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
+/// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
+///
+/// Requests under way are waited for whatever happens: their answers are worth having.
+async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) -> Result<()> {
+    let mut senders = JoinSet::new();
+    let mut last = None;
+    let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
+    while senders.join_next().await.is_some() {}
+    fed?;
+    skip_the_rest(plan, last, ended).await
+}
+
+async fn feed_waves(
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    ended: &mpsc::Sender<Begun>,
+    senders: &mut JoinSet<()>,
+    last: &mut Option<Operation>,
+) -> Result<()> {
+    let settings = shared.delivery.client.settings();
+    let ahead = ((settings.rate.per_second() / 4.0) as usize).clamp(settings.concurrency, MOST_AHEAD);
+    let permits = Arc::new(Semaphore::new(settings.concurrency));
+    while !shared.halt.is_cancelled() {
+        let mut page = plan.spool().operations(last.as_ref(), ahead)?;
+        let Some(wave) = page.first().map(|o| o.wave) else { break };
+        if last.as_ref().is_some_and(|l| l.wave != wave) {
+            while senders.join_next().await.is_some() {}
+            if shared.halt.is_cancelled() {
+                break;
+            }
+        }
+        page.retain(|operation| operation.wave == wave);
+        let entries = intend(shared, &page).await?;
+        *last = page.last().cloned();
+        for (operation, entry) in page.into_iter().zip(entries) {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+            let (shared, ended) = (Arc::clone(shared), ended.clone());
+            senders.spawn(async move {
+                let finished = carry_out(&shared, operation).await;
+                let _ = ended.send((Some(entry), finished)).await;
+                drop(permit);
+            });
+            while senders.try_join_next().is_some() {}
+        }
+    }
+    Ok(())
+}
+
+async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId>> {
+    let d = &shared.delivery;
+    let intend =
+        Intend { run: d.who.run.clone(), sync: d.who.id, at: d.clock.stamp(), operations: operations.to_vec() };
+    Ok(d.state.ask(intend).await?)
+}
+
+async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
+    let d = &shared.delivery;
+    let attempt = Attempt {
+        client: &d.client,
+        state: &d.state,
+        match_fields: &d.who.sync.match_fields,
+        stop: &shared.halt,
+    };
+    let mut finished = attempt.carry_out(operation).await;
+    if let Some(failure) = finished.state_failed.take() {
+        shared.halt_for(Stop::State(failure));
+    }
+    shared.watch_for_trouble(&finished);
+    finished
+}
+
+/// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
+async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::Sender<Begun>) -> Result<()> {
+    loop {
+        let page = plan.spool().operations(last.as_ref(), PAGE)?;
+        let Some(end) = page.last().cloned() else { return Ok(()) };
+        last = Some(end);
+        for operation in page {
+            let finished = Finished {
+                operation,
+                status: Status::Skipped,
+                effect: Effect::None,
+                attempts: 0,
+                http_status: None,
+                reason: Some(SkipReason::Stopped.name().into()),
+                error: None,
+                took: std::time::Duration::ZERO,
+                denied: false,
+                state_failed: None,
+            };
+            if ended.send((None, finished)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Writes endings, many a commit, and reports each when it is on disk.
+async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTreeMap<OpKind, Counts> {
+    let d = &shared.delivery;
+    let mut counts: BTreeMap<OpKind, Counts> = BTreeMap::new();
+    let mut batch = Vec::with_capacity(CONFIRMATIONS);
+    while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
+        let settlements: Vec<Settlement> = batch
+            .drain(..)
+            .map(|(entry, finished)| Settlement { entry, outcome: d.who.outcome(&finished, d), effect: finished.effect })
+            .collect();
+        let outcomes: Vec<Outcome> = settlements.iter().map(|s| s.outcome.clone()).collect();
+        if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
+            // What is not on disk is not reported: the entries are still in the journal, and the next run resolves
+            // them.
+            shared.halt_for(Stop::State(error.into()));
+            continue;
+        }
+        for outcome in &outcomes {
+            if let Some(op) = outcome.op {
+                *counts.entry(op).or_default().entry(outcome.status).or_default() += 1;
+            }
+            d.watch.outcome(outcome);
+        }
+    }
+    counts
+}
+
+impl RunId {
+    fn outcome(&self, finished: &Finished, delivery: &Delivery) -> Outcome {
+        let operation = &finished.operation;
+        let confirmed = match &finished.effect {
+            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
+            _ => operation.remote_id.clone(),
+        };
+        Outcome {
+            ts: delivery.clock.stamp(),
+            run: self.run.clone(),
+            sync: self.sync.name.clone(),
+            source: self.sync.source.name.clone(),
+            target: self.sync.target.name.clone(),
+            key: Some(operation.key.clone()),
+            op: Some(operation.kind),
+            status: finished.status,
+            remote_id: confirmed.map(|id| delivery.client.engine().loggable_id(&id)),
+            fields: operation.fields.keys().cloned().collect(),
+            attempts: finished.attempts,
+            http_status: finished.http_status,
+            duration_ms: finished.took.as_millis() as u64,
+            reason: finished.reason.clone(),
+            error: finished.error.clone(),
+        }
+    }
+}

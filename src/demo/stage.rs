@@ -1,0 +1,166 @@
+//! The demo's stage: a temporary directory with the sample configuration, a simulated JUNO, and the program itself,
+//! run as an operator would run it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::exit::{Exit, Failure, Result};
+use crate::sandbox::{Options, Request, Running, Sandbox};
+
+/// The sample configuration, exactly as it lies in `config/`.
+const CONFIGURATION: &str = include_str!("../../config/rosterd.toml");
+
+/// How fast the demo may go. A vendor's platform would want less, and the sample says so; the sandbox doesn't mind,
+/// and nobody wants to watch three hundred people go by at ten a second.
+const RATE: &str = "200/s";
+
+/// The exports of the four days, as they lie in `config/demo/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Export {
+    One,
+    Two,
+    Evening,
+    Three,
+    Four,
+}
+
+impl Export {
+    /// The file's text.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Export::One => include_str!("../../config/demo/day1.csv"),
+            Export::Two => include_str!("../../config/demo/day2.csv"),
+            Export::Evening => include_str!("../../config/demo/day2-evening.csv"),
+            Export::Three => include_str!("../../config/demo/day3.csv"),
+            Export::Four => include_str!("../../config/demo/day4.csv"),
+        }
+    }
+}
+
+/// What a command left behind.
+pub(super) struct Done {
+    /// Its exit code; none when a signal ended it.
+    pub(super) code: Option<i32>,
+    /// Standard output.
+    pub(super) stdout: String,
+    /// Standard error.
+    pub(super) stderr: String,
+}
+
+/// Everything that the story needs. The directory is gone when this is dropped.
+pub(super) struct Stage {
+    dir: TempDir,
+    program: PathBuf,
+    juno: Running,
+    seen: u64,
+}
+
+impl Stage {
+    /// Sets up directory and sandbox.
+    ///
+    /// # Errors
+    /// No temporary directory, no free port, or the program can't tell where it lies.
+    pub(super) async fn set() -> Result<Stage> {
+        let dir = TempDir::with_prefix("rosterd-demo-").map_err(|e| local("make a temporary directory", e))?;
+        let program = std::env::current_exe().map_err(|e| local("find the program itself", e))?;
+        let juno = Sandbox::start(Options::default()).await.map_err(|e| local("start the simulated JUNO", e))?;
+        let stage = Stage { dir, program, juno, seen: 0 };
+        stage.write("config/rosterd.toml", CONFIGURATION)?;
+        stage.write("config/juno.token", "sandbox\n")?;
+        Ok(stage)
+    }
+
+    /// The simulated JUNO.
+    pub(super) fn juno(&self) -> &Running {
+        &self.juno
+    }
+
+    /// Accounts that somebody made by hand before rosterd came; `(email, first name)`, without a client id.
+    pub(super) fn accounts_made_by_hand(&self, people: &[(&str, &str)]) -> Result<()> {
+        let accounts: Vec<_> = people.iter().map(|(email, name)| json!({"email": email, "first_name": name})).collect();
+        self.juno.seed("juno", &accounts).map_err(Failure::internal)?;
+        Ok(())
+    }
+
+    /// HR delivers: the export takes the place of the one before.
+    pub(super) fn deliver(&self, export: Export) -> Result<()> {
+        self.write("config/demo/day1.csv", export.text())
+    }
+
+    /// What one types to follow along: the settings that stand in for a configuration of one's own.
+    pub(super) fn setting(&self) -> Vec<String> {
+        let dir = self.dir.path().display();
+        let mut lines = vec![format!("cd {dir}")];
+        lines.extend(self.environment().into_iter().map(|(name, value)| format!("export {name}={value}")));
+        lines
+    }
+
+    fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("ROSTERD_CONFIG", "config/rosterd.toml".to_string()),
+            ("ROSTERD_TARGETS__JUNO__BASE_URL", format!("{}/juno/api", self.juno.url())),
+            ("ROSTERD_TARGETS__JUNO__RATE", RATE.to_string()),
+        ]
+    }
+
+    /// Runs the program with these arguments in the demo's directory, without any setting from the outside.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub(super) async fn run(&self, args: &[&str]) -> Result<Done> {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ROSTERD_") {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1").envs(self.environment());
+        command.current_dir(self.dir.path()).args(args);
+        // The sandbox serves on this runtime meanwhile, so the wait is on a thread of its own.
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .map_err(|e| Failure::internal("waiting for a command of the demo failed").because(e))?
+            .map_err(|e| local("run rosterd itself", e))?;
+        Ok(Done {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// What JUNO saw since this was last asked.
+    pub(super) fn news(&mut self) -> Vec<Request> {
+        let log = self.juno.requests_since(self.seen);
+        self.seen = log.last().map_or(self.seen, |r| r.seq);
+        log
+    }
+
+    /// Takes everything down.
+    pub(super) async fn strike(self) {
+        self.juno.shutdown().await;
+    }
+
+    /// Writes a file that its owner alone can read: among them is a secret.
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.dir.path().join(path);
+        write_private(&path, text).map_err(|e| local(&format!("write {}", path.display()), e))
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn local(what: &str, error: io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("the demo cannot {what}")).because(error)
+}

@@ -1,0 +1,309 @@
+//! A mapping bound to a source's columns: fingerprints of records, and what the target should hold for each.
+//!
+//! This is what runs for every row, so columns are found once, the evaluation's context is made once a record and
+//! only when an expression needs it, and constants were converted long before.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use serde_json::Value;
+
+use super::expression::Scope;
+use super::{Compiled, OnEmpty, Rule, Source, When};
+use crate::plan::Fingerprint;
+use crate::record::Columns;
+
+/// A mapping that knows where in a row its columns stand. Cheap to clone.
+#[derive(Clone)]
+pub struct Bound {
+    mapping: Arc<Compiled>,
+    /// Where each of the mapping's columns stands, in the order of names.
+    cells: Arc<[(String, usize)]>,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mapped {
+    /// The person belongs on the target, with these values.
+    InScope(Desired),
+    /// `include` says no: the person is treated as absent.
+    Excluded,
+    /// The record can't be used; why, without values.
+    Rejected(String),
+}
+
+/// What the target should hold for one person.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// By target field; fields that are to be left alone are not in it.
+    pub fields: BTreeMap<String, DesiredField>,
+}
+
+/// What one field should hold.
+#[derive(Clone, PartialEq)]
+pub struct DesiredField {
+    /// The value; `Null` is empty.
+    pub value: Value,
+    /// Whether it is written to accounts that exist.
+    pub when: When,
+    /// What an empty value does; a field that is empty and omitted is not here at all.
+    pub empty: OnEmpty,
+}
+
+impl fmt::Debug for DesiredField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.value.is_null() { "DesiredField(empty)" } else { "DesiredField" })
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bound({} rules, {} columns)", self.mapping.rules.len(), self.cells.len())
+    }
+}
+
+impl Bound {
+    pub(super) fn new(mapping: Arc<Compiled>, columns: &Columns) -> Result<Bound, Vec<String>> {
+        let mut cells = Vec::with_capacity(mapping.columns.len());
+        let mut missing = Vec::new();
+        for name in &mapping.columns {
+            match columns.index(name) {
+                Some(at) => cells.push((name.clone(), at)),
+                None => missing.push(name.clone()),
+            }
+        }
+        if missing.is_empty() { Ok(Bound { mapping, cells: cells.into() }) } else { Err(missing) }
+    }
+
+    /// The record's fingerprint: of the mapping, the cells that it refers to, and the date where it counts.
+    ///
+    /// Equal fingerprints: [`Bound::apply`] gives the same.
+    pub fn fingerprint(&self, cells: &[Value], today: NaiveDate) -> Fingerprint {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.mapping.version);
+        for (_, at) in self.cells.iter() {
+            // The length before each cell keeps ("ab", "c") and ("a", "bc") apart; the tag, "1" and 1.
+            match cells.get(*at) {
+                Some(Value::String(text)) => hash_cell(&mut hasher, b's', text.as_bytes()),
+                None | Some(Value::Null) => hash_cell(&mut hasher, b'n', b""),
+                Some(other) => hash_cell(&mut hasher, b'j', other.to_string().as_bytes()),
+            }
+        }
+        if self.mapping.uses_today {
+            hash_cell(&mut hasher, b'd', today.to_string().as_bytes());
+        }
+        let mut fingerprint = Fingerprint::default();
+        hasher.finalize_xof().fill(&mut fingerprint);
+        fingerprint
+    }
+
+    /// What becomes of the record.
+    pub fn apply(&self, cells: &[Value], today: NaiveDate) -> Mapped {
+        let cell = |name: &str| {
+            let at = self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
+            Some(cells.get(self.cells[at].1).unwrap_or(&Value::Null))
+        };
+        let today = if self.mapping.uses_today { today.to_string() } else { String::new() };
+        let scope = Scope::new(&cell, &today);
+        match self.in_scope(&scope) {
+            Ok(true) => {}
+            Ok(false) => return Mapped::Excluded,
+            Err(why) => return Mapped::Rejected(format!("include: {why}")),
+        }
+        let mut desired = Desired::default();
+        for rule in &self.mapping.rules {
+            match rule.apply(&cell, &scope) {
+                Ok(Some(field)) => {
+                    desired.fields.insert(rule.field.clone(), field);
+                }
+                Ok(None) => {}
+                Err(why) => return Mapped::Rejected(format!("{}{why}", rule.field)),
+            }
+        }
+        Mapped::InScope(desired)
+    }
+
+    fn in_scope(&self, scope: &Scope<'_>) -> Result<bool, String> {
+        let Some(include) = &self.mapping.include else { return Ok(true) };
+        match include.evaluate(scope)? {
+            Value::Bool(yes) => Ok(yes),
+            _ => Err("its result is neither true nor false".into()),
+        }
+    }
+}
+
+fn hash_cell(hasher: &mut blake3::Hasher, tag: u8, bytes: &[u8]) {
+    hasher.update(&[tag]);
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+impl Rule {
+    /// The field's value; none when it is to be left alone. An error follows the field's name.
+    fn apply<'r>(
+        &self,
+        cell: &impl Fn(&str) -> Option<&'r Value>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<DesiredField>, String> {
+        let value = match &self.from {
+            Source::Constant(value) => value.clone(),
+            Source::Column(name) => {
+                let raw = cell(name).cloned().unwrap_or(Value::Null);
+                self.admits.coerce(raw).map_err(|must| format!(" {must} (column {name})"))?
+            }
+            Source::Cel(expression) => {
+                let raw = expression.evaluate(scope).map_err(|why| format!(": {why}"))?;
+                self.admits.coerce(raw).map_err(|must| format!(" {must}"))?
+            }
+        };
+        if value.is_null() {
+            if self.empty == OnEmpty::Omit {
+                return Ok(None);
+            }
+            if self.required && self.when == When::Always {
+                return Err(" is empty, and the target has no account without it".into());
+            }
+        }
+        Ok(Some(DesiredField { value, when: self.when, empty: self.empty }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cel, column, compile, value};
+    use super::super::{FieldRule, Mapping};
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a date")
+    }
+
+    fn bind(mapping: &Mapping, columns: &[&str]) -> Bound {
+        mapping.bind(&Columns::new(columns.iter().map(ToString::to_string))).expect("every column is there")
+    }
+
+    fn apply(fields: Vec<FieldRule>, include: Option<&str>, record: &Value) -> Mapped {
+        let mapping = compile(fields, include);
+        let columns: Vec<&str> = record.as_object().expect("an object").keys().map(String::as_str).collect();
+        let cells: Vec<Value> = columns.iter().map(|c| record[c].clone()).collect();
+        bind(&mapping, &columns).apply(&cells, day("2026-11-22"))
+    }
+
+    fn value_of(mapped: &Mapped, field: &str) -> Option<Value> {
+        match mapped {
+            Mapped::InScope(desired) => desired.fields.get(field).map(|f| f.value.clone()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn values_come_from_columns_expressions_and_constants() {
+        let fields = vec![
+            cel("email", "mail.trim().lowerAscii()"),
+            column("title", "job"),
+            value("level", json!("1")),
+            column("starts", "start"),
+            column("tags", "groups"),
+        ];
+        let record = json!({"mail": " A@B.c ", "job": "Nurse ", "start": "2026-01-31T00:00:00Z", "groups": "x;y"});
+        let mapped = apply(fields, Some("start <= today"), &record);
+        for (field, expected) in [
+            ("email", json!("a@b.c")),
+            ("title", json!("Nurse ")),
+            ("level", json!(1)),
+            ("starts", json!("2026-01-31")),
+            ("tags", json!(["x", "y"])),
+        ] {
+            assert_eq!(value_of(&mapped, field), Some(expected), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_clears_or_is_left_out() {
+        let record = json!({"mail": "a@b.c", "job": "  "});
+        let mut omitted = column("title", "job");
+        let cleared = apply(vec![column("email", "mail"), omitted.clone()], None, &record);
+        assert_eq!(value_of(&cleared, "title"), Some(json!(null)));
+        omitted.empty = OnEmpty::Omit;
+        let mapped = apply(vec![column("email", "mail"), omitted], None, &record);
+        assert_eq!(value_of(&mapped, "title"), None);
+    }
+
+    #[test]
+    fn include_excludes_and_its_errors_reject() {
+        let record = json!({"mail": "hunter2", "status": "left"});
+        let fields = || vec![column("email", "mail")];
+        assert_eq!(apply(fields(), Some("status == 'active'"), &record), Mapped::Excluded);
+        for (include, why) in [("status", "neither true nor false"), ("int(mail) > 1", "int() failed")] {
+            let Mapped::Rejected(reason) = apply(fields(), Some(include), &record) else { panic!("{include}") };
+            assert!(reason.starts_with("include: ") && reason.contains(why), "{reason}");
+            assert!(!reason.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_a_field_does_not_admit_rejects_the_record_and_names_the_column() {
+        let record = json!({"mail": "a@b.c", "n": "hunter2", "no": ""});
+        for (fields, why) in [
+            (vec![column("email", "mail"), column("level", "n")], "level must be a whole number (column n)"),
+            (vec![column("email", "mail"), cel("level", "int(n)")], "level: int() failed on this record's value"),
+            (vec![column("email", "mail"), cel("title", "[n]")], "title must be text, not a list or an object"),
+            (vec![column("email", "no")], "email is empty, and the target has no account without it"),
+        ] {
+            assert_eq!(apply(fields, None, &record), Mapped::Rejected(why.into()));
+        }
+    }
+
+    #[test]
+    fn missing_columns_are_named() {
+        let mapping = compile(vec![column("email", "mail"), cel("title", "job + team")], None);
+        let error = mapping.bind(&Columns::new(["job".to_string()])).err();
+        assert_eq!(error, Some(vec!["mail".to_string(), "team".to_string()]));
+    }
+
+    #[test]
+    fn the_date_counts_only_where_it_is_used() {
+        let cells = [json!("a"), json!("2026-11-23")];
+        let still = compile(vec![column("email", "m")], Some("s != ''"));
+        let dated = compile(vec![column("email", "m")], Some("s < today"));
+        for (mapping, moves) in [(still, false), (dated, true)] {
+            let bound = bind(&mapping, &["m", "s"]);
+            let (one, two) = (day("2026-11-22"), day("2026-11-24"));
+            assert_eq!(bound.fingerprint(&cells, one) != bound.fingerprint(&cells, two), moves);
+            assert_eq!(bound.apply(&cells, one) != bound.apply(&cells, two), moves);
+        }
+    }
+
+    #[test]
+    fn debug_of_what_is_desired_holds_no_value() {
+        let mapped = apply(vec![column("email", "mail")], None, &json!({"mail": "ann@acme.com"}));
+        assert!(!format!("{mapped:?}").contains("ann@"));
+    }
+
+    proptest! {
+        #[test]
+        fn fingerprints_differ_where_a_used_cell_differs_and_nowhere_else(
+            a in "[a-c]{0,3}", b in "[a-c]{0,3}", c in "[a-c]{0,3}", d in "[a-c]{0,3}", x in "[a-c]{0,3}",
+        ) {
+            let mapping = compile(vec![column("email", "m"), column("title", "t")], None);
+            let bound = bind(&mapping, &["m", "unused", "t"]);
+            let today = day("2026-11-22");
+            let one = bound.fingerprint(&[json!(a), json!("u"), json!(b)], today);
+            let two = bound.fingerprint(&[json!(c), json!(x), json!(d)], today);
+            prop_assert_eq!(one == two, a == c && b == d);
+        }
+
+        #[test]
+        fn applying_twice_gives_the_same(mail in "\\PC{0,12}", job in "\\PC{0,12}") {
+            let mapping = compile(vec![column("email", "m"), cel("title", "t.trim().upperAscii()")], Some("size(m) > 2"));
+            let bound = bind(&mapping, &["m", "t"]);
+            let cells = [json!(mail), json!(job)];
+            let today = day("2026-11-22");
+            prop_assert_eq!(bound.apply(&cells, today), bound.apply(&cells, today));
+        }
+    }
+}

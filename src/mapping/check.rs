@@ -1,0 +1,221 @@
+//! Judging a mapping against what the target's fields admit, before any record is read.
+//!
+//! Every finding at once. What certainly can't work is an error; what may is a warning.
+
+use serde_json::Value;
+
+use super::coerce::Admits;
+use super::expression::Expression;
+use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Source, ValueFrom};
+use crate::target::{Catalogue, Field};
+
+/// How alike two names must be for one to be offered for the other (Jaro–Winkler, 0 to 1): high enough that
+/// unrelated short names are not offered.
+const ALIKE: f64 = 0.8;
+
+/// What was found so far.
+#[derive(Default)]
+pub(super) struct Checked {
+    pub errors: Vec<Finding>,
+    pub warnings: Vec<Finding>,
+}
+
+impl Checked {
+    fn error(&mut self, field: &str, message: impl Into<String>, help: Option<String>) {
+        self.errors.push(Finding { place: Place::Field(field.into()), message: message.into(), help });
+    }
+
+    /// Compiles an expression; what is wrong with it becomes errors of this place.
+    pub fn expression(&mut self, place: Place, text: &str) -> Option<Expression> {
+        match Expression::compile(text) {
+            Ok(expression) => Some(expression),
+            Err(problems) => {
+                self.errors.extend(problems.into_iter().map(|problem| Finding {
+                    place: place.clone(),
+                    message: problem.message,
+                    help: problem.help,
+                }));
+                None
+            }
+        }
+    }
+}
+
+/// Compiles one rule; none when it has errors.
+pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, checked: &mut Checked) -> Option<Rule> {
+    let known = catalogue.field(&rule.field);
+    let before = checked.errors.len();
+    match known {
+        None => unknown_field(&rule.field, catalogue, checked),
+        Some(Field { writable: Err(why), .. }) => checked.error(&rule.field, why.clone(), None),
+        Some(_) => {}
+    }
+    let admits = Admits::of(known);
+    let from = match &rule.from {
+        ValueFrom::Column(name) if name.trim().is_empty() => {
+            checked.error(&rule.field, "the name of the column is empty", None);
+            return None;
+        }
+        ValueFrom::Column(name) => Source::Column(name.clone()),
+        ValueFrom::Cel(text) => Source::Cel(checked.expression(Place::Field(rule.field.clone()), text)?),
+        ValueFrom::Value(value) => Source::Constant(constant(rule, value, &admits, known, checked)),
+    };
+    if checked.errors.len() > before {
+        return None;
+    }
+    let required = known.is_some_and(|field| field.required);
+    Some(Rule { field: rule.field.clone(), from, admits, required, when: rule.when, empty: rule.empty })
+}
+
+fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Field>, checked: &mut Checked) -> Value {
+    match admits.coerce(value.clone()) {
+        Ok(Value::Null) if known.is_some_and(|field| field.required) => {
+            checked.error(&rule.field, "the target requires this field, and the constant is empty", None);
+            Value::Null
+        }
+        Ok(Value::Null) if rule.empty == OnEmpty::Omit => {
+            checked.warnings.push(Finding {
+                place: Place::Field(rule.field.clone()),
+                message: "an empty constant with empty = \"omit\" does nothing".into(),
+                help: Some("remove the rule, or let it clear the field".into()),
+            });
+            Value::Null
+        }
+        Ok(value) => value,
+        Err(message) => {
+            let help = value.is_string().then(|| format!("a column is written {} = \"column\"", rule.field));
+            checked.error(&rule.field, format!("the constant {value} {message}"), help);
+            Value::Null
+        }
+    }
+}
+
+fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
+    let names = catalogue.fields.keys().map(String::as_str).filter(|name| !name.ends_with(".*"));
+    let help = nearest(field, names).map(|near| format!("did you mean {near}?"));
+    let message = format!("the target has no field {field}");
+    if catalogue.open {
+        let message = format!("{message} in its definition; it is sent as a custom field");
+        checked.warnings.push(Finding { place: Place::Field(field.into()), message, help });
+    } else {
+        checked.error(field, message, help.or_else(|| Some("its fields are listed by `rosterd targets show`".into())));
+    }
+}
+
+/// What only shows when the rules are seen together.
+pub(super) fn together(spec: &MappingSpec, catalogue: &Catalogue, checked: &mut Checked) {
+    for (at, rule) in spec.fields.iter().enumerate() {
+        let earlier = &spec.fields[..at];
+        if earlier.iter().any(|other| other.field == rule.field) {
+            checked.error(&rule.field, format!("{} is mapped twice", rule.field), Some("keep one of the rules".into()));
+        }
+        if let Some(other) = earlier.iter().find(|other| one_thing(catalogue, &other.field, &rule.field)) {
+            let message = format!("{} and {} are the same thing on the target", other.field, rule.field);
+            checked.error(&rule.field, message, Some("map one of the two".into()));
+        }
+    }
+    for (name, field) in &catalogue.fields {
+        let mapped = |rule: &FieldRule| rule.field == *name || one_thing(catalogue, &rule.field, name);
+        let needed = field.required && field.writable.is_ok() && !name.ends_with(".*");
+        if needed && !spec.fields.iter().any(mapped) {
+            let help = format!("add a rule for {name}; with when = \"create\" it is given to new accounts only");
+            checked.error(
+                name,
+                format!("the target creates no account without {name}, and nothing maps it"),
+                Some(help),
+            );
+        }
+    }
+}
+
+/// Whether two different names stand for one thing.
+fn one_thing(catalogue: &Catalogue, a: &str, b: &str) -> bool {
+    let names = |x: &str, y: &str| catalogue.field(x).and_then(|f| f.same_as.as_deref()) == Some(y);
+    a != b && (names(a, b) || names(b, a))
+}
+
+/// The name that is most like this one, if any is alike.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let folded = name.to_lowercase();
+    names
+        .map(|other| (strsim::jaro_winkler(&folded, &other.to_lowercase()), other))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{catalogue, cel, column, value};
+    use super::super::{Mapping, When};
+    use super::*;
+    use serde_json::json;
+
+    fn findings(fields: Vec<FieldRule>, include: Option<&str>) -> Vec<Finding> {
+        let spec = MappingSpec { fields, include: include.map(Into::into) };
+        Mapping::compile(&spec, &catalogue()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn each_mistake_is_found_at_its_field() {
+        let email = || column("email", "mail");
+        let rows = [
+            (vec![email(), column("tittle", "t")], "tittle", "no field tittle", Some("title")),
+            (vec![email(), column("id", "t")], "id", "the target assigns it", None),
+            (vec![email(), value("level", json!("abc"))], "level", "must be a whole number", Some("column")),
+            (vec![email(), value("level", json!(7))], "level", "must be one of 0, 1", None),
+            (vec![email(), value("share", json!(101))], "share", "must be between 0 and 100", None),
+            (vec![email(), value("title", json!({"a": 1}))], "title", "must be text", None),
+            (
+                vec![email(), column("phone", "p"), column("mobile", "m")],
+                "mobile",
+                "same thing",
+                Some("one of the two"),
+            ),
+            (vec![email(), email()], "email", "mapped twice", Some("keep one")),
+            (vec![column("title", "t")], "email", "nothing maps it", Some("create")),
+            (vec![email(), cel("title", "job.upper()")], "title", "no function upper()", Some("upperAscii")),
+            (vec![value("email", json!(""))], "email", "the constant is empty", None),
+            (vec![email(), column("title", " ")], "title", "column is empty", None),
+        ];
+        for (fields, place, message, help) in rows {
+            let found = findings(fields, None);
+            assert_eq!(found.len(), 1, "{message}: {found:?}");
+            assert_eq!(found[0].place, Place::Field(place.into()));
+            assert!(found[0].message.contains(message), "{found:?}");
+            if let Some(help) = help {
+                assert!(found[0].help.as_deref().unwrap_or_default().contains(help), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_once_include_too() {
+        let found = findings(vec![column("tittle", "t"), value("level", json!(9)), cel("phone", "(")], Some("a = 1"));
+        let places: Vec<&Place> = found.iter().map(|f| &f.place).collect();
+        let field = |name: &str| Place::Field(name.into());
+        assert_eq!(places, [&field("tittle"), &field("level"), &field("phone"), &field("email"), &Place::Include]);
+    }
+
+    #[test]
+    fn a_rule_for_new_accounts_alone_satisfies_a_required_field() {
+        let mut rule = column("email", "mail");
+        rule.when = When::Create;
+        assert_eq!(findings(vec![rule], None), []);
+    }
+
+    #[test]
+    fn custom_fields_of_an_open_catalogue_are_a_warning() {
+        let mut open = catalogue();
+        open.open = true;
+        let spec = MappingSpec { fields: vec![column("email", "m"), column("shoe_size", "s")], include: None };
+        let (_, warnings) = Mapping::compile(&spec, &open).expect("it compiles");
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(warnings[0].place, Place::Field("shoe_size".into()));
+    }
+
+    #[test]
+    fn patterns_of_the_catalogue_admit_any_last_segment() {
+        assert_eq!(findings(vec![column("email", "m"), column("dimensions.101", "d")], None), []);
+    }
+}

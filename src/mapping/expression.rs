@@ -1,0 +1,448 @@
+//! CEL expressions over a record: compiled once, evaluated for each record that changed.
+//!
+//! What the `cel` crate leaves to its users is done here: errors are put into our words (its own contain values),
+//! functions that don't exist are found when the expression is compiled, and `row["First Name"]` reaches columns
+//! whose names CEL can't spell. The crate has no evaluation budget, so comprehensions may not nest deeply; see
+//! [`super::walk`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
+use serde_json::{Number, Value};
+
+use super::walk::{self, ROW_PREFIX};
+
+/// The functions of CEL's standard library and of its strings, math and lists extensions.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    for extension in [extensions::strings, extensions::math, extensions::lists] {
+        env.add_extension(extension).expect("the crate's own extensions don't contradict each other");
+    }
+    Arc::new(env)
+});
+
+/// A context with every function and no variable.
+pub(super) fn bare_context<'v>() -> Context<'static, 'v> {
+    Context::with_env(Arc::clone(&ENVIRONMENT))
+}
+
+/// What is wrong with an expression, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, with the column where that is known.
+    pub message: String,
+    /// What to write instead, where there is an answer.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Problem { message: message.into(), help: None }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// One compiled CEL expression.
+pub struct Expression {
+    tree: cel::IdedExpr,
+    columns: Vec<String>,
+    uses_today: bool,
+}
+
+impl Expression {
+    /// Compiles the expression.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it: syntax with its position, functions that don't exist, comprehensions that
+    /// nest too deeply, wrong uses of `row`, patterns that are no regular expressions.
+    pub fn compile(text: &str) -> Result<Expression, Vec<Problem>> {
+        if text.trim().is_empty() {
+            return Err(vec![Problem::new("the expression is empty")]);
+        }
+        let program = ENVIRONMENT.compile(text).map_err(|errors| vec![syntax_problem(text, &errors)])?;
+        let mut tree = program.expression().clone();
+        let facts = walk::inspect(&mut tree);
+        if !facts.problems.is_empty() {
+            return Err(facts.problems);
+        }
+        Ok(Expression { tree, columns: facts.columns.into_iter().collect(), uses_today: facts.uses_today })
+    }
+
+    /// The columns it refers to, sorted.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether its result depends on the date.
+    pub fn uses_today(&self) -> bool {
+        self.uses_today
+    }
+
+    /// Its value for the record of this scope, as JSON.
+    ///
+    /// # Errors
+    /// What kind of thing went wrong and in which function, without any value.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        let mut context = bare_context();
+        context.set_variable_resolver(scope);
+        let value = cel::Value::resolve(&self.tree, &context).map_err(|error| describe(&error))?;
+        to_json(value)
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression(over {:?})", self.columns)
+    }
+}
+
+/// The variables of one record: its cells by column, and the date.
+pub struct Scope<'r> {
+    cell: &'r (dyn Fn(&str) -> Option<&'r Value> + Send + Sync),
+    today: &'r str,
+}
+
+impl<'r> Scope<'r> {
+    /// A scope whose columns are answered by `cell`; `today` is the date, `2026-11-22`.
+    pub fn new(cell: &'r (dyn Fn(&str) -> Option<&'r Value> + Send + Sync), today: &'r str) -> Self {
+        Scope { cell, today }
+    }
+}
+
+impl VariableResolver for Scope<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some(column) = variable.strip_prefix(ROW_PREFIX) {
+            return (self.cell)(column).map(to_cel);
+        }
+        if variable == "today" {
+            return Some(CowVal::owned(CelString::from(self.today)));
+        }
+        (self.cell)(variable).map(to_cel)
+    }
+}
+
+/// A cell as CEL sees it. An absent cell is an empty text, so that expressions need no test for it.
+fn to_cel(cell: &Value) -> CowVal<'_, '_> {
+    match cell {
+        Value::Null => CowVal::owned(CelString::from("")),
+        Value::String(text) => CowVal::owned(CelString::from(text.as_str())),
+        Value::Bool(yes) => CowVal::owned(CelBool::from(*yes)),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => CowVal::owned(CelInt::from(whole)),
+            (None, Some(whole)) => CowVal::owned(CelUInt::from(whole)),
+            (None, None) => CowVal::owned(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
+        },
+        nested @ (Value::Array(_) | Value::Object(_)) => {
+            let value: Result<Box<dyn Val>, _> = nested_to_cel(nested).try_into();
+            value.map_or_else(|_| CowVal::owned(CelString::from("")), CowVal::from)
+        }
+    }
+}
+
+fn nested_to_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(yes) => cel::Value::Bool(*yes),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => cel::Value::Int(whole),
+            (None, Some(whole)) => cel::Value::UInt(whole),
+            (None, None) => cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(nested_to_cel).collect())),
+        Value::Object(members) => {
+            let map: HashMap<String, cel::Value> =
+                members.iter().map(|(name, value)| (name.clone(), nested_to_cel(value))).collect();
+            cel::Value::Map(map.into())
+        }
+    }
+}
+
+fn to_json(value: cel::Value) -> Result<Value, String> {
+    Ok(match value {
+        cel::Value::Null => Value::Null,
+        cel::Value::Bool(yes) => Value::Bool(yes),
+        cel::Value::Int(whole) => whole.into(),
+        cel::Value::UInt(whole) => whole.into(),
+        cel::Value::Float(number) => {
+            Number::from_f64(number).map(Value::Number).ok_or("its result is not a finite number")?
+        }
+        cel::Value::String(text) => Value::String(Arc::unwrap_or_clone(text)),
+        cel::Value::Timestamp(time) => Value::String(time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+        cel::Value::List(items) => {
+            Value::Array(Arc::unwrap_or_clone(items).into_iter().map(to_json).collect::<Result<_, _>>()?)
+        }
+        cel::Value::Map(map) => {
+            let mut members = serde_json::Map::new();
+            for (name, value) in map.map.iter() {
+                members.insert(name.to_string(), to_json(value.clone())?);
+            }
+            Value::Object(members)
+        }
+        other => return Err(format!("its result is of type {}, which no field can hold", other.type_of())),
+    })
+}
+
+/// What went wrong in an evaluation, in our words: the crate's messages contain the values at hand.
+fn describe(error: &ExecutionError) -> String {
+    use ExecutionError as E;
+    match error {
+        E::InvalidArgumentCount { expected, actual } => {
+            format!("a function takes {expected} arguments and was given {actual}")
+        }
+        E::NotSupportedAsMethod { method, .. } => format!("{method}() can't be used on a value of this type"),
+        E::NoSuchKey(_) => "a key is looked up that isn't there".into(),
+        E::NoSuchOverload(call) => {
+            format!("{} can't be applied to {}", operator(call.function()), call.argument_types().join(" and "))
+        }
+        E::UndeclaredReference(name) => format!("{} is neither a column nor a function", name.trim_start_matches('@')),
+        E::FunctionError { function, .. } => format!("{function}() failed on this record's value"),
+        E::ValuesNotComparable(a, b) => format!("{} and {} can't be compared", a.type_of(), b.type_of()),
+        E::UnsupportedBinaryOperator(name, ..) => format!("{} can't be applied to these types", operator(name)),
+        E::DivisionByZero(_) | E::RemainderByZero(_) => "division by zero".into(),
+        E::Overflow(name, ..) => format!("{} goes beyond the largest number", operator(name)),
+        E::IndexOutOfBounds(_) => "an index is beyond the end of a list".into(),
+        E::DuplicateKey(_) => "a map has the same key twice".into(),
+        E::UnexpectedType { want, .. } => format!("a value of type {want} is needed"),
+        E::UnsupportedTargetType { .. } | E::MissingArgumentOrTarget => "a function was called on a wrong type".into(),
+        E::UnsupportedKeyType(_) | E::UnsupportedIndex(..) => "a value of this type can't be an index".into(),
+        _ => "it can't be evaluated".into(),
+    }
+}
+
+/// An operator as people write it: `+` for `_+_`.
+fn operator(name: &str) -> String {
+    match name {
+        "_[_]" => "[ ]".into(),
+        "_._" => "a dot".into(),
+        "@in" => "in".into(),
+        _ if name.contains(char::is_alphabetic) => format!("{name}()"),
+        _ => name.trim_matches('_').to_string(),
+    }
+}
+
+/// The first of the parser's complaints about the text; those after it are mostly its consequences, and those about
+/// an "incomplete context" are about the parser itself.
+fn syntax_problem(text: &str, errors: &ParseErrors) -> Problem {
+    let about_text = errors.errors.iter().find(|error| !error.msg.starts_with("Incomplete"));
+    let Some(error) = about_text.or(errors.errors.first()) else {
+        return Problem::new("the expression does not parse");
+    };
+    let what = readable(&error.msg);
+    let place = match error.pos {
+        (line, column) if line > 1 && column > 0 => format!(" at line {line}, column {column}"),
+        (_, column) if column > 0 => format!(" at column {column}"),
+        _ => String::new(),
+    };
+    let problem = Problem::new(format!("the expression does not parse{place}: {what}"));
+    match habit(text) {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+/// The parser generator's messages in plain words.
+fn readable(message: &str) -> String {
+    let message = message.trim_start_matches("Syntax error: ");
+    let quoted = |after: &str| {
+        let rest = &message[message.find(after)? + after.len()..];
+        let inner = rest.trim_start().trim_start_matches(':').trim_start().strip_prefix('\'')?;
+        let end = inner.find("' expecting").or_else(|| inner.rfind('\''))?;
+        Some(inner[..end].to_string())
+    };
+    for (marker, words) in [
+        ("mismatched input", "is not expected here"),
+        ("extraneous input", "is not expected here"),
+        ("no viable alternative at input", "is not expected here"),
+        ("token recognition error at", "can't be read"),
+    ] {
+        if let Some(token) = quoted(marker) {
+            return match token.trim() {
+                end if end.ends_with("<EOF>") => "it ends too early; is a quote or a bracket missing?".into(),
+                text if text.starts_with(['\'', '"']) && words == "can't be read" => "a quote is not closed".into(),
+                token => format!("“{token}” {words}"),
+            };
+        }
+    }
+    if message.starts_with("missing") && message.contains("<EOF>") {
+        return "it ends too early; is a quote or a bracket missing?".into();
+    }
+    if message.starts_with("Incomplete") {
+        return "something is missing in it".into();
+    }
+    message.split(" expecting {").next().unwrap_or(message).to_string()
+}
+
+/// The remedy for what people bring along from other languages.
+fn habit(text: &str) -> Option<&'static str> {
+    let word = |w: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|t| t.eq_ignore_ascii_case(w));
+    let bare = ["==", "!=", "<=", ">="].iter().fold(text.to_string(), |t, op| t.replace(op, " "));
+    if word("and") || word("or") || word("not") {
+        Some("CEL writes && for and, || for or, ! for not")
+    } else if bare.contains('=') {
+        Some("compare with ==")
+    } else if text.contains('`') {
+        Some("a column whose name has spaces is written row[\"First Name\"]")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn run(text: &str, cells: &Value) -> Result<Value, String> {
+        let expression = Expression::compile(text).expect("it compiles");
+        let cell = |name: &str| cells.get(name);
+        expression.evaluate(&Scope::new(&cell, "2026-11-22"))
+    }
+
+    #[test]
+    fn columns_the_date_and_the_extensions_are_at_hand() {
+        let cells = json!({
+            "email": " Ann@Acme.com ", "First Name": "Ann", "name.first": "Anna", "age": 41, "tags": ["b", "a"],
+            "leaves": "2026-11-30", "absent": null, "today": "a column", "ratio": 0.5, "home": {"city": "Bern"},
+        });
+        for (text, expected) in [
+            ("email.trim().lowerAscii()", json!("ann@acme.com")),
+            ("row[\"First Name\"] + '!'", json!("Ann!")),
+            ("row.email.trim()", json!("Ann@Acme.com")),
+            ("name.first", json!("Anna")),
+            ("row.name.first", json!("Anna")),
+            ("age + 1", json!(42)),
+            ("ratio * 2.0", json!(1.0)),
+            ("leaves > today", json!(true)),
+            ("row[\"today\"]", json!("a column")),
+            ("absent == ''", json!(true)),
+            ("tags.sort().join('-')", json!("a-b")),
+            ("tags.map(t, t + '1')", json!(["b1", "a1"])),
+            ("math.greatest(age, 7)", json!(41)),
+            ("home.city", json!(null)),
+            ("row['home'].city", json!("Bern")),
+            ("'%s'.format([email.trim()])", json!("Ann@Acme.com")),
+            ("int('7') < 8 ? 'low' : 'high'", json!("low")),
+        ] {
+            if text == "home.city" {
+                // A dotted name is one column: nested fields of a JSON source are flattened by path.
+                assert_eq!(Expression::compile(text).expect("compiles").columns(), ["home.city"]);
+                continue;
+            }
+            assert_eq!(run(text, &cells), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn references_are_columns_and_nothing_else() {
+        for (text, columns, today) in [
+            ("status == 'active' && end >= today", &["end", "status"][..], true),
+            ("tags.exists(t, t == team)", &["tags", "team"], false),
+            ("math.least(a, b)", &["a", "b"], false),
+            ("type(a) == string", &["a"], false),
+            ("row['First Name'] + row.last", &["First Name", "last"], false),
+            ("people.map(p, p.name.first)", &["people"], false),
+            ("tags.sortBy(t, t.size())", &["tags"], false),
+            ("'constant'", &[], false),
+        ] {
+            let expression = Expression::compile(text).expect(text);
+            assert_eq!(expression.columns(), columns, "{text}");
+            assert_eq!(expression.uses_today(), today, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_when_compiling_and_named() {
+        for (text, expected, help) in [
+            ("", "empty", None),
+            ("email.trim(", "column", None),
+            ("status = 'active'", "column 8", Some("==")),
+            ("status == 'a' and x", "column", Some("&&")),
+            ("email.lower()", "lower()", Some("lowerAscii")),
+            ("lenght(email)", "lenght()", Some("size")),
+            ("math.maximum(1, 2)", "math.maximum()", Some("math.greatest")),
+            ("'abc", "a quote is not closed", None),
+            ("x ? y", "column", None),
+            ("row[email]", "row[", Some("First Name")),
+            ("row == ''", "row", Some("row[")),
+            ("email.matches('[')", "regular expression", None),
+            ("Person{name: 'x'}", "Person", None),
+            ("a.map(x, b.map(y, c.map(z, z)))", "nest", Some("two")),
+            ("has(row.email)", "has()", Some("!= \"\"")),
+        ] {
+            let problems = Expression::compile(text).err().unwrap_or_else(|| panic!("{text} compiled"));
+            assert!(problems[0].message.contains(expected), "{text}: {problems:?}");
+            if let Some(help) = help {
+                assert!(problems[0].help.as_deref().unwrap_or_default().contains(help), "{text}: {problems:?}");
+            }
+        }
+        assert!(Expression::compile("a.map(x, b.map(y, y)).map(z, z)").is_ok(), "two deep, one after the other");
+    }
+
+    #[test]
+    fn errors_of_an_evaluation_hold_no_value() {
+        let cells = json!({"secret": "hunter2", "list": ["hunter2"], "n": 1});
+        for text in [
+            "int(secret)",
+            "secret + n",
+            "secret < n",
+            "-secret",
+            "list[7]",
+            "{'a': 1}[secret]",
+            "secret.substring(0, 900)",
+            "timestamp(secret)",
+            "duration(secret)",
+            "n / 0",
+            "n % 0",
+            "secret ? 1 : 2",
+            "secret && true",
+            "!secret",
+            "secret.all(c, c)",
+            "secret.charAt(99)",
+            "{secret: 1, 'hunter2': 2}",
+            "b'hunter2'",
+            "secret in n",
+            "9223372036854775807 + n",
+            "'x'.matches(secret + '[')",
+            "list.map(x, int(x))",
+            "secret.nothing",
+            "secret[0]",
+            "'%d'.format([secret])",
+        ] {
+            let error = run(text, &cells).expect_err(text);
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_compiler_panic(text in "\\PC{0,40}") {
+            let _ = Expression::compile(&text);
+        }
+
+        #[test]
+        fn no_mix_of_tokens_makes_compiling_or_evaluating_panic(
+            tokens in proptest::collection::vec(proptest::sample::select(vec![
+                "a", "row", "today", "[", "]", "(", ")", "{", "}", ".", ",", "'x'", "1", "-1", "0.5", "==", "+", "-",
+                "?", ":", "&&", "||", "!", "in", "size", "map", "trim", "substring", "has", "math", "least", "null",
+            ]), 1..12),
+        ) {
+            let text = tokens.join(" ");
+            if let Ok(expression) = Expression::compile(&text) {
+                let cells = json!({"a": "text"});
+                let cell = |name: &str| cells.get(name);
+                let _ = expression.evaluate(&Scope::new(&cell, "2026-11-22"));
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Mapping tests: a record and what must come of it, written in the configuration and run by `rosterd test`.
+//!
+//! What a test contains was made up by the person who wrote it, so differences show values.
+
+use chrono::NaiveDate;
+use serde_json::Value;
+
+use super::check::nearest;
+use super::{Desired, Mapped, Mapping};
+use crate::config::settings::{Expectation, TestSettings};
+use crate::plan::shown;
+use crate::record::Columns;
+use crate::value;
+
+/// Runs one test.
+///
+/// # Errors
+/// How the result differs from what was expected, in one line.
+pub fn run(mapping: &Mapping, test: &TestSettings, today: NaiveDate) -> Result<(), String> {
+    let columns = mapping.columns();
+    // Absent columns are empty.
+    let empty = || Value::String(String::new());
+    let cells: Vec<Value> = columns.iter().map(|name| test.record.get(name).cloned().unwrap_or_else(empty)).collect();
+    let bound = mapping
+        .bind(&Columns::new(columns.iter().cloned()))
+        .map_err(|missing| format!("columns are missing: {}", missing.join(", ")))?;
+    compare(mapping, &test.expect, bound.apply(&cells, today)).map_err(|difference| difference + &unused(mapping, test))
+}
+
+fn compare(mapping: &Mapping, expected: &Expectation, mapped: Mapped) -> Result<(), String> {
+    match (expected, mapped) {
+        (Expectation::Fields(fields), Mapped::InScope(desired)) => {
+            let differences: Vec<String> =
+                fields.iter().filter_map(|(field, value)| difference(mapping, field, value, &desired)).collect();
+            if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+        }
+        (Expectation::Excluded, Mapped::Excluded) => Ok(()),
+        (Expectation::Rejected(part), Mapped::Rejected(reason)) if reason.contains(part.as_str()) => Ok(()),
+        (Expectation::Rejected(part), Mapped::Rejected(reason)) => {
+            Err(format!("it was rejected, but the reason does not contain “{part}”: {reason}"))
+        }
+        (Expectation::Fields(_), Mapped::Excluded) => Err("include excludes the record".into()),
+        (_, Mapped::Rejected(reason)) => Err(format!("the record is rejected: {reason}")),
+        (Expectation::Excluded, Mapped::InScope(_)) => Err("the record is in scope, not excluded".into()),
+        (Expectation::Rejected(_), Mapped::InScope(_)) => Err("the record is in scope, not rejected".into()),
+        (Expectation::Rejected(_), Mapped::Excluded) => Err("the record is excluded, not rejected".into()),
+    }
+}
+
+/// How a field differs from what was expected of it.
+fn difference(mapping: &Mapping, field: &str, expected: &Value, desired: &Desired) -> Option<String> {
+    if !mapping.rules().iter().any(|rule| rule.field == field) {
+        let near = nearest(field, mapping.rules().iter().map(|rule| rule.field.as_str()));
+        let hint = near.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default();
+        return Some(format!("nothing maps {field}{hint}"));
+    }
+    let actual = desired.fields.get(field).map_or(&Value::Null, |f| &f.value);
+    if value::same(mapping.kind(field), expected, actual) {
+        return None;
+    }
+    Some(format!("{field}: expected {}, got {}", shown(expected), shown(actual)))
+}
+
+/// A remark about columns of the test that the mapping doesn't look at: often the reason for a surprise.
+fn unused(mapping: &Mapping, test: &TestSettings) -> String {
+    let unused: Vec<&str> =
+        test.record.keys().filter(|name| !mapping.columns().contains(name)).map(String::as_str).collect();
+    if unused.is_empty() { String::new() } else { format!(" (the mapping does not use {})", unused.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cel, column, compile};
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn outcome(record: Value, expect: Expectation) -> Result<(), String> {
+        let mapping = compile(
+            vec![cel("email", "mail.trim().lowerAscii()"), column("level", "level"), column("title", "job")],
+            Some("status == 'active'"),
+        );
+        let record: BTreeMap<String, Value> = serde_json::from_value(record).expect("an object");
+        let test = TestSettings { name: "a test".into(), record, expect };
+        run(&mapping, &test, "2026-11-22".parse().expect("a date"))
+    }
+
+    fn fields(value: Value) -> Expectation {
+        Expectation::Fields(serde_json::from_value(value).expect("an object"))
+    }
+
+    #[test]
+    fn tests_pass_or_say_how_they_differ() {
+        let good = || json!({"mail": " Ann@B.c ", "level": "1", "status": "active"});
+        let rows = [
+            (good(), fields(json!({"email": "ann@b.c", "level": 1, "title": ""})), None),
+            (good(), fields(json!({"email": "Ann@b.c"})), Some("email: expected “Ann@b.c”, got “ann@b.c”")),
+            (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean email?)")),
+            (good(), Expectation::Excluded, Some("in scope, not excluded")),
+            (good(), Expectation::Rejected("x".into()), Some("in scope, not rejected")),
+            (json!({"mail": "a"}), Expectation::Excluded, None),
+            (json!({"mail": "a"}), fields(json!({})), Some("include excludes")),
+            (json!({"mail": "a"}), Expectation::Rejected("x".into()), Some("excluded, not rejected")),
+            (json!({"mail": "a", "status": "active", "level": "x"}), Expectation::Rejected("level".into()), None),
+            (
+                json!({"mail": "a", "status": "active", "level": "x"}),
+                Expectation::Rejected("mail".into()),
+                Some("level must"),
+            ),
+            (json!({"status": "active"}), fields(json!({})), Some("email is empty")),
+            (json!({"mail": "a", "Status": "active"}), fields(json!({})), Some("does not use Status")),
+        ];
+        for (record, expect, difference) in rows {
+            let result = outcome(record.clone(), expect.clone());
+            match difference {
+                None => assert_eq!(result, Ok(()), "{record} {expect:?}"),
+                Some(part) => {
+                    let message = result.expect_err(part);
+                    assert!(message.contains(part), "{message}");
+                }
+            }
+        }
+    }
+}

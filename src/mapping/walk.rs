@@ -1,0 +1,340 @@
+//! One walk over the tree of a CEL expression: which columns it refers to, whether every function exists, and how
+//! deeply its comprehensions nest.
+//!
+//! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row.
+
+use std::collections::BTreeSet;
+
+use cel::IdedExpr;
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators};
+use cel::common::types::CelString;
+use cel::{ExecutionError, Value};
+
+use super::expression::{Problem, bare_context};
+
+/// What variables made from `row[…]` begin with; no identifier in source text can.
+pub(super) const ROW_PREFIX: &str = "@row:";
+
+/// How deeply comprehensions may nest. There is no evaluation budget, so this bounds the work: a field has at most
+/// some thousand items, and the square of that is still a moment, its cube is not.
+const MAX_NESTING: usize = 2;
+
+/// Identifiers that are CEL's types, not columns. `type` is left out: it is a likely name of a column.
+const TYPES: [&str; 9] = ["bool", "bytes", "double", "google", "int", "list", "map", "string", "uint"];
+
+/// Functions and macros that people look for, with the names they may try; for the nearest name.
+const FUNCTIONS: [&str; 46] = [
+    "all",
+    "bool",
+    "charAt",
+    "contains",
+    "distinct",
+    "double",
+    "duration",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "filter",
+    "first",
+    "flatten",
+    "format",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getFullYear",
+    "getHours",
+    "getMonth",
+    "indexOf",
+    "int",
+    "join",
+    "last",
+    "lastIndexOf",
+    "lists.range",
+    "lowerAscii",
+    "map",
+    "matches",
+    "math.abs",
+    "math.ceil",
+    "math.floor",
+    "math.greatest",
+    "math.least",
+    "math.round",
+    "replace",
+    "reverse",
+    "size",
+    "slice",
+    "sort",
+    "sortBy",
+    "split",
+    "startsWith",
+    "string",
+    "substring",
+    "timestamp",
+    "upperAscii",
+];
+
+/// What other languages call it, and what CEL does.
+const ALIASES: [(&str, &str); 16] = [
+    ("lower", "lowerAscii"),
+    ("toLower", "lowerAscii"),
+    ("toLowerCase", "lowerAscii"),
+    ("lowercase", "lowerAscii"),
+    ("upper", "upperAscii"),
+    ("toUpper", "upperAscii"),
+    ("toUpperCase", "upperAscii"),
+    ("uppercase", "upperAscii"),
+    ("len", "size"),
+    ("length", "size"),
+    ("lenght", "size"),
+    ("strip", "trim"),
+    ("max", "math.greatest"),
+    ("min", "math.least"),
+    ("math.maximum", "math.greatest"),
+    ("math.minimum", "math.least"),
+];
+
+/// What the walk found.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub columns: BTreeSet<String>,
+    pub uses_today: bool,
+    pub problems: Vec<Problem>,
+}
+
+/// Walks the tree, and rewrites `row[…]` in it.
+pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
+    let mut walk = Walk { facts: Facts::default(), locals: Vec::new() };
+    let nesting = walk.node(tree);
+    let mut facts = walk.facts;
+    if nesting > MAX_NESTING {
+        facts.problems.push(
+            Problem::new(format!("comprehensions (map, filter, all, exists) nest {nesting} deep"))
+                .help("at most two may stand one within the other"),
+        );
+    }
+    facts
+}
+
+struct Walk {
+    facts: Facts,
+    /// The variables that the comprehensions around this node have declared.
+    locals: Vec<String>,
+}
+
+impl Walk {
+    /// Walks one node; returns how deeply comprehensions nest in it.
+    fn node(&mut self, node: &mut IdedExpr) -> usize {
+        if let Some(column) = self.row_access(&node.expr) {
+            node.expr = Expr::Ident(format!("{ROW_PREFIX}{column}"));
+            self.facts.columns.insert(column);
+            return 0;
+        }
+        match &mut node.expr {
+            Expr::Unspecified | Expr::Literal(_) => 0,
+            Expr::Ident(name) => {
+                self.variable(&[name.trim_start_matches('.')]);
+                0
+            }
+            Expr::Select(select) => {
+                if select.test {
+                    return self.presence_test(&mut select.operand);
+                }
+                let mut path = match path_of(&select.operand.expr) {
+                    Some(path) => path,
+                    None => return self.node(&mut select.operand),
+                };
+                path.push(&select.field);
+                self.variable(&path);
+                0
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::List(list) => self.deepest(list.elements.iter_mut()),
+            Expr::Map(map) => self.entries(&mut map.entries),
+            Expr::Struct(made) => {
+                self.problem(Problem::new(format!("{} is not a type that can be made here", made.type_name)));
+                0
+            }
+            Expr::Comprehension(comprehension) => {
+                let outside = self.node(&mut comprehension.iter_range).max(self.node(&mut comprehension.accu_init));
+                let before = self.locals.len();
+                self.locals.push(comprehension.accu_var.clone());
+                let result = self.node(&mut comprehension.result);
+                self.locals.push(comprehension.iter_var.clone());
+                self.locals.extend(comprehension.iter_var2.clone());
+                let inside = self.node(&mut comprehension.loop_cond).max(self.node(&mut comprehension.loop_step));
+                self.locals.truncate(before);
+                // `cel.bind` and its like are comprehensions over an empty list: they run nothing repeatedly.
+                let own =
+                    usize::from(!matches!(&comprehension.iter_range.expr, Expr::List(l) if l.elements.is_empty()));
+                outside.max(result).max(own + inside)
+            }
+        }
+    }
+
+    fn deepest<'n>(&mut self, nodes: impl Iterator<Item = &'n mut IdedExpr>) -> usize {
+        nodes.map(|node| self.node(node)).max().unwrap_or(0)
+    }
+
+    fn entries(&mut self, entries: &mut [IdedEntryExpr]) -> usize {
+        let mut nesting = 0;
+        for entry in entries {
+            nesting = nesting.max(match &mut entry.expr {
+                EntryExpr::StructField(field) => self.node(&mut field.value),
+                EntryExpr::MapEntry(entry) => self.node(&mut entry.key).max(self.node(&mut entry.value)),
+            });
+        }
+        nesting
+    }
+
+    /// A name that stands alone or is dotted: a local variable, the date, a type, or a column.
+    fn variable(&mut self, path: &[&str]) {
+        let root = path.first().copied().unwrap_or_default();
+        if root.starts_with('@') || self.is_local(root) {
+            return;
+        }
+        match (root, path.len()) {
+            ("today", 1) => self.facts.uses_today = true,
+            ("row", 1) => self
+                .problem(Problem::new("row can't be used as a whole").help("name a column of it: row[\"First Name\"]")),
+            (name, _) if TYPES.contains(&name) => {}
+            _ => {
+                self.facts.columns.insert(path.join("."));
+            }
+        }
+    }
+
+    /// The column that `row["…"]` or `row.…` names.
+    fn row_access(&self, expr: &Expr) -> Option<String> {
+        if self.is_local("row") {
+            return None;
+        }
+        let is_row = |e: &IdedExpr| matches!(&e.expr, Expr::Ident(name) if name == "row");
+        match expr {
+            Expr::Call(call) if call.func_name == operators::INDEX && call.args.len() == 2 && is_row(&call.args[0]) => {
+                match &call.args[1].expr {
+                    Expr::Literal(LiteralValue::String(name)) => Some(name.inner().to_string()),
+                    _ => None,
+                }
+            }
+            Expr::Select(select) if !select.test => {
+                let path = path_of(&select.operand.expr)?;
+                let (root, rest) = path.split_first()?;
+                (*root == "row")
+                    .then(|| rest.iter().copied().chain([select.field.as_str()]).collect::<Vec<_>>().join("."))
+            }
+            _ => None,
+        }
+    }
+
+    /// `has(a.b)`: useful on what is nested in a cell only, since columns are always there.
+    fn presence_test(&mut self, operand: &mut IdedExpr) -> usize {
+        if path_of(&operand.expr).is_some_and(|path| !self.is_local(path[0])) {
+            self.problem(
+                Problem::new("has() is of no use on a column, which every record has")
+                    .help("ask whether it is filled: email != \"\""),
+            );
+            return 0;
+        }
+        self.node(operand)
+    }
+
+    fn call(&mut self, call: &mut CallExpr) -> usize {
+        if call.func_name == operators::INDEX && matches!(&call.args[0].expr, Expr::Ident(name) if name == "row") {
+            self.problem(
+                Problem::new("row[…] takes the name of a column as a literal text").help("e.g. row[\"First Name\"]"),
+            );
+            return 0;
+        }
+        self.check_pattern(call);
+        let mut nesting = 0;
+        let qualified = call.target.as_ref().and_then(|t| path_of(&t.expr)).map(|p| p.join("."));
+        let qualified = qualified.map(|path| format!("{path}.{}", call.func_name));
+        match (&mut call.target, qualified) {
+            (Some(_), Some(name)) if exists(&name, call.args.len(), false) => {}
+            (Some(_), Some(name))
+                if ["math", "lists", "strings"].iter().any(|n| name.starts_with(&format!("{n}."))) =>
+            {
+                self.unknown_function(&name);
+            }
+            (Some(target), _) => {
+                nesting = self.node(target);
+                if !exists(&call.func_name, call.args.len(), true) {
+                    self.unknown_function(&call.func_name);
+                }
+            }
+            (None, _) => {
+                if !exists(&call.func_name, call.args.len(), false) {
+                    self.unknown_function(&call.func_name);
+                }
+            }
+        }
+        nesting.max(self.deepest(call.args.iter_mut()))
+    }
+
+    /// A literal pattern that is no regular expression would fail on every record: better here.
+    fn check_pattern(&mut self, call: &CallExpr) {
+        if call.func_name != "matches" {
+            return;
+        }
+        let Some(Expr::Literal(pattern @ LiteralValue::String(_))) = call.args.last().map(|a| &a.expr) else { return };
+        let probe = call_on("matches", Some(literal("")), vec![Expr::Literal(pattern.clone())]);
+        if Value::resolve(&probe, &bare_context()).is_err() {
+            self.problem(Problem::new("the pattern of matches() is not a regular expression"));
+        }
+    }
+
+    fn unknown_function(&mut self, name: &str) {
+        let problem = Problem::new(format!("there is no function {name}()"));
+        let alias = ALIASES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
+        let near = alias.or_else(|| super::check::nearest(name, FUNCTIONS.iter().copied()));
+        self.problem(match near {
+            Some(near) => problem.help(format!("did you mean {near}()?")),
+            None => problem.help("the functions are those of CEL and of its strings, math and lists extensions"),
+        });
+    }
+
+    fn is_local(&self, name: &str) -> bool {
+        self.locals.iter().any(|local| local == name)
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.facts.problems.push(problem);
+    }
+}
+
+/// The segments of a name such as `a.b.c`; none for any other expression.
+fn path_of(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Ident(name) => Some(vec![name.trim_start_matches('.')]),
+        Expr::Select(select) if !select.test => {
+            let mut path = path_of(&select.operand.expr)?;
+            path.push(&select.field);
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+fn literal(text: &str) -> Expr {
+    Expr::Literal(LiteralValue::String(CelString::from(text.to_string())))
+}
+
+fn call_on(function: &str, target: Option<Expr>, args: Vec<Expr>) -> IdedExpr {
+    let node = |expr| IdedExpr { id: 0, expr };
+    node(Expr::Call(CallExpr {
+        func_name: function.to_string(),
+        target: target.map(|t| Box::new(node(t))),
+        args: args.into_iter().map(node).collect(),
+    }))
+}
+
+/// Whether there is a function of this name. The crate doesn't list its functions, but it tells a call with wrong
+/// arguments from a call of nothing.
+fn exists(name: &str, arguments: usize, as_method: bool) -> bool {
+    // Operators, and what macros expand to, have names that no source text can contain.
+    if name.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '.') {
+        return true;
+    }
+    let null = || Expr::Literal(LiteralValue::Null);
+    let probe = call_on(name, as_method.then(null), (0..arguments).map(|_| null()).collect());
+    !matches!(Value::resolve(&probe, &bare_context()), Err(ExecutionError::UndeclaredReference(_)))
+}

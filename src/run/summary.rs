@@ -1,0 +1,232 @@
+//! What a run came to: one element of `sync`'s JSON, the row of the run in the ledger, and its exit code.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::delivery::{Client, Delivered, Stop};
+use crate::exit::{Exit, Failure, Result};
+use crate::limits::Breach;
+use crate::outcome::Status;
+use crate::plan::OpKind;
+use crate::planner::Plan;
+use crate::state::ledger::FinishRun;
+
+/// Outcomes of one kind of operation, by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Acknowledged.
+    pub ok: u64,
+    /// Refused.
+    pub failed: u64,
+    /// Sent, no usable answer.
+    pub unknown: u64,
+    /// Held by a limit.
+    pub held: u64,
+    /// Not begun: the run was stopped.
+    pub skipped: u64,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunError {
+    /// The exit code.
+    pub code: Exit,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl From<&Failure> for RunError {
+    fn from(failure: &Failure) -> Self {
+        RunError { code: failure.exit, message: failure.chain(), help: failure.help.clone() }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunSummary {
+    /// The run's id.
+    pub run: String,
+    /// The sync.
+    pub sync: String,
+    /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
+    pub status: &'static str,
+    /// The held plan.
+    pub plan: Option<String>,
+    /// Operations planned, by kind.
+    pub planned: BTreeMap<OpKind, u64>,
+    /// Outcomes, by kind and status.
+    pub counts: BTreeMap<OpKind, Counted>,
+    /// Good records in the source.
+    pub source_records: u64,
+    /// Of those, out of scope.
+    pub excluded: u64,
+    /// Of those, unchanged.
+    pub unchanged: u64,
+    /// Rejected records.
+    pub rejected: u64,
+    /// People deliberately left alone, and operations that were not begun.
+    pub skipped: u64,
+    /// From begin to end.
+    pub duration_ms: u64,
+    /// Why it failed, was held or stopped.
+    pub error: Option<RunError>,
+    /// What held it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Breach>,
+    /// The exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl RunSummary {
+    /// A run that has just begun.
+    pub fn new(run: String, sync: String) -> Self {
+        RunSummary {
+            run,
+            sync,
+            status: "ok",
+            plan: None,
+            planned: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            rejected: 0,
+            skipped: 0,
+            duration_ms: 0,
+            error: None,
+            held: None,
+            exit: Exit::Ok,
+        }
+    }
+
+    /// It could not go on.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.exit = self.exit.worse(failure.exit);
+        self.status = match failure.exit {
+            Exit::Untrusted => "untrusted",
+            Exit::Held => "held",
+            Exit::Partial => "partial",
+            _ => "failed",
+        };
+        self.error = Some(failure.into());
+    }
+
+    /// The sync is paused: nothing was done.
+    pub fn paused(&mut self) {
+        self.status = "paused";
+    }
+
+    /// Takes over what a plan counted.
+    pub fn planned(&mut self, plan: &Plan) {
+        self.planned = plan.counts.clone();
+        self.source_records = plan.source_records;
+        self.excluded = plan.excluded;
+        self.unchanged = plan.unchanged;
+        self.rejected = plan.rejected;
+        self.skipped = plan.skipped;
+    }
+
+    /// The plan is held. `first`: not on an earlier run already.
+    pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool) {
+        self.status = "held";
+        self.exit = self.exit.worse(Exit::Held);
+        self.plan = Some(plan.id.clone());
+        if first {
+            self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
+        }
+        self.held = Some(breach);
+    }
+
+    /// The plan was sent, as far as it went.
+    ///
+    /// # Errors
+    /// What stopped it, where that is graver than something being left over.
+    pub fn delivered(&mut self, plan: &Plan, delivered: Delivered, client: &Arc<Client>) -> Result<()> {
+        // An approved plan may be less than what was planned now.
+        self.planned = plan.counts.clone();
+        let mut left_over = plan.rejected + plan.skipped_with_work + plan.unresolved.len() as u64;
+        for (op, by_status) in &delivered.counts {
+            let counted = self.counts.entry(*op).or_default();
+            for (status, n) in by_status {
+                *match status {
+                    Status::Ok => &mut counted.ok,
+                    Status::Failed => &mut counted.failed,
+                    Status::Unknown => &mut counted.unknown,
+                    Status::Held => &mut counted.held,
+                    Status::Skipped | Status::Rejected => &mut counted.skipped,
+                } += n;
+            }
+            self.skipped += counted.skipped;
+            left_over += counted.failed + counted.unknown + counted.skipped;
+        }
+        if left_over > 0 {
+            self.status = "partial";
+            self.exit = self.exit.worse(Exit::Partial);
+        }
+        match delivered.stopped {
+            None => Ok(()),
+            Some(stop) => Err(stopped(stop, client)),
+        }
+    }
+
+    /// The row of the run in the ledger.
+    pub fn finish(&self, at: String) -> FinishRun {
+        let held = self.held.as_ref().map(|b| format!("held by the limit {}: {} planned, {} allowed", b.limit, b.count, b.allowed));
+        FinishRun {
+            id: self.run.clone(),
+            at,
+            status: self.status,
+            plan: self.plan.clone(),
+            planned: self.planned.clone(),
+            source_records: self.source_records,
+            excluded: self.excluded,
+            unchanged: self.unchanged,
+            reason: self.error.as_ref().map(|e| e.message.clone()).or(held),
+        }
+    }
+
+    /// One line of log a run.
+    pub fn log(&self) {
+        let total = |pick: fn(&Counted) -> u64| self.counts.values().map(pick).sum::<u64>();
+        tracing::info!(
+            target: "rosterd::run",
+            run = %self.run,
+            sync = %self.sync,
+            status = self.status,
+            ok = total(|c| c.ok),
+            failed = total(|c| c.failed),
+            unknown = total(|c| c.unknown),
+            held = total(|c| c.held),
+            rejected = self.rejected,
+            skipped = self.skipped,
+            unchanged = self.unchanged,
+            duration_ms = self.duration_ms,
+            error = self.error.as_ref().map(|e| e.message.as_str()),
+            "run finished"
+        );
+    }
+}
+
+/// Why a delivery did not reach its end, as a failure.
+fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
+    let target = client.target();
+    match stop {
+        Stop::Asked => Failure::new(Exit::Partial, "stopped before the end, as asked")
+            .help("nothing is lost: run again to go on"),
+        Stop::Failures { failed, allowed } => Failure::new(
+            Exit::Partial,
+            format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),
+        )
+        .help("see why: rosterd outcomes --status failed"),
+        Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
+            .help("nothing is lost: run again when it is back"),
+        Stop::Denied(why) => client.denied(&why),
+        Stop::State(failure) => failure,
+    }
+}

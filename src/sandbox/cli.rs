@@ -1,0 +1,67 @@
+//! `rosterd sandbox`: the simulated targets for an operator to play with.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Options, Running, Sandbox};
+use crate::config::units::Rate;
+use crate::exit::{Exit, Failure, Result};
+
+/// Runs a sandbox until Ctrl-C, and says on standard output how to reach it and how to look inside.
+///
+/// # Errors
+/// The address can't be listened on, or standard output is gone.
+pub async fn command(
+    listen: SocketAddr,
+    users: usize,
+    latency: Duration,
+    fail_percent: u8,
+    rate: Option<Rate>,
+) -> Result<()> {
+    let options = Options { listen, users, latency, fail_percent, rate, ..Options::default() };
+    let running = Sandbox::start(options).await.map_err(|error| {
+        Failure::new(Exit::Io, format!("the sandbox cannot listen on {listen}"))
+            .because(error)
+            .help("choose another address with --listen; port 0 takes any free port")
+    })?;
+    let mut out = io::stdout().lock();
+    out.write_all(welcome(&running, users).as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(Exit::Io, "cannot write to standard output").because(error))?;
+    drop(out);
+    tokio::signal::ctrl_c()
+        .await
+        .map_err(|error| Failure::new(Exit::Internal, "cannot wait for Ctrl-C").because(error))?;
+    running.shutdown().await;
+    Ok(())
+}
+
+/// What is printed at the start.
+fn welcome(running: &Running, users: usize) -> String {
+    let url = running.url();
+    let people = match users {
+        0 => "no users yet".to_string(),
+        1 => "1 invented user".to_string(),
+        n => format!("{n} invented users"),
+    };
+    format!(
+        "\
+The sandbox listens on {url}   (Ctrl-C stops it; nothing is kept)
+
+  target   base_url                                  credentials
+  juno     {juno:<40}  bearer token: sandbox   ({people})
+
+Look inside:
+  curl -s '{url}/_sandbox/users?target=juno'       every account, all fields
+  curl -s '{url}/_sandbox/requests'                what was asked and what was committed; ?since=N for what is new
+  curl -s -X DELETE '{url}/_sandbox/users?target=juno'   start over
+
+Make it misbehave:
+  curl -s '{url}/_sandbox/faults' -d '{{\"latency_ms\": 200, \"fail_percent\": 5, \"rate_per_second\": 20}}'
+  curl -s '{url}/_sandbox/faults' -d '{{\"script\": [{{\"method\": \"POST\", \"nth\": 3, \"do\": \"commit-then-close\"}}]}}'
+  curl -s -X DELETE '{url}/_sandbox/faults'              behave again
+",
+        juno = format!("{url}/juno/api"),
+    )
+}

@@ -1,0 +1,380 @@
+//! Delimited text files: the header's checks, and each row judged good or rejected.
+//!
+//! A header that is not as configured means that nothing is read at all. A row that is not as the header promises is
+//! rejected alone. What suggests that rows are missing (an open quote, half a row, a file that changed) ends the
+//! read, and says so.
+
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+use super::decode::Utf8Reader;
+use super::rows::{Broken, RawRow, RowReader, Step};
+use crate::config::settings::{CsvSettings, SourceSettings};
+use crate::exit::{Exit, Failure, Result};
+use crate::record::{Key, Position};
+use crate::trust::Completeness;
+
+/// How many column names a message lists before it stops.
+const LISTED: usize = 40;
+
+/// How alike two column names must be for one to be offered for the other (Jaro–Winkler, 0 to 1).
+const ALIKE: f64 = 0.8;
+
+/// One row, judged.
+pub(super) enum Parsed {
+    /// It can be used.
+    Good {
+        /// The person.
+        key: Key,
+        /// Where it stands.
+        position: Position,
+        /// Hash of all its fields: equal rows have equal ones.
+        digest: [u8; 16],
+        /// The cells that were wanted, as a JSON array.
+        cells: String,
+    },
+    /// It can't.
+    Bad {
+        /// The person, as far as one can tell.
+        key: Option<Key>,
+        /// Whether that is certain; if not, whose row it is and whether others were lost with it is unknown.
+        certain: bool,
+        /// Where it stands.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// There is no further row.
+    End(Completeness),
+}
+
+/// A file being read.
+pub(super) struct CsvReader {
+    rows: RowReader<Utf8Reader<Tap>>,
+    row: RawRow,
+    header: Vec<String>,
+    key: usize,
+    /// Where the wanted columns stand, in their order.
+    wanted: Vec<usize>,
+    count: u64,
+    file: Option<Watched>,
+    modified_at: Option<DateTime<Utc>>,
+}
+
+impl CsvReader {
+    /// Opens the file and reads its header.
+    ///
+    /// # Errors
+    /// 69 when there is no such file or it can't be opened, 65 when it is not as configured.
+    pub fn open(source: &SourceSettings, settings: &CsvSettings, wanted: &BTreeSet<String>) -> Result<CsvReader> {
+        if settings.path == Path::new("-") {
+            return CsvReader::start(source, settings, wanted, Box::new(io::stdin()), None);
+        }
+        let (file, metadata) = open_file(source, &settings.path)?;
+        let watched = file.try_clone().ok().map(|file| Watched::new(file, &metadata));
+        CsvReader::start(source, settings, wanted, Box::new(file), watched)
+    }
+
+    /// Reads the header of what was opened.
+    pub fn start(
+        source: &SourceSettings,
+        settings: &CsvSettings,
+        wanted: &BTreeSet<String>,
+        input: Box<dyn Read + Send>,
+        file: Option<Watched>,
+    ) -> Result<CsvReader> {
+        let tap = Tap { inner: input, hasher: blake3::Hasher::new(), bytes: 0 };
+        let decoded = Utf8Reader::new(tap, &settings.encoding).ok_or_else(|| {
+            let message = format!("source {}: there is no encoding {:?}", source.name, settings.encoding);
+            Failure::new(Exit::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
+        })?;
+        let mut rows = RowReader::new(decoded, settings.delimiter, settings.quote);
+        let mut row = RawRow::default();
+        let header = read_header(source, &mut rows, &mut row)?;
+        check_header(source, settings, &header, wanted)?;
+        let place = |name: &String| header.iter().position(|h| h == name);
+        let wanted = wanted.iter().filter_map(place).collect();
+        let key = place(&source.key).unwrap_or_default();
+        let modified_at = file.as_ref().and_then(|f| f.modified).map(DateTime::from);
+        Ok(CsvReader { rows, row, header, key, wanted, count: 0, file, modified_at })
+    }
+
+    /// When the file was last changed, where there is a file.
+    pub fn modified_at(&self) -> Option<DateTime<Utc>> {
+        self.modified_at
+    }
+
+    /// Hash of the bytes that were read.
+    pub fn digest(&self) -> [u8; 32] {
+        self.rows.get_ref().get_ref().hasher.finalize().into()
+    }
+
+    /// The next row.
+    pub fn next(&mut self) -> Parsed {
+        match self.rows.next(&mut self.row) {
+            Step::Row if self.row.unterminated && self.row.len() < self.header.len() => {
+                let line = self.row.line;
+                self.end(Completeness::Incomplete(format!("the file is cut off inside the row on line {line}")))
+            }
+            Step::Row => {
+                self.count += 1;
+                self.judge()
+            }
+            Step::End => self.end(Completeness::Complete),
+            Step::Broken(broken) => self.end(Completeness::Incomplete(broken_words(&broken))),
+        }
+    }
+
+    /// The end: it is the end of what was opened only if the file stayed as it was.
+    fn end(&self, completeness: Completeness) -> Parsed {
+        let bytes = self.rows.get_ref().get_ref().bytes;
+        let at_end = matches!(completeness, Completeness::Complete);
+        match &self.file {
+            Some(file) if !file.unchanged(at_end.then_some(bytes)) => {
+                Parsed::End(Completeness::Unusable("the file changed while it was read; try again".into()))
+            }
+            _ => Parsed::End(completeness),
+        }
+    }
+
+    fn judge(&self) -> Parsed {
+        let position = Position { line: self.row.line, record: self.count };
+        let bad = |key, certain, reason: String| Parsed::Bad { key, certain, position, reason };
+        let row = &self.row;
+        if row.misquoted {
+            // A stray quote may have swallowed the rows up to the next one.
+            return bad(self.likely_key(), false, "text follows a closing quote".into());
+        }
+        if row.len() != self.header.len() {
+            // A delimiter too many shifts what follows it; only the first field stays where it was.
+            let certain = self.key == 0 && !row.spans_lines && self.likely_key().is_some();
+            let reason = format!("it has {} fields, and the header has {}", row.len(), self.header.len());
+            return bad(self.likely_key(), certain, reason);
+        }
+        let key_name = &self.header[self.key];
+        let Some(raw) = row.field(self.key).and_then(|field| std::str::from_utf8(field).ok()) else {
+            return bad(None, false, format!("the key, column {key_name}, can't be decoded as {}", self.encoding()));
+        };
+        if raw.trim().contains(|c: char| c.is_control()) {
+            return bad(None, false, format!("the key, column {key_name}, contains a control character"));
+        }
+        let Some(key) = Key::parse(raw) else {
+            return bad(None, false, format!("the key, column {key_name}, is empty"));
+        };
+        if let Some(reason) = self.unreadable_field() {
+            return bad(Some(key), true, reason);
+        }
+        let digest = self.row_digest(&key);
+        Parsed::Good { key, position, digest, cells: self.cells() }
+    }
+
+    /// What the key's field says in a row that can't be relied upon.
+    fn likely_key(&self) -> Option<Key> {
+        let raw = std::str::from_utf8(self.row.field(self.key)?).ok()?;
+        if raw.trim().contains(|c: char| c.is_control()) { None } else { Key::parse(raw) }
+    }
+
+    /// What is wrong with a field's bytes, if something is.
+    fn unreadable_field(&self) -> Option<String> {
+        if self.row.is_text() && !self.row.bytes().contains(&0) {
+            return None;
+        }
+        let named = self.header.iter().zip(self.row.fields());
+        for (column, field) in named {
+            if std::str::from_utf8(field).is_err() {
+                return Some(format!("column {column} can't be decoded as {}", self.encoding()));
+            }
+            if field.contains(&0) {
+                return Some(format!("column {column} contains a NUL byte"));
+            }
+        }
+        None
+    }
+
+    fn encoding(&self) -> &'static str {
+        self.rows.get_ref().encoding()
+    }
+
+    /// Hash of the whole row, the key in its normal form.
+    fn row_digest(&self, key: &Key) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for (at, field) in self.row.fields().enumerate() {
+            let field = if at == self.key { key.as_str().as_bytes() } else { field };
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field);
+        }
+        let mut digest = [0; 16];
+        hasher.finalize_xof().fill(&mut digest);
+        digest
+    }
+
+    /// The wanted cells as a JSON array. The row is known to be text.
+    fn cells(&self) -> String {
+        let cell = |at: &usize| self.row.field(*at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
+        let cells: Vec<&str> = self.wanted.iter().map(cell).collect();
+        serde_json::to_string(&cells).expect("texts always serialise")
+    }
+}
+
+fn broken_words(broken: &Broken) -> String {
+    match broken {
+        Broken::InsideQuote(line) => format!("the file is cut off inside a quoted field of the row on line {line}"),
+        Broken::FieldTooLong(line) => {
+            format!("a field of the row on line {line} is longer than 1 MB; is a quote not closed?")
+        }
+        Broken::RowTooLong(line) => {
+            format!("the row on line {line} is longer than 16 MB; is it a delimited text file?")
+        }
+        Broken::Io(error) => format!("reading stopped before the end: {error}"),
+    }
+}
+
+/// The names of the columns, trimmed.
+fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &mut RawRow) -> Result<Vec<String>> {
+    match rows.next(row) {
+        Step::Row => {}
+        Step::End => return Err(unusable(source, "the file is empty, even of a header".into())),
+        Step::Broken(Broken::Io(error)) => {
+            return Err(unusable(source, "the file can't be read".into()).because(error));
+        }
+        Step::Broken(broken) => return Err(unusable(source, broken_words(&broken))),
+    }
+    if row.field(0).is_some_and(looks_like_html) {
+        return Err(unusable(source, "the file is HTML, not a delimited text file".into()));
+    }
+    if row.misquoted {
+        return Err(unusable(source, "text follows a closing quote in the header".into()));
+    }
+    let name = |field: &[u8]| std::str::from_utf8(field).ok().map(|name| name.trim().to_string());
+    let names: Option<Vec<String>> = row.fields().map(name).collect();
+    names.ok_or_else(|| {
+        unusable(source, "the header can't be decoded in the configured encoding".into())
+            .help("set encoding for the source, e.g. encoding = \"windows-1252\"")
+    })
+}
+
+fn looks_like_html(field: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(&field[..field.len().min(64)]).trim_start().to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
+}
+
+/// Everything that is wrong with the header, at once.
+fn check_header(
+    source: &SourceSettings,
+    settings: &CsvSettings,
+    header: &[String],
+    wanted: &BTreeSet<String>,
+) -> Result<()> {
+    let mut wrong: Vec<String> = Vec::new();
+    for (at, name) in header.iter().enumerate() {
+        if name.is_empty() {
+            wrong.push(format!("column {} has no name", at + 1));
+        } else if header[..at].contains(name) {
+            wrong.push(format!("there are two columns {name:?}"));
+        }
+    }
+    let needed: BTreeSet<&String> = wanted.iter().chain(&source.required).chain([&source.key]).collect();
+    let missing: Vec<String> = needed
+        .into_iter()
+        .filter(|name| !header.contains(name))
+        .map(|name| match nearest(name, header) {
+            Some(near) => format!("{name:?} (did you mean {near:?}?)"),
+            None => format!("{name:?}"),
+        })
+        .collect();
+    if missing.is_empty() && wrong.is_empty() {
+        return Ok(());
+    }
+    if !missing.is_empty() {
+        let there: Vec<&str> = header.iter().take(LISTED).map(String::as_str).collect();
+        let more = if header.len() > LISTED { ", …" } else { "" };
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        wrong.push(format!("no column{plural} {}; it has {}{more}", missing.join(", "), there.join(", ")));
+    }
+    let failure = unusable(source, wrong.join("; "));
+    Err(if header.len() == 1 {
+        let delimiter = char::from(settings.delimiter).escape_default();
+        failure.help(format!("there is one column only: is “{delimiter}” the right delimiter?"))
+    } else {
+        failure.help("have the export mended, or name the columns as they are")
+    })
+}
+
+fn nearest<'n>(name: &str, names: &'n [String]) -> Option<&'n String> {
+    let folded = name.to_lowercase();
+    names
+        .iter()
+        .map(|other| (strsim::jaro_winkler(&folded, &other.to_lowercase()), other))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other)
+}
+
+fn unusable(source: &SourceSettings, what: String) -> Failure {
+    Failure::new(Exit::Untrusted, format!("source {} can't be read as configured: {what}", source.name))
+}
+
+fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
+    let failed = |error: io::Error| {
+        let (what, help) = match error.kind() {
+            io::ErrorKind::NotFound => ("does not exist", "see whether the export was made"),
+            io::ErrorKind::PermissionDenied => ("may not be read by this user", "give this user the right to read it"),
+            _ => ("can't be opened", "see whether it can be read by hand"),
+        };
+        let message = format!("source {}: the file {} {what}", source.name, path.display());
+        Failure::new(Exit::Unavailable, message).help(help).because(error)
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(unusable(source, format!("{} is a directory", path.display())));
+    }
+    Ok((file, metadata))
+}
+
+/// Counts and hashes what passes.
+struct Tap {
+    inner: Box<dyn Read + Send>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Read for Tap {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+}
+
+/// The file as it was when it was opened.
+pub(super) struct Watched {
+    file: File,
+    length: u64,
+    modified: Option<SystemTime>,
+    regular: bool,
+}
+
+impl Watched {
+    fn new(file: File, metadata: &Metadata) -> Watched {
+        let modified = metadata.modified().ok();
+        Watched { file, length: metadata.len(), modified, regular: metadata.is_file() }
+    }
+
+    /// Whether it is still as it was, and as long as what was read of it.
+    fn unchanged(&self, read: Option<u64>) -> bool {
+        if !self.regular {
+            return true;
+        }
+        let Ok(now) = self.file.metadata() else { return false };
+        now.len() == self.length
+            && now.modified().ok() == self.modified
+            && read.is_none_or(|bytes| bytes == self.length)
+    }
+}

@@ -1,0 +1,83 @@
+//! Why the state could not do what it was asked, and the exit code that follows from it.
+
+use crate::exit::{Exit, Failure};
+
+/// An error of the state. Cloneable, because one failed commit is everybody's who shared it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StateError {
+    /// The exit code that follows.
+    pub exit: Exit,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl StateError {
+    /// An error with this exit code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        StateError { exit, message: message.into(), help: None }
+    }
+
+    /// Local input or output failed.
+    pub fn io(message: impl Into<String>) -> Self {
+        StateError::new(Exit::Io, message)
+    }
+
+    /// The database is damaged, newer than this program, or not ours.
+    pub fn damaged(message: impl Into<String>) -> Self {
+        StateError::new(Exit::Internal, message)
+    }
+
+    /// The state's thread has ended.
+    pub fn gone() -> Self {
+        StateError::new(Exit::Internal, "the state's thread has ended")
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StateError::io("the disk that holds the state database is full")
+                .help("free some room and run again: what was confirmed is kept, the rest is sent then"),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                StateError::io(format!("cannot use the state database: {error}"))
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StateError::damaged(format!("the state database is damaged: {error}")).help(
+                    "restore a backup of it; never delete it, since an empty state means creating everybody again",
+                )
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                StateError::new(Exit::Partial, "the state database is busy").help("another process holds it; try again")
+            }
+            _ => StateError::damaged(format!("the state database refused a statement: {error}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for StateError {
+    fn from(error: serde_json::Error) -> Self {
+        // serde_json's messages can quote what it read; its category can't.
+        StateError::damaged(format!("a stored value can't be read ({:?} error)", error.classify()))
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let failure = Failure::new(error.exit, error.message);
+        match error.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Runs and outcomes: what was done, for scripts and for people.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::{Command, StateError};
+use crate::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::plan::OpKind;
+use crate::record::Key;
+
+/// Writes one row of the ledger.
+pub(super) fn insert(db: &Connection, outcome: &Outcome) -> Result<(), StateError> {
+    db.prepare_cached(
+        "INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                              duration_ms, reason, error_kind, error_message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(params![
+        outcome.ts,
+        outcome.run,
+        outcome.sync,
+        outcome.source,
+        outcome.target,
+        outcome.key.as_ref().map(Key::as_str),
+        outcome.op.map(OpKind::name),
+        outcome.status.name(),
+        outcome.remote_id,
+        serde_json::to_string(&outcome.fields)?,
+        outcome.attempts,
+        outcome.http_status,
+        outcome.duration_ms as i64,
+        outcome.reason,
+        outcome.error.as_ref().map(|e| e.kind.name()),
+        outcome.error.as_ref().map(|e| e.message.as_str()),
+    ])?;
+    Ok(())
+}
+
+/// Opens a run.
+#[derive(Debug)]
+pub struct BeginRun {
+    /// Its id.
+    pub id: String,
+    /// The sync.
+    pub sync: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Only named keys are looked at (`--only`).
+    pub partial: bool,
+}
+
+impl Command for BeginRun {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.id, self.sync, self.at, self.partial])?;
+        Ok(())
+    }
+}
+
+/// Closes a run.
+#[derive(Debug)]
+pub struct FinishRun {
+    /// Its id.
+    pub id: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
+    pub status: &'static str,
+    /// The held plan.
+    pub plan: Option<String>,
+    /// Operations planned, by kind.
+    pub planned: BTreeMap<OpKind, u64>,
+    /// Records in the source.
+    pub source_records: u64,
+    /// Of those, out of scope.
+    pub excluded: u64,
+    /// Of those, unchanged.
+    pub unchanged: u64,
+    /// Why, if it isn't `ok`.
+    pub reason: Option<String>,
+}
+
+impl Command for FinishRun {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached(
+            "UPDATE run SET finished_at = ?2, status = ?3, plan = ?4, planned = ?5, source_records = ?6, excluded = ?7,
+                            unchanged = ?8, reason = ?9 WHERE id = ?1",
+        )?
+        .execute(params![
+            self.id,
+            self.at,
+            self.status,
+            self.plan,
+            serde_json::to_string(&self.planned)?,
+            self.source_records as i64,
+            self.excluded as i64,
+            self.unchanged as i64,
+            self.reason,
+        ])?;
+        Ok(())
+    }
+}
+
+/// Writes outcomes for which nothing was begun: rejected records, people skipped.
+#[derive(Debug)]
+pub struct Record(pub Vec<Outcome>);
+
+impl Command for Record {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        self.0.iter().try_for_each(|outcome| insert(db, outcome))
+    }
+}
+
+/// Which outcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this sync.
+    pub sync: Option<String>,
+    /// Of this run.
+    pub run: Option<String>,
+    /// Of this person.
+    pub key: Option<String>,
+    /// With this status.
+    pub status: Option<Status>,
+    /// Not before this time, RFC 3339.
+    pub since: Option<String>,
+}
+
+/// The next outcomes, oldest first.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// Which.
+    pub filter: Filter,
+    /// The last row of the page before; 0 to begin.
+    pub after: i64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for Outcomes {
+    type Reply = Vec<(i64, Outcome)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let f = self.filter;
+        let mut sql = String::from(
+            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                    duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
+        );
+        let mut arguments = vec![Sql::Integer(self.after)];
+        let conditions = [
+            ("sync = ?", f.sync),
+            ("run = ?", f.run),
+            ("key = ?", f.key),
+            ("status = ?", f.status.map(|s| s.name().into())),
+            ("ts >= ?", f.since),
+        ];
+        for (condition, argument) in conditions {
+            if let Some(argument) = argument {
+                sql.push_str(" AND ");
+                sql.push_str(condition);
+                arguments.push(Sql::Text(argument));
+            }
+        }
+        sql.push_str(" ORDER BY id LIMIT ?");
+        arguments.push(Sql::Integer(self.limit as i64));
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
+    let kind = row.get::<_, Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
+    let message: Option<String> = row.get(16)?;
+    Ok(Outcome {
+        ts: row.get(1)?,
+        run: row.get(2)?,
+        sync: row.get(3)?,
+        source: row.get(4)?,
+        target: row.get(5)?,
+        key: row.get::<_, Option<String>>(6)?.and_then(|k| Key::parse(&k)),
+        op: row.get::<_, Option<String>>(7)?.and_then(|o| OpKind::parse(&o)),
+        status: Status::parse(&row.get::<_, String>(8)?).ok_or(rusqlite::Error::InvalidQuery)?,
+        remote_id: row.get(9)?,
+        fields: serde_json::from_str(&row.get::<_, String>(10)?).unwrap_or_default(),
+        attempts: row.get(11)?,
+        http_status: row.get(12)?,
+        duration_ms: row.get::<_, i64>(13)?.unsigned_abs(),
+        reason: row.get(14)?,
+        error: kind.map(|kind| OpError { kind, message: message.unwrap_or_default() }),
+    })
+}
+
+/// Whether a run of this id exists.
+#[derive(Debug)]
+pub struct RunExists(pub String);
+
+impl Command for RunExists {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        Ok(db.prepare_cached("SELECT 1 FROM run WHERE id = ?1")?.exists([self.0])?)
+    }
+}
+
+/// What `status` shows of one sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// Its last run: when it began, how it ended, why.
+    pub last_run: Option<LastRun>,
+    /// When its last good run of everybody ended.
+    pub last_good_run: Option<String>,
+    /// The plan that waits for approval.
+    pub held_plan: Option<String>,
+    /// Operations to be resolved.
+    pub unresolved: u64,
+    /// It was paused.
+    pub paused: bool,
+}
+
+/// A run, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it began.
+    pub started_at: String,
+    /// How it ended; none while it is under way (or when its process died).
+    pub status: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Asks for a sync's status.
+#[derive(Debug)]
+pub struct StatusOf(pub String);
+
+impl Command for StatusOf {
+    type Reply = SyncStatus;
+
+    fn run(self, db: &Connection) -> Result<SyncStatus, StateError> {
+        let sync = self.0;
+        let last_run = db
+            .prepare_cached(
+                "SELECT started_at, status, reason FROM run WHERE sync = ?1 AND partial = 0
+                 ORDER BY started_at DESC, id DESC LIMIT 1",
+            )?
+            .query_row([&sync], |row| {
+                Ok(LastRun { started_at: row.get(0)?, status: row.get(1)?, reason: row.get(2)? })
+            })
+            .optional()?;
+        let text = |sql: &str| -> Result<Option<String>, StateError> {
+            Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0)).optional()?)
+        };
+        let number = |sql: &str| -> Result<i64, StateError> {
+            Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0))?)
+        };
+        Ok(SyncStatus {
+            last_run,
+            last_good_run: text(
+                "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
+                 ORDER BY finished_at DESC LIMIT 1",
+            )?,
+            held_plan: text("SELECT id FROM plan WHERE sync = ?1 AND status = 'held' LIMIT 1")?,
+            unresolved: number(
+                "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
+            )?
+            .unsigned_abs(),
+            paused: number("SELECT count(*) FROM sync WHERE name = ?1 AND paused_at IS NOT NULL")? > 0,
+        })
+    }
+}
+
+/// How many bans and deletes were confirmed since a time; the base of `ban_per_day`.
+#[derive(Debug)]
+pub struct BansSince {
+    /// Of which sync.
+    pub sync: String,
+    /// RFC 3339.
+    pub since: String,
+}
+
+impl Command for BansSince {
+    type Reply = u64;
+
+    fn run(self, db: &Connection) -> Result<u64, StateError> {
+        let count: i64 = db
+            .prepare_cached(
+                "SELECT count(*) FROM outcome WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
+                 AND status IN ('ok', 'unknown')",
+            )?
+            .query_row(params![self.sync, self.since], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+}

@@ -1,0 +1,270 @@
+//! Opening the database: who may read it, whether it is whole, whether it is ours; and what `state info` and
+//! `state verify` say about it.
+//!
+//! A file that is there and can't be used is refused and left as it is. An empty file is refused too: a database that
+//! was truncated to nothing must not pass for a new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+
+use super::schema::{self, APPLICATION_ID};
+use super::{SCHEMA_VERSION, StateError};
+use crate::exit::Exit;
+
+/// What the opener means to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look only: nothing is created, and a missing database is an empty one in memory.
+    Read,
+    /// Read and write: created and migrated where needed.
+    Write,
+}
+
+/// How long a statement waits for another process's write to end. Another rosterd's group commit takes milliseconds;
+/// a second process that writes for longer than this is stuck.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Every SQLite database begins with these bytes (SQLite file format, section 1.3).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Opens the connection.
+pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
+    let exists = path.try_exists().map_err(|e| unusable(path, &e.to_string()))?;
+    match (exists, access) {
+        (false, Access::Read) => return in_memory(),
+        (false, Access::Write) => {
+            prepare_directory(path)?;
+            create(path)?;
+        }
+        (true, _) => inspect(path)?,
+    }
+    let flags = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&db)?;
+    if exists {
+        check_ownership(&db, path)?;
+    }
+    match access {
+        Access::Write => {
+            db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+            schema::migrate(&db)?;
+        }
+        Access::Read => check_version(&db)?,
+    }
+    Ok(db)
+}
+
+/// An empty database in memory.
+pub fn in_memory() -> Result<Connection, StateError> {
+    let db = Connection::open_in_memory()?;
+    configure(&db)?;
+    schema::migrate(&db)?;
+    Ok(db)
+}
+
+/// Statement cache and waiting. 16 MB of page cache holds the narrow table of some hundred thousand people.
+fn configure(db: &Connection) -> Result<(), StateError> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.execute_batch("PRAGMA cache_size = -16000; PRAGMA foreign_keys = ON; PRAGMA temp_store = FILE;")?;
+    Ok(())
+}
+
+/// Makes the directory of the database, open to its owner alone.
+///
+/// # Errors
+/// It can't be made.
+pub fn prepare_directory(path: &Path) -> Result<(), StateError> {
+    let directory = parent(path);
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|e| {
+        StateError::io(format!("cannot create the state's directory {}: {e}", directory.display()))
+            .help("create it for the user that runs rosterd, or set state.path elsewhere")
+    })
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Creates the database aside and puts it in its place whole: killed at any moment, there is either no database or a
+/// complete one, so that an empty file can always be refused as damage.
+fn create(path: &Path) -> Result<(), StateError> {
+    let made = side_file(path, &format!(".new-{}", std::process::id()));
+    let _ = fs::remove_file(&made);
+    let result = create_aside(&made).and_then(|()| match fs::hard_link(&made, path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
+        _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
+    });
+    let _ = fs::remove_file(&made);
+    result
+}
+
+fn create_aside(path: &Path) -> Result<(), StateError> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    opened.map_err(|e| unusable(path, &e.to_string()))?;
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.execute_batch("PRAGMA synchronous = FULL;")?;
+    schema::migrate(&db)?;
+    db.close().map_err(|(_, e)| e.into())
+}
+
+/// Refuses what must not be used, before SQLite sees it.
+fn inspect(path: &Path) -> Result<(), StateError> {
+    for file in [path.to_path_buf(), side_file(path, "-wal"), side_file(path, "-shm")] {
+        if let Ok(metadata) = fs::metadata(&file) {
+            check_mode(&file, metadata.permissions().mode())?;
+        }
+    }
+    let mut head = [0u8; 16];
+    let mut file = File::open(path).map_err(|e| unusable(path, &e.to_string()))?;
+    let length = file.metadata().map_err(|e| unusable(path, &e.to_string()))?.size();
+    if length == 0 {
+        return Err(damaged(path, "it is empty"));
+    }
+    file.read_exact(&mut head).map_err(|_| damaged(path, "it is cut off"))?;
+    if &head != MAGIC {
+        return Err(damaged(path, "it is not an SQLite database"));
+    }
+    Ok(())
+}
+
+fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn check_mode(path: &Path, mode: u32) -> Result<(), StateError> {
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(StateError::new(
+        Exit::Denied,
+        format!("{} can be read or written by others (mode {:03o})", path.display(), mode & 0o777),
+    )
+    .help(format!("it holds personal data: chmod 600 {}", path.display())))
+}
+
+fn check_ownership(db: &Connection, path: &Path) -> Result<(), StateError> {
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id != APPLICATION_ID && tables > 0 {
+        return Err(damaged(path, "it is another program's database"));
+    }
+    check_version(db)
+}
+
+fn check_version(db: &Connection) -> Result<(), StateError> {
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > SCHEMA_VERSION { Err(schema::newer(version)) } else { Ok(()) }
+}
+
+fn unusable(path: &Path, why: &str) -> StateError {
+    StateError::io(format!("cannot use the state database {}: {why}", path.display()))
+}
+
+fn damaged(path: &Path, why: &str) -> StateError {
+    StateError::damaged(format!("the state database {} is damaged: {why}", path.display())).help(
+        "restore a backup, or, if there never was anything in it, remove the file; it was left as it is, since an \
+         empty state would mean creating everybody again",
+    )
+}
+
+/// What `state info` tells.
+#[derive(Debug, Serialize)]
+pub struct Info {
+    /// The file.
+    pub path: PathBuf,
+    /// Its schema version.
+    pub schema: i64,
+    /// SQLite's version.
+    pub sqlite: &'static str,
+    /// Its size with its side files.
+    pub bytes: u64,
+    /// People known.
+    pub users: i64,
+    /// Rows of the ledger.
+    pub outcomes: i64,
+}
+
+/// Describes the database.
+///
+/// # Errors
+/// It is missing, or can't be used.
+pub fn info(path: &Path) -> Result<Info, StateError> {
+    let db = open_existing(path)?;
+    let bytes = ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|suffix| fs::metadata(side_file(path, suffix)).ok())
+        .map(|m| m.size())
+        .sum();
+    Ok(Info {
+        path: path.to_path_buf(),
+        schema: db.query_row("PRAGMA user_version", [], |row| row.get(0))?,
+        sqlite: rusqlite::version(),
+        bytes,
+        users: db.query_row("SELECT count(*) FROM v_users", [], |row| row.get(0))?,
+        outcomes: db.query_row("SELECT count(*) FROM outcome", [], |row| row.get(0))?,
+    })
+}
+
+/// Reads the whole database and lists what is wrong with it; empty when all is well.
+///
+/// # Errors
+/// It is missing, or can't be opened at all.
+pub fn verify(path: &Path) -> Result<Vec<String>, StateError> {
+    let db = open_existing(path)?;
+    let mut findings: Vec<String> = db
+        .prepare("PRAGMA integrity_check")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
+    findings.retain(|line| line != "ok");
+    for (sql, what) in PROMISES {
+        let count: i64 = db.query_row(sql, [], |row| row.get(0))?;
+        if count > 0 {
+            findings.push(format!("{count} {what}"));
+        }
+    }
+    Ok(findings)
+}
+
+/// What must hold beyond SQLite's own integrity: each query counts the rows that break a promise.
+const PROMISES: &[(&str, &str)] = &[
+    (
+        "SELECT count(*) FROM person p WHERE state IN (1, 2, 3) AND NOT EXISTS \
+         (SELECT 1 FROM body b WHERE b.sync = p.sync AND b.key = p.key)",
+        "people with an account but without acknowledged values",
+    ),
+    ("SELECT count(*) FROM person WHERE state IN (1, 2) AND remote_id IS NULL", "accounts without a remote id"),
+    (
+        "SELECT count(*) FROM journal j WHERE NOT EXISTS (SELECT 1 FROM run r WHERE r.id = j.run)",
+        "journal entries without a run",
+    ),
+    (
+        "SELECT count(*) FROM body WHERE NOT json_valid(attributes) OR (observed IS NOT NULL AND NOT json_valid(observed))",
+        "people whose values can't be read",
+    ),
+];
+
+fn open_existing(path: &Path) -> Result<Connection, StateError> {
+    if !path.exists() {
+        return Err(StateError::new(Exit::Unavailable, format!("there is no state database at {}", path.display()))
+            .help("the first `rosterd sync` creates it"));
+    }
+    connect(path, Access::Read)
+}

@@ -1,0 +1,309 @@
+//! People: what a sync knows of each, page by page in key order, and the changes that need no request.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Command, StateError};
+use crate::exit::Exit;
+use crate::plan::Fingerprint;
+use crate::record::Key;
+use crate::rules::PersonState;
+use crate::value::Attributes;
+
+/// What a fingerprint remembers about its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Nothing: look at the record.
+    None,
+    /// The account is in step with that record.
+    InStep,
+    /// That record is out of scope.
+    Excluded,
+}
+
+impl Standing {
+    fn code(self) -> i64 {
+        match self {
+            Standing::None => 0,
+            Standing::InStep => 1,
+            Standing::Excluded => 2,
+        }
+    }
+
+    fn of(code: i64) -> Standing {
+        match code {
+            1 => Standing::InStep,
+            2 => Standing::Excluded,
+            _ => Standing::None,
+        }
+    }
+}
+
+/// The narrow row of a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    /// Who.
+    pub key: Key,
+    /// The fingerprint of the record that `standing` speaks of.
+    pub fingerprint: Option<Fingerprint>,
+    /// What it remembers.
+    pub standing: Standing,
+    /// What we know of the account.
+    pub state: PersonState,
+    /// Its id on the target.
+    pub remote_id: Option<String>,
+    /// When a trusted read was first without them, RFC 3339.
+    pub absent_since: Option<String>,
+}
+
+/// The number by which a sync's rows are found.
+pub type SyncId = i64;
+
+/// What a sync is bound to: its rows mean nothing elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The sync's name.
+    pub sync: String,
+    /// Its source's name.
+    pub source: String,
+    /// Its target's name.
+    pub target: String,
+    /// The target's kind.
+    pub kind: String,
+    /// The target's base URL.
+    pub base_url: String,
+    /// The source's key column.
+    pub source_key: String,
+}
+
+/// A sync as the state knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownSync {
+    /// Its number; `None` when it never ran.
+    pub id: Option<SyncId>,
+    /// It was paused.
+    pub paused: bool,
+    /// Users active or invited: the base of percentages.
+    pub users: u64,
+}
+
+/// Looks a sync up and refuses one that was bound to something else while it has people.
+#[derive(Debug)]
+pub struct FindSync(pub Binding);
+
+impl Command for FindSync {
+    type Reply = KnownSync;
+
+    fn run(self, db: &Connection) -> Result<KnownSync, StateError> {
+        let wanted = self.0;
+        let found = db
+            .prepare_cached("SELECT id, kind, base_url, source_key, paused_at IS NOT NULL FROM sync WHERE name = ?1")?
+            .query_row([&wanted.sync], |row| {
+                Ok((row.get(0)?, [row.get::<_, String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?))
+            })
+            .optional()?;
+        let Some((id, [kind, base_url, source_key], paused)) = found else {
+            return Ok(KnownSync { id: None, paused: false, users: 0 });
+        };
+        let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
+        if people > 0 {
+            for (what, was, is) in [
+                ("target kind", &kind, &wanted.kind),
+                ("base_url", &base_url, &wanted.base_url),
+                ("source key", &source_key, &wanted.source_key),
+            ] {
+                if was != is {
+                    return Err(rebound(&wanted.sync, what, was, is, people));
+                }
+            }
+        }
+        let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;
+        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs() })
+    }
+}
+
+fn count(db: &Connection, sql: &str, sync: SyncId) -> Result<i64, StateError> {
+    Ok(db.prepare_cached(sql)?.query_row([sync], |row| row.get(0))?)
+}
+
+fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateError {
+    StateError::new(
+        Exit::Config,
+        format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
+    )
+    .help("set it back, or give the sync a new name: under a new name everybody is looked up and adopted, not created")
+}
+
+/// Registers a sync, or brings its binding up to date, before its first write.
+#[derive(Debug)]
+pub struct BindSync(pub Binding);
+
+impl Command for BindSync {
+    type Reply = SyncId;
+
+    fn run(self, db: &Connection) -> Result<SyncId, StateError> {
+        let b = self.0;
+        Ok(db
+            .prepare_cached(
+                "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (name) DO UPDATE SET source = ?2, target = ?3, kind = ?4, base_url = ?5, source_key = ?6
+                 RETURNING id",
+            )?
+            .query_row(params![b.sync, b.source, b.target, b.kind, b.base_url, b.source_key], |row| row.get(0))?)
+    }
+}
+
+/// The next people after a key, in key order.
+#[derive(Debug)]
+pub struct PeoplePage {
+    /// Whose.
+    pub sync: SyncId,
+    /// The last key of the page before.
+    pub after: Option<Key>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for PeoplePage {
+    type Reply = Vec<Person>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Person>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person
+             WHERE sync = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+        )?;
+        // No key is empty, so the empty text stands before all of them.
+        let after = self.after.as_ref().map_or("", Key::as_str);
+        let rows = statement.query_map(params![self.sync, after, self.limit as i64], person)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
+    let key: String = row.get(0)?;
+    Ok(Person {
+        key: Key::parse(&key).ok_or(rusqlite::Error::InvalidQuery)?,
+        fingerprint: row.get(1)?,
+        standing: Standing::of(row.get(2)?),
+        state: PersonState::of(row.get(3)?),
+        remote_id: row.get(4)?,
+        absent_since: row.get(5)?,
+    })
+}
+
+/// What the target acknowledged of one person, and what was last observed there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body {
+    /// Acknowledged.
+    pub attributes: Attributes,
+    /// Observed.
+    pub observed: Option<Attributes>,
+}
+
+/// The bodies of these people.
+#[derive(Debug)]
+pub struct Bodies {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub keys: Vec<Key>,
+}
+
+impl Command for Bodies {
+    type Reply = BTreeMap<Key, Body>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement =
+            db.prepare_cached("SELECT attributes, observed FROM body WHERE sync = ?1 AND key = ?2")?;
+        let mut bodies = BTreeMap::new();
+        for key in self.keys {
+            let found = statement
+                .query_row(params![self.sync, key.as_str()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+                })
+                .optional()?;
+            if let Some((attributes, observed)) = found {
+                let observed = observed.map(|text| serde_json::from_str(&text)).transpose()?;
+                bodies.insert(key, Body { attributes: serde_json::from_str(&attributes)?, observed });
+            }
+        }
+        Ok(bodies)
+    }
+}
+
+/// Which person of which sync on this target owns an account.
+#[derive(Debug)]
+pub struct OwnerOf {
+    /// The target's name.
+    pub target: String,
+    /// The account's id there.
+    pub remote_id: String,
+}
+
+impl Command for OwnerOf {
+    type Reply = Option<(String, Key)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let found = db
+            .prepare_cached(
+                "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
+                 WHERE s.target = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) LIMIT 1",
+            )?
+            .query_row([&self.target, &self.remote_id], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+            .optional()?;
+        Ok(found.and_then(|(sync, key)| Key::parse(&key).map(|key| (sync, key))))
+    }
+}
+
+/// What is worth remembering of a person for whom nothing was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Note {
+    /// Their record, looked at, needs nothing as long as it stays the same.
+    Looked(Fingerprint, Standing),
+    /// A trusted read was without them at this time (RFC 3339); the first such time stays.
+    Absent(String),
+    /// They are back before anything happened.
+    Present,
+    /// They left and the sync ignores leavers, or came back from that.
+    State(PersonState),
+}
+
+/// Stores notes; one command a page, so that a million unchanged people need no million commands.
+#[derive(Debug)]
+pub struct TakeNotes {
+    /// Whose.
+    pub sync: SyncId,
+    /// What.
+    pub notes: Vec<(Key, Note)>,
+}
+
+impl Command for TakeNotes {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let mut looked = db.prepare_cached(
+            "INSERT INTO person (sync, key, fingerprint, standing) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
+        )?;
+        let mut absent = db.prepare_cached(
+            "UPDATE person SET absent_since = coalesce(absent_since, ?3) WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut present =
+            db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut state = db.prepare_cached(
+            "UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2",
+        )?;
+        for (key, note) in &self.notes {
+            let key = key.as_str();
+            match note {
+                Note::Looked(print, standing) => looked.execute(params![self.sync, key, print, standing.code()])?,
+                Note::Absent(at) => absent.execute(params![self.sync, key, at])?,
+                Note::Present => present.execute(params![self.sync, key])?,
+                Note::State(to) => state.execute(params![self.sync, key, to.code()])?,
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Held plans: kept with their operations until somebody approves or discards them, or another plan takes their
+//! place.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::{Command, StateError};
+use crate::plan::{OpKind, Operation};
+
+/// A held plan, without its operations.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HeldPlan {
+    /// Its id: a hash of the sync and the operations.
+    pub id: String,
+    /// The sync.
+    pub sync: String,
+    /// When it was first held.
+    pub made_at: String,
+    /// What held it: `ban`, `create`, `clear.FIELD`, …
+    pub limit: String,
+    /// How many there are.
+    pub count: u64,
+    /// How many are allowed.
+    pub allowed: u64,
+    /// Operations by kind.
+    pub counts: BTreeMap<OpKind, u64>,
+}
+
+/// What became of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanStatus {
+    /// Waits.
+    Held,
+    /// Approved and sent: good once.
+    Sent,
+    /// Dropped by somebody.
+    Discarded,
+    /// Another plan of the sync took its place.
+    Superseded,
+}
+
+impl PlanStatus {
+    const ALL: [PlanStatus; 4] =
+        [PlanStatus::Held, PlanStatus::Sent, PlanStatus::Discarded, PlanStatus::Superseded];
+
+    /// The word in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PlanStatus::Held => "held",
+            PlanStatus::Sent => "sent",
+            PlanStatus::Discarded => "discarded",
+            PlanStatus::Superseded => "superseded",
+        }
+    }
+}
+
+/// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
+/// fits. `true` when it was not held before, so that its outcomes are to be written.
+#[derive(Debug)]
+pub struct Hold {
+    /// The plan.
+    pub plan: HeldPlan,
+    /// The run that planned it.
+    pub run: String,
+}
+
+impl Command for Hold {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        let plan = self.plan;
+        let held = db.prepare_cached("SELECT 1 FROM plan WHERE id = ?1 AND status = 'held'")?.exists([&plan.id])?;
+        if held {
+            return Ok(false);
+        }
+        supersede(db, &plan.sync)?;
+        for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
+            db.prepare_cached(sql)?.execute([&plan.id])?;
+        }
+        db.prepare_cached(
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'held')",
+        )?
+        .execute(params![
+            plan.id,
+            plan.sync,
+            self.run,
+            plan.made_at,
+            plan.limit,
+            plan.count as i64,
+            plan.allowed as i64,
+            serde_json::to_string(&plan.counts)?,
+        ])?;
+        Ok(true)
+    }
+}
+
+/// Ends whatever plan of this sync waits: a new plan, or a run that went through, has taken its place.
+#[derive(Debug)]
+pub struct Supersede(pub String);
+
+impl Command for Supersede {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        supersede(db, &self.0)
+    }
+}
+
+fn supersede(db: &Connection, sync: &str) -> Result<(), StateError> {
+    db.prepare_cached(
+        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'held')",
+    )?
+    .execute([sync])?;
+    db.prepare_cached("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'")?.execute([sync])?;
+    Ok(())
+}
+
+/// Adds the next operations to a plan being held.
+#[derive(Debug)]
+pub struct HoldOperations {
+    /// The plan.
+    pub plan: String,
+    /// The number of the first of these.
+    pub from: u64,
+    /// The operations.
+    pub operations: Vec<Operation>,
+}
+
+impl Command for HoldOperations {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let mut insert = db.prepare_cached(
+            "INSERT OR REPLACE INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (n, operation) in self.operations.iter().enumerate() {
+            let text = serde_json::to_string(operation)?;
+            insert.execute(params![self.plan, self.from as i64 + n as i64, operation.digest(), text])?;
+        }
+        Ok(())
+    }
+}
+
+/// The plans that wait.
+#[derive(Debug)]
+pub struct HeldPlans;
+
+impl Command for HeldPlans {
+    type Reply = Vec<HeldPlan>;
+
+    fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE status = 'held'
+             ORDER BY sync",
+        )?;
+        let rows = statement.query_map([], held_plan)?;
+        Ok(rows.map(|row| row.map(|(plan, _)| plan)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// One plan, whatever became of it.
+#[derive(Debug)]
+pub struct FindPlan(pub String);
+
+impl Command for FindPlan {
+    type Reply = Option<(HeldPlan, PlanStatus)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        Ok(db
+            .prepare_cached(
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE id = ?1",
+            )?
+            .query_row([self.0], held_plan)
+            .optional()?)
+    }
+}
+
+fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
+    let status: String = row.get(7)?;
+    let plan = HeldPlan {
+        id: row.get(0)?,
+        sync: row.get(1)?,
+        made_at: row.get(2)?,
+        limit: row.get(3)?,
+        count: row.get::<_, i64>(4)?.unsigned_abs(),
+        allowed: row.get::<_, i64>(5)?.unsigned_abs(),
+        counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+    };
+    let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
+    Ok((plan, status))
+}
+
+/// The next operations of a held plan.
+#[derive(Debug)]
+pub struct PlanOperations {
+    /// The plan.
+    pub plan: String,
+    /// The number of the first.
+    pub from: u64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for PlanOperations {
+    type Reply = Vec<Operation>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Operation>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT operation FROM plan_operation WHERE plan = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let rows = statement
+            .query_map(params![self.plan, self.from as i64, self.limit as i64], |row| row.get::<_, String>(0))?;
+        let mut operations = Vec::new();
+        for row in rows {
+            operations.push(serde_json::from_str(&row?)?);
+        }
+        Ok(operations)
+    }
+}
+
+/// Ends a held plan, with who and why; `false` when it was not held any more.
+#[derive(Debug)]
+pub struct DecidePlan {
+    /// The plan.
+    pub id: String,
+    /// What becomes of it.
+    pub status: PlanStatus,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who: the login name.
+    pub by: String,
+    /// Why, if they said.
+    pub reason: Option<String>,
+}
+
+impl Command for DecidePlan {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        let changed = db
+            .prepare_cached(
+                "UPDATE plan SET status = ?2, decided_at = ?3, decided_by = ?4, reason = ?5
+                 WHERE id = ?1 AND status = 'held'",
+            )?
+            .execute(params![self.id, self.status.name(), self.at, self.by, self.reason])?;
+        if changed > 0 && self.status != PlanStatus::Sent {
+            db.prepare_cached("DELETE FROM plan_operation WHERE plan = ?1")?.execute([&self.id])?;
+        }
+        Ok(changed > 0)
+    }
+}

@@ -1,0 +1,55 @@
+//! What fields a target's accounts have: the catalogue against which `check` judges a mapping, and by whose types
+//! values are converted.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::value::FieldType;
+
+/// One field of a target's accounts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its type.
+    pub kind: FieldType,
+    /// Whether it can be written; if not, why not.
+    pub writable: Result<(), String>,
+    /// A create without it is refused.
+    pub required: bool,
+    /// No two accounts may have the same.
+    pub unique: bool,
+    /// The only values it admits; empty: any.
+    pub allowed: Vec<Value>,
+    /// Bounds of a number, inclusive.
+    pub range: Option<(i64, i64)>,
+    /// Another name of the same thing on the target: mapping both is a mistake.
+    pub same_as: Option<String>,
+    /// Whether the target lets it be emptied.
+    pub clearable: bool,
+}
+
+/// All fields of a target's accounts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalogue {
+    /// Fields by name; a name that ends in `.*` stands for any last segment (`dimensions.*`).
+    pub fields: BTreeMap<String, Field>,
+    /// The field that carries the source's key, if the target has one.
+    pub key_field: Option<String>,
+    /// Whether fields beyond the catalogue exist (custom fields): a warning then, not an error.
+    pub open: bool,
+}
+
+impl Catalogue {
+    /// The field of this name, a pattern's where the name matches one.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.get(name).or_else(|| {
+            let (head, tail) = name.split_once('.')?;
+            if tail.is_empty() { None } else { self.fields.get(&format!("{head}.*")) }
+        })
+    }
+
+    /// The type by which a field's values are compared; text where nothing is known.
+    pub fn kind(&self, name: &str) -> FieldType {
+        self.field(name).map_or(FieldType::Text, |f| f.kind)
+    }
+}

@@ -1,0 +1,366 @@
+//! Checks the parts of a definition against each other and makes the engine.
+//!
+//! Everything that could surprise at run time is refused here: placeholders without a value, pointers that are none,
+//! rules that can never fit, fields that don't exist.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::catalogue::{Catalogue, Field};
+use super::definition::{BodyStyle, FieldDef, OperationDef, PagingDef, PagingStyle, SetStyle, Unstated};
+use super::engine::{BodyCondition, Call, Engine, FailureRule, FieldShape, Paging, StateRule};
+use super::load::{DefinitionError, Mistakes, Parts, load, nearest};
+use super::options;
+use super::read::typed;
+use super::template::{Template, encoded};
+use super::wire::AccountState;
+use crate::value::FieldType;
+
+/// The kinds of authentication that a configuration knows.
+const AUTH_KINDS: [&str; 7] = ["bearer", "token", "header", "basic", "session", "oauth2", "none"];
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const OPERATIONS: [&str; 8] = ["create", "update", "ban", "reinstate", "delete", "get", "find", "list"];
+/// Those that address an account by its id.
+const BY_ID: [&str; 5] = ["update", "ban", "reinstate", "delete", "get"];
+/// Those without which nothing can be kept in step: `get` is how an unclear update is resolved.
+const NEEDED: [&str; 3] = ["create", "update", "get"];
+
+/// The engine of this definition with these options.
+pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<DefinitionError>> {
+    let (parts, mut mistakes) = load(text)?;
+    let values = options::resolve(&parts.options, given, &mut mistakes);
+    let catalogue = catalogue(&parts, &mut mistakes);
+    check_names(&parts, &catalogue, &mut mistakes);
+    check_pointers(&parts, &mut mistakes);
+    let calls = calls(&parts, &values, &catalogue, &mut mistakes);
+    let state = StateRule {
+        field: parts.state.field.clone(),
+        active: json(&parts.state.active),
+        banned: json(&parts.state.banned),
+        unstated: match parts.state.unstated {
+            Unstated::Active => AccountState::Active,
+            Unstated::Banned => AccountState::Banned,
+        },
+    };
+    let failures = failures(&parts, &catalogue, &mut mistakes);
+    if !mistakes.none() {
+        return Err(mistakes.into_errors());
+    }
+    let condition = |rule: super::definition::BodyRule| BodyCondition {
+        pointer: rule.pointer,
+        is: rule.is.iter().map(json).collect(),
+    };
+    Ok(Engine {
+        kind: parts.kind,
+        title: parts.title,
+        auth_kinds: parts.auth.kinds,
+        shapes: parts.fields.iter().map(|(name, def)| (name.clone(), shape(def))).collect(),
+        catalogue,
+        lists: parts.lists,
+        id_at: parts.account.id,
+        id_is_address: parts.account.id_is_address,
+        account_at: parts.account.at,
+        state,
+        request: parts.request,
+        calls,
+        success: parts.success.body.into_iter().map(condition).collect(),
+        errors: parts.errors,
+        failures,
+    })
+}
+
+fn catalogue(parts: &Parts, mistakes: &mut Mistakes) -> Catalogue {
+    let mut fields = BTreeMap::new();
+    for (name, def) in &parts.fields {
+        check_field(name, def, mistakes);
+        let field = Field {
+            kind: def.kind,
+            writable: def.read_only.clone().map_or(Ok(()), Err),
+            required: def.required,
+            unique: def.unique,
+            allowed: def.allowed.iter().map(json).collect(),
+            range: def.range,
+            same_as: def.same_as.clone(),
+            clearable: def.clearable,
+        };
+        fields.insert(name.clone(), field);
+    }
+    Catalogue { fields, key_field: parts.account.key_field.clone(), open: parts.account.open }
+}
+
+fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
+    let mut wrong = |key: &str, message: String| mistakes.at(&["fields", name, key], message, None);
+    let number = matches!(def.kind, FieldType::Integer | FieldType::Number);
+    match def.range {
+        Some(_) if !number => wrong("range", "only numbers have a range".into()),
+        Some((least, most)) if least > most => wrong("range", format!("{least} is more than {most}")),
+        _ => {}
+    }
+    for value in &def.allowed {
+        if typed(def.kind, &json(value)).as_ref() != Some(&json(value)) {
+            wrong("allowed", format!("{value} is not {}", def.kind.name()));
+        }
+    }
+    if def.entry_id.is_some() && def.kind != FieldType::Set {
+        wrong("entry_id", "only a set is made of the ids of objects".into());
+    }
+    if def.write.is_some() && def.entry_id.is_none() {
+        wrong("write", "says how a set with entry_id is sent; there is no entry_id".into());
+    }
+    if def.required && def.read_only.is_some() {
+        wrong("required", "a field that can't be written can't be required".into());
+    }
+    if def.read_only.as_ref().is_some_and(|why| why.trim().is_empty()) {
+        wrong("read_only", "must say why the field can't be written".into());
+    }
+    let stars = name.matches('*').count();
+    if name.is_empty() || stars > 1 || (stars == 1 && (!name.ends_with(".*") || name.matches('.').count() > 1)) {
+        mistakes.at(&["fields", name], "a pattern is NAME.*", None);
+    }
+}
+
+/// Every place that names a field names one that exists.
+fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
+    let mut known = |path: &[&str], name: &str| {
+        if catalogue.field(name).is_none() {
+            let help = nearest(name, catalogue.fields.keys().map(String::as_str));
+            mistakes.at(path, format!("there is no field {name}"), help);
+        }
+    };
+    known(&["state", "field"], &parts.state.field);
+    if let Some(key) = &parts.account.key_field {
+        known(&["account", "key_field"], key);
+    }
+    for (name, def) in &parts.fields {
+        if let Some(same) = &def.same_as {
+            known(&["fields", name, "same_as"], same);
+        }
+    }
+    for name in parts.lists.keys() {
+        known(&["lists", name], &format!("{name}.*"));
+    }
+    for name in &parts.operations.get("find").map(|find| find.fields.clone()).unwrap_or_default() {
+        known(&["operations", "find", "fields"], name);
+    }
+    for kind in parts.auth.kinds.iter().filter(|kind| !AUTH_KINDS.contains(&kind.as_str())) {
+        let help = nearest(kind, AUTH_KINDS.into_iter());
+        mistakes.at(&["auth", "kinds"], format!("unknown kind of authentication {kind:?}"), help);
+    }
+    if parts.auth.kinds.is_empty() {
+        mistakes.at(&["auth", "kinds"], "names no kind of authentication", Some("\"none\" is one".into()));
+    }
+    let kind = catalogue.kind(&parts.state.field);
+    let (active, banned) = (typed(kind, &json(&parts.state.active)), typed(kind, &json(&parts.state.banned)));
+    if active.is_none() || banned.is_none() || active == banned {
+        mistakes.at(&["state"], format!("active and banned must be two different values, each {}", kind.name()), None);
+    }
+}
+
+fn check_pointers(parts: &Parts, mistakes: &mut Mistakes) {
+    let mut check = |path: &[&str], pointer: &str| {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let help = Some(format!("write \"/{pointer}\""));
+            mistakes.at(path, format!("{pointer:?} is not a JSON pointer"), help);
+        }
+    };
+    check(&["account", "id"], &parts.account.id);
+    check(&["request", "envelope"], &parts.request.envelope);
+    parts.account.at.iter().for_each(|pointer| check(&["account", "at"], pointer));
+    parts.errors.code.iter().for_each(|pointer| check(&["errors", "code"], pointer));
+    parts.errors.fields.iter().for_each(|pointer| check(&["errors", "fields"], pointer));
+    parts.success.body.iter().for_each(|rule| check(&["success", "body"], &rule.pointer));
+    for (name, def) in &parts.fields {
+        def.at.iter().for_each(|pointer| check(&["fields", name, "at"], pointer));
+    }
+    for (name, def) in &parts.operations {
+        def.records.iter().flatten().for_each(|pointer| check(&["operations", name, "records"], pointer));
+    }
+    for (index, rule) in parts.failures.iter().enumerate() {
+        rule.pointer.iter().for_each(|pointer| check(&["failures", &index.to_string(), "pointer"], pointer));
+    }
+}
+
+fn failures(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) -> Vec<FailureRule> {
+    let mut rules = Vec::new();
+    for (index, def) in parts.failures.iter().enumerate() {
+        let index = index.to_string();
+        if def.status.is_empty() && def.pointer.is_none() && def.code.is_empty() && def.names.is_empty() {
+            let help = "give status, pointer with is, code or names".to_string();
+            mistakes.at(&["failures", &index], "fits every answer", Some(help));
+        }
+        if def.pointer.is_some() == def.is.is_empty() {
+            mistakes.at(&["failures", &index, "is"], "pointer and is belong together", None);
+        }
+        for name in def.names.iter().filter(|name| catalogue.field(name).is_none()) {
+            let help = nearest(name, catalogue.fields.keys().map(String::as_str));
+            mistakes.at(&["failures", &index, "names"], format!("there is no field {name}"), help);
+        }
+        let body = def.pointer.clone().map(|pointer| BodyCondition { pointer, is: def.is.iter().map(json).collect() });
+        let (status, code, names) = (def.status.clone(), def.code.clone(), def.names.clone());
+        rules.push(FailureRule { status, body, code, names, means: def.means });
+    }
+    rules
+}
+
+fn calls(
+    parts: &Parts,
+    options: &BTreeMap<String, String>,
+    catalogue: &Catalogue,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<&'static str, Call> {
+    for name in parts.operations.keys().filter(|name| !OPERATIONS.contains(&name.as_str())) {
+        mistakes.at(&["operations", name], "unknown operation", nearest(name, OPERATIONS.into_iter()));
+    }
+    for name in NEEDED.iter().filter(|name| !parts.operations.contains_key(**name)) {
+        mistakes.at(&["operations", name], "is missing", None);
+    }
+    if !parts.operations.contains_key("find") && !parts.operations.contains_key("list") {
+        let help = "without one of them, accounts that exist can't be recognised".to_string();
+        mistakes.at(&["operations"], "neither find nor list is there", Some(help));
+    }
+    let mut calls = BTreeMap::new();
+    for name in OPERATIONS {
+        let Some(def) = parts.operations.get(name) else { continue };
+        let mut maker = CallMaker { name, def, options, mistakes: &mut *mistakes };
+        maker.check();
+        if name == "find" && (def.fields.is_empty() || catalogue.fields.is_empty()) {
+            maker.wrong("fields", "must name the fields by which accounts can be sought");
+        }
+        if let Some(call) = maker.call() {
+            calls.insert(name, call);
+        }
+    }
+    calls
+}
+
+/// Makes one call of its definition.
+struct CallMaker<'a, 't> {
+    name: &'static str,
+    def: &'a OperationDef,
+    options: &'a BTreeMap<String, String>,
+    mistakes: &'a mut Mistakes<'t>,
+}
+
+impl CallMaker<'_, '_> {
+    fn wrong(&mut self, key: &str, message: impl Into<String>) {
+        self.mistakes.at(&["operations", self.name, key], message, None);
+    }
+
+    fn check(&mut self) {
+        if !METHODS.contains(&self.def.method.as_str()) {
+            self.wrong("method", format!("{:?} is none of {}", self.def.method, METHODS.join(", ")));
+        }
+        let path = &self.def.path;
+        if !path.starts_with('/') || path.contains(['#', '?']) || path.split('/').any(|s| s == "." || s == "..") {
+            self.wrong("path", "must begin with / and have neither query, fragment, . nor .. segments");
+        }
+        let searches = matches!(self.name, "find" | "list");
+        if !searches && (self.def.records.is_some() || self.def.paging.is_some()) {
+            self.wrong("records", "records and paging belong to find and list");
+        }
+        if self.name != "find" && !self.def.fields.is_empty() {
+            self.wrong("fields", "belongs to find");
+        }
+        let sends = matches!(self.name, "create" | "update" | "ban" | "reinstate");
+        if !sends && self.def.body.is_some_and(|body| body != BodyStyle::None) {
+            self.wrong("body", "only create, update, ban and reinstate have one");
+        }
+        if self.name == "find" && !self.def.query.values().any(|value| value.contains("{value}")) {
+            self.wrong("query", "must say where {value}, what is sought, goes");
+        }
+    }
+
+    fn call(&mut self) -> Option<Call> {
+        let by_id = BY_ID.contains(&self.name);
+        let escaped = self.options.iter().map(|(name, value)| (name.clone(), encoded(value))).collect();
+        let path = self.template("path", &self.def.path, &escaped, if by_id { &["id"] } else { &[] })?;
+        if by_id && !path.places().any(|place| place == "id") {
+            self.wrong("path", "must say where {id}, the account's id, goes");
+        }
+        let places: &[&str] = if self.name == "find" { &["field", "value"] } else { &[] };
+        let mut query = Vec::new();
+        for (name, value) in &self.def.query {
+            let name = self.template("query", name, self.options, places)?;
+            query.push((name, self.template("query", value, self.options, places)?));
+        }
+        let body = self.def.body.unwrap_or(match self.name {
+            "create" => BodyStyle::Full,
+            "update" | "ban" | "reinstate" => BodyStyle::Changes,
+            _ => BodyStyle::None,
+        });
+        let paging = match &self.def.paging {
+            Some(def) => Some(self.paging(def)?),
+            None => None,
+        };
+        Some(Call {
+            method: self.def.method.clone(),
+            path,
+            body,
+            answer: self.def.answer,
+            query,
+            fields: self.def.fields.clone(),
+            records: self.def.records.clone().unwrap_or_else(|| vec![String::new()]),
+            paging,
+        })
+    }
+
+    /// A template with the options put in, and no placeholder but these.
+    fn template(
+        &mut self,
+        key: &str,
+        text: &str,
+        options: &BTreeMap<String, String>,
+        places: &[&str],
+    ) -> Option<Template> {
+        let mut template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(message) => {
+                self.wrong(key, message);
+                return None;
+            }
+        };
+        template.settle("options.", options);
+        let unknown: Vec<String> =
+            template.places().filter(|place| !places.contains(place)).map(str::to_string).collect();
+        for place in &unknown {
+            self.wrong(key, format!("nothing is known to put for {{{place}}}"));
+        }
+        unknown.is_empty().then_some(template)
+    }
+
+    fn paging(&mut self, def: &PagingDef) -> Option<Paging> {
+        let option = def.size_option.as_ref().map(|name| self.options.get(name).and_then(|size| size.parse().ok()));
+        if option == Some(None) {
+            self.wrong("paging", "size_option must name an option that is a whole number");
+            return None;
+        }
+        let size = option.flatten().or(def.size);
+        if def.style == PagingStyle::None {
+            let (style, param) = (def.style, String::new());
+            return Some(Paging { style, param, start: 0, size_param: None, size: u32::MAX });
+        }
+        match (&def.param, size) {
+            (Some(param), Some(size)) if size > 0 => Some(Paging {
+                style: def.style,
+                param: param.clone(),
+                start: def.start,
+                size_param: def.size_param.clone(),
+                size,
+            }),
+            _ => {
+                self.wrong("paging", "needs param, and a size of at least 1");
+                None
+            }
+        }
+    }
+}
+
+fn shape(def: &FieldDef) -> FieldShape {
+    let entry = def.entry_id.clone().map(|member| (member, def.write.unwrap_or(SetStyle::Objects)));
+    FieldShape { at: def.at.clone(), entry }
+}
+
+fn json(value: &toml::Value) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}

@@ -1,0 +1,64 @@
+//! The options that a target gives its definition: declared there, set in the configuration, put into paths.
+
+use std::collections::BTreeMap;
+
+use super::definition::{OptionDef, OptionType};
+use super::load::{Mistakes, nearest};
+
+/// The options' values as text, by name: what the target gives, else the default. Mistakes on either side are noted.
+pub(super) fn resolve(
+    declared: &BTreeMap<String, OptionDef>,
+    given: &toml::Table,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<String, String> {
+    for name in given.keys().filter(|name| !declared.contains_key(*name)) {
+        let help = nearest(name, declared.keys().map(String::as_str)).or(Some("this kind takes none".into()));
+        mistakes.option(name, "unknown option", help);
+    }
+    let mut values = BTreeMap::new();
+    for (name, option) in declared {
+        if let Some(default) = &option.default
+            && let Err(message) = admit(option, default)
+        {
+            mistakes.at(&["options", name, "default"], message, None);
+        }
+        match (given.get(name), &option.default) {
+            (Some(value), _) => match admit(option, value) {
+                Ok(text) => drop(values.insert(name.clone(), text)),
+                Err(message) => mistakes.option(name, message, option.help.clone()),
+            },
+            (None, Some(default)) => drop(values.insert(name.clone(), admit(option, default).unwrap_or_default())),
+            (None, None) => mistakes.option(name, "is missing", option.help.clone()),
+        }
+    }
+    values
+}
+
+/// The value's text, or why the option does not admit it.
+fn admit(option: &OptionDef, value: &toml::Value) -> Result<String, String> {
+    let text = match (option.kind, value) {
+        (OptionType::Text, toml::Value::String(text)) if !text.is_empty() => text.clone(),
+        (OptionType::Integer, toml::Value::Integer(number)) => {
+            if let Some((least, most)) = option.range
+                && !(least..=most).contains(number)
+            {
+                return Err(format!("{number} is not between {least} and {most}"));
+            }
+            number.to_string()
+        }
+        (OptionType::Boolean, toml::Value::Boolean(yes)) => yes.to_string(),
+        (kind, value) => {
+            let wanted = match kind {
+                OptionType::Text => "text that is not empty",
+                OptionType::Integer => "a whole number",
+                OptionType::Boolean => "true or false",
+            };
+            return Err(format!("{value} is not {wanted}"));
+        }
+    };
+    if !option.allowed.is_empty() && !option.allowed.contains(value) {
+        let allowed: Vec<String> = option.allowed.iter().map(ToString::to_string).collect();
+        return Err(format!("{value} is none of {}", allowed.join(", ")));
+    }
+    Ok(text)
+}

@@ -1,0 +1,125 @@
+//! What passes between delivery and a target's definition: requests before they have a socket, answers after they
+//! have left one, and the verdict in between.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::OpError;
+use crate::value::Attributes;
+
+/// A request as the definition describes it, before authentication and base URL.
+#[derive(Clone, PartialEq)]
+pub struct Wire {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query below the target's base URL, percent-encoded, beginning with `/`.
+    pub path: String,
+    /// Headers beside authentication, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, if it has one.
+    pub body: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A path can carry an address (`?email=…`): only its part before the query, and no segment beyond the first.
+        let resource = self.path.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+        write!(f, "Wire({} /{resource}…)", self.method)
+    }
+}
+
+/// A complete answer, its body decoded and within the cap.
+#[derive(Clone, PartialEq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// What an account's access is, as the target says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountState {
+    /// Can be used.
+    Active,
+    /// Deactivated.
+    Banned,
+    /// Asked to join, has not yet.
+    Invited,
+}
+
+/// One account as the target shows it, in terms of the catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// The target's own id.
+    pub remote_id: String,
+    /// What its key field holds, if anything.
+    pub key: Option<String>,
+    /// Its access.
+    pub state: AccountState,
+    /// Its fields by catalogue name, typed as the catalogue says; fields that are empty there are `Null`.
+    pub attributes: Attributes,
+}
+
+/// One page of a listing or of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The accounts on it.
+    pub accounts: Vec<Account>,
+    /// The request for the next one; none on the last.
+    pub next: Option<Wire>,
+}
+
+/// What an answer means for the operation whose request it answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The target acknowledged it. A create tells the new account's id.
+    Done {
+        /// The account's id, where the answer tells it.
+        remote_id: Option<String>,
+        /// The state in which the account is now, where it isn't the one asked for (an invitation, say).
+        state: Option<AccountState>,
+    },
+    /// Another account has one of these unique values already (fields as far as the answer tells).
+    Duplicate {
+        /// The fields that the target complains of.
+        fields: Vec<String>,
+        /// For the ledger, should it remain a failure.
+        error: OpError,
+    },
+    /// There is no such account.
+    NotFound,
+    /// Log in again, then repeat.
+    LogInAgain,
+    /// The credentials are good for nothing here: stop this target.
+    Denied(OpError),
+    /// Not now: certainly not done, repeat later (429, 503).
+    SlowDown {
+        /// How long the target wants to be left alone.
+        retry_after: Option<Duration>,
+        /// For the ledger, should patience end.
+        error: OpError,
+    },
+    /// The target understood and said no; repeating is pointless.
+    Refused(OpError),
+    /// It may have been done or not (5xx, an answer that can't be read).
+    Unclear(OpError),
+}

@@ -1,0 +1,363 @@
+//! The gate: whether a read of a source may be believed, so that who is absent from it may be taken to have left.
+//!
+//! Pure: what was read, what was trusted before and the time go in, a verdict comes out. Absence is not evidence: a
+//! read that is incomplete, too small, too old or too broken proves nothing about anybody.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::config::settings::{GateSettings, OnIncomplete};
+
+/// Whether everything that the source has was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Completeness {
+    /// To the end.
+    #[default]
+    Complete,
+    /// Not to the end; what did arrive is right. The reason is a sentence for people.
+    Incomplete(String),
+    /// What did arrive can't be believed either, e.g. because the file changed meanwhile.
+    Unusable(String),
+}
+
+/// What one read of a source came to. Rows are `records + rejected_rows + duplicate_equal`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadStats {
+    /// Distinct keys with a good row.
+    pub records: u64,
+    /// Rows that can't be used, and all rows of a key with such a row.
+    pub rejected_rows: u64,
+    /// Those among them whose key can't be read, or can't be relied upon.
+    pub keyless_rejects: u64,
+    /// Rows that repeat another row of their key exactly.
+    pub duplicate_equal: u64,
+    /// Whether that was all.
+    pub completeness: Completeness,
+    /// When the source says that it was last changed.
+    pub modified_at: Option<DateTime<Utc>>,
+}
+
+impl ReadStats {
+    /// How many rows were read.
+    pub fn rows(&self) -> u64 {
+        self.records + self.rejected_rows + self.duplicate_equal
+    }
+}
+
+/// What earlier reads came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// The most records of any read that was trusted in the last seven days.
+    pub largest_trusted: Option<u64>,
+    /// Somebody said `rosterd accept`: the next read that passes every other check may have shrunk.
+    pub accept_next: bool,
+}
+
+/// What a read may be used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything.
+    Trusted {
+        /// An acceptance was waiting, and is used up by this read.
+        spends_accept: bool,
+    },
+    /// Creates and updates; nobody may be taken to have left, for this reason.
+    NoBans(String),
+    /// Nothing.
+    Untrusted(Vec<Reason>),
+}
+
+/// Why a read is not trusted. `Display` is one sentence with the figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It did not go to the end, or can't be believed: a sentence of the reader's.
+    Reader(String),
+    /// Fewer records than `min_records`.
+    TooFew {
+        /// How many there are.
+        records: u64,
+        /// How many there must be.
+        min: u64,
+    },
+    /// Fewer records than before by more than `max_shrink`.
+    Shrunk {
+        /// How many there are.
+        records: u64,
+        /// How many there were in the largest trusted read of seven days.
+        before: u64,
+        /// How many fewer are allowed.
+        allowed: u64,
+    },
+    /// More rejected rows than `max_rejected`.
+    TooManyRejected {
+        /// How many rows can't be used.
+        rejected: u64,
+        /// Of how many.
+        rows: u64,
+        /// How many are allowed.
+        allowed: u64,
+    },
+    /// Older than `max_age`.
+    TooOld {
+        /// Its age.
+        age: Duration,
+        /// How old it may be.
+        max: Duration,
+    },
+    /// `max_age` is set, and the source doesn't say when it was changed.
+    AgeUnknown,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Reader(sentence) => f.write_str(sentence),
+            Reason::TooFew { records, min } => write!(f, "it has {records} records, and min_records is {min}"),
+            Reason::Shrunk { records, before, allowed } => {
+                let fewer = before.saturating_sub(*records);
+                write!(
+                    f,
+                    "it has {records} records, {fewer} fewer than the {before} of the largest trusted read of the last "
+                )?;
+                write!(f, "7 days; max_shrink allows {allowed} fewer")
+            }
+            Reason::TooManyRejected { rejected, rows, allowed } => {
+                write!(f, "{rejected} of its {rows} rows can't be used; max_rejected allows {allowed}")
+            }
+            Reason::TooOld { age, max } => {
+                write!(f, "it was last changed {} ago, and max_age is {}", rough(*age), rough(*max))
+            }
+            Reason::AgeUnknown => f.write_str("max_age is set, and it does not say when it was last changed"),
+        }
+    }
+}
+
+impl Reason {
+    /// What to do about it; `source` is the source's name.
+    pub fn help(&self, source: &str) -> String {
+        match self {
+            Reason::Reader(_) => "once the source is whole, run again".into(),
+            Reason::TooFew { .. } => "check the export; if it is right, lower min_records".into(),
+            Reason::Shrunk { .. } => format!("if so many have really left, accept it: rosterd accept {source}"),
+            Reason::TooManyRejected { .. } => "mend the rejected rows in the export, or raise max_rejected".into(),
+            Reason::TooOld { .. } => "see why the export is no longer made".into(),
+            Reason::AgeUnknown => "remove max_age for this source".into(),
+        }
+    }
+}
+
+/// Judges a read.
+///
+/// Every reason is given at once. An acceptance sets aside the comparison with earlier reads and nothing else, and
+/// stays until a read passes all the other checks.
+pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: DateTime<Utc>) -> Verdict {
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut partial = None;
+    match (&stats.completeness, gate.on_incomplete) {
+        (Completeness::Complete, _) => {}
+        (Completeness::Incomplete(why), OnIncomplete::NoBans) => partial = Some(why.clone()),
+        (Completeness::Incomplete(why), OnIncomplete::Stop) | (Completeness::Unusable(why), _) => {
+            reasons.push(Reason::Reader(why.clone()));
+        }
+    }
+    if stats.records < gate.min_records {
+        reasons.push(Reason::TooFew { records: stats.records, min: gate.min_records });
+    }
+    // A part is smaller than the whole, which says nothing: an incomplete read bans nobody anyhow.
+    if matches!(stats.completeness, Completeness::Complete) && !baseline.accept_next {
+        reasons.extend(shrunk(gate, stats, baseline));
+    }
+    reasons.extend(rejected(gate, stats));
+    reasons.extend(aged(gate, stats, now));
+    if !reasons.is_empty() {
+        return Verdict::Untrusted(reasons);
+    }
+    match partial {
+        Some(why) => Verdict::NoBans(why),
+        None => Verdict::Trusted { spends_accept: baseline.accept_next },
+    }
+}
+
+fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
+    let before = baseline.largest_trusted?;
+    let allowed = gate.max_shrink.allowed(before)?;
+    let fewer = before.saturating_sub(stats.records);
+    (fewer > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
+}
+
+fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
+    let rows = stats.rows();
+    let allowed = gate.max_rejected.allowed(rows)?;
+    let rejected = stats.rejected_rows;
+    (rejected > allowed).then_some(Reason::TooManyRejected { rejected, rows, allowed })
+}
+
+fn aged(gate: &GateSettings, stats: &ReadStats, now: DateTime<Utc>) -> Option<Reason> {
+    let max = gate.max_age?;
+    let Some(modified) = stats.modified_at else { return Some(Reason::AgeUnknown) };
+    // A time in the future is a clock that is wrong by a little: as good as new.
+    let age = (now - modified).to_std().unwrap_or_default();
+    (age > max).then_some(Reason::TooOld { age, max })
+}
+
+/// A duration in its two largest units, rounded down: `1 day 2 h`.
+fn rough(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let plural = if days == 1 { "" } else { "s" };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, 0, _) => format!("{days} day{plural}"),
+        (days, hours, _) => format!("{days} day{plural} {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limit;
+
+    const NOW: &str = "2026-11-22T12:00:00Z";
+
+    fn now() -> DateTime<Utc> {
+        NOW.parse().expect("a time")
+    }
+
+    fn at_most(count: u64, percent: u8) -> Limit {
+        Limit::AtMost { count: Some(count), percent: Some(percent) }
+    }
+
+    fn gate() -> GateSettings {
+        GateSettings {
+            min_records: 1,
+            max_shrink: at_most(10, 20),
+            max_rejected: at_most(10, 5),
+            max_age: None,
+            on_incomplete: OnIncomplete::Stop,
+        }
+    }
+
+    fn read(records: u64) -> ReadStats {
+        ReadStats { records, ..ReadStats::default() }
+    }
+
+    fn before(records: u64) -> Baseline {
+        Baseline { largest_trusted: Some(records), accept_next: false }
+    }
+
+    fn trusted(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> bool {
+        matches!(judge(gate, stats, baseline, now()), Verdict::Trusted { .. })
+    }
+
+    #[test]
+    fn too_few_records_at_the_edge() {
+        let gate = GateSettings { min_records: 50, ..gate() };
+        for (records, good) in [(0, false), (49, false), (50, true), (51, true)] {
+            assert_eq!(trusted(&gate, &read(records), &Baseline::default()), good, "{records}");
+        }
+    }
+
+    #[test]
+    fn shrinking_at_the_edge() {
+        // Ten, or twenty per cent of the largest trusted read, whichever allows more.
+        let rows = [
+            (40, 30, true),
+            (40, 29, false),
+            (100, 81, true),
+            (100, 80, true),
+            (100, 79, false),
+            (104, 84, true),
+            (104, 83, false),
+            (8, 1, true),
+            (100, 500, true),
+        ];
+        for (largest, records, good) in rows {
+            assert_eq!(trusted(&gate(), &read(records), &before(largest)), good, "{largest} to {records}");
+        }
+        assert!(trusted(&gate(), &read(1), &Baseline::default()), "a first read has nothing to be compared with");
+        let unlimited = GateSettings { max_shrink: Limit::Unlimited, ..gate() };
+        assert!(trusted(&unlimited, &read(1), &before(1_000)));
+        let none = GateSettings { max_shrink: Limit::AtMost { count: Some(0), percent: None }, ..gate() };
+        assert!(trusted(&none, &read(100), &before(100)));
+        assert!(!trusted(&none, &read(99), &before(100)));
+    }
+
+    #[test]
+    fn rejected_rows_at_the_edge() {
+        // Ten, or five per cent of the rows read.
+        for (records, rejected_rows, good) in
+            [(90, 9, true), (90, 10, true), (90, 11, false), (380, 20, true), (379, 21, false)]
+        {
+            let stats = ReadStats { rejected_rows, ..read(records) };
+            assert_eq!(trusted(&gate(), &stats, &Baseline::default()), good, "{rejected_rows} beside {records}");
+        }
+    }
+
+    #[test]
+    fn age_at_the_edge() {
+        let gate = GateSettings { max_age: Some(Duration::from_secs(3_600)), ..gate() };
+        for (modified, good) in [
+            (Some("2026-11-22T11:00:01Z"), true),
+            (Some("2026-11-22T11:00:00Z"), true),
+            (Some("2026-11-22T10:59:59Z"), false),
+            (Some("2026-11-22T12:30:00Z"), true),
+            (None, false),
+        ] {
+            let modified_at = modified.map(|time| time.parse().expect("a time"));
+            let stats = ReadStats { modified_at, ..read(5) };
+            assert_eq!(trusted(&gate, &stats, &Baseline::default()), good, "{modified:?}");
+        }
+    }
+
+    #[test]
+    fn an_incomplete_read_stops_or_bans_nobody() {
+        let cut = ReadStats { completeness: Completeness::Incomplete("cut off".into()), ..read(5) };
+        let stop = judge(&gate(), &cut, &Baseline::default(), now());
+        assert_eq!(stop, Verdict::Untrusted(vec![Reason::Reader("cut off".into())]));
+        let lenient = GateSettings { on_incomplete: OnIncomplete::NoBans, ..gate() };
+        assert_eq!(judge(&lenient, &cut, &before(1_000), now()), Verdict::NoBans("cut off".into()));
+        let accepting = Baseline { largest_trusted: Some(9), accept_next: true };
+        assert_eq!(judge(&lenient, &cut, &accepting, now()), Verdict::NoBans("cut off".into()), "not spent by a part");
+        let torn = ReadStats { completeness: Completeness::Unusable("changed".into()), ..read(5) };
+        let verdict = judge(&lenient, &torn, &Baseline::default(), now());
+        assert_eq!(verdict, Verdict::Untrusted(vec![Reason::Reader("changed".into())]));
+        let broken = ReadStats { rejected_rows: 11, ..cut };
+        assert!(matches!(judge(&lenient, &broken, &Baseline::default(), now()), Verdict::Untrusted(_)));
+    }
+
+    #[test]
+    fn an_acceptance_sets_aside_shrinking_alone_and_is_spent_by_a_trusted_read() {
+        let accepting = Baseline { largest_trusted: Some(1_000), accept_next: true };
+        assert_eq!(judge(&gate(), &read(5), &accepting, now()), Verdict::Trusted { spends_accept: true });
+        assert_eq!(judge(&gate(), &read(2_000), &accepting, now()), Verdict::Trusted { spends_accept: true });
+        let few = judge(&gate(), &read(0), &accepting, now());
+        assert_eq!(few, Verdict::Untrusted(vec![Reason::TooFew { records: 0, min: 1 }]));
+        assert_eq!(judge(&gate(), &read(5), &Baseline::default(), now()), Verdict::Trusted { spends_accept: false });
+    }
+
+    #[test]
+    fn every_reason_is_given_with_its_figures_and_the_way_out() {
+        let gate = GateSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
+        let modified_at = Some("2026-11-20T09:00:00Z".parse().expect("a time"));
+        let stats = ReadStats { rejected_rows: 11, modified_at, ..read(40) };
+        let Verdict::Untrusted(reasons) = judge(&gate, &stats, &before(400), now()) else { panic!("trusted") };
+        let sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            sentences,
+            [
+                "it has 40 records, and min_records is 50",
+                "it has 40 records, 360 fewer than the 400 of the largest trusted read of the last 7 days; \
+                 max_shrink allows 80 fewer",
+                "11 of its 51 rows can't be used; max_rejected allows 10",
+                "it was last changed 2 days 3 h ago, and max_age is 1 day 2 h",
+            ]
+        );
+        assert!(reasons[1].help("hr").ends_with("rosterd accept hr"));
+    }
+}

@@ -1,0 +1,173 @@
+//! A directory with configuration, source files and state, and the real binary run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A place to run `rosterd` in: `config/rosterd.toml`, `config/hr.csv`, `config/juno.token`, `state/`.
+pub struct Home {
+    dir: TempDir,
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("stdout is not JSON ({e}):\n{}\nstderr:\n{}", self.stdout, self.stderr))
+    }
+
+    /// Asserts the exit code, showing everything when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Home {
+    /// A home whose target is JUNO at `base_url`, with an ordinary mapping, no rate worth waiting for, and quick
+    /// retries.
+    pub fn juno(base_url: &str) -> Home {
+        let home = Home::empty();
+        home.write("config/rosterd.toml", &format!("{STATE_AND_SOURCE}{}{SYNC}", target(base_url)));
+        home.secret("config/juno.token", "sandbox\n");
+        home
+    }
+
+    /// A home without any file.
+    pub fn empty() -> Home {
+        let dir = TempDir::with_prefix("rosterd-test-").expect("a temporary directory");
+        fs::create_dir(dir.path().join("config")).expect("config/");
+        Home { dir }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("config/rosterd.toml")
+    }
+
+    /// Writes a file below the home.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().expect("below the home")).expect("its directory");
+        fs::write(path, text).expect("a file in the home");
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn secret(&self, path: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(path, text);
+        fs::set_permissions(self.path().join(path), fs::Permissions::from_mode(0o600)).expect("its permissions");
+    }
+
+    /// Adds lines to the configuration file.
+    pub fn configure(&self, lines: &str) {
+        let text = fs::read_to_string(self.config()).expect("a configuration");
+        fs::write(self.config(), format!("{text}\n{lines}\n")).expect("the configuration");
+    }
+
+    /// Writes the source file: a header and rows of
+    /// `employee_id,first_name,last_name,email,phone,title,city,status`.
+    pub fn people<S: AsRef<str>>(&self, rows: &[S]) {
+        let mut text = String::from(HEADER);
+        for row in rows {
+            text.push_str(row.as_ref());
+            text.push('\n');
+        }
+        self.write("config/hr.csv", &text);
+    }
+
+    /// The binary with these arguments, in this home, with no setting from the outside.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rosterd"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ROSTERD_") {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1").current_dir(self.path());
+        command.arg("--config").arg(self.config()).args(args);
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().expect("the binary runs");
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs the binary with `--format json`.
+    pub fn run_json(&self, args: &[&str]) -> Ran {
+        self.run(&[args, &["--format", "json"]].concat())
+    }
+}
+
+/// The columns of the source file.
+const HEADER: &str = "employee_id,first_name,last_name,email,phone,title,city,status\n";
+
+const STATE_AND_SOURCE: &str = r#"
+[state]
+path = "../state/rosterd.db"
+
+[sources.hr]
+kind = "csv"
+path = "hr.csv"
+key = "employee_id"
+required = ["email", "status"]
+"#;
+
+const SYNC: &str = r#"
+[syncs.staff]
+source = "hr"
+target = "juno"
+include = 'status == "active"'
+match = ["email"]
+
+[syncs.staff.map]
+client_id = "employee_id"
+email = { cel = "email.trim().lowerAscii()" }
+first_name = "first_name"
+last_name = "last_name"
+phone = "phone"
+title = "title"
+city = "city"
+account_level = { value = 0, when = "create" }
+"#;
+
+fn target(base_url: &str) -> String {
+    format!(
+        r#"
+[targets.juno]
+kind = "juno"
+base_url = "{base_url}"
+auth = {{ kind = "bearer", token = {{ file = "juno.token" }} }}
+rate = "1000/s"
+burst = 100
+timeout = "2s"
+retry = {{ attempts = 3, base = "10ms", max = "1s" }}
+"#
+    )
+}
