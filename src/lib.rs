@@ -6,7 +6,9 @@
 //! source ──► record ──► mapping ──► diff ──► plan ──► limits ──► delivery ──► target's API
 //! ```
 
+pub mod cli;
 pub mod config;
+pub mod logging;
 pub mod source;
 pub mod trust;
 
@@ -24,6 +26,7 @@ pub mod value;
 
 pub mod outcome;
 pub mod run;
+pub mod schedule;
 pub mod state;
 
 pub mod demo;

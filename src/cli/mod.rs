@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The command line: what is typed, what is done, what is printed.
 //!
 //! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
@@ -184,3 +185,9 @@ fn man(directory: &std::path::Path) -> Result<Exit> {
     clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)?;
     Ok(Exit::Ok)
 }
+=======
+//! The command line: what is typed, and what is printed.
+
+pub mod args;
+pub mod check;
+>>>>>>> w-config

@@ -1,5 +1,47 @@
 //! Configuration: as typed, then resolved into settings as used, with every error at once.
+//!
+//! [`load`] is the only way in. It reads the files in order, lays the environment over them (through figment), turns
+//! what is typed into types section by section, and judges the whole: references, mappings against the target's
+//! catalogue, schedules. What comes out is [`Settings`], in which nothing has to be checked again, or every mistake
+//! there is, each with its place.
 
+mod diagnostic;
+mod layers;
+mod locate;
+mod raw;
+mod resolve;
 pub mod secret;
 pub mod settings;
 pub mod units;
+
+use std::path::PathBuf;
+
+pub use diagnostic::{Diagnostic, did_you_mean, failure, nearest};
+pub use settings::Settings;
+
+/// A configuration that holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub settings: Settings,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads these files, later ones winning, and this environment (`ROSTERD_…`, which wins over files).
+///
+/// All errors are returned together, in the order of files and lines; [`failure`] makes them the end of a command.
+pub fn load(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Vec<Diagnostic>> {
+    let (layers, merged) = layers::read(files, env)?;
+    let mut report = resolve::Report::new(&layers);
+    let raw = layers::typed(merged, &mut report);
+    let settings = resolve::resolve(raw, &mut report);
+    let (errors, warnings) = report.into_parts();
+    match settings {
+        Some(settings) if errors.is_empty() => Ok(Loaded { settings, warnings }),
+        _ => Err(errors),
+    }
+}
+
+#[cfg(test)]
+mod tests;

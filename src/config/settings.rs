@@ -146,8 +146,21 @@ pub struct TargetSettings {
     pub timeout: Duration,
     /// What is done after a failure that may pass.
     pub retry: RetrySettings,
+    /// How its connections are made.
+    pub network: NetworkSettings,
     /// The kind's definition with this target's options applied: what turns operations into requests.
     pub engine: Arc<Engine>,
+}
+
+/// What a connection needs beyond the usual.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkSettings {
+    /// Certificates of authorities that are trusted besides the usual ones, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate and key with which we identify ourselves, PEM.
+    pub client_cert: Option<PathBuf>,
+    /// The proxy that every request goes through.
+    pub proxy: Option<Url>,
 }
 
 /// `retry = { attempts, base, max }`.
@@ -204,6 +217,33 @@ pub enum AuthSettings {
     },
 }
 
+impl AuthSettings {
+    /// The kind's name, as in the configuration.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            AuthSettings::None => "none",
+            AuthSettings::Bearer(_) => "bearer",
+            AuthSettings::Token(_) => "token",
+            AuthSettings::Header { .. } => "header",
+            AuthSettings::Basic { .. } => "basic",
+            AuthSettings::Session { .. } => "session",
+            AuthSettings::OAuth2 { .. } => "oauth2",
+        }
+    }
+
+    /// The secret that it rests on, if any.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            AuthSettings::None => None,
+            AuthSettings::Bearer(secret) | AuthSettings::Token(secret) => Some(secret),
+            AuthSettings::Header { value: secret, .. }
+            | AuthSettings::Basic { password: secret, .. }
+            | AuthSettings::Session { password: secret, .. }
+            | AuthSettings::OAuth2 { client_secret: secret, .. } => Some(secret),
+        }
+    }
+}
+
 /// `[syncs.NAME]`.
 #[derive(Clone, Debug)]
 pub struct SyncSettings {
@@ -237,8 +277,29 @@ pub struct SyncSettings {
     pub flap_window: Duration,
     /// How much one run may change.
     pub limits: LimitSettings,
+    /// What only the daemon goes by.
+    pub daemon: DaemonSettings,
     /// The mapping tests.
     pub tests: Vec<TestSettings>,
+}
+
+/// What only the daemon goes by, besides `schedule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Whether a run that was missed while the daemon was down is made up for at its start.
+    pub catch_up: bool,
+    /// The most by which a run is put off at random, so that many daemons don't knock at once.
+    pub jitter: Duration,
+    /// When it reconciles, as a `schedule`.
+    pub reconcile_schedule: Option<String>,
+    /// Whether a scheduled reconcile repairs what it finds.
+    pub reconcile_repair: bool,
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        DaemonSettings { catch_up: true, jitter: Duration::ZERO, reconcile_schedule: None, reconcile_repair: false }
+    }
 }
 
 /// What happens to a leaver.

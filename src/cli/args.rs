@@ -1,0 +1,427 @@
+//! What can be typed: every command and option of `rosterd`, with the help that people read.
+//!
+//! clap parses; this module turns its usage errors into exit code 64 and its help into plain output.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::config::units::Rate;
+use crate::exit::{Exit, Failure};
+use crate::logging::LogFormat;
+
+/// The configuration that is used when none is named.
+pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  rosterd demo                                see the whole story, nothing configured
+  rosterd check                               is the configuration right?
+  rosterd plan                                what would change, and for whom
+  rosterd sync                                change it
+  rosterd outcomes --key E1007                what became of one person
+
+Exit codes: 0 done, 3 held by a limit, 64 usage, 65 source not trusted, 69 unreachable, 70 internal,
+74 local disk, 75 something is left over, 77 credentials or open secrets, 78 configuration.";
+
+/// Keep user platforms in step with the people a company really has.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", version, max_term_width = 100, after_help = EXAMPLES, subcommand_required = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Configuration file; may be given several times, later files win
+    #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
+    pub config: Vec<PathBuf>,
+    /// How logs are written: text on a terminal and JSON elsewhere, unless you say which
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, env = "ROSTERD_LOG_FORMAT", default_value = "auto")]
+    pub log_format: LogFormat,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For scripts: one JSON document, alone on standard output
+    Json,
+}
+
+/// How the ledger is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LedgerFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+    /// Comma-separated, with a header
+    Csv,
+}
+
+/// `--format`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Printing {
+    /// How the result is printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole story on sample data and simulated targets, in under half a minute
+    ///
+    /// Nothing needs to be configured, and nothing leaves this machine.
+    Demo,
+    /// Judge the configuration: all mistakes at once, each with file, line and remedy
+    ///
+    /// Nothing is read from a source and nothing is sent.
+    Check(Printing),
+    /// Run the mapping tests that stand in the configuration
+    ///
+    /// Ends with 75 when one fails.
+    Test {
+        /// The syncs whose tests to run; all of them unless named
+        #[arg(value_name = "SYNC")]
+        syncs: Vec<String>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Show what a sync would change, person by person and field by field
+    ///
+    /// Reads the source and looks newcomers up at the target; writes nothing there.
+    #[command(
+        after_help = "Examples:\n  rosterd plan staff\n  rosterd plan staff --only E1007 --format json\n  rosterd plan --detailed-exitcode || echo differences, or worse"
+    )]
+    Plan {
+        /// Which syncs, and whom.
+        #[command(flatten)]
+        scope: Scope,
+        /// End with 2 when there are differences
+        #[arg(long)]
+        detailed_exitcode: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Bring the target in step: plan, judge, then send
+    #[command(
+        after_help = "Examples:\n  rosterd sync\n  rosterd sync staff --outcomes /var/log/rosterd/staff.jsonl\n  rosterd sync staff --only E1007       ban one person now, while a plan is held"
+    )]
+    Sync {
+        /// Which syncs, and whom.
+        #[command(flatten)]
+        scope: Scope,
+        /// Plan only, as `rosterd plan`
+        #[arg(long)]
+        dry_run: bool,
+        /// Append what became of each operation to this file, one JSON object a line
+        #[arg(long, value_name = "FILE")]
+        outcomes: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// List the plans that a limit holds, or show one
+    #[command(
+        after_help = "Examples:\n  rosterd plans\n  rosterd plans show 3f9a0c12be77",
+        args_conflicts_with_subcommands = true
+    )]
+    Plans {
+        /// Show one.
+        #[command(subcommand)]
+        show: Option<PlansCommand>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Release a held plan, once, and send it
+    ///
+    /// It counts only if everything in it would be planned the same now.
+    Approve {
+        /// The plan's id, from `rosterd plans`
+        id: String,
+        /// Why; it goes into the ledger beside your name
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Drop a held plan
+    Discard {
+        /// The plan's id, from `rosterd plans`
+        id: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Search the ledger: what became of whom, when and why
+    #[command(
+        after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
+    )]
+    Outcomes(OutcomesArgs),
+    /// Show how each sync stands: last run, held plan, what is unresolved
+    Status {
+        /// The syncs to show; all of them unless named
+        #[arg(value_name = "SYNC")]
+        syncs: Vec<String>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Run simulated targets on this machine, to try things on
+    ///
+    /// Base URLs: /juno/api (bearer token `sandbox`). What they hold: GET /_sandbox/users?target=juno;
+    /// what they were asked: GET /_sandbox/requests.
+    #[command(after_help = "Examples:\n  rosterd sandbox\n  rosterd sandbox --users 500 --fail 5 --rate 20/s")]
+    Sandbox(SandboxArgs),
+    /// Look after the state database
+    State {
+        /// What to do.
+        #[command(subcommand)]
+        command: StateCommand,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// List the built-in target definitions, or print one to copy
+    Targets {
+        /// Print one.
+        #[command(subcommand)]
+        show: Option<TargetsCommand>,
+    },
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  rosterd completions bash > /etc/bash_completion.d/rosterd")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+/// Which syncs, and whom.
+#[derive(Args, Clone, Debug)]
+pub struct Scope {
+    /// The syncs; all of them unless named
+    #[arg(value_name = "SYNC")]
+    pub syncs: Vec<String>,
+    /// Only the person with this key; may be given several times. The whole source is read and judged all the same
+    #[arg(long, value_name = "KEY")]
+    pub only: Vec<String>,
+}
+
+/// `plans show`.
+#[derive(Debug, Subcommand)]
+pub enum PlansCommand {
+    /// Show a held plan, operation by operation
+    Show {
+        /// The plan's id
+        id: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+}
+
+/// `outcomes`.
+#[derive(Args, Clone, Debug)]
+pub struct OutcomesArgs {
+    /// Of this sync
+    #[arg(long, value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Of this run
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Of this person
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// With this status: ok, failed, unknown, rejected, held, skipped
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub status: Option<crate::outcome::Status>,
+    /// Since then: a time (2026-11-22, 2026-11-22T03:34:00Z) or how long ago (2h, 7d)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// How the ledger is printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: LedgerFormat,
+}
+
+fn status(name: &str) -> Result<crate::outcome::Status, String> {
+    let names = crate::outcome::Status::ALL.map(|s| s.name());
+    crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
+}
+
+/// `sandbox`.
+#[derive(Args, Clone, Debug)]
+pub struct SandboxArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
+    pub listen: SocketAddr,
+    /// How many users each target has at the start
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub users: usize,
+    /// How long each answer takes, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub latency: u64,
+    /// How many requests in a hundred fail
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub fail: u8,
+    /// How many requests a target admits before it answers 429, e.g. 20/s
+    #[arg(long, value_name = "N/s")]
+    pub rate: Option<Rate>,
+}
+
+/// `state …`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum StateCommand {
+    /// Show where it is, how large, and what is in it
+    Info,
+    /// Read all of it and see whether it is sound; ends with 70 when it isn't
+    Verify,
+}
+
+/// `targets show`.
+#[derive(Debug, Subcommand)]
+pub enum TargetsCommand {
+    /// Print a definition as TOML
+    Show {
+        /// The kind, e.g. juno
+        kind: String,
+    },
+}
+
+/// A command line that is not to be carried out.
+#[derive(Debug)]
+pub enum NotRun {
+    /// Help or the version was asked for: print this and end with 0.
+    Print(String),
+    /// It was wrong: exit code 64, and the message is clap's, ready to print on standard error.
+    Usage(Failure),
+}
+
+impl Cli {
+    /// Reads a command line, program name included.
+    pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, NotRun> {
+        use clap::error::ErrorKind;
+        Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NotRun::Print(error.render().to_string()),
+            _ => {
+                let text = error.render().to_string();
+                // Every failure is printed behind `error: `, which is also how clap begins.
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+                NotRun::Usage(Failure::new(Exit::Usage, text))
+            }
+        })
+    }
+
+    /// The definition of the command line, for completions and manual pages.
+    pub fn definition() -> clap::Command {
+        Cli::command()
+    }
+}
+
+impl Command {
+    /// Whether its result is JSON, so that a failure is printed as JSON too.
+    pub fn prints_json(&self) -> bool {
+        match self {
+            Command::Check(printing)
+            | Command::Test { printing, .. }
+            | Command::Plan { printing, .. }
+            | Command::Sync { printing, .. }
+            | Command::Approve { printing, .. }
+            | Command::Discard { printing, .. }
+            | Command::Status { printing, .. }
+            | Command::State { printing, .. } => printing.format == Format::Json,
+            Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
+            | Command::Plans { printing, .. } => printing.format == Format::Json,
+            Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
+            Command::Demo
+            | Command::Sandbox(_)
+            | Command::Targets { .. }
+            | Command::Completions { .. }
+            | Command::Man { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, NotRun> {
+        Cli::read(std::iter::once("rosterd").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::definition().debug_assert();
+    }
+
+    #[test]
+    fn configuration_files_add_up_wherever_they_stand() {
+        let files = |line: &str| read(line).expect("valid").global.config;
+        assert_eq!(files("--config a.toml --config b.toml check"), [PathBuf::from("a.toml"), "b.toml".into()]);
+        assert_eq!(files("check --config a.toml --config b.toml"), [PathBuf::from("a.toml"), "b.toml".into()]);
+        if std::env::var_os("ROSTERD_CONFIG").is_none() {
+            assert_eq!(files("check"), [PathBuf::from(DEFAULT_CONFIG)]);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_64_and_help_is_no_error() {
+        for line in
+            ["frobnicate", "plan --frob", "approve", "-q -v check", "sandbox --fail 101", "outcomes --status bad", ""]
+        {
+            match read(line) {
+                Err(NotRun::Usage(failure)) => assert_eq!(failure.exit, Exit::Usage, "{line}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        for line in ["--help", "plan --help", "--version"] {
+            assert!(matches!(read(line), Err(NotRun::Print(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_is_known_from_the_command() {
+        for (line, json) in [
+            ("check --format json", true),
+            ("check", false),
+            ("outcomes --format csv", false),
+            ("outcomes --format json", true),
+            ("plans show 1 --format json", true),
+            ("plans --format json", true),
+            ("state info", false),
+            ("state --format json verify", true),
+        ] {
+            assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `rosterd check`: what is wrong with the configuration, or, when nothing is, what it was understood to say.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::args::Format;
+use crate::config::settings::{OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
+use crate::config::units::Span;
+use crate::config::{self, Diagnostic, Settings};
+use crate::exit::{Exit, Failure};
+
+/// The report, as `--format json` prints it.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    ok: bool,
+    errors: &'a [Diagnostic],
+    warnings: &'a [Diagnostic],
+}
+
+/// Judges the configuration in these files and this environment, and prints the report.
+///
+/// Ends with 78 when something is wrong, with 77 when nothing is but open secrets.
+pub fn run(
+    files: &[PathBuf],
+    env: impl IntoIterator<Item = (String, String)>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let loaded = config::load(files, env);
+    let exit = match &loaded {
+        Ok(_) => Exit::Ok,
+        Err(errors) => config::failure(errors).exit,
+    };
+    let (settings, errors, warnings) = match loaded {
+        Ok(loaded) => {
+            let mut warnings = loaded.warnings;
+            warnings.extend(unreadable_secrets(&loaded.settings));
+            (Some(loaded.settings), Vec::new(), warnings)
+        }
+        Err(errors) => (None, errors, Vec::new()),
+    };
+    let printed = match format {
+        Format::Json => {
+            let report = Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings };
+            serde_json::to_writer(&mut *out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
+        }
+        Format::Text => text(out, files, settings.as_ref(), &errors, &warnings),
+    };
+    printed.map_err(|e| Failure::new(Exit::Io, "cannot print the report").because(e))?;
+    Ok(exit)
+}
+
+/// Secrets that a run would not get, as things stand here. They are no errors of the configuration: a service has
+/// another environment than the shell in which it is checked.
+fn unreadable_secrets(settings: &Settings) -> Vec<Diagnostic> {
+    let secrets = settings.targets.iter().filter_map(|(name, target)| Some((name, target.auth.secret()?)));
+    let unreadable = secrets.filter_map(|(name, secret)| Some((name, secret.read().err()?)));
+    unreadable
+        .map(|(name, failure)| Diagnostic {
+            file: "secrets".into(),
+            line: None,
+            key: format!("targets.{name}.auth"),
+            message: format!("a run started here would end with {}: {}", failure.exit.code(), failure.chain()),
+            help: failure.help.clone(),
+            exit: failure.exit,
+        })
+        .collect()
+}
+
+fn text(
+    out: &mut dyn Write,
+    files: &[PathBuf],
+    settings: Option<&Settings>,
+    errors: &[Diagnostic],
+    warnings: &[Diagnostic],
+) -> io::Result<()> {
+    for error in errors {
+        writeln!(out, "error: {error}")?;
+    }
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let Some(settings) = settings else {
+        let things = counted(errors.len(), "error");
+        return writeln!(out, "{things} in {}. Nothing was read or sent.", shown(files));
+    };
+    if !warnings.is_empty() {
+        writeln!(out)?;
+    }
+    let tests: usize = settings.syncs.values().map(|s| s.tests.len()).sum();
+    writeln!(
+        out,
+        "{} is right: {}, {}, {}, {}.",
+        shown(files),
+        counted(settings.sources.len(), "source"),
+        counted(settings.targets.len(), "target"),
+        counted(settings.syncs.len(), "sync"),
+        counted(tests, "mapping test"),
+    )?;
+    settings.sources.values().try_for_each(|source| writeln!(out, "  source {}", source_line(source)))?;
+    settings.targets.values().try_for_each(|target| writeln!(out, "  target {}", target_line(target)))?;
+    settings.syncs.values().try_for_each(|sync| writeln!(out, "  sync {}", sync_line(sync)))
+}
+
+fn shown(files: &[PathBuf]) -> String {
+    files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(" with ")
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+fn source_line(source: &SourceSettings) -> String {
+    let SourceKind::Csv(csv) = &source.kind;
+    format!("{}: {}, people by {}", source.name, csv.path.display(), source.key)
+}
+
+fn target_line(target: &TargetSettings) -> String {
+    let quota = target.daily_quota.map(|q| format!(", at most {q} a day")).unwrap_or_default();
+    let kind = target.auth.kind();
+    format!(
+        "{}: {} at {}, auth {kind}, at most {} requests{quota}",
+        target.name, target.kind, target.base_url, target.rate
+    )
+}
+
+/// A sync in one sentence.
+fn sync_line(sync: &SyncSettings) -> String {
+    let leavers = match sync.on_leave {
+        OnLeave::Ban => "bans leavers",
+        OnLeave::Delete => "deletes leavers",
+        OnLeave::Ignore => "leaves leavers alone",
+    };
+    let grace = match sync.leave_grace.is_zero() {
+        true => String::new(),
+        false => format!(" after {}", Span(sync.leave_grace)),
+    };
+    let when = match &sync.schedule {
+        Some(schedule) => format!("at \"{schedule}\" {}", sync.timezone),
+        None => "when asked".into(),
+    };
+    format!(
+        "{}: brings the people of {} to {}, {leavers}{grace} (at most {} a run), {when}",
+        sync.name, sync.source.name, sync.target.name, sync.limits.ban
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn check(files: &[PathBuf], format: Format) -> (Exit, String) {
+        let mut out = Vec::new();
+        let exit = run(files, [], format, &mut out).expect("printed");
+        (exit, String::from_utf8(out).expect("text"))
+    }
+
+    fn sample() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rosterd.toml")
+    }
+
+    #[test]
+    fn what_is_right_is_said_in_a_few_lines() {
+        let (exit, text) = check(&[sample()], Format::Text);
+        assert_eq!(exit, Exit::Ok);
+        assert!(text.contains("is right: 1 source, 1 target, 1 sync, 2 mapping tests."), "{text}");
+        let sentence = "sync staff: brings the people of hr to juno, bans leavers (at most 10 or 5% a run), when asked";
+        assert!(text.contains(sentence), "{text}");
+    }
+
+    #[test]
+    fn the_report_of_errors_is_json_as_documented() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("r.toml");
+        std::fs::write(&file, "[state]\npath = \"s.db\"\nkeep_outcomes = \"long\"\n").expect("written");
+        let (exit, text) = check(std::slice::from_ref(&file), Format::Json);
+        assert_eq!(exit, Exit::Config);
+        let report: serde_json::Value = serde_json::from_str(&text).expect("one document");
+        assert_eq!(report["ok"], false);
+        assert_eq!(report["warnings"], serde_json::json!([]));
+        let error = &report["errors"][0];
+        let keys: Vec<_> = error.as_object().expect("an object").keys().cloned().collect();
+        assert_eq!(keys.len(), 5, "{keys:?}");
+        assert_eq!((error["file"].as_str(), error["line"].as_u64()), (file.to_str(), Some(3)));
+        assert_eq!(error["key"], "state.keep_outcomes");
+        let (_, text) = check(&[file], Format::Text);
+        assert!(text.starts_with("error: ") && text.contains("\n   help: ") && text.contains("1 error in "), "{text}");
+    }
+}

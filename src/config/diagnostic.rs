@@ -1,0 +1,125 @@
+//! What is wrong with a configuration, one finding at a time: where it stands, what it is, what to do about it.
+//!
+//! A diagnostic shows values of the configuration, never secrets: whoever makes one sees to that.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+
+/// One finding. Its serialised form is an element of `check`'s `errors` and `warnings`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// The file, or `environment NAME`.
+    pub file: String,
+    /// The line in it, counted from 1, where it has one.
+    pub line: Option<usize>,
+    /// The key, dotted: `targets.juno.rate`. Empty where it is the file as a whole.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The exit code that it alone would lead to.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl Diagnostic {
+    /// A finding about a whole file.
+    pub fn file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Diagnostic {
+            file: file.into(),
+            line: None,
+            key: String::new(),
+            message: message.into(),
+            help: None,
+            exit: Exit::Config,
+        }
+    }
+
+    /// `file:line: key: message`, and the help on a line of its own.
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n   help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+/// The failure that a command ends with when the configuration has these errors: all of them as text, and 77 when
+/// open secrets are all that is wrong, otherwise 78.
+pub fn failure(errors: &[Diagnostic]) -> Failure {
+    let exit = errors.iter().map(|e| e.exit).fold(Exit::Ok, Exit::worse);
+    let exit = if exit == Exit::Ok { Exit::Config } else { exit };
+    let lines: Vec<String> = errors.iter().map(|e| e.to_string()).collect();
+    // The first stands behind `error: `, which the command line writes before every failure.
+    Failure::new(exit, lines.join("\nerror: "))
+}
+
+/// The name among `known` that was probably meant: near enough by edits, and never far from a short word.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = name.to_lowercase().replace('-', "_");
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(&folded, &k.to_lowercase().replace('-', "_")), k))
+        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 4)
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// Help for a name that isn't known: the nearest one, or all there are.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(name, known.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let all: Vec<&str> = known.into_iter().collect();
+    if all.is_empty() { None } else { Some(format!("known here: {}", all.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let known = ["rate", "retry", "burst", "timeout", "min_records"];
+        for (typed, near) in [
+            ("rat", Some("rate")),
+            ("Timeout", Some("timeout")),
+            ("min-records", Some("min_records")),
+            ("timout", Some("timeout")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(typed, known), near, "{typed}");
+        }
+    }
+
+    #[test]
+    fn text_and_exit_code_of_several_errors() {
+        let mut first = Diagnostic::file("a.toml", "bad");
+        first.line = Some(3);
+        first.key = "state.path".into();
+        first.help = Some("mend it".into());
+        let mut open = Diagnostic::file("a.toml", "open");
+        open.exit = Exit::Denied;
+        assert_eq!(first.to_string(), "a.toml:3: state.path: bad\n   help: mend it");
+        assert_eq!(failure(std::slice::from_ref(&open)).exit, Exit::Denied);
+        assert_eq!(failure(&[open, first]).exit, Exit::Config);
+    }
+}

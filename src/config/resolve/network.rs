@@ -1,0 +1,115 @@
+//! What sources and targets that are reached over the network have in common: addresses, retries, connections.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::super::locate::KeyPath;
+use super::super::raw::RawRetry;
+use super::super::settings::{NetworkSettings, RetrySettings};
+use super::Report;
+
+/// What an address is used for, which decides what it may look like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Requests with credentials go there: not over plain http, but on loopback.
+    Credentials,
+    /// Requests without credentials go there.
+    Open,
+    /// It is a secret itself, and not shown.
+    Secret,
+}
+
+/// The default of `retry.attempts`, `retry.base` and `retry.max`, as documented.
+const RETRY: RetrySettings =
+    RetrySettings { attempts: 5, base: Duration::from_millis(500), max: Duration::from_secs(60) };
+
+/// Reads an http or https address.
+pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use) -> Option<Url> {
+    // What stands before an @ is a password, whatever was meant.
+    let shown = if used == Use::Secret || text.contains('@') { "this".to_owned() } else { format!("{text:?}") };
+    let help = |text: &str| Some(text.to_owned());
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
+        _ => {
+            report.error(
+                path,
+                format!("{shown} is not an address"),
+                help("write it whole, e.g. \"https://acme.example.com/api\""),
+            );
+            return None;
+        }
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        report.error(path, "an address does not carry a user name or a password", help("put them into auth"));
+        return None;
+    }
+    if url.fragment().is_some() {
+        report.error(path, format!("{shown} has a fragment (#…), which is never sent"), help("take it out"));
+        return None;
+    }
+    if used != Use::Open && url.scheme() == "http" && !is_loopback(&url) {
+        let message = format!("{shown} would send secrets over the network in the clear");
+        report.error(path, message, help("write https://; http:// with credentials is for this machine alone"));
+        return None;
+    }
+    Some(url)
+}
+
+/// Whether an address never leaves this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// `retry`, with its defaults.
+pub(super) fn retry(report: &mut Report<'_>, path: &KeyPath, raw: Option<RawRetry>) -> RetrySettings {
+    let raw = raw.unwrap_or_default();
+    let path = path.join("retry");
+    let attempts = report.positive(&path.join("attempts"), raw.attempts).unwrap_or(RETRY.attempts);
+    let max = raw.max.map_or(RETRY.max, |s| s.0);
+    // Whoever lowers the longest pause alone lowers the first one with it.
+    let base = raw.base.map_or(RETRY.base.min(max), |s| s.0);
+    if base > max {
+        let help = "the first pause (base) is at most the longest (max)";
+        report.error(&path, "base is longer than max", Some(help.into()));
+    }
+    RetrySettings { attempts, base, max }
+}
+
+/// `timeout`, which can't be nothing; 30 s unless told otherwise.
+pub(super) fn timeout(report: &mut Report<'_>, path: &KeyPath, raw: Option<super::super::units::Span>) -> Duration {
+    let timeout = raw.map_or(Duration::from_secs(30), |s| s.0);
+    if timeout.is_zero() {
+        report.error(&path.join("timeout"), "no call is answered in no time", Some("write e.g. \"30s\"".into()));
+    }
+    timeout
+}
+
+/// `ca_file`, `client_cert`, `proxy`.
+pub(super) fn network(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    ca_file: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    proxy: Option<String>,
+) -> NetworkSettings {
+    let file = |report: &mut Report<'_>, key: &str, file: Option<PathBuf>| {
+        let key = path.join(key);
+        let file = report.path(&key, &file?);
+        if !file.is_file() {
+            report.error(&key, format!("there is no file {}", file.display()), None);
+        }
+        Some(file)
+    };
+    NetworkSettings {
+        ca_file: file(report, "ca_file", ca_file),
+        client_cert: file(report, "client_cert", client_cert),
+        proxy: proxy.and_then(|p| url(report, &path.join("proxy"), &p, Use::Open)),
+    }
+}

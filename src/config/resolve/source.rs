@@ -1,0 +1,304 @@
+//! `[sources.NAME]`: every kind is judged in full; those that this version can't read are said to be so.
+
+use std::path::{Path, PathBuf};
+
+use super::super::diagnostic::did_you_mean;
+use super::super::locate::KeyPath;
+use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawSource};
+use super::super::settings::{CsvSettings, GateSettings, OnIncomplete, SourceKind, SourceSettings};
+use super::network::{Use, url};
+use super::{Made, Report, auth, network};
+use crate::limits::Limit;
+
+/// The kinds of source.
+const KINDS: [&str; 3] = ["csv", "http", "union"];
+
+/// The kinds that this version reads.
+const READABLE: &str = "csv";
+
+/// Keys of a delimited text.
+const TEXT_KEYS: [&str; 3] = ["delimiter", "quote", "encoding"];
+
+/// Keys of an HTTP source beside those of every source and of a delimited text.
+const HTTP_KEYS: [&str; 13] = [
+    "url",
+    "format",
+    "records",
+    "auth",
+    "pagination",
+    "total",
+    "max_page",
+    "rate",
+    "timeout",
+    "retry",
+    "ca_file",
+    "client_cert",
+    "proxy",
+];
+
+/// Resolves one source. `names` are all sources, `unions` those that are unions.
+pub(super) fn resolve(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    name: &str,
+    raw: RawSource,
+    names: &[String],
+    unions: &[String],
+) -> Made<SourceSettings> {
+    let help = r#"write kind = "csv" (or http, or union)"#;
+    let Some(kind) = report.required(&path.join("kind"), raw.kind.clone(), help) else { return Made::Broken };
+    if !KINDS.contains(&kind.as_str()) {
+        let message = format!("{kind:?} is not a kind of source");
+        report.error(&path.join("kind"), message, did_you_mean(&kind, KINDS));
+        return Made::Broken;
+    }
+    refuse_foreign(report, path, &kind, &raw);
+    let unreadable =
+        || Made::Unsupported(format!("source `{name}` is of kind {kind:?}; this version reads {READABLE} sources"));
+    match kind.as_str() {
+        "csv" => csv(report, path, name, raw).map_or(Made::Broken, |s| Made::Ready(s.into())),
+        "http" => http(report, path, raw).map_or(Made::Broken, |()| unreadable()),
+        _ => union(report, path, name, &raw, names, unions).map_or(Made::Broken, |()| unreadable()),
+    }
+}
+
+/// Refuses keys that belong to another kind of source.
+fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &RawSource) {
+    let csv_over_http = raw.format == Some(RawFormat::Csv);
+    let present = [
+        ("path", raw.path.is_some()),
+        ("delimiter", raw.delimiter.is_some()),
+        ("quote", raw.quote.is_some()),
+        ("encoding", raw.encoding.is_some()),
+        ("url", raw.url.is_some()),
+        ("format", raw.format.is_some()),
+        ("records", raw.records.is_some()),
+        ("auth", raw.auth.is_some()),
+        ("pagination", raw.pagination.is_some()),
+        ("total", raw.total.is_some()),
+        ("max_page", raw.max_page.is_some()),
+        ("rate", raw.rate.is_some()),
+        ("timeout", raw.timeout.is_some()),
+        ("retry", raw.retry.is_some()),
+        ("ca_file", raw.ca_file.is_some()),
+        ("client_cert", raw.client_cert.is_some()),
+        ("proxy", raw.proxy.is_some()),
+        ("members", raw.members.is_some()),
+        ("key", raw.key.is_some()),
+    ];
+    let belongs = |key: &str| match kind {
+        "csv" => key == "path" || key == "key" || TEXT_KEYS.contains(&key),
+        "http" => key == "key" || HTTP_KEYS.contains(&key) || (csv_over_http && TEXT_KEYS.contains(&key)),
+        _ => key == "members",
+    };
+    for (key, _) in present.into_iter().filter(|(key, there)| *there && !belongs(key)) {
+        let owner = match key {
+            "path" => "kind = \"csv\"",
+            "members" => "kind = \"union\"",
+            "key" => "the members of a union, each with its own",
+            _ if TEXT_KEYS.contains(&key) => "kind = \"csv\", or to http with format = \"csv\"",
+            _ => "kind = \"http\"",
+        };
+        let message = format!("`{key}` does not belong to a source of kind {kind:?}");
+        report.error(&path.join(key), message, Some(format!("it belongs to {owner}")));
+    }
+}
+
+fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
+    let file_key = path.join("path");
+    let file = report.required(&file_key, raw.path.clone(), r#"write path = "hr.csv"; "-" is standard input"#);
+    if file.as_ref().is_some_and(|f| f.as_os_str().is_empty()) {
+        report.error(&file_key, "a path is empty", None);
+    }
+    let file = file.map(|f| if f == Path::new("-") { PathBuf::from("-") } else { report.path(&file_key, &f) });
+    let key = key(report, path, raw.key.as_ref());
+    let text = delimited(report, path, &raw);
+    let gate = gate(report, path, &raw);
+    let (delimiter, quote, encoding) = text?;
+    let required = required(report, path, raw.required);
+    Some(SourceSettings {
+        name: name.to_owned(),
+        key: key?,
+        required,
+        gate,
+        kind: SourceKind::Csv(CsvSettings { path: file?, delimiter, quote, encoding }),
+    })
+}
+
+fn key(report: &mut Report<'_>, path: &KeyPath, raw: Option<&String>) -> Option<String> {
+    let path = path.join("key");
+    let help = "name the column that never changes for a person, e.g. key = \"employee_id\"";
+    let key = report.required(&path, raw.cloned(), help)?;
+    if key.trim().is_empty() {
+        report.error(&path, "the name of a column is empty", Some(help.into()));
+        return None;
+    }
+    Some(key)
+}
+
+fn required(report: &mut Report<'_>, path: &KeyPath, raw: Option<Vec<String>>) -> Vec<String> {
+    let required = raw.unwrap_or_default();
+    if required.iter().any(|column| column.trim().is_empty()) {
+        report.error(&path.join("required"), "the name of a column is empty", None);
+    }
+    required
+}
+
+/// When a read is trusted; the defaults are documented.
+fn gate(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> GateSettings {
+    let at_most = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
+    if raw.max_age.is_some_and(|age| age.0.is_zero()) {
+        report.error(
+            &path.join("max_age"),
+            "everything is older than no time at all",
+            Some("write e.g. \"26h\"".into()),
+        );
+    }
+    GateSettings {
+        min_records: raw.min_records.unwrap_or(1),
+        max_shrink: raw.max_shrink.map_or(at_most(10, 20), |l| l.0),
+        max_rejected: raw.max_rejected.map_or(at_most(10, 5), |l| l.0),
+        max_age: raw.max_age.map(|age| age.0),
+        on_incomplete: match raw.on_incomplete {
+            Some(RawOnIncomplete::NoBans) => OnIncomplete::NoBans,
+            Some(RawOnIncomplete::Stop) | None => OnIncomplete::Stop,
+        },
+    }
+}
+
+/// Delimiter, quote and encoding.
+fn delimited(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> Option<(u8, u8, String)> {
+    let delimiter = one_byte(report, &path.join("delimiter"), raw.delimiter.as_deref(), b',');
+    let quote = one_byte(report, &path.join("quote"), raw.quote.as_deref(), b'"');
+    if delimiter.is_some() && delimiter == quote {
+        report.error(&path.join("delimiter"), "delimiter and quote are the same", None);
+    }
+    let encoding = raw.encoding.clone().unwrap_or_else(|| "utf-8".into());
+    match encoding_rs::Encoding::for_label(encoding.as_bytes()) {
+        Some(known) if known != encoding_rs::REPLACEMENT => {}
+        _ => {
+            let common = ["utf-8", "utf-16", "utf-16be", "windows-1252", "iso-8859-1", "iso-8859-15", "macintosh"];
+            let message = format!("{encoding:?} is not an encoding");
+            report.error(&path.join("encoding"), message, did_you_mean(&encoding, common));
+        }
+    }
+    Some((delimiter?, quote?, encoding))
+}
+
+fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default: u8) -> Option<u8> {
+    match text.map(str::as_bytes) {
+        None => Some(default),
+        Some([byte]) if !matches!(byte, b'\r' | b'\n') => Some(*byte),
+        Some(_) => {
+            let help = r#"write one ASCII character, e.g. ";", or "\t" for a tab"#;
+            report.error(path, format!("{:?} is not one character", text.unwrap_or_default()), Some(help.into()));
+            None
+        }
+    }
+}
+
+/// Judges an HTTP source in full.
+fn http(report: &mut Report<'_>, path: &KeyPath, raw: RawSource) -> Option<()> {
+    let key = key(report, path, raw.key.as_ref());
+    delimited(report, path, &raw);
+    gate(report, path, &raw);
+    required(report, path, raw.required);
+    let used = match raw.auth.as_ref().and_then(|a| a.kind.as_deref()) {
+        None | Some("none") => Use::Open,
+        Some(_) => Use::Credentials,
+    };
+    let address = report.required(&path.join("url"), raw.url, r#"write url = "https://…""#);
+    let address = address.and_then(|u| url(report, &path.join("url"), &u, used));
+    if raw.auth.is_some() {
+        auth::resolve(report, &path.join("auth"), raw.auth, &[]);
+    }
+    for (name, pointer) in [("records", &raw.records), ("total", &raw.total)] {
+        json_pointer(report, &path.join(name), pointer.as_deref());
+    }
+    if let Some(paging) = raw.pagination {
+        pagination(report, &path.join("pagination"), &paging);
+    }
+    network::retry(report, path, raw.retry);
+    network::timeout(report, path, raw.timeout);
+    network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
+    key.and(address).map(|_| ())
+}
+
+fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
+    if let Some(pointer) = pointer.filter(|p| !p.is_empty() && !p.starts_with('/')) {
+        let help = format!("a JSON pointer begins with a slash: \"/{}\"", pointer.replace('.', "/"));
+        report.error(path, format!("{pointer:?} is not a JSON pointer"), Some(help));
+    }
+}
+
+/// The kinds of paging: keys that must be there, keys that may.
+const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
+    ("none", &[], &[]),
+    ("link", &[], &[]),
+    ("header", &["name"], &[]),
+    ("next", &["pointer"], &[]),
+    ("cursor", &["pointer", "param"], &["size_param", "size"]),
+    ("page", &["param"], &["start", "size_param", "size"]),
+    ("offset", &["param"], &["size_param", "size"]),
+];
+
+fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: &RawPagination) {
+    let kinds = PAGINATION.iter().map(|(kind, _, _)| *kind);
+    let help = kinds.clone().collect::<Vec<_>>().join(", ");
+    let Some(kind) = report.required(&path.join("kind"), raw.kind.as_deref(), &format!("one of {help}")) else {
+        return;
+    };
+    let Some((_, must, may)) = PAGINATION.iter().find(|(name, _, _)| *name == kind) else {
+        report.error(&path.join("kind"), format!("{kind:?} is not a kind of paging"), did_you_mean(kind, kinds));
+        return;
+    };
+    let present = [
+        ("name", raw.name.is_some()),
+        ("pointer", raw.pointer.is_some()),
+        ("param", raw.param.is_some()),
+        ("start", raw.start.is_some()),
+        ("size_param", raw.size_param.is_some()),
+        ("size", raw.size.is_some()),
+    ];
+    for (key, there) in present {
+        let at = path.join(key);
+        if there && !must.contains(&key) && !may.contains(&key) {
+            report.error(&at, format!("`{key}` does not belong to paging of kind {kind:?}"), None);
+        } else if !there && must.contains(&key) {
+            report.required(&at, None::<()>, &format!("paging of kind {kind:?} needs it"));
+        }
+    }
+    report.positive(&path.join("size"), raw.size);
+    json_pointer(report, &path.join("pointer"), raw.pointer.as_deref());
+}
+
+/// Judges a union.
+fn union(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    name: &str,
+    raw: &RawSource,
+    names: &[String],
+    unions: &[String],
+) -> Option<()> {
+    gate(report, path, raw);
+    let path = path.join("members");
+    let members = report.required(&path, raw.members.as_ref(), r#"write members = ["a", "b"]"#)?;
+    if members.is_empty() {
+        report.error(&path, "a union of nothing is empty", Some(r#"write members = ["a", "b"]"#.into()));
+    }
+    for (i, member) in members.iter().enumerate() {
+        let at = path.join(i.to_string());
+        let others = names.iter().filter(|n| *n != name);
+        if !report.known(&at, "other source", member, others) {
+            continue;
+        }
+        if unions.contains(member) {
+            report.error(&at, format!("{member:?} is a union itself"), Some("name its members here".into()));
+        }
+        if members[..i].contains(member) {
+            report.error(&at, format!("{member:?} is named twice"), None);
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,373 @@
+//! `[syncs.NAME]`: where source, target and mapping meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::super::diagnostic::did_you_mean;
+use super::super::locate::KeyPath;
+use super::super::raw::{RawEmpty, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
+use super::super::settings::{
+    DaemonSettings, Expectation, LimitSettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings,
+    TestSettings,
+};
+use super::super::units::TypedLimit;
+use super::{Made, Report, catalogue};
+use crate::limits::Limit;
+use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
+use crate::schedule::Schedule;
+use crate::target::Catalogue;
+
+/// The default of `flap_window`, as documented: 30 days.
+const FLAP_WINDOW: Duration = Duration::from_secs(30 * 86_400);
+
+/// The default of `max_flaps`, as documented.
+const MAX_FLAPS: u32 = 3;
+
+/// The field by which accounts are recognised unless `match` says otherwise, where it is mapped.
+const DEFAULT_MATCH: &str = "email";
+
+/// What a sync can refer to.
+pub(super) struct Defined<'a> {
+    pub sources: &'a BTreeMap<String, Made<SourceSettings>>,
+    pub targets: &'a BTreeMap<String, Made<TargetSettings>>,
+}
+
+/// Resolves one sync.
+pub(super) fn resolve(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    name: &str,
+    mut raw: RawSync,
+    defined: &Defined<'_>,
+) -> Option<SyncSettings> {
+    let source = reference(report, &path.join("source"), "source", raw.source.take(), defined.sources);
+    let target = reference(report, &path.join("target"), "target", raw.target.take(), defined.targets);
+    let zone = timezone(report, path, raw.timezone.as_deref());
+    due(report, &path.join("schedule"), raw.schedule.as_deref(), zone);
+    due(report, &path.join("reconcile_schedule"), raw.reconcile_schedule.as_deref(), zone);
+    if let (Some(source), true) = (&source, raw.schedule.is_some()) {
+        refuse_standard_input(report, path, source);
+    }
+    let fields: Vec<String> = raw.map.keys().cloned().collect();
+    let spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
+    let mapping = target.as_ref().and_then(|t| mapping(report, path, &spec, &fields, t.engine.catalogue()));
+    let match_fields = raw.match_fields.take().unwrap_or_else(|| default_match(&fields));
+    if let Some(target) = &target {
+        let catalogue = target.engine.catalogue();
+        recognition(report, path, &match_fields, &fields, catalogue);
+        release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
+    }
+    if let Some(source) = &source {
+        key_column(report, path, &spec, source, target.as_deref());
+    }
+    let tests = tests(report, path, std::mem::take(&mut raw.tests), &fields);
+    if let (Some(source), Some(mapping)) = (&source, &mapping) {
+        unused_test_columns(report, path, &tests, source, mapping);
+    }
+    Some(SyncSettings {
+        name: name.to_owned(),
+        source: source?,
+        target: target?,
+        schedule: raw.schedule,
+        timezone: zone?,
+        mapping: Arc::new(mapping?),
+        match_fields,
+        on_leave: match raw.on_leave {
+            Some(RawOnLeave::Delete) => OnLeave::Delete,
+            Some(RawOnLeave::Ignore) => OnLeave::Ignore,
+            Some(RawOnLeave::Ban) | None => OnLeave::Ban,
+        },
+        leave_grace: raw.leave_grace.map_or(Duration::ZERO, |s| s.0),
+        release_on_ban: raw.release_on_ban.unwrap_or_default(),
+        protect: raw.protect.map(|p| p.0).unwrap_or_default(),
+        bans_first: raw.bans_first.unwrap_or(true),
+        max_flaps: raw.max_flaps.unwrap_or(MAX_FLAPS),
+        flap_window: raw.flap_window.map_or(FLAP_WINDOW, |s| s.0),
+        limits: limits(raw.limits.unwrap_or_default()),
+        daemon: DaemonSettings {
+            catch_up: raw.catch_up.unwrap_or(true),
+            jitter: raw.jitter.map_or(Duration::ZERO, |s| s.0),
+            reconcile_schedule: raw.reconcile_schedule,
+            reconcile_repair: raw.reconcile_repair.unwrap_or(false),
+        },
+        tests,
+    })
+}
+
+/// The source or target that a sync names.
+fn reference<T>(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    what: &str,
+    name: Option<String>,
+    defined: &BTreeMap<String, Made<T>>,
+) -> Option<Arc<T>> {
+    let name = report.required(path, name, &format!("name a {what} of this configuration"))?;
+    // A section that could not even be read is defined all the same.
+    if report.is_unreadable(&KeyPath::of([format!("{what}s"), name.clone()])) {
+        return None;
+    }
+    if !report.known(path, what, &name, defined.keys()) {
+        return None;
+    }
+    match defined.get(&name) {
+        Some(Made::Ready(it)) => Some(Arc::clone(it)),
+        Some(Made::Unsupported(why)) => {
+            report.error(path, why.clone(), Some("take this sync out, or use a version that can".into()));
+            None
+        }
+        Some(Made::Broken) | None => None,
+    }
+}
+
+fn timezone(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>) -> Option<Tz> {
+    let Some(name) = raw else { return Some(Tz::UTC) };
+    let zone = name.parse().ok();
+    if zone.is_none() {
+        let near = did_you_mean(name, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
+        let help = near.filter(|n| n.len() < 80).unwrap_or_else(|| "e.g. \"Europe/Zurich\" or \"UTC\"".into());
+        report.error(&path.join("timezone"), format!("{name:?} is not a time zone"), Some(help));
+    }
+    zone
+}
+
+/// A schedule must be readable, and due at some time.
+fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<Tz>) {
+    let Some(text) = raw else { return };
+    match Schedule::parse(text, zone.unwrap_or(Tz::UTC)) {
+        Err(error) => report.error(path, error.message, Some(error.help)),
+        // Any instant will do: a line that is ever due is due within eight years of any (29 February around 2100).
+        Ok(schedule) if schedule.next_after(DateTime::<Utc>::UNIX_EPOCH).is_none() => {
+            report.error(path, format!("{text:?} is never due"), Some("there is no such day".into()));
+        }
+        Ok(_) => {}
+    }
+}
+
+fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
+    let SourceKind::Csv(csv) = &source.kind;
+    if csv.path == Path::new("-") {
+        let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
+        report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
+    }
+}
+
+/// The rules that can be understood.
+fn spec(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    map: BTreeMap<String, RawRule>,
+    include: Option<String>,
+) -> MappingSpec {
+    let path = path.join("map");
+    if map.is_empty() && !report.is_unreadable(&path) {
+        report.error(&path, "nothing is mapped", Some("write one line a target field: email = \"email\"".into()));
+    }
+    let fields =
+        map.into_iter().filter_map(|(field, rule)| self::rule(report, &path.join(&field), field, rule)).collect();
+    MappingSpec { fields, include }
+}
+
+fn rule(report: &mut Report<'_>, path: &KeyPath, field: String, RawRule(raw): RawRule) -> Option<FieldRule> {
+    let from = match (raw.column, raw.cel, raw.value) {
+        (Some(column), None, None) if column.trim().is_empty() => {
+            report.error(path, "the name of a column is empty", None);
+            return None;
+        }
+        (Some(column), None, None) => ValueFrom::Column(column),
+        (None, Some(cel), None) => ValueFrom::Cel(cel),
+        (None, None, Some(value)) => ValueFrom::Value(value),
+        _ => {
+            if report.unreadable_below(path).is_empty() {
+                let help = "write \"COLUMN\", { cel = \"…\" } or { value = … }";
+                report.error(
+                    path,
+                    "a field's value comes from exactly one of column, cel and value",
+                    Some(help.into()),
+                );
+            }
+            return None;
+        }
+    };
+    let when = match raw.when {
+        Some(RawWhen::Create) => When::Create,
+        Some(RawWhen::Always) | None => When::Always,
+    };
+    let empty = match raw.empty {
+        Some(RawEmpty::Omit) => OnEmpty::Omit,
+        Some(RawEmpty::Clear) | None => OnEmpty::Clear,
+    };
+    Some(FieldRule { field, from, when, empty })
+}
+
+/// Compiles the mapping and judges it against the catalogue. `fields` are all that were typed, readable or not.
+fn mapping(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    spec: &MappingSpec,
+    fields: &[String],
+    catalogue: &Catalogue,
+) -> Option<Mapping> {
+    let understood: BTreeSet<&str> = spec.fields.iter().map(|r| r.field.as_str()).collect();
+    let map = path.join("map");
+    let mut judged: BTreeSet<String> = fields.iter().filter(|f| !understood.contains(f.as_str())).cloned().collect();
+    judged.extend(report.unreadable_below(&map));
+    let (compiled, findings, is_error) = match Mapping::compile(spec, catalogue) {
+        Ok((mapping, warnings)) => (Some(mapping), warnings, false),
+        Err(errors) => (None, errors, true),
+    };
+    let broken = judged.clone();
+    for Finding { place, message, help } in findings {
+        let at = match place {
+            Place::Include => path.join("include"),
+            // What stands in a rule that could not be read has been said.
+            Place::Field(field) if broken.contains(&field) => continue,
+            Place::Field(field) => {
+                let at = map.join(&field);
+                judged.insert(field);
+                at
+            }
+        };
+        if is_error { report.error(&at, message, help) } else { report.warning(&at, message, help) }
+    }
+    if !spec.fields.is_empty() {
+        catalogue::judge(report, &map, &spec.fields, &judged, catalogue);
+    }
+    compiled
+}
+
+fn default_match(fields: &[String]) -> Vec<String> {
+    fields.iter().filter(|f| *f == DEFAULT_MATCH).cloned().collect()
+}
+
+/// Existing accounts must be recognisable, or a lost database would make everybody twice.
+fn recognition(report: &mut Report<'_>, path: &KeyPath, wanted: &[String], fields: &[String], catalogue: &Catalogue) {
+    let at = path.join("match");
+    for (i, field) in wanted.iter().enumerate() {
+        let at = at.join(i.to_string());
+        if catalogue.field(field).is_none() && !catalogue.open {
+            let known = catalogue.fields.keys().map(String::as_str);
+            report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+        } else if !fields.contains(field) {
+            let help = format!("add `{field}` to the mapping, or take it out of match");
+            report.error(&at, format!("{field:?} is not mapped, so there is nothing to recognise by"), Some(help));
+        }
+    }
+    let key_is_mapped = catalogue.key_field.as_ref().is_some_and(|key| fields.contains(key));
+    if wanted.is_empty() && !key_is_mapped && !fields.is_empty() {
+        let help = match &catalogue.key_field {
+            Some(key) => format!("map the target's key field, `{key}`, or write e.g. match = [\"{DEFAULT_MATCH}\"]"),
+            None => format!("write e.g. match = [\"{DEFAULT_MATCH}\"]"),
+        };
+        report.error(&path.join("map"), "nothing tells which account on the target belongs to whom", Some(help));
+    }
+}
+
+/// The target's key field should hold the source's key: accounts are looked up by it.
+fn key_column(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    spec: &MappingSpec,
+    source: &SourceSettings,
+    target: Option<&TargetSettings>,
+) {
+    let Some(key) = target.and_then(|t| t.engine.catalogue().key_field.as_ref()) else { return };
+    let column = spec.fields.iter().find(|r| r.field == *key).map(|r| &r.from);
+    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if *c == source.key)) {
+        let message = format!("`{key}` is where the target keeps a person's key, but it is mapped from {column:?}");
+        let help =
+            format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);
+        report.warning(&path.join("map").join(key), message, Some(help));
+    }
+}
+
+fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue: &Catalogue) {
+    let at = path.join("release_on_ban");
+    for (i, field) in fields.iter().enumerate() {
+        let at = at.join(i.to_string());
+        match catalogue.field(field) {
+            None if !catalogue.open => {
+                let unique = catalogue.fields.iter().filter(|(_, f)| f.unique).map(|(n, _)| n.as_str());
+                report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, unique));
+            }
+            Some(known) => match &known.writable {
+                Err(why) => report.error(&at, format!("{field:?} can't be written: {why}"), None),
+                Ok(()) if !known.unique => {
+                    report.warning(&at, format!("{field:?} is not unique there, so nobody waits for it"), None);
+                }
+                Ok(()) => {}
+            },
+            None => {}
+        }
+    }
+}
+
+/// The defaults are documented.
+fn limits(raw: RawLimits) -> LimitSettings {
+    let at_most = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
+    let or = |typed: Option<TypedLimit>, default: Limit| typed.map_or(default, |l| l.0);
+    LimitSettings {
+        create: or(raw.create, Limit::Unlimited),
+        update: or(raw.update, Limit::Unlimited),
+        clear: or(raw.clear, at_most(10, 5)),
+        ban: or(raw.ban, at_most(10, 5)),
+        ban_per_day: or(raw.ban_per_day, at_most(30, 10)),
+        reinstate: or(raw.reinstate, Limit::Unlimited),
+        adopt: or(raw.adopt, Limit::Unlimited),
+        failures: or(raw.failures, at_most(20, 10)),
+    }
+}
+
+fn tests(report: &mut Report<'_>, path: &KeyPath, raw: Vec<RawTest>, fields: &[String]) -> Vec<TestSettings> {
+    let path = path.join("tests");
+    raw.into_iter().enumerate().filter_map(|(i, t)| test(report, &path.join(i.to_string()), t, fields)).collect()
+}
+
+fn test(report: &mut Report<'_>, path: &KeyPath, raw: RawTest, fields: &[String]) -> Option<TestSettings> {
+    let name = report.required(&path.join("name"), raw.name, "say what it shows: name = \"names are trimmed\"");
+    let expect = match (raw.expect, raw.excluded, raw.rejected) {
+        (Some(expect), None, None) => {
+            for field in expect.keys().filter(|f| !fields.contains(f)) {
+                let at = path.join("expect").join(field);
+                let help = did_you_mean(field, fields.iter().map(String::as_str));
+                report.error(&at, format!("{field:?} is not mapped, so nothing can be expected of it"), help);
+            }
+            Some(Expectation::Fields(expect))
+        }
+        (None, Some(true), None) => Some(Expectation::Excluded),
+        (None, None, Some(reason)) => Some(Expectation::Rejected(reason)),
+        _ => {
+            if report.unreadable_below(path).is_empty() {
+                let help = "write expect = { field = … }, excluded = true or rejected = \"part of the reason\"";
+                report.error(path, "a test expects exactly one thing", Some(help.into()));
+            }
+            None
+        }
+    };
+    Some(TestSettings { name: name?, record: raw.record, expect: expect? })
+}
+
+/// A column in a test that nothing reads is probably misspelt: the test would test nothing.
+fn unused_test_columns(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    tests: &[TestSettings],
+    source: &SourceSettings,
+    mapping: &Mapping,
+) {
+    let mut known: Vec<&str> = mapping.columns().iter().map(String::as_str).collect();
+    known.push(&source.key);
+    known.extend(source.required.iter().map(String::as_str));
+    for (i, test) in tests.iter().enumerate() {
+        for column in test.record.keys().filter(|c| !known.contains(&c.as_str())) {
+            let at = path.join("tests").join(i.to_string()).join("record").join(column);
+            let help = did_you_mean(column, known.iter().copied()).filter(|h| h.starts_with("did you mean"));
+            report.warning(&at, format!("nothing in this sync reads the column {column:?}"), help);
+        }
+    }
+}

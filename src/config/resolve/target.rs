@@ -1,0 +1,163 @@
+//! `[targets.NAME]`: the kind's definition is loaded here, because auth and mappings are judged against it.
+
+use std::sync::Arc;
+
+use super::super::diagnostic::{Diagnostic, did_you_mean};
+use super::super::locate::KeyPath;
+use super::super::raw::RawTarget;
+use super::super::settings::TargetSettings;
+use super::super::units::Rate;
+use super::network::{Use, url};
+use super::{Made, Report, auth, network};
+use crate::exit::Exit;
+use crate::target::{DefinitionError, Engine};
+
+/// The kind whose definition is the operator's own.
+const OWN: &str = "rest";
+
+/// Kinds that are named in the documentation; one without a definition here comes with a later version.
+const DOCUMENTED: [&str; 5] = ["juno", "juicebox", "longjump", "scim", OWN];
+
+/// The default of `rate`, as documented.
+const RATE: Rate = Rate { count: 10, per: std::time::Duration::from_secs(1) };
+
+/// The default of `concurrency`, as documented.
+const CONCURRENCY: usize = 8;
+
+/// Resolves one target.
+pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawTarget) -> Made<TargetSettings> {
+    let engine = engine(report, path, name, &raw);
+    let allowed = match &engine {
+        Made::Ready(engine) => engine.auth_kinds().to_vec(),
+        _ => Vec::new(),
+    };
+    let auth = auth::resolve(report, &path.join("auth"), raw.auth, &allowed);
+    let base_url = base_url(report, path, raw.base_url, auth.as_ref().map(|a| a.kind()));
+    let rate = raw.rate.unwrap_or(RATE);
+    let burst = report.positive(&path.join("burst"), raw.burst).unwrap_or_else(|| rate.default_burst());
+    let daily_quota = report.positive(&path.join("daily_quota"), raw.daily_quota);
+    let concurrency = report.positive(&path.join("concurrency"), raw.concurrency).unwrap_or(CONCURRENCY);
+    let timeout = network::timeout(report, path, raw.timeout);
+    let retry = network::retry(report, path, raw.retry);
+    let network = network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
+    let engine = match engine {
+        Made::Ready(engine) => engine,
+        Made::Unsupported(why) => return Made::Unsupported(why),
+        Made::Broken => return Made::Broken,
+    };
+    let (Some(auth), Some(base_url)) = (auth, base_url) else { return Made::Broken };
+    let name = name.to_owned();
+    let kind = raw.kind.unwrap_or_default();
+    Made::Ready(Arc::new(TargetSettings {
+        name,
+        kind,
+        base_url,
+        auth,
+        rate,
+        burst,
+        daily_quota,
+        concurrency,
+        timeout,
+        retry,
+        network,
+        engine,
+    }))
+}
+
+/// The address below which the API is, without a slash at its end.
+fn base_url(report: &mut Report<'_>, path: &KeyPath, raw: Option<String>, auth: Option<&str>) -> Option<url::Url> {
+    let path = path.join("base_url");
+    let text = report.required(&path, raw, r#"write base_url = "https://…""#)?;
+    let used = if auth == Some("none") { Use::Open } else { Use::Credentials };
+    let mut address = url(report, &path, &text, used)?;
+    if address.query().is_some() {
+        report.error(
+            &path,
+            format!("{text:?} has a query (?…)"),
+            Some("the API's paths are put behind it: take it out".into()),
+        );
+        return None;
+    }
+    let trimmed = address.path().trim_end_matches('/').to_owned();
+    address.set_path(&trimmed);
+    Some(address)
+}
+
+fn engine(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: &RawTarget) -> Made<Engine> {
+    let kinds = Engine::builtin_kinds();
+    let known = || kinds.iter().copied().chain([OWN]);
+    let all = known().collect::<Vec<_>>().join(", ");
+    let Some(kind) = report.required(&path.join("kind"), raw.kind.clone(), &format!("one of {all}")) else {
+        return Made::Broken;
+    };
+    let definition = path.join("definition");
+    if kind != OWN && raw.definition.is_some() {
+        let message = format!("a target of kind {kind:?} has its definition built in");
+        report.error(&definition, message, Some("write kind = \"rest\" for one of your own".into()));
+    }
+    let options = raw.options.clone().unwrap_or_default();
+    if kind == OWN {
+        return own(report, path, raw, &options);
+    }
+    if !kinds.contains(&kind.as_str()) {
+        if DOCUMENTED.contains(&kind.as_str()) {
+            return Made::Unsupported(format!(
+                "target `{name}` is of kind {kind:?}; this version has definitions of {all}"
+            ));
+        }
+        report.error(&path.join("kind"), format!("{kind:?} is not a kind of target"), did_you_mean(&kind, known()));
+        return Made::Broken;
+    }
+    match Engine::builtin(&kind, &options) {
+        Ok(engine) => Made::Ready(Arc::new(engine)),
+        Err(errors) => {
+            errors.into_iter().for_each(|e| option_error(report, path, e));
+            Made::Broken
+        }
+    }
+}
+
+/// A definition of the operator's own.
+fn own(report: &mut Report<'_>, path: &KeyPath, raw: &RawTarget, options: &toml::Table) -> Made<Engine> {
+    let key = path.join("definition");
+    let help = "name the file: definition = \"my-target.toml\"; `rosterd targets show juno` prints one to copy";
+    let Some(file) = report.required(&key, raw.definition.as_ref(), help) else { return Made::Broken };
+    let absolute = report.path(&key, file);
+    let text = match std::fs::read_to_string(&absolute) {
+        Ok(text) => text,
+        Err(error) => {
+            report.error(&key, format!("cannot read {}: {error}", absolute.display()), Some(help.into()));
+            return Made::Broken;
+        }
+    };
+    let shown = file.display().to_string();
+    match Engine::from_definition(&shown, &text, options) {
+        Ok(engine) => Made::Ready(Arc::new(engine)),
+        Err(errors) => {
+            for error in errors {
+                if is_option(&error) {
+                    option_error(report, path, error);
+                } else {
+                    let DefinitionError { key, line, message, help } = error;
+                    let exit = Exit::Config;
+                    report.error_elsewhere(Diagnostic { file: shown.clone(), line, key, message, help, exit });
+                }
+            }
+            Made::Broken
+        }
+    }
+}
+
+/// Whether a definition complains of the options that it was given rather than of itself.
+fn is_option(error: &DefinitionError) -> bool {
+    error.key == "options" || error.key.starts_with("options.")
+}
+
+/// A built-in definition is right, so what it complains of are its options.
+fn option_error(report: &mut Report<'_>, path: &KeyPath, error: DefinitionError) {
+    let mut at = path.join("options");
+    for segment in error.key.trim_start_matches("options").split('.').filter(|s| !s.is_empty()) {
+        at = at.join(segment);
+    }
+    report.error(&at, error.message, error.help);
+}
