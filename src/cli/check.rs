@@ -121,7 +121,7 @@ fn target_line(target: &TargetSettings) -> String {
     let quota = target.daily_quota.map(|q| format!(", at most {q} a day")).unwrap_or_default();
     let kind = target.auth.kind();
     format!(
-        "{}: {} at {}, auth {kind}, at most {} requests{quota}",
+        "{}: {} at {}, auth {kind}, requests at most {}{quota}",
         target.name, target.kind, target.base_url, target.rate
     )
 }

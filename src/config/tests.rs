@@ -279,6 +279,16 @@ fn a_mapping_is_judged_against_the_catalogue_at_its_line() {
 }
 
 #[test]
+fn expressions_are_judged_even_where_the_target_is_wrong() {
+    let text = minimal()
+        .replace("kind = \"juno\"", "kind = \"jumo\"")
+        .replace("email = \"email\"", "email = { cel = \"f(\" }");
+    let found = errors(&text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].starts_with("16 syncs.staff.map.email"), "{found:#?}");
+}
+
+#[test]
 fn what_is_probably_not_meant_is_a_warning() {
     let text = minimal().replace("client_id = \"id\"", "client_id = \"other\"");
     let warnings = told(load_text(&text).map_err(told).expect("valid").warnings);

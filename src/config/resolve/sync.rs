@@ -21,7 +21,8 @@ use crate::limits::Limit;
 use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
 use crate::nearest::nearest;
 use crate::schedule::Schedule;
-use crate::target::Catalogue;
+use crate::target::{Catalogue, Field};
+use crate::value::FieldType;
 
 /// The default of `flap_window`, as documented: 30 days.
 const FLAP_WINDOW: Duration = Duration::from_secs(30 * 86_400);
@@ -56,11 +57,20 @@ pub(super) fn resolve(
     }
     let fields: Vec<String> = raw.map.keys().cloned().collect();
     let spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
-    let mapping = target.as_ref().and_then(|t| mapping(report, path, &spec, &fields, t.engine.catalogue()));
-    let match_fields = raw.match_fields.take().unwrap_or_else(|| default_match(&fields));
+    let mapping = match &target {
+        Some(target) => mapping(report, path, &spec, &fields, target.engine.catalogue()),
+        None => {
+            expressions(report, path, &spec, &fields);
+            None
+        }
+    };
+    let typed_match = raw.match_fields.take();
+    let default_match = || fields.iter().filter(|f| *f == DEFAULT_MATCH).cloned().collect();
+    let match_fields = typed_match.clone().unwrap_or_else(default_match);
     if let Some(target) = &target {
         let catalogue = target.engine.catalogue();
-        recognition(report, path, &match_fields, &fields, catalogue);
+        match_fields_known(report, path, typed_match.as_deref().unwrap_or_default(), &fields, catalogue);
+        recognisable(report, path, &match_fields, &fields, catalogue);
         release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
     }
     if let Some(source) = &source {
@@ -214,7 +224,7 @@ fn mapping(
     fields: &[String],
     catalogue: &Catalogue,
 ) -> Option<Mapping> {
-    if spec.fields.is_empty() {
+    if spec.fields.is_empty() && spec.include.is_none() {
         return None;
     }
     let map = path.join("map");
@@ -242,14 +252,37 @@ fn mapping(
     compiled
 }
 
-fn default_match(fields: &[String]) -> Vec<String> {
-    fields.iter().filter(|f| *f == DEFAULT_MATCH).cloned().collect()
+/// Judges the expressions of a sync whose target is wrong or missing: they are right or wrong on their own.
+fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fields: &[String]) {
+    let rules = spec.fields.iter().filter(|r| matches!(r.from, ValueFrom::Cel(_)));
+    let spec = MappingSpec { fields: rules.cloned().collect(), include: spec.include.clone() };
+    let any = Field {
+        kind: FieldType::Text,
+        writable: Ok(()),
+        required: false,
+        unique: false,
+        allowed: vec![],
+        range: None,
+        same_as: None,
+        clearable: true,
+    };
+    let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
+    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, open: true };
+    if !spec.fields.is_empty() || spec.include.is_some() {
+        mapping(report, path, &spec, fields, &catalogue);
+    }
 }
 
-/// Existing accounts must be recognisable, or a lost database would make everybody twice.
-fn recognition(report: &mut Report<'_>, path: &KeyPath, wanted: &[String], fields: &[String], catalogue: &Catalogue) {
+/// What `match` names must exist and be mapped.
+fn match_fields_known(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    typed: &[String],
+    fields: &[String],
+    catalogue: &Catalogue,
+) {
     let at = path.join("match");
-    for (i, field) in wanted.iter().enumerate() {
+    for (i, field) in typed.iter().enumerate() {
         let at = at.join(i.to_string());
         if catalogue.field(field).is_none() && !catalogue.open {
             let known = catalogue.fields.keys().map(String::as_str);
@@ -259,6 +292,10 @@ fn recognition(report: &mut Report<'_>, path: &KeyPath, wanted: &[String], field
             report.error(&at, format!("{field:?} is not mapped, so there is nothing to recognise by"), Some(help));
         }
     }
+}
+
+/// Existing accounts must be recognisable, or a lost database would make everybody twice.
+fn recognisable(report: &mut Report<'_>, path: &KeyPath, wanted: &[String], fields: &[String], catalogue: &Catalogue) {
     let key_is_mapped = catalogue.key_field.as_ref().is_some_and(|key| fields.contains(key));
     if wanted.is_empty() && !key_is_mapped && !fields.is_empty() {
         let help = match &catalogue.key_field {
