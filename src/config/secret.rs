@@ -22,8 +22,6 @@ const READABLE_BY_THE_WORLD: u32 = 0o004;
 /// file must not fill the memory.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
-use crate::exit::{Exit, Failure};
-
 /// Where a secret comes from. It is read at each run, not when the configuration is loaded.
 #[derive(Clone, Debug)]
 pub enum Secret {
@@ -38,27 +36,6 @@ pub enum Secret {
 }
 
 impl Secret {
-<<<<<<< HEAD
-    /// Reads it.
-    ///
-    /// # Errors
-    /// It is unset, unreadable or empty: exit 78.
-    pub fn read(&self) -> Result<SecretString, Failure> {
-        let unusable = |what: String| Failure::new(Exit::Config, what);
-        let text = match self {
-            Secret::Literal(secret) => return Ok(secret.clone()),
-            Secret::Env(name) => std::env::var(name).map_err(|e| unusable(format!("{name}: {e}")))?,
-            Secret::File(path) => {
-                std::fs::read_to_string(path).map_err(|e| unusable(format!("{}", path.display())).because(e))?
-            }
-            Secret::Credential(name) => {
-                let folder = std::env::var("CREDENTIALS_DIRECTORY").map_err(|e| unusable(format!("{name}: {e}")))?;
-                let path = std::path::Path::new(&folder).join(name);
-                std::fs::read_to_string(&path).map_err(|e| unusable(format!("{}", path.display())).because(e))?
-            }
-        };
-        Ok(text.trim_end_matches(['\r', '\n']).to_string().into())
-=======
     /// The secret as it is now.
     ///
     /// Ends with 78 when it is unset, missing or empty, with 77 when it stands in a file that everybody can read or
@@ -213,6 +190,5 @@ mod tests {
     fn debug_never_shows_a_secret() {
         let secret = Secret::Literal("hunter2".to_owned().into());
         assert!(!format!("{secret:?} {:?}", secret.read()).contains("hunter2"));
->>>>>>> w-config
     }
 }

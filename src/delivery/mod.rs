@@ -9,7 +9,6 @@ mod attempt;
 mod client;
 pub mod rate;
 pub mod transport;
-<<<<<<< HEAD
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -346,5 +345,3 @@ impl RunId {
         }
     }
 }
-=======
->>>>>>> w-target
