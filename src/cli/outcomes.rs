@@ -61,8 +61,22 @@ struct Table {
 }
 
 const COLUMNS: [&str; 16] = [
-    "ts", "run", "sync", "source", "target", "key", "op", "status", "remote_id", "fields", "attempts", "http_status",
-    "duration_ms", "reason", "error_kind", "error_message",
+    "ts",
+    "run",
+    "sync",
+    "source",
+    "target",
+    "key",
+    "op",
+    "status",
+    "remote_id",
+    "fields",
+    "attempts",
+    "http_status",
+    "duration_ms",
+    "reason",
+    "error_kind",
+    "error_message",
 ];
 
 impl Table {

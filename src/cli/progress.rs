@@ -34,12 +34,7 @@ impl Progress {
             false => ProgressBar::hidden(),
         };
         let file = file.map(open).transpose()?;
-        Ok(Progress {
-            bar,
-            file: file.map(Mutex::new),
-            file_error: Mutex::new(None),
-            notable: Mutex::new(Vec::new()),
-        })
+        Ok(Progress { bar, file: file.map(Mutex::new), file_error: Mutex::new(None), notable: Mutex::new(Vec::new()) })
     }
 
     /// Ends the bar.
@@ -64,9 +59,11 @@ impl Progress {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
-        Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e)
-    })
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e))
 }
 
 impl Watch for Progress {

@@ -252,12 +252,8 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
 
 async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
     let d = &shared.delivery;
-    let attempt = Attempt {
-        client: &d.client,
-        state: &d.state,
-        match_fields: &d.who.sync.match_fields,
-        stop: &shared.halt,
-    };
+    let attempt =
+        Attempt { client: &d.client, state: &d.state, match_fields: &d.who.sync.match_fields, stop: &shared.halt };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
@@ -300,7 +296,11 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
     while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
         let settlements: Vec<Settlement> = batch
             .drain(..)
-            .map(|(entry, finished)| Settlement { entry, outcome: d.who.outcome(&finished, d), effect: finished.effect })
+            .map(|(entry, finished)| Settlement {
+                entry,
+                outcome: d.who.outcome(&finished, d),
+                effect: finished.effect,
+            })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().map(|s| s.outcome.clone()).collect();
         if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
