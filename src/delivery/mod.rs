@@ -184,11 +184,12 @@ impl Shared {
             }
         }
         match kind {
-            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {
-                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER {
-                    self.halt_for(Stop::Breaker);
-                }
+            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited)
+                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER =>
+            {
+                self.halt_for(Stop::Breaker);
             }
+            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {}
             _ if finished.status != Status::Skipped => self.in_a_row.store(0, Ordering::Relaxed),
             _ => {}
         }
