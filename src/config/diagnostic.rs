@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
 
 /// One finding. Its serialised form is an element of `check`'s `errors` and `warnings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,17 +73,6 @@ pub fn failure(errors: &[Diagnostic]) -> Failure {
     Failure::new(exit, lines.join("\nerror: "))
 }
 
-/// The name among `known` that was probably meant: near enough by edits, and never far from a short word.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = name.to_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(&folded, &k.to_lowercase().replace('-', "_")), k))
-        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 4)
-        .min()
-        .map(|(_, k)| k)
-}
-
 /// Help for a name that isn't known: the nearest one, or all there are.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(near) = nearest(name, known.clone()) {
@@ -97,17 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_near() {
-        let known = ["rate", "retry", "burst", "timeout", "min_records"];
-        for (typed, near) in [
-            ("rat", Some("rate")),
-            ("Timeout", Some("timeout")),
-            ("min-records", Some("min_records")),
-            ("timout", Some("timeout")),
-            ("colour", None),
-        ] {
-            assert_eq!(nearest(typed, known), near, "{typed}");
-        }
+    fn help_names_the_nearest_or_all() {
+        let known = ["rate", "retry", "burst"];
+        assert_eq!(did_you_mean("raet", known).as_deref(), Some("did you mean `rate`?"));
+        assert_eq!(did_you_mean("zip", known).as_deref(), Some("known here: rate, retry, burst"));
+        assert_eq!(did_you_mean("zip", []), None);
     }
 
     #[test]

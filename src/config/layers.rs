@@ -16,6 +16,7 @@ use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
 use super::raw::Raw;
 use super::resolve::Report;
 use super::units::HELP_MARK;
+use crate::nearest::nearest;
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "ROSTERD_";
@@ -253,7 +254,7 @@ fn replace(value: &mut Value, path: &[String], new: Option<Value>) -> bool {
 fn meant(kind: &Kind, path: &KeyPath) -> Option<KeyPath> {
     let Kind::UnknownField(name, known) = kind else { return None };
     let (_, above) = path.0.split_last()?;
-    Some(KeyPath::of(above).join(super::nearest(name, known.iter().copied())?))
+    Some(KeyPath::of(above).join(nearest(name, known.iter().copied())?))
 }
 
 /// What serde has to say, in words for people. Values are not shown: any of them may be a secret in the wrong place.
@@ -261,7 +262,7 @@ fn describe(kind: &Kind, path: &KeyPath) -> (String, Option<String>) {
     match kind {
         Kind::UnknownField(name, known) => {
             let in_map = path.0.len() > 4 && path.0[0] == "syncs" && path.0[2] == "map";
-            let help = if in_map && super::nearest(name, known.iter().copied()).is_none() {
+            let help = if in_map && nearest(name, known.iter().copied()).is_none() {
                 Some(format!("a dotted path is quoted: {:?} = …", path.0[3..].join(".")))
             } else {
                 did_you_mean(name, known.iter().copied())

@@ -16,7 +16,7 @@ pub mod units;
 
 use std::path::PathBuf;
 
-pub use diagnostic::{Diagnostic, did_you_mean, failure, nearest};
+pub use diagnostic::{Diagnostic, did_you_mean, failure};
 pub use settings::Settings;
 
 /// A configuration that holds.
@@ -41,6 +41,11 @@ pub fn load(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) 
         Some(settings) if errors.is_empty() => Ok(Loaded { settings, warnings }),
         _ => Err(errors),
     }
+}
+
+/// The process's environment, as [`load`] takes it. What isn't Unicode can't be a setting of ours.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
 #[cfg(test)]

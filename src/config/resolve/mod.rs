@@ -4,7 +4,6 @@
 //! reading finds everything. A [`Report`] collects what is found, with its place.
 
 mod auth;
-mod catalogue;
 mod network;
 mod source;
 mod sync;

@@ -1,6 +1,6 @@
 //! `[syncs.NAME]`: where source, target and mapping meet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,10 @@ use super::super::settings::{
     TestSettings,
 };
 use super::super::units::TypedLimit;
-use super::{Made, Report, catalogue};
+use super::{Made, Report};
 use crate::limits::Limit;
 use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
+use crate::nearest::nearest;
 use crate::schedule::Schedule;
 use crate::target::Catalogue;
 
@@ -205,7 +206,7 @@ fn rule(report: &mut Report<'_>, path: &KeyPath, field: String, RawRule(raw): Ra
     Some(FieldRule { field, from, when, empty })
 }
 
-/// Compiles the mapping and judges it against the catalogue. `fields` are all that were typed, readable or not.
+/// Compiles the mapping, which judges it against the catalogue. `fields` are all that were typed, readable or not.
 fn mapping(
     report: &mut Report<'_>,
     path: &KeyPath,
@@ -213,30 +214,30 @@ fn mapping(
     fields: &[String],
     catalogue: &Catalogue,
 ) -> Option<Mapping> {
-    let understood: BTreeSet<&str> = spec.fields.iter().map(|r| r.field.as_str()).collect();
+    if spec.fields.is_empty() {
+        return None;
+    }
     let map = path.join("map");
-    let mut judged: BTreeSet<String> = fields.iter().filter(|f| !understood.contains(f.as_str())).cloned().collect();
-    judged.extend(report.unreadable_below(&map));
+    let understood = |field: &String| spec.fields.iter().any(|r| r.field == *field);
+    let mut told: Vec<String> = fields.iter().filter(|f| !understood(f)).cloned().collect();
+    told.extend(report.unreadable_below(&map));
+    // What was meant by a misspelt name is not also missing.
+    let unknown = fields.iter().filter(|f| catalogue.field(f).is_none());
+    let names = || catalogue.fields.keys().map(String::as_str);
+    told.extend(
+        unknown.filter_map(|f| nearest(f, names())).filter(|n| !fields.iter().any(|f| f == n)).map(str::to_owned),
+    );
     let (compiled, findings, is_error) = match Mapping::compile(spec, catalogue) {
         Ok((mapping, warnings)) => (Some(mapping), warnings, false),
         Err(errors) => (None, errors, true),
     };
-    let broken = judged.clone();
     for Finding { place, message, help } in findings {
         let at = match place {
             Place::Include => path.join("include"),
-            // What stands in a rule that could not be read has been said.
-            Place::Field(field) if broken.contains(&field) => continue,
-            Place::Field(field) => {
-                let at = map.join(&field);
-                judged.insert(field);
-                at
-            }
+            Place::Field(field) if told.contains(&field) => continue,
+            Place::Field(field) => map.join(&field),
         };
         if is_error { report.error(&at, message, help) } else { report.warning(&at, message, help) }
-    }
-    if !spec.fields.is_empty() {
-        catalogue::judge(report, &map, &spec.fields, &judged, catalogue);
     }
     compiled
 }
