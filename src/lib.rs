@@ -6,31 +6,38 @@
 //! source ──► record ──► mapping ──► diff ──► plan ──► limits ──► delivery ──► target's API
 //! ```
 
-pub mod cli;
 pub mod config;
-pub mod logging;
+
 pub mod source;
 pub mod trust;
 
 pub mod record;
+
 pub mod mapping;
+pub mod value;
+
 pub mod diff;
 pub mod rules;
+
 pub mod plan;
 pub mod planner;
+
 pub mod limits;
+
 pub mod delivery;
 pub mod retry;
+
 pub mod target;
-pub mod value;
 
 pub mod outcome;
 pub mod run;
 pub mod schedule;
 pub mod state;
 
+pub mod cli;
 pub mod demo;
 pub mod exit;
+pub mod logging;
 pub mod nearest;
 pub mod sandbox;
 pub mod time;

@@ -125,17 +125,19 @@ pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
         let allowed = limit.allowed(tally.users)?;
         (count > allowed).then(|| Breach { limit: name.into(), count, allowed })
     };
-    let clears = || {
-        tally.clears.iter().find_map(|(field, count)| over(&format!("clear.{field}"), *count, &limits.clear))
-    };
+    let clears =
+        || tally.clears.iter().find_map(|(field, count)| over(&format!("clear.{field}"), *count, &limits.clear));
     let per_day = || {
         // A plan without bans is not held for the bans of earlier runs.
         let count = tally.bans_before + tally.bans;
         (tally.bans > 0).then(|| over("ban_per_day", count, &limits.ban_per_day)).flatten()
     };
     let all = || {
-        (tally.users >= NEVER_ALL_FROM && tally.bans >= tally.users)
-            .then(|| Breach { limit: "ban_all".into(), count: tally.bans, allowed: tally.users - 1 })
+        (tally.users >= NEVER_ALL_FROM && tally.bans >= tally.users).then(|| Breach {
+            limit: "ban_all".into(),
+            count: tally.bans,
+            allowed: tally.users - 1,
+        })
     };
     over("create", tally.creates, &limits.create)
         .or_else(|| over("update", tally.updates, &limits.update))
@@ -246,7 +248,9 @@ mod tests {
 
     #[test]
     fn never_all_of_three_or_more() {
-        for (users, bans, expected) in [(1, 1, None), (2, 2, None), (3, 3, Some("ban_all")), (3, 2, None), (10, 10, Some("ban_all"))] {
+        for (users, bans, expected) in
+            [(1, 1, None), (2, 2, None), (3, 3, Some("ban_all")), (3, 2, None), (10, 10, Some("ban_all"))]
+        {
             let tally = Tally { users, bans, ..Tally::default() };
             assert_eq!(limit_of(&tally).as_deref(), expected, "{bans} of {users}");
         }

@@ -37,15 +37,8 @@ pub enum OpKind {
 
 impl OpKind {
     /// Every kind, in the order in which summaries list them.
-    pub const ALL: [OpKind; 7] = [
-        OpKind::Create,
-        OpKind::Update,
-        OpKind::Ban,
-        OpKind::Reinstate,
-        OpKind::Adopt,
-        OpKind::Delete,
-        OpKind::Unlink,
-    ];
+    pub const ALL: [OpKind; 7] =
+        [OpKind::Create, OpKind::Update, OpKind::Ban, OpKind::Reinstate, OpKind::Adopt, OpKind::Delete, OpKind::Unlink];
 
     /// The word in JSON, in the database and in messages.
     pub const fn name(self) -> &'static str {
@@ -176,7 +169,8 @@ impl Operation {
     /// Hash of everything that a person who approves it agrees to: kind, person, account, and each field's old and
     /// new value. Equal digests mean the same request.
     pub fn digest(&self) -> [u8; 32] {
-        let agreed = serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields, self.conflict]);
+        let agreed =
+            serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields, self.conflict]);
         blake3::hash(agreed.to_string().as_bytes()).into()
     }
 }
@@ -210,7 +204,9 @@ pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(empty)".into(),
         Value::String(text) if text.is_empty() => "(empty)".into(),
-        Value::String(text) => format!("“{}”", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")),
+        Value::String(text) => {
+            format!("“{}”", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
+        }
         other => other.to_string(),
     }
 }

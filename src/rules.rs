@@ -204,12 +204,22 @@ pub const TABLE: &[Row] = {
         Row { states: &[P::None, P::Deleted, P::Banned, P::Left], source: LEAVER, when: ALWAYS, then: Nothing },
         // Movers.
         Row { states: HAS_ACCESS, source: &[S::Same], when: ALWAYS, then: Nothing },
-        Row { states: &[P::Active, P::Left], source: &[S::Differs], when: PROTECTED, then: Skip(SkipReason::Protected) },
+        Row {
+            states: &[P::Active, P::Left],
+            source: &[S::Differs],
+            when: PROTECTED,
+            then: Skip(SkipReason::Protected),
+        },
         Row { states: &[P::Active, P::Left], source: &[S::Differs], when: ALWAYS, then: Update },
         Row { states: &[P::Left], source: &[S::Same], when: ALWAYS, then: Return },
         Row { states: &[P::Invited], source: &[S::Differs], when: ALWAYS, then: Skip(SkipReason::InvitationPending) },
         // Rehires.
-        Row { states: &[P::Banned], source: &[S::Differs, S::Same], when: PROTECTED, then: Skip(SkipReason::Protected) },
+        Row {
+            states: &[P::Banned],
+            source: &[S::Differs, S::Same],
+            when: PROTECTED,
+            then: Skip(SkipReason::Protected),
+        },
         Row { states: &[P::Banned], source: &[S::Differs, S::Same], when: ALWAYS, then: Reinstate },
         // Leavers: what speaks for leaving them alone comes first.
         Row { states: HAS_ACCESS, source: LEAVER, when: PROTECTED, then: Skip(SkipReason::Protected) },

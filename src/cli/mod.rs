@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The command line: what is typed, what is done, what is printed.
 //!
 //! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
@@ -79,7 +78,12 @@ fn report(failure: &Failure, json: bool) {
 fn start(cli: Cli) -> Result<Exit> {
     // Installed once for the process: reqwest is built without a provider of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    logging::init(&cli.global)?;
+    logging::start(&logging::Options {
+        format: cli.global.log_format,
+        verbose: cli.global.verbose,
+        quiet: cli.global.quiet,
+        rust_log: std::env::var("RUST_LOG").ok(),
+    });
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -96,8 +100,10 @@ async fn run(cli: Cli) -> Result<Exit> {
             sandbox::command(options.listen, options.users, latency, options.fail, options.rate).await?;
             Ok(Exit::Ok)
         }
-        Command::Check(printing) => check::command(global, printing),
-        Command::Test { syncs, printing } => test::command(&load(global)?, &syncs, printing),
+        Command::Check(printing) => {
+            check::run(&global.config, std::env::vars(), printing.format, &mut std::io::stdout().lock())
+        }
+        Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
         Command::Plan { scope, detailed_exitcode, printing } => {
             plan::command(load(global)?, &scope, detailed_exitcode, global.verbose > 0, printing).await
         }
@@ -107,12 +113,12 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Sync { scope, outcomes, printing, .. } => {
             sync::command(load(global)?, &scope, outcomes.as_deref(), printing).await
         }
-        Command::Plans { show, printing } => plans::command(&load(global)?, show, printing, global.verbose > 0).await,
+        Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
         Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
-        Command::Discard { id, printing } => plans::discard(&load(global)?, &id, printing).await,
-        Command::Outcomes(wanted) => outcomes::command(&load(global)?, wanted).await,
+        Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
+        Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&load(global)?, command, printing),
+        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -126,7 +132,7 @@ async fn run(cli: Cli) -> Result<Exit> {
 
 /// Loads the configuration; warnings go to the log.
 fn load(global: &Global) -> Result<Arc<Settings>> {
-    let loaded = config::load(&global.config, std::env::vars()).map_err(config::failure)?;
+    let loaded = config::load(&global.config, std::env::vars()).map_err(|errors| config::failure(&errors))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -185,9 +191,3 @@ fn man(directory: &std::path::Path) -> Result<Exit> {
     clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)?;
     Ok(Exit::Ok)
 }
-=======
-//! The command line: what is typed, and what is printed.
-
-pub mod args;
-pub mod check;
->>>>>>> w-config

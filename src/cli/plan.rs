@@ -89,14 +89,7 @@ async fn one(
     Ok(plan)
 }
 
-fn show(
-    out: &mut Out,
-    sync: &SyncSettings,
-    made: Result<Plan>,
-    detailed: bool,
-    all: bool,
-    json: bool,
-) -> Result<Exit> {
+fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, all: bool, json: bool) -> Result<Exit> {
     match made {
         Err(failure) => {
             match json {
@@ -295,7 +288,10 @@ impl Sections {
 fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
     let most = if all { usize::MAX } else { SHOWN };
     if plan.rejected > 0 {
-        out.line(&format!("\n  {}", out.style.warn(&format!("Rejected {}: nothing is done to these people", plan.rejected))))?;
+        out.line(&format!(
+            "\n  {}",
+            out.style.warn(&format!("Rejected {}: nothing is done to these people", plan.rejected))
+        ))?;
         let mut shown = 0;
         rejected(plan, |reject| {
             shown += 1;
@@ -313,7 +309,10 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
         }
     }
     if !plan.unresolved.is_empty() {
-        let heading = format!("Unresolved {}: sent by an earlier run without an answer, looked up first by the next", plan.unresolved.len());
+        let heading = format!(
+            "Unresolved {}: sent by an earlier run without an answer, looked up first by the next",
+            plan.unresolved.len()
+        );
         out.line(&format!("\n  {}", out.style.warn(&heading)))?;
         for key in plan.unresolved.iter().take(most) {
             out.line(&format!("    {key}"))?;

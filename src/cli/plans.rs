@@ -19,12 +19,7 @@ const PAGE: usize = 500;
 const SHOWN: usize = 20;
 
 /// `rosterd plans [show ID]`.
-pub async fn command(
-    settings: &Settings,
-    show: Option<PlansCommand>,
-    printing: Printing,
-    all: bool,
-) -> Result<Exit> {
+pub async fn command(settings: &Settings, show: Option<PlansCommand>, printing: Printing, all: bool) -> Result<Exit> {
     let state = State::open(&settings.state.path, Access::Read)?;
     match show {
         None => list(&state, printing).await,
@@ -103,7 +98,10 @@ async fn one(state: &State, id: &str, printing: Printing, all: bool) -> Result<E
         true => out.line("]}")?,
         false => {
             sections.print(&mut out, &plan.counts)?;
-            out.line(&format!("\n  {} in all. Release it: rosterd approve {id} --reason \"…\"", words::count(from, "operation", "operations")))?;
+            out.line(&format!(
+                "\n  {} in all. Release it: rosterd approve {id} --reason \"…\"",
+                words::count(from, "operation", "operations")
+            ))?;
         }
     }
     Ok(Exit::Ok)

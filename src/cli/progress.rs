@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
@@ -30,16 +30,11 @@ impl Progress {
     /// The file can't be opened for appending.
     pub fn new(file: Option<&Path>, quiet: bool) -> Result<Progress> {
         let bar = match std::io::stderr().is_terminal() && !quiet {
-            true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)),
+            true => crate::logging::bars().add(ProgressBar::new(0)),
             false => ProgressBar::hidden(),
         };
         let file = file.map(open).transpose()?;
-        Ok(Progress {
-            bar,
-            file: file.map(Mutex::new),
-            file_error: Mutex::new(None),
-            notable: Mutex::new(Vec::new()),
-        })
+        Ok(Progress { bar, file: file.map(Mutex::new), file_error: Mutex::new(None), notable: Mutex::new(Vec::new()) })
     }
 
     /// Ends the bar.
@@ -64,9 +59,11 @@ impl Progress {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
-        Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e)
-    })
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e))
 }
 
 impl Watch for Progress {
@@ -84,7 +81,7 @@ impl Watch for Progress {
         if outcome.op.is_some() {
             self.bar.inc(1);
         }
-        self.bar.suspend(|| log(outcome));
+        log(outcome);
         if let Some(file) = &self.file
             && let Err(error) = append(&mut file.lock().unwrap_or_else(PoisonError::into_inner), outcome)
         {

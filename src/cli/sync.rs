@@ -45,12 +45,7 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
-    let approval = Approval {
-        plan: plan.id.clone(),
-        operations: digests(&state, id).await?,
-        by: who(),
-        reason,
-    };
+    let approval = Approval { plan: plan.id.clone(), operations: digests(&state, id).await?, by: who(), reason };
     let wish = Wish { approval: Some(approval), ..Wish::default() };
     send(settings, state, &[plan.sync], &wish, None, printing).await
 }

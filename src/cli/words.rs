@@ -39,11 +39,8 @@ pub const fn heading(kind: OpKind) -> &'static str {
 
 /// `296 created, 4 adopted`, by one status of the counts; empty when there are none.
 pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64) -> String {
-    let parts: Vec<String> = counts
-        .iter()
-        .filter(|(_, c)| pick(c) > 0)
-        .map(|(op, c)| format!("{} {}", pick(c), done(*op)))
-        .collect();
+    let parts: Vec<String> =
+        counts.iter().filter(|(_, c)| pick(c) > 0).map(|(op, c)| format!("{} {}", pick(c), done(*op))).collect();
     parts.join(", ")
 }
 

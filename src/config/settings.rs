@@ -12,8 +12,8 @@ use url::Url;
 
 use super::secret::Secret;
 use super::units::Rate;
-pub use crate::limits::Limits as LimitSettings;
 use crate::limits::Limit;
+pub use crate::limits::Limits as LimitSettings;
 use crate::mapping::Mapping;
 use crate::target::Engine;
 

@@ -73,7 +73,10 @@ struct Work<'a> {
 enum Step {
     End(Box<Finished>),
     /// Again after a pause. `sent`: the last try may have been carried out.
-    Again { error: OpError, sent: bool },
+    Again {
+        error: OpError,
+        sent: bool,
+    },
     /// Again at once, as changed.
     Onward,
 }
@@ -82,8 +85,7 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let work =
-            Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
+        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }

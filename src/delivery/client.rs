@@ -59,11 +59,7 @@ impl Client {
     pub fn new(settings: std::sync::Arc<TargetSettings>, carrier: Box<dyn Carrier>, clock: Clock, seed: u64) -> Client {
         Client {
             gate: RateGate::new(settings.rate, settings.burst),
-            backoff: Backoff {
-                attempts: settings.retry.attempts,
-                base: settings.retry.base,
-                max: settings.retry.max,
-            },
+            backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             carrier,
             clock,
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
@@ -219,11 +215,10 @@ impl Client {
                 format!("target {name} does not know the address under which users are looked up (HTTP {status})"),
             )
             .help(format!("check targets.{name}.base_url")),
-            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => Failure::new(
-                Exit::Unavailable,
-                format!("target {name} refused a look-up: {}", error.message),
-            )
-            .help(format!("check targets.{name}: its kind, base_url and options")),
+            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => {
+                Failure::new(Exit::Unavailable, format!("target {name} refused a look-up: {}", error.message))
+                    .help(format!("check targets.{name}: its kind, base_url and options"))
+            }
             Verdict::Done { .. } | Verdict::SlowDown { .. } | Verdict::Unclear(_) => {
                 Failure::internal(format!("a look-up on target {name} was misjudged"))
             }

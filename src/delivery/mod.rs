@@ -9,7 +9,6 @@ mod attempt;
 mod client;
 pub mod rate;
 pub mod transport;
-<<<<<<< HEAD
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,11 +184,12 @@ impl Shared {
             }
         }
         match kind {
-            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {
-                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER {
-                    self.halt_for(Stop::Breaker);
-                }
+            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited)
+                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER =>
+            {
+                self.halt_for(Stop::Breaker);
             }
+            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {}
             _ if finished.status != Status::Skipped => self.in_a_row.store(0, Ordering::Relaxed),
             _ => {}
         }
@@ -253,12 +253,8 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
 
 async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
     let d = &shared.delivery;
-    let attempt = Attempt {
-        client: &d.client,
-        state: &d.state,
-        match_fields: &d.who.sync.match_fields,
-        stop: &shared.halt,
-    };
+    let attempt =
+        Attempt { client: &d.client, state: &d.state, match_fields: &d.who.sync.match_fields, stop: &shared.halt };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
@@ -301,7 +297,11 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
     while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
         let settlements: Vec<Settlement> = batch
             .drain(..)
-            .map(|(entry, finished)| Settlement { entry, outcome: d.who.outcome(&finished, d), effect: finished.effect })
+            .map(|(entry, finished)| Settlement {
+                entry,
+                outcome: d.who.outcome(&finished, d),
+                effect: finished.effect,
+            })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().map(|s| s.outcome.clone()).collect();
         if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
@@ -346,5 +346,3 @@ impl RunId {
         }
     }
 }
-=======
->>>>>>> w-target

@@ -172,7 +172,10 @@ impl Merge<'_> {
                 }
                 Ok(false)
             }
-            (Standing::Excluded, PersonState::None | PersonState::Banned | PersonState::Deleted | PersonState::Left) => {
+            (
+                Standing::Excluded,
+                PersonState::None | PersonState::Banned | PersonState::Deleted | PersonState::Left,
+            ) => {
                 self.out.excluded += 1;
                 Ok(false)
             }

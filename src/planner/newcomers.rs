@@ -45,7 +45,8 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
         after = last.create.key.to_string();
         let operations: Vec<Operation> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found = if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
+                let found =
+                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
                 Ok::<_, crate::exit::Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
             })
             .buffered(planner.sync.target.concurrency)

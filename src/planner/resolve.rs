@@ -76,14 +76,17 @@ async fn settle(
     let operation = &unresolved.operation;
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
-        None => match look_up(client, state, &again(operation, &sync.match_fields, client.engine().catalogue())).await? {
+        None => match look_up(client, state, &again(operation, &sync.match_fields, client.engine().catalogue())).await?
+        {
             Found::Account(account) => Some(*account),
             // A conflict is for the plan to report: this person has no account of their own.
             Found::Nobody | Found::Conflict(_) => None,
         },
     };
     let (effect, was_done) = match account {
-        None => (if operation.remote_id.is_some() { Effect::Gone } else { Effect::None }, operation.kind == OpKind::Delete),
+        None => {
+            (if operation.remote_id.is_some() { Effect::Gone } else { Effect::None }, operation.kind == OpKind::Delete)
+        }
         Some(account) => {
             let was_done = looks_done(operation, &account, client);
             (observed(id, state, operation, account, was_done).await?, was_done)

@@ -111,9 +111,7 @@ impl Spool {
 
     /// Somebody is deliberately left alone.
     pub fn skip(&self, key: &Key, reason: &str) -> Result<(), StateError> {
-        self.db
-            .prepare_cached("INSERT OR REPLACE INTO skip VALUES (?1, ?2)")?
-            .execute([key.as_str(), reason])?;
+        self.db.prepare_cached("INSERT OR REPLACE INTO skip VALUES (?1, ?2)")?.execute([key.as_str(), reason])?;
         Ok(())
     }
 
@@ -133,19 +131,23 @@ impl Spool {
 
     /// A record that can't be used.
     pub fn reject(&self, reject: &crate::record::Reject) -> Result<(), StateError> {
-        self.db
-            .prepare_cached("INSERT INTO reject (key, line, record, reason) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![
+        self.db.prepare_cached("INSERT INTO reject (key, line, record, reason) VALUES (?1, ?2, ?3, ?4)")?.execute(
+            params![
                 reject.key.as_ref().map(Key::as_str),
                 reject.position.line as i64,
                 reject.position.record as i64,
                 reject.reason
-            ])?;
+            ],
+        )?;
         Ok(())
     }
 
     /// The rejected records, in the source's order.
-    pub fn rejects(&self, after: (u64, u64, i64), limit: usize) -> Result<Vec<(i64, crate::record::Reject)>, StateError> {
+    pub fn rejects(
+        &self,
+        after: (u64, u64, i64),
+        limit: usize,
+    ) -> Result<Vec<(i64, crate::record::Reject)>, StateError> {
         let mut statement = self.db.prepare_cached(
             "SELECT n, key, line, record, reason FROM reject WHERE (line, record, n) > (?1, ?2, ?3)
              ORDER BY line, record, n LIMIT ?4",
@@ -187,7 +189,8 @@ impl Spool {
 
     /// Somebody to be looked up.
     pub fn newcomer(&self, newcomer: &Newcomer) -> Result<(), StateError> {
-        let body = serde_json::to_string(&(&newcomer.create, &newcomer.key_value, &newcomer.matches, newcomer.protected))?;
+        let body =
+            serde_json::to_string(&(&newcomer.create, &newcomer.key_value, &newcomer.matches, newcomer.protected))?;
         self.db
             .prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2)")?
             .execute([newcomer.create.key.as_str(), &body])?;
@@ -222,9 +225,11 @@ impl Spool {
             serde_json::to_string(&account.attributes)?
         ])?;
         for (field, value) in matches {
-            self.db
-                .prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?
-                .execute([field, value, &account.remote_id])?;
+            self.db.prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?.execute([
+                field,
+                value,
+                &account.remote_id,
+            ])?;
         }
         Ok(())
     }
@@ -259,9 +264,12 @@ impl Spool {
 
     /// A unique value that an operation gives up, or takes.
     pub fn handover(&self, field: &str, value: &str, key: &Key, gives: bool) -> Result<(), StateError> {
-        self.db
-            .prepare_cached("INSERT OR IGNORE INTO handover VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![field, value, key.as_str(), gives])?;
+        self.db.prepare_cached("INSERT OR IGNORE INTO handover VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            field,
+            value,
+            key.as_str(),
+            gives
+        ])?;
         Ok(())
     }
 

@@ -106,8 +106,7 @@ impl Run<'_> {
         let mut gone = Vec::new();
         let mut from = 0;
         loop {
-            let request =
-                crate::state::plans::PlanOperations { plan: approval.plan.clone(), from, limit: PAGE };
+            let request = crate::state::plans::PlanOperations { plan: approval.plan.clone(), from, limit: PAGE };
             let page = self.runner.state.ask(request).await?;
             if page.is_empty() {
                 break;
@@ -198,7 +197,12 @@ impl Run<'_> {
         Outcome {
             remote_id: operation.remote_id.as_ref().map(loggable),
             fields: operation.fields.keys().cloned().collect(),
-            ..self.outcome(Some(operation.key.clone()), Some(operation.kind), Status::Held, "the plan is held by a limit")
+            ..self.outcome(
+                Some(operation.key.clone()),
+                Some(operation.kind),
+                Status::Held,
+                "the plan is held by a limit",
+            )
         }
     }
 

@@ -177,7 +177,10 @@ impl RunSummary {
 
     /// The row of the run in the ledger.
     pub fn finish(&self, at: String) -> FinishRun {
-        let held = self.held.as_ref().map(|b| format!("held by the limit {}: {} planned, {} allowed", b.limit, b.count, b.allowed));
+        let held = self
+            .held
+            .as_ref()
+            .map(|b| format!("held by the limit {}: {} planned, {} allowed", b.limit, b.count, b.allowed));
         FinishRun {
             id: self.run.clone(),
             at,
@@ -217,8 +220,9 @@ impl RunSummary {
 fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
     let target = client.target();
     match stop {
-        Stop::Asked => Failure::new(Exit::Partial, "stopped before the end, as asked")
-            .help("nothing is lost: run again to go on"),
+        Stop::Asked => {
+            Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
+        }
         Stop::Failures { failed, allowed } => Failure::new(
             Exit::Partial,
             format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),

@@ -52,11 +52,10 @@ impl From<rusqlite::Error> for StateError {
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
                 StateError::io(format!("cannot use the state database: {error}"))
             }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StateError::damaged(format!("the state database is damaged: {error}")).help(
-                    "restore a backup of it; never delete it, since an empty state means creating everybody again",
-                )
-            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StateError::damaged(format!(
+                "the state database is damaged: {error}"
+            ))
+            .help("restore a backup of it; never delete it, since an empty state means creating everybody again"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StateError::new(Exit::Partial, "the state database is busy").help("another process holds it; try again")
             }

@@ -144,10 +144,9 @@ pub(super) fn apply(db: &Connection, sync: SyncId, key: &Key, effect: &Effect, a
             .execute(params![sync, key.as_str()])?;
         }
         Effect::Unlinked => {
-            for sql in [
-                "DELETE FROM person WHERE sync = ?1 AND key = ?2",
-                "DELETE FROM body WHERE sync = ?1 AND key = ?2",
-            ] {
+            for sql in
+                ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
+            {
                 db.prepare_cached(sql)?.execute(params![sync, key.as_str()])?;
             }
         }
@@ -232,8 +231,9 @@ impl Command for UnresolvedPage {
         let mut statement = db.prepare_cached(
             "SELECT id, operation FROM journal WHERE sync = ?1 AND unknown = 1 AND id > ?2 ORDER BY id LIMIT ?3",
         )?;
-        let rows = statement
-            .query_map(params![self.sync, self.after, self.limit as i64], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        let rows = statement.query_map(params![self.sync, self.after, self.limit as i64], |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?))
+        })?;
         let mut found = Vec::new();
         for row in rows {
             let (entry, text) = row?;

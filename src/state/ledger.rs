@@ -284,9 +284,7 @@ impl Command for StatusOf {
                 "SELECT started_at, status, reason FROM run WHERE sync = ?1 AND partial = 0
                  ORDER BY started_at DESC, id DESC LIMIT 1",
             )?
-            .query_row([&sync], |row| {
-                Ok(LastRun { started_at: row.get(0)?, status: row.get(1)?, reason: row.get(2)? })
-            })
+            .query_row([&sync], |row| Ok(LastRun { started_at: row.get(0)?, status: row.get(1)?, reason: row.get(2)? }))
             .optional()?;
         let text = |sql: &str| -> Result<Option<String>, StateError> {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0)).optional()?)

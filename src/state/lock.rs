@@ -35,14 +35,11 @@ impl SenderLock {
             .map_err(|e| StateError::io(format!("cannot open the lock {}: {e}", path.display())))?;
         match file.try_lock() {
             Ok(()) => Ok(SenderLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StateError::new(
-                Exit::Partial,
-                format!("another rosterd is sending with {}", database.display()),
-            )
-            .help("wait for it to finish; `rosterd status` and `rosterd plan` work beside it")),
-            Err(TryLockError::Error(e)) => {
-                Err(StateError::io(format!("cannot take the lock {}: {e}", path.display())))
+            Err(TryLockError::WouldBlock) => {
+                Err(StateError::new(Exit::Partial, format!("another rosterd is sending with {}", database.display()))
+                    .help("wait for it to finish; `rosterd status` and `rosterd plan` work beside it"))
             }
+            Err(TryLockError::Error(e)) => Err(StateError::io(format!("cannot take the lock {}: {e}", path.display()))),
         }
     }
 }

@@ -229,10 +229,8 @@ pub fn info(path: &Path) -> Result<Info, StateError> {
 /// It is missing, or can't be opened at all.
 pub fn verify(path: &Path) -> Result<Vec<String>, StateError> {
     let db = open_existing(path)?;
-    let mut findings: Vec<String> = db
-        .prepare("PRAGMA integrity_check")?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<Vec<String>, _>>()?;
+    let mut findings: Vec<String> =
+        db.prepare("PRAGMA integrity_check")?.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     findings.retain(|line| line != "ok");
     for (sql, what) in PROMISES {
         let count: i64 = db.query_row(sql, [], |row| row.get(0))?;

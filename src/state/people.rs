@@ -215,8 +215,7 @@ impl Command for Bodies {
     type Reply = BTreeMap<Key, Body>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement =
-            db.prepare_cached("SELECT attributes, observed FROM body WHERE sync = ?1 AND key = ?2")?;
+        let mut statement = db.prepare_cached("SELECT attributes, observed FROM body WHERE sync = ?1 AND key = ?2")?;
         let mut bodies = BTreeMap::new();
         for key in self.keys {
             let found = statement
@@ -290,11 +289,9 @@ impl Command for TakeNotes {
         let mut absent = db.prepare_cached(
             "UPDATE person SET absent_since = coalesce(absent_since, ?3) WHERE sync = ?1 AND key = ?2",
         )?;
-        let mut present =
-            db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
-        let mut state = db.prepare_cached(
-            "UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2",
-        )?;
+        let mut present = db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut state =
+            db.prepare_cached("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
         for (key, note) in &self.notes {
             let key = key.as_str();
             match note {

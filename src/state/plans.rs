@@ -42,8 +42,7 @@ pub enum PlanStatus {
 }
 
 impl PlanStatus {
-    const ALL: [PlanStatus; 4] =
-        [PlanStatus::Held, PlanStatus::Sent, PlanStatus::Discarded, PlanStatus::Superseded];
+    const ALL: [PlanStatus; 4] = [PlanStatus::Held, PlanStatus::Sent, PlanStatus::Discarded, PlanStatus::Superseded];
 
     /// The word in the database.
     pub const fn name(self) -> &'static str {

@@ -40,8 +40,6 @@ pub fn migrate(db: &Connection) -> Result<(), StateError> {
 
 /// The refusal of a database from a newer program.
 pub fn newer(version: i64) -> StateError {
-    StateError::damaged(format!(
-        "the state database has schema version {version}, newer than this program's {VERSION}"
-    ))
-    .help("use the rosterd that wrote it, or a newer one; it was not touched")
+    StateError::damaged(format!("the state database has schema version {version}, newer than this program's {VERSION}"))
+        .help("use the rosterd that wrote it, or a newer one; it was not touched")
 }

@@ -320,9 +320,9 @@ fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> 
 fn unpaged(path: &str, call: &Call) -> String {
     let Some((path, query)) = path.split_once('?') else { return path.to_string() };
     let pages = |name: &str| {
-        call.paging
-            .as_ref()
-            .is_some_and(|p| name == p.param || p.size_param.as_deref().is_some_and(|size| name == size))
+        let paging = call.paging.iter();
+        let mut params = paging.flat_map(|p| [Some(&p.param), p.size_param.as_ref()]).flatten();
+        params.any(|param| name == encoded(param))
     };
     let kept: Vec<&str> = query.split('&').filter(|pair| !pages(pair.split('=').next().unwrap_or_default())).collect();
     format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()

@@ -233,6 +233,16 @@ fn a_look_up_can_have_pages_of_its_own() {
     assert_eq!(next.path, "/users?email=a%40b.c&%24skip=1&per_page=1");
     assert_eq!(engine.page(&next, &answer(200, "[]")).expect("a page").next, None);
     assert_eq!(engine.page(&engine.list(), &answer(200, r#"[{"id": 1}]"#)).expect("a page").next, None);
+
+    let text = Engine::builtin_text("juno").expect("text").replace(
+        r#"style = "page", param = "page", start = 1, size_param = "per_page", size_option = "page_size""#,
+        r#"style = "offset", param = "$skip", size = 1"#,
+    );
+    let engine = Engine::from_definition("t.toml", &text, &toml::Table::new()).expect("a definition");
+    let next = engine.page(&engine.list(), &answer(200, r#"[{"id": 1}]"#)).expect("a page").next.expect("a next page");
+    assert_eq!(next.path, "/users?%24skip=1");
+    let next = engine.page(&next, &answer(200, r#"[{"id": 1}]"#)).expect("a page").next.expect("a next page");
+    assert_eq!(next.path, "/users?%24skip=2");
 }
 
 #[test]

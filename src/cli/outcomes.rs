@@ -1,0 +1,185 @@
+//! `outcomes`: the ledger, for people, for scripts, and as a table that is safe to open in a spreadsheet.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::args::{LedgerFormat, OutcomesArgs};
+use super::out::Out;
+use crate::config::Settings;
+use crate::config::units::Span;
+use crate::exit::{Exit, Failure, Result};
+use crate::outcome::{Outcome, Status};
+use crate::run::chosen;
+use crate::state::ledger::{Filter, Outcomes, RunExists};
+use crate::state::{Access, State};
+use crate::time::{self, Clock};
+
+/// How many rows are in memory at once.
+const PAGE: usize = 500;
+
+/// `rosterd outcomes`.
+pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> {
+    if let Some(sync) = &wanted.sync {
+        chosen(settings, std::slice::from_ref(sync))?;
+    }
+    let since = wanted.since.as_deref().map(|text| since(text, Clock::system().now())).transpose()?;
+    let state = State::open(&settings.state.path, Access::Read)?;
+    if let Some(run) = &wanted.run
+        && !state.ask(RunExists(run.clone())).await?
+    {
+        return Err(Failure::new(Exit::Usage, format!("there is no run {run}")));
+    }
+    let filter = Filter { sync: wanted.sync, run: wanted.run, key: wanted.key, status: wanted.status, since };
+    let mut table = Table::new(wanted.format)?;
+    let mut after = 0;
+    loop {
+        let page = state.ask(Outcomes { filter: filter.clone(), after, limit: PAGE }).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        for (_, outcome) in &page {
+            table.row(outcome)?;
+        }
+    }
+    table.end()?;
+    Ok(Exit::Ok)
+}
+
+/// A time, a date (its midnight in UTC), or how long ago.
+fn since(text: &str, now: DateTime<Utc>) -> Result<String> {
+    let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
+    let ago = || text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok()).map(|d| now - d);
+    time::parse(text).or_else(date).or_else(ago).map(time::rfc3339).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--since {text:?} is neither a time nor a span"))
+            .help("write 2026-11-22, 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
+    })
+}
+
+/// The ledger on its way out.
+struct Table {
+    out: Out,
+    format: LedgerFormat,
+    rows: u64,
+}
+
+const COLUMNS: [&str; 16] = [
+    "ts",
+    "run",
+    "sync",
+    "source",
+    "target",
+    "key",
+    "op",
+    "status",
+    "remote_id",
+    "fields",
+    "attempts",
+    "http_status",
+    "duration_ms",
+    "reason",
+    "error_kind",
+    "error_message",
+];
+
+impl Table {
+    fn new(format: LedgerFormat) -> Result<Table> {
+        let mut table = Table { out: Out::stdout(), format, rows: 0 };
+        if format == LedgerFormat::Csv {
+            table.csv(&COLUMNS)?;
+        }
+        Ok(table)
+    }
+
+    fn row(&mut self, outcome: &Outcome) -> Result<()> {
+        self.rows += 1;
+        match self.format {
+            LedgerFormat::Json => self.out.json(outcome),
+            LedgerFormat::Csv => {
+                let cells = cells(outcome);
+                self.csv(&cells.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            LedgerFormat::Text => self.text(outcome),
+        }
+    }
+
+    /// Formula characters are escaped here, and only here: what is sent to a target is never touched.
+    fn csv(&mut self, cells: &[&str]) -> Result<()> {
+        let safe = cells.iter().map(|cell| match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            true => format!("'{cell}"),
+            false => (*cell).to_string(),
+        });
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let written = writer.write_record(safe.map(String::into_bytes));
+        let line = written.ok().and_then(|()| writer.into_inner().ok());
+        let line = line.ok_or_else(|| Failure::internal("cannot write a row of the ledger"))?;
+        self.out.write(&String::from_utf8_lossy(&line))
+    }
+
+    fn text(&mut self, o: &Outcome) -> Result<()> {
+        let style = self.out.style;
+        let padded = format!("{:<8}", o.status.name());
+        let status = match o.status {
+            Status::Ok => style.good(&padded),
+            Status::Held | Status::Skipped => style.warn(&padded),
+            Status::Failed | Status::Unknown | Status::Rejected => style.bad(&padded),
+        };
+        let key = o.key.as_ref().map_or("(no key)", |k| k.as_str());
+        let op = o.op.map_or("-", |op| op.name());
+        let mut line = format!("{}  {}  {status}  {op:<9}  {key:<10}", o.ts, o.sync);
+        if let Some(id) = &o.remote_id {
+            line.push_str(&format!("  account {id}"));
+        }
+        if !o.fields.is_empty() {
+            line.push_str(&format!("  {}", o.fields.join(", ")));
+        }
+        for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
+            line.push_str(&format!("  {why}"));
+        }
+        self.out.line(&line)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        match (self.format, self.rows) {
+            (LedgerFormat::Text, 0) => self.out.line("No outcome matches."),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn cells(o: &Outcome) -> [String; 16] {
+    let text = |s: Option<&str>| s.unwrap_or_default().to_string();
+    [
+        o.ts.clone(),
+        o.run.clone(),
+        o.sync.clone(),
+        o.source.clone(),
+        o.target.clone(),
+        text(o.key.as_ref().map(|k| k.as_str())),
+        text(o.op.map(|op| op.name())),
+        o.status.name().to_string(),
+        text(o.remote_id.as_deref()),
+        o.fields.join(" "),
+        o.attempts.to_string(),
+        o.http_status.map(|s| s.to_string()).unwrap_or_default(),
+        o.duration_ms.to_string(),
+        text(o.reason.as_deref()),
+        text(o.error.as_ref().map(|e| e.kind.name())),
+        text(o.error.as_ref().map(|e| e.message.as_str())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_a_date_or_a_span() {
+        let now = time::parse("2026-11-22T12:00:00Z").expect("a time");
+        for (text, expected) in [
+            ("2026-11-21", "2026-11-21T00:00:00.000Z"),
+            ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00.000Z"),
+            ("2h", "2026-11-22T10:00:00.000Z"),
+        ] {
+            assert_eq!(since(text, now).expect(text), expected);
+        }
+        assert_eq!(since("yesterday", now).map_err(|f| f.exit), Err(Exit::Usage));
+    }
+}

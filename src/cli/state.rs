@@ -1,0 +1,47 @@
+//! `state info` and `state verify`: looking after the database.
+
+use serde_json::json;
+
+use super::args::{Format, Printing, StateCommand};
+use super::out::Out;
+use crate::config::Settings;
+use crate::exit::{Exit, Failure, Result};
+use crate::state::{info, verify};
+
+/// `rosterd state …`.
+pub fn command(settings: &Settings, command: StateCommand, printing: Printing) -> Result<Exit> {
+    match command {
+        StateCommand::Info => show(settings, printing),
+        StateCommand::Verify => check(settings, printing),
+    }
+}
+
+fn show(settings: &Settings, printing: Printing) -> Result<Exit> {
+    let info = info(&settings.state.path)?;
+    let mut out = Out::stdout();
+    if printing.format == Format::Json {
+        out.json(&info)?;
+        return Ok(Exit::Ok);
+    }
+    out.line(&format!("path      {}", info.path.display()))?;
+    out.line(&format!("schema    {}", info.schema))?;
+    out.line(&format!("sqlite    {}", info.sqlite))?;
+    out.line(&format!("size      {} kB", info.bytes.div_ceil(1000)))?;
+    out.line(&format!("users     {}", info.users))?;
+    out.line(&format!("outcomes  {}", info.outcomes))?;
+    Ok(Exit::Ok)
+}
+
+fn check(settings: &Settings, printing: Printing) -> Result<Exit> {
+    let findings = verify(&settings.state.path)?;
+    if !findings.is_empty() {
+        return Err(Failure::new(Exit::Internal, format!("the state database is damaged: {}", findings.join("; ")))
+            .help("stop whatever sends, and restore a backup"));
+    }
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&json!({ "ok": true }))?,
+        Format::Text => out.line(&format!("{} is sound.", settings.state.path.display()))?,
+    }
+    Ok(Exit::Ok)
+}
