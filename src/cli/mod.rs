@@ -101,7 +101,7 @@ async fn run(cli: Cli) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Command::Check(printing) => {
-            check::run(&global.config, std::env::vars(), printing.format, &mut std::io::stdout().lock())
+            check::run(&global.config, config::environment(), printing.format, &mut std::io::stdout().lock())
         }
         Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
         Command::Plan { scope, detailed_exitcode, printing } => {
@@ -132,7 +132,7 @@ async fn run(cli: Cli) -> Result<Exit> {
 
 /// Loads the configuration; warnings go to the log.
 fn load(global: &Global) -> Result<Arc<Settings>> {
-    let loaded = config::load(&global.config, std::env::vars()).map_err(|errors| config::failure(&errors))?;
+    let loaded = config::load(&global.config, config::environment()).map_err(|errors| config::failure(&errors))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
