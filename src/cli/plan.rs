@@ -221,7 +221,7 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
         plan.unchanged,
         plan.excluded
     ))?;
-    let mut sections = Sections::new(if all { usize::MAX } else { SHOWN });
+    let mut sections = Sections::new(all, &sync.match_fields);
     plan.for_each(|operation| sections.add(operation))?;
     sections.print(out, &plan.counts)?;
     bystanders(out, plan, all)?;
@@ -248,20 +248,21 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
 /// The first operations of each kind, collected in one pass.
 pub struct Sections {
     most: usize,
+    who: Vec<String>,
     lines: BTreeMap<OpKind, Vec<String>>,
 }
 
 impl Sections {
-    /// At most this many of each kind.
-    pub fn new(most: usize) -> Self {
-        Sections { most, lines: BTreeMap::new() }
+    /// The first [`SHOWN`] of each kind, or all of them; `who` are the fields by which people know a newcomer.
+    pub fn new(all: bool, who: &[String]) -> Self {
+        Sections { most: if all { usize::MAX } else { SHOWN }, who: who.to_vec(), lines: BTreeMap::new() }
     }
 
     /// One more operation.
     pub fn add(&mut self, operation: &Operation) {
         let lines = self.lines.entry(operation.kind).or_default();
         if lines.len() < self.most {
-            lines.push(words::operation(operation));
+            lines.push(words::operation(operation, &self.who, self.most == usize::MAX));
         }
     }
 

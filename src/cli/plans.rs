@@ -14,16 +14,15 @@ use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperati
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
 
-/// How many operations are in memory at once, and how many of a kind are shown unless all are asked for.
+/// How many operations are in memory at once.
 const PAGE: usize = 500;
-const SHOWN: usize = 20;
 
 /// `rosterd plans [show ID]`.
 pub async fn command(settings: &Settings, show: Option<PlansCommand>, printing: Printing, all: bool) -> Result<Exit> {
     let state = State::open(&settings.state.path, Access::Read)?;
     match show {
         None => list(&state, printing).await,
-        Some(PlansCommand::Show { id, printing }) => one(&state, &id, printing, all).await,
+        Some(PlansCommand::Show { id, printing }) => one(settings, &state, &id, printing, all).await,
     }
 }
 
@@ -65,14 +64,15 @@ async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {
     found.ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))
 }
 
-async fn one(state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {
+async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {
     let (plan, status) = find(state, id).await?;
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
     let mut out = Out::stdout();
     let json = printing.format == Format::Json;
-    let mut sections = Sections::new(if all { usize::MAX } else { SHOWN });
+    let who = settings.syncs.get(&plan.sync).map(|s| s.match_fields.clone()).unwrap_or_default();
+    let mut sections = Sections::new(all, &who);
     match json {
         true => out.write(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
         false => heading(&mut out, &plan)?,

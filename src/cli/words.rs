@@ -45,28 +45,45 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
 }
 
 /// One operation as a person reads it: `E1002  title “Nurse” → “Head nurse”; city “Bern” → “Zürich”`.
-pub fn operation(operation: &Operation) -> String {
+///
+/// Of a new account only the fields of `who` are shown unless `all` are asked for: a dozen values a person hide the
+/// people.
+pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
     let mut text = format!("{:<10}", operation.key.as_str());
-    let new = operation.kind == OpKind::Create;
-    let changes: Vec<String> = operation
-        .fields
-        .iter()
-        .map(|(field, change)| match new {
-            true => format!("{field} {}", shown(&change.new)),
-            false => format!("{field} {} → {}", shown(&change.old), shown(&change.new)),
-        })
-        .collect();
     if let Some(id) = operation.remote_id.as_deref().filter(|_| operation.kind != OpKind::Update) {
         let _ = write!(text, "  account {id}");
     }
     if operation.reactivates {
         text.push_str("  is disabled there, becomes active");
     }
+    let changes = match operation.kind {
+        OpKind::Create => new_account(operation, who, all),
+        _ => differences(operation),
+    };
     if !changes.is_empty() {
-        let _ = write!(text, "  {}", changes.join("; "));
+        let _ = write!(text, "  {changes}");
     }
     if let Some(conflict) = &operation.conflict {
         let _ = write!(text, "  can't be done: {}", conflict.message);
     }
     text.trim_end().to_string()
+}
+
+fn differences(operation: &Operation) -> String {
+    let changes = operation.fields.iter().map(|(f, c)| format!("{f} {} → {}", shown(&c.old), shown(&c.new)));
+    changes.collect::<Vec<_>>().join("; ")
+}
+
+fn new_account(operation: &Operation, who: &[String], all: bool) -> String {
+    let all = all || !who.iter().any(|field| operation.fields.contains_key(field));
+    let wanted = |field: &str| all || who.iter().any(|w| w == field);
+    let shown_fields: Vec<String> = (operation.fields.iter())
+        .filter(|(field, _)| wanted(field))
+        .map(|(field, change)| format!("{field} {}", shown(&change.new)))
+        .collect();
+    let more = (operation.fields.len() - shown_fields.len()) as u64;
+    match more {
+        0 => shown_fields.join("; "),
+        _ => format!("{} and {}", shown_fields.join("; "), count(more, "more field", "more fields")),
+    }
 }
