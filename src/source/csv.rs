@@ -150,7 +150,7 @@ impl CsvReader {
         }
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
-            let certain = self.key == 0 && !row.spans_lines && self.likely_key().is_some();
+            let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();
             let reason = format!("it has {} fields, and the header has {}", row.len(), self.header.len());
             return bad(self.likely_key(), certain, reason);
         }
@@ -226,7 +226,9 @@ fn broken_words(broken: &Broken) -> String {
             format!("a field of the row on line {line} is longer than 1 MB; is a quote not closed?")
         }
         Broken::RowTooLong(line) => {
-            format!("the row on line {line} is longer than 16 MB; is it a delimited text file?")
+            format!(
+                "the row on line {line} is longer than 16 MB, or has more than 100000 fields; is it a delimited text file?"
+            )
         }
         Broken::Io(error) => format!("reading stopped before the end: {error}"),
     }
