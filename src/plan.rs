@@ -117,6 +117,9 @@ pub struct Operation {
     /// Fields that only a create writes: never compared with, or written to, an account that exists already.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub create_only: BTreeSet<String>,
+    /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub step: bool,
     /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<OpError>,
@@ -140,6 +143,7 @@ impl Operation {
             wave: 0,
             fingerprint: None,
             create_only: BTreeSet::new(),
+            step: false,
             conflict: None,
         }
     }

@@ -177,6 +177,37 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Stop a sync until it is resumed; one that is sending stops between two requests
+    Pause {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Let a paused sync go on
+    Resume {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Tell a sync that HR gave somebody a new key
+    ///
+    /// Everything that is known of the person goes with the new key; the account stays the same one.
+    #[command(after_help = "Example:\n  rosterd rekey staff E1007 N-20044")]
+    Rekey {
+        /// The sync
+        sync: String,
+        /// The key they had
+        old: String,
+        /// The key they have now
+        new: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -357,6 +388,9 @@ impl Command {
             | Command::Sync { printing, .. }
             | Command::Approve { printing, .. }
             | Command::Discard { printing, .. }
+            | Command::Pause { printing, .. }
+            | Command::Resume { printing, .. }
+            | Command::Rekey { printing, .. }
             | Command::Status { printing, .. }
             | Command::State { printing, .. } => printing.format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }

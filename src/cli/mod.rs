@@ -7,6 +7,7 @@ pub mod args;
 pub mod check;
 mod out;
 mod outcomes;
+mod people;
 mod plan;
 mod plans;
 mod progress;
@@ -116,6 +117,11 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
         Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
         Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
+        Command::Pause { sync, printing } => people::pause(&*load(global)?, &sync, true, printing).await,
+        Command::Resume { sync, printing } => people::pause(&*load(global)?, &sync, false, printing).await,
+        Command::Rekey { sync, old, new, printing } => {
+            people::rekey(&*load(global)?, &sync, (&old, &new), printing).await
+        }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, printing } => state::command(&*load(global)?, command, printing),

@@ -11,7 +11,7 @@ use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
@@ -47,7 +47,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
             .map(|newcomer| async move {
                 let found =
                     if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
-                Ok::<_, crate::exit::Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
+                Ok::<_, Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
@@ -100,31 +100,31 @@ async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) ->
     if let Some(key) = &newcomer.key_value {
         let found = merged.spool().listed_by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.state, &planner.sync.target.name, newcomer, found).await;
+            return choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await;
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
         found.extend(merged.spool().listed_by_match(field, value)?);
     }
-    choose(&planner.state, &planner.sync.target.name, newcomer, found).await
+    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
 }
 
 async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, newcomer).await
+    look_up(&planner.client, &planner.state, &planner.sync.name, newcomer).await
 }
 
 /// Looks one person up on the target: by key, then by each `match` field.
 ///
 /// # Errors
 /// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Result<Found> {
+pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
     let target = client.target();
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
         let mut found = client.find(field, key).await?;
         found.retain(|account| account.key.as_ref() == Some(key));
         if !found.is_empty() {
-            return choose(state, target, newcomer, found).await;
+            return choose(state, (sync, target), newcomer, found).await;
         }
     }
     let mut found = Vec::new();
@@ -136,11 +136,16 @@ pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Res
         let answer = client.find(field, &spelled).await?;
         found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, target, newcomer, found).await
+    choose(state, (sync, target), newcomer, found).await
 }
 
 /// Judges the candidates.
-async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn choose(
+    state: &State,
+    (sync, target): (&str, &str),
+    newcomer: &Newcomer,
+    mut found: Vec<Account>,
+) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     let key = &newcomer.create.key;
@@ -155,11 +160,25 @@ async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec
     }
     let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
     match owner {
-        Some((_, other)) if other != *key => {
-            Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("belongs to {other}"))))
+        None => Ok(Found::Account(Box::new(account))),
+        Some((owner, _)) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        Some((_, other)) if other == *key => Ok(Found::Account(Box::new(account))),
+        Some((_, other)) => {
+            let why = format!(
+                "belongs to {other}; if that is the same person under an old key: rosterd rekey {sync} {other} {key}"
+            );
+            Ok(Found::Conflict(conflict(key, &account.remote_id, &why)))
         }
-        _ => Ok(Found::Account(Box::new(account))),
     }
+}
+
+/// Two syncs would write to one account by turns.
+fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
+    )
+    .help("two syncs on one target must not share people: tell them apart with include")
 }
 
 /// The key that an account carries, if it is not this one.

@@ -20,6 +20,28 @@ use super::Approval;
 /// How many of the operations that changed are named when an approval is stale.
 const NAMED: usize = 5;
 
+/// The first few people whom a breach is about.
+fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
+    let concerned = |operation: &Operation| match breach.limit.as_str() {
+        "create" => operation.kind == OpKind::Create,
+        "update" => !operation.fields.is_empty() && !operation.kind.takes_access() && operation.kind != OpKind::Create,
+        "ban" | "ban_per_day" | "ban_all" => operation.kind.takes_access(),
+        "reinstate" | "flap" => operation.kind == OpKind::Reinstate || operation.reactivates,
+        "adopt" => operation.kind == OpKind::Adopt,
+        limit => {
+            let field = limit.strip_prefix("clear.").unwrap_or_default();
+            operation.fields.get(field).is_some_and(crate::plan::Change::clears)
+        }
+    };
+    let mut keys = Vec::new();
+    plan.for_each(|operation| {
+        if keys.len() < NAMED && !operation.step && concerned(operation) {
+            keys.push(operation.key.to_string());
+        }
+    })?;
+    Ok(keys)
+}
+
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
@@ -52,7 +74,8 @@ impl Run<'_> {
             self.hold_operations(&plan, self.wish.only.is_empty()).await?;
             self.record_bystanders(&plan, BTreeMap::new()).await?;
         }
-        summary.held(&plan, breach, first);
+        let named = first_keys(&plan, &breach)?;
+        summary.held(&plan, breach, first, named);
         Ok(())
     }
 
@@ -63,7 +86,7 @@ impl Run<'_> {
             let page = plan.spool().operations(last.as_ref(), PAGE)?;
             let Some(end) = page.last().cloned() else { return Ok(()) };
             last = Some(end);
-            let outcomes = page.iter().map(|operation| self.held_outcome(operation)).collect();
+            let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
             if keep {
