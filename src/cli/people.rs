@@ -50,6 +50,10 @@ pub async fn rekey(settings: &Settings, sync: &str, keys: (&str, &str), printing
         match state.ask(Rekey { sync: id, old: old.clone(), new: new.clone() }).await? {
             Rekeyed::Done => {}
             Rekeyed::Unknown => return Err(unknown()),
+            Rekeyed::Unresolved => {
+                return Err(Failure::new(Exit::Partial, format!("an operation on {old} has no answer yet"))
+                    .help(format!("resolve it first: rosterd sync {sync} --only {old}")));
+            }
             Rekeyed::Taken => {
                 return Err(Failure::new(
                     Exit::Usage,

@@ -14,7 +14,6 @@ use crate::diff;
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
-use crate::record::Key;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -155,20 +154,19 @@ async fn choose(
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
-    if let Some(other) = foreign_key(&account, newcomer.key_value.as_deref()) {
-        return Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("carries the key {other}"))));
-    }
+    let carried = foreign_key(&account, newcomer.key_value.as_deref());
     let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
-    match owner {
-        None => Ok(Found::Account(Box::new(account))),
-        Some((owner, _)) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
-        Some((_, other)) if other == *key => Ok(Found::Account(Box::new(account))),
-        Some((_, other)) => {
-            let why = format!(
-                "belongs to {other}; if that is the same person under an old key: rosterd rekey {sync} {other} {key}"
-            );
-            Ok(Found::Conflict(conflict(key, &account.remote_id, &why)))
-        }
+    let conflict = |why: String| {
+        let message = format!("account {} looks like {key} and {why}", account.remote_id);
+        Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
+    };
+    match (owner, carried) {
+        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        (Some((_, other)), _) if other != *key => conflict(format!(
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+        )),
+        (_, Some(other)) => conflict(format!("carries the key {other}")),
+        (_, None) => Ok(Found::Account(Box::new(account))),
     }
 }
 
@@ -185,10 +183,6 @@ fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure 
 fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str> {
     let carried = account.key.as_deref().map(str::trim).filter(|k| !k.is_empty())?;
     (wanted.map(str::trim) != Some(carried)).then_some(carried)
-}
-
-fn conflict(key: &Key, remote_id: &str, why: &str) -> OpError {
-    OpError::new(ErrorKind::Conflict, format!("account {remote_id} looks like {key} and {why}"))
 }
 
 /// The operation that follows.

@@ -177,6 +177,8 @@ pub enum Rekeyed {
     Unknown,
     /// Somebody with an account has the new one.
     Taken,
+    /// An operation under the old key has no answer yet.
+    Unresolved,
 }
 
 /// Gives a person the key that HR issued anew: everything that is known of them goes with it, and the next run
@@ -202,6 +204,10 @@ impl Command for Rekey {
         }
         if db.prepare_cached(known)?.exists(params![self.sync, new])? {
             return Ok(Rekeyed::Taken);
+        }
+        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
+        if db.prepare_cached(open)?.exists(params![self.sync, old])? {
+            return Ok(Rekeyed::Unresolved);
         }
         // What may be there of the new key is no account: a remark that its record was out of scope, say.
         for sql in ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
