@@ -380,6 +380,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
