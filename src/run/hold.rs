@@ -66,12 +66,10 @@ impl Run<'_> {
             counts: plan.counts.clone(),
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
-        let first = match self.wish.only.is_empty() {
-            true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
-            false => true,
-        };
+        let whole = self.wish.only.is_empty();
+        let first = state.ask(Hold { plan: held, run: summary.run.clone(), whole }).await?;
         if first {
-            self.hold_operations(&plan, self.wish.only.is_empty()).await?;
+            self.hold_operations(&plan).await?;
             self.record_bystanders(&plan, BTreeMap::new()).await?;
         }
         let named = first_keys(&plan, &breach)?;
@@ -79,7 +77,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn hold_operations(&self, plan: &Plan, keep: bool) -> Result<()> {
+    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
         let mut last: Option<Operation> = None;
         let mut from = 0;
         loop {
@@ -89,10 +87,8 @@ impl Run<'_> {
             let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
-            if keep {
-                let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
-                self.runner.state.ask(hold).await?;
-            }
+            let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
+            self.runner.state.ask(hold).await?;
             from += count;
         }
     }

@@ -63,6 +63,9 @@ pub struct Hold {
     pub plan: HeldPlan,
     /// The run that planned it.
     pub run: String,
+    /// It is of everybody, and takes the place of whatever plan of the sync was held; one of a few people (`--only`)
+    /// waits beside it.
+    pub whole: bool,
 }
 
 impl Command for Hold {
@@ -74,7 +77,9 @@ impl Command for Hold {
         if held {
             return Ok(false);
         }
-        supersede(db, &plan.sync)?;
+        if self.whole {
+            supersede(db, &plan.sync)?;
+        }
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
