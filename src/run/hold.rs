@@ -13,7 +13,7 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, PlanStatus, Supersede};
+use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, HoldWhole, PlanStatus, Supersede};
 
 use super::Approval;
 
@@ -70,6 +70,7 @@ impl Run<'_> {
         let first = state.ask(Hold { plan: held, run: summary.run.clone(), whole }).await?;
         if first {
             self.hold_operations(&plan).await?;
+            state.ask(HoldWhole(plan.id.clone())).await?;
             self.record_bystanders(&plan, BTreeMap::new()).await?;
         }
         let named = first_keys(&plan, &breach)?;
