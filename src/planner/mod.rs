@@ -25,7 +25,7 @@ use crate::source::Intake;
 use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, Resolved, resolve};
 pub use spool::{PAGE, Spool};
 
 /// What a plan is made from.

@@ -13,7 +13,7 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, PlanStatus, Supersede};
+use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanStatus, Supersede};
 
 use super::Approval;
 
@@ -32,7 +32,13 @@ impl Run<'_> {
     }
 
     /// Keeps a plan for approval. Its outcomes are written when it is held for the first time.
-    pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
+    pub(super) async fn hold(
+        &self,
+        summary: &mut RunSummary,
+        plan: Plan,
+        breach: Breach,
+        resolved: &BTreeMap<Key, Resolution>,
+    ) -> Result<()> {
         let state = &self.runner.state;
         let held = HeldPlan {
             id: plan.id.clone(),
@@ -44,13 +50,17 @@ impl Run<'_> {
             counts: plan.counts.clone(),
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
-        let first = match self.wish.only.is_empty() {
+        let whole = self.wish.only.is_empty();
+        let first = match whole {
             true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
             false => true,
         };
         if first {
-            self.hold_operations(&plan, self.wish.only.is_empty()).await?;
-            self.record_bystanders(&plan, BTreeMap::new()).await?;
+            self.hold_operations(&plan, whole).await?;
+            self.record_bystanders(&plan, resolved).await?;
+        }
+        if first && whole {
+            state.ask(HoldComplete { plan: plan.id.clone(), sync: self.who.sync.name.clone() }).await?;
         }
         summary.held(&plan, breach, first);
         Ok(())
@@ -126,7 +136,7 @@ impl Run<'_> {
 
     /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped, operations of earlier
     /// runs that turned out to have been done.
-    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
         let mut after = (0, 0, 0);
         loop {
             let page = plan.spool().rejects(after, PAGE)?;
@@ -144,8 +154,8 @@ impl Run<'_> {
         let mut settled = Vec::new();
         for (key, resolution) in resolved {
             // Who is planned anew gets their outcome there.
-            if plan.spool().operation_of(&key)?.is_none() {
-                settled.push(self.resolved_outcome(&key, &resolution));
+            if plan.spool().operation_of(key)?.is_none() {
+                settled.push(self.resolved_outcome(key, resolution));
             }
         }
         self.record(settled).await?;
