@@ -159,10 +159,10 @@ impl Run<'_> {
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach).await,
+                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan(), &resolved.done).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -173,7 +173,12 @@ impl Run<'_> {
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 use crate::time;
 
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
 
