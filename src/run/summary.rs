@@ -79,7 +79,7 @@ pub struct RunSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
     /// The first few people whom the limit is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip)]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
