@@ -117,6 +117,9 @@ pub struct Operation {
     /// Fields that only a create writes: never compared with, or written to, an account that exists already.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub create_only: BTreeSet<String>,
+    /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub step: bool,
     /// Fields that the record leaves empty. A new account has nothing to clear; one that turns out to exist may.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blank: BTreeSet<String>,
@@ -143,6 +146,7 @@ impl Operation {
             wave: 0,
             fingerprint: None,
             create_only: BTreeSet::new(),
+            step: false,
             blank: BTreeSet::new(),
             conflict: None,
         }

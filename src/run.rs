@@ -62,6 +62,16 @@ pub struct Approval {
     pub reason: Option<String>,
 }
 
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plan {} approved by {}", self.plan, self.by)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A run under way.
 struct Run<'a> {
     runner: &'a Runner,
@@ -143,7 +153,10 @@ impl Run<'_> {
         reading::too_many_rejected(&self.who.sync, &plan)?;
 
         let approved = match &self.wish.approval {
-            Some(approval) => self.consent(plan, approval).await?,
+            Some(approval) => {
+                summary.approved = Some(approval.to_string());
+                self.consent(plan, approval).await?
+            }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
                 Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,

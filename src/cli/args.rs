@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -173,6 +174,37 @@ pub enum Command {
     Discard {
         /// The plan's id, from `rosterd plans`
         id: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Stop a sync until it is resumed; one that is sending stops between two requests
+    Pause {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Let a paused sync go on
+    Resume {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Tell a sync that HR gave somebody a new key
+    ///
+    /// Everything that is known of the person goes with the new key; the account stays the same one.
+    #[command(after_help = "Example:\n  rosterd rekey staff E1007 N-20044")]
+    Rekey {
+        /// The sync
+        sync: String,
+        /// The key they had
+        old: String,
+        /// The key they have now
+        new: String,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -348,6 +380,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
@@ -357,6 +398,9 @@ impl Command {
             | Command::Sync { printing, .. }
             | Command::Approve { printing, .. }
             | Command::Discard { printing, .. }
+            | Command::Pause { printing, .. }
+            | Command::Resume { printing, .. }
+            | Command::Rekey { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }

@@ -163,7 +163,7 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     loop {
         let page = plan.spool().operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { break };
-        for operation in &page {
+        for operation in page.iter().filter(|o| !o.step) {
             comma.write(out, &operation_json(operation))?;
         }
         last = Some(end);
@@ -260,6 +260,9 @@ impl Sections {
 
     /// One more operation.
     pub fn add(&mut self, operation: &Operation) {
+        if operation.step {
+            return;
+        }
         let lines = self.lines.entry(operation.kind).or_default();
         if lines.len() < self.most {
             lines.push(words::operation(operation, &self.who, self.most == usize::MAX));

@@ -139,6 +139,9 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             run.excluded
         ))?;
     }
+    if let Some(approved) = &run.approved {
+        out.line(&format!("  {approved}"))?;
+    }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
         out.line(&format!(
@@ -148,9 +151,13 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
             breach.allowed
         ))?;
+        if !run.first_keys.is_empty() {
+            let more = breach.count > run.first_keys.len() as u64;
+            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
+        }
         out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
+        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;

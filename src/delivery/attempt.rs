@@ -50,6 +50,8 @@ pub struct Attempt<'a> {
     pub client: &'a Client,
     /// The state, to see who owns an account.
     pub state: &'a State,
+    /// The sync.
+    pub sync: &'a str,
     /// The fields by which an existing account is recognised.
     pub match_fields: &'a [String],
     /// Asks to take up nothing new.
@@ -227,7 +229,7 @@ impl Work<'_> {
     async fn look_up(&self) -> Result<Found, Failure> {
         let catalogue = self.at.client.engine().catalogue();
         let newcomer = again(&self.operation, self.at.match_fields, catalogue);
-        look_up(self.at.client, self.at.state, &newcomer).await
+        look_up(self.at.client, self.at.state, self.at.sync, &newcomer).await
     }
 
     /// Waits for the next try, or ends when there is to be none.
@@ -320,7 +322,7 @@ impl Work<'_> {
 
 /// A failure of ours is worth stopping for; one of the target is in the outcome already.
 fn state_failure(failure: Failure) -> Option<Failure> {
-    matches!(failure.exit, Exit::Io | Exit::Internal).then_some(failure)
+    matches!(failure.exit, Exit::Io | Exit::Internal | Exit::Config).then_some(failure)
 }
 
 fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> PersonState {

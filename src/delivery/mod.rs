@@ -13,6 +13,7 @@ pub mod transport;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ use crate::planner::{PAGE, Plan};
 use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
-use crate::state::people::SyncId;
+use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
@@ -90,8 +91,10 @@ pub struct Delivered {
 /// Why a delivery stopped before its end.
 #[derive(Debug)]
 pub enum Stop {
-    /// A signal, or a pause.
+    /// A signal.
     Asked,
+    /// Somebody paused the sync.
+    Paused,
     /// More operations failed than `limits.failures` allows.
     Failures {
         /// How many failed.
@@ -115,6 +118,9 @@ const BREAKER: u64 = 10;
 
 /// Intents are made durable this many ahead at most. Each of them costs a look-up should the process die.
 const MOST_AHEAD: usize = 128;
+
+/// How often a running delivery looks whether it was paused: soon enough for a person who waits for it.
+const PAUSE_IS_SEEN_WITHIN: Duration = Duration::from_millis(200);
 
 /// How many confirmations share a command, and so a commit.
 const CONFIRMATIONS: usize = 256;
@@ -152,6 +158,7 @@ impl Delivery {
             reached: AtomicBool::new(false),
             down: std::sync::Mutex::new(None),
         });
+        let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
         let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
         if let Err(failure) = feed(&shared, plan, &ended).await {
@@ -162,6 +169,7 @@ impl Delivery {
             shared.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
             BTreeMap::new()
         });
+        pauses.abort();
         Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
@@ -237,6 +245,17 @@ impl Shared {
     }
 }
 
+/// Halts when somebody pauses the sync meanwhile, which another process writes into the state.
+async fn watch_for_pause(shared: Arc<Shared>) {
+    let d = &shared.delivery;
+    while !shared.halt.is_cancelled() {
+        tokio::time::sleep(PAUSE_IS_SEEN_WITHIN).await;
+        if let Ok(true) = d.state.ask(IsPaused(d.who.id)).await {
+            shared.halt_for(Stop::Paused);
+        }
+    }
+}
+
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
 /// Requests under way are waited for whatever happens: their answers are worth having.
@@ -294,8 +313,13 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
 
 async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
     let d = &shared.delivery;
-    let attempt =
-        Attempt { client: &d.client, state: &d.state, match_fields: &d.who.sync.match_fields, stop: &shared.halt };
+    let attempt = Attempt {
+        client: &d.client,
+        state: &d.state,
+        sync: &d.who.sync.name,
+        match_fields: &d.who.sync.match_fields,
+        stop: &shared.halt,
+    };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
@@ -319,7 +343,7 @@ async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::S
                 http_status: None,
                 reason: Some(SkipReason::Stopped.name().into()),
                 error: None,
-                took: std::time::Duration::ZERO,
+                took: Duration::ZERO,
                 denied: false,
                 state_failed: None,
             };
@@ -338,13 +362,13 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
     while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
         let settlements: Vec<Settlement> = batch
             .drain(..)
-            .map(|(entry, finished)| Settlement {
-                entry,
-                outcome: d.who.outcome(&finished, d),
-                effect: finished.effect,
+            .map(|(entry, finished)| {
+                let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
+                let key = finished.operation.key.clone();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome }
             })
             .collect();
-        let outcomes: Vec<Outcome> = settlements.iter().map(|s| s.outcome.clone()).collect();
+        let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();
         if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
             // What is not on disk is not reported: the entries are still in the journal, and the next run resolves
             // them.

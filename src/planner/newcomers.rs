@@ -13,10 +13,9 @@ use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
-use crate::record::Key;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -48,7 +47,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
         let operations: Vec<Operation> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
                 let found = find(planner, merged, &newcomer, listed).await?;
-                Ok::<_, crate::exit::Failure>(operation(newcomer, found, planner.sync.target.engine.catalogue()))
+                Ok::<_, Failure>(operation(newcomer, found, planner.sync.target.engine.catalogue()))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
@@ -109,7 +108,7 @@ async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listed: b
             found.push(account);
         }
     }
-    choose(&planner.state, &planner.sync.target.name, newcomer, found).await
+    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
 }
 
 fn listed_candidates(merged: &Merged, newcomer: &Newcomer) -> Result<Vec<Account>> {
@@ -154,9 +153,9 @@ async fn given_up(planner: &Planner, merged: &Merged, newcomer: &Newcomer, accou
 ///
 /// # Errors
 /// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Result<Found> {
+pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
     let found = candidates(client, newcomer).await?;
-    choose(state, client.target(), newcomer, found).await
+    choose(state, (sync, client.target()), newcomer, found).await
 }
 
 /// The accounts that could be theirs, as the target shows them now.
@@ -181,7 +180,12 @@ async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Vec<Account>
 }
 
 /// Judges the candidates.
-async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn choose(
+    state: &State,
+    (sync, target): (&str, &str),
+    newcomer: &Newcomer,
+    mut found: Vec<Account>,
+) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     let key = &newcomer.create.key;
@@ -191,26 +195,35 @@ async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
-    if let Some(other) = foreign_key(&account, newcomer.key_value.as_deref()) {
-        return Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("carries the key {other}"))));
-    }
+    let carried = foreign_key(&account, newcomer.key_value.as_deref());
     let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
-    match owner {
-        Some((_, other)) if other != *key => {
-            Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("belongs to {other}"))))
-        }
-        _ => Ok(Found::Account(Box::new(account))),
+    let conflict = |why: String| {
+        let message = format!("account {} looks like {key} and {why}", account.remote_id);
+        Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
+    };
+    match (owner, carried) {
+        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        (Some((_, other)), _) if other != *key => conflict(format!(
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+        )),
+        (_, Some(other)) => conflict(format!("carries the key {other}")),
+        (_, None) => Ok(Found::Account(Box::new(account))),
     }
+}
+
+/// Two syncs would write to one account by turns.
+fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
+    )
+    .help("two syncs on one target must not share people: tell them apart with include")
 }
 
 /// The key that an account carries, if it is not this one.
 fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str> {
     let carried = account.key.as_deref().map(str::trim).filter(|k| !k.is_empty())?;
     (wanted.map(str::trim) != Some(carried)).then_some(carried)
-}
-
-fn conflict(key: &Key, remote_id: &str, why: &str) -> OpError {
-    OpError::new(ErrorKind::Conflict, format!("account {remote_id} looks like {key} and {why}"))
 }
 
 /// The operation that follows.

@@ -93,12 +93,15 @@ async fn settle(
     let operation = &unresolved.operation;
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
-        None => match look_up(client, state, &again(operation, &sync.match_fields, client.engine().catalogue())).await?
-        {
-            Found::Account(account) => Some(*account),
-            // A conflict is for the plan to report: this person has no account of their own.
-            Found::Nobody | Found::Conflict(_) => None,
-        },
+        None => {
+            match look_up(client, state, &sync.name, &again(operation, &sync.match_fields, client.engine().catalogue()))
+                .await?
+            {
+                Found::Account(account) => Some(*account),
+                // A conflict is for the plan to report: this person has no account of their own.
+                Found::Nobody | Found::Conflict(_) => None,
+            }
+        }
     };
     let (effect, was_done) = match account {
         None => {
@@ -116,7 +119,7 @@ async fn settle(
     let key = operation.key.clone();
     state.ask(Resolve { sync: id, entry: unresolved.entry, key, effect, at: clock.stamp() }).await?;
     let kind = if operation.kind == OpKind::Create { OpKind::Adopt } else { operation.kind };
-    Ok(was_done.then_some(Resolution { kind, remote_id }))
+    Ok((was_done && !operation.step).then_some(Resolution { kind, remote_id }))
 }
 
 /// Whether the account is as the operation would have made it.

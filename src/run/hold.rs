@@ -20,6 +20,28 @@ use super::Approval;
 /// How many of the operations that changed are named when an approval is stale.
 const NAMED: usize = 5;
 
+/// The first few people whom a breach is about.
+fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
+    let concerned = |operation: &Operation| match breach.limit.as_str() {
+        "create" => operation.kind == OpKind::Create,
+        "update" => !operation.fields.is_empty() && !operation.kind.takes_access() && operation.kind != OpKind::Create,
+        "ban" | "ban_per_day" | "ban_all" => operation.kind.takes_access(),
+        "reinstate" | "flap" => operation.kind == OpKind::Reinstate || operation.reactivates,
+        "adopt" => operation.kind == OpKind::Adopt,
+        limit => {
+            let field = limit.strip_prefix("clear.").unwrap_or_default();
+            operation.fields.get(field).is_some_and(crate::plan::Change::clears)
+        }
+    };
+    let mut keys = Vec::new();
+    plan.for_each(|operation| {
+        if keys.len() < NAMED && !operation.step && concerned(operation) {
+            keys.push(operation.key.to_string());
+        }
+    })?;
+    Ok(keys)
+}
+
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
@@ -51,35 +73,30 @@ impl Run<'_> {
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
         let whole = self.wish.only.is_empty();
-        let first = match whole {
-            true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
-            false => true,
-        };
+        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
-            self.hold_operations(&plan, whole).await?;
+            self.hold_operations(&plan).await?;
             self.record_bystanders(&plan, resolved).await?;
+            let sync = self.who.sync.name.clone();
+            state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
         }
-        if first && whole {
-            state.ask(HoldComplete { plan: plan.id.clone(), sync: self.who.sync.name.clone() }).await?;
-        }
-        summary.held(&plan, breach, first);
+        let named = first_keys(&plan, &breach)?;
+        summary.held(&plan, breach, first, named);
         Ok(())
     }
 
-    async fn hold_operations(&self, plan: &Plan, keep: bool) -> Result<()> {
+    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
         let mut last: Option<Operation> = None;
         let mut from = 0;
         loop {
             let page = plan.spool().operations(last.as_ref(), PAGE)?;
             let Some(end) = page.last().cloned() else { return Ok(()) };
             last = Some(end);
-            let outcomes = page.iter().map(|operation| self.held_outcome(operation)).collect();
+            let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
-            if keep {
-                let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
-                self.runner.state.ask(hold).await?;
-            }
+            let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
+            self.runner.state.ask(hold).await?;
             from += count;
         }
     }

@@ -76,10 +76,14 @@ pub enum Effect {
 pub struct Settlement {
     /// Its entry in the journal; none when it was never begun.
     pub entry: Option<EntryId>,
+    /// The person.
+    pub key: Key,
+    /// When, RFC 3339.
+    pub at: String,
     /// What it means for the person.
     pub effect: Effect,
-    /// What the ledger says.
-    pub outcome: Outcome,
+    /// What the ledger says; nothing of a step on the way.
+    pub outcome: Option<Outcome>,
 }
 
 /// Ends operations: entry, outcome and person in one transaction.
@@ -103,8 +107,9 @@ impl Command for Settle {
 }
 
 fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), StateError> {
-    let outcome = &settlement.outcome;
-    ledger::insert(db, outcome)?;
+    if let Some(outcome) = &settlement.outcome {
+        ledger::insert(db, outcome)?;
+    }
     if let Some(entry) = settlement.entry {
         let sql = match settlement.effect {
             Effect::Unknown => "UPDATE journal SET unknown = 1 WHERE id = ?1",
@@ -112,10 +117,7 @@ fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), 
         };
         db.prepare_cached(sql)?.execute([entry])?;
     }
-    match &outcome.key {
-        Some(key) => apply(db, sync, key, &settlement.effect, &outcome.ts),
-        None => Ok(()),
-    }
+    apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)
 }
 
 /// Moves a person's row, and their body with it.
@@ -177,6 +179,9 @@ impl Command for Recover {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
+            if operation.step {
+                continue;
+            }
             let outcome = Outcome {
                 ts: self.at.clone(),
                 run: row.get(1)?,

@@ -109,20 +109,24 @@ impl Command for Supersede {
     }
 }
 
-/// Ends [`Hold`]: all operations are there, and the plan takes the place of whatever plan of the sync was held.
+/// Ends [`Hold`]: all operations are there, and a plan of everybody takes the place of whatever plan of the sync was held.
 #[derive(Debug)]
 pub struct HoldComplete {
     /// The plan.
     pub plan: String,
     /// The sync.
     pub sync: String,
+    /// It is of everybody; one of a few people (`--only`) waits beside what is held already.
+    pub whole: bool,
 }
 
 impl Command for HoldComplete {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        supersede(db, &self.sync)?;
+        if self.whole {
+            supersede(db, &self.sync)?;
+        }
         db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
             .execute([&self.plan])?;
         Ok(())

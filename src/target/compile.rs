@@ -83,6 +83,7 @@ fn catalogue(parts: &Parts, mistakes: &mut Mistakes) -> Catalogue {
             range: def.range,
             same_as: def.same_as.clone(),
             clearable: def.clearable,
+            park: def.park.clone(),
         };
         fields.insert(name.clone(), field);
     }

@@ -47,6 +47,8 @@
 //!     allowed, range         the only values; [least, most]
 //!     same_as                another field that is the same thing underneath: a mapping of both is a mistake
 //!     clearable              may it be emptied (default true)
+//!     park                   what holds the place of a unique value that is given up, `{id}` being the remote id:
+//!                            used when two people exchange theirs, and by `release_on_ban` where it can't be emptied
 //!     entry_id               (set) the field arrives as objects, and the set is of this member of theirs
 //!     write                  (set with entry_id) "objects" ([{id: …}], default) or "values" (the bare ids)
 //! [lists.NAME]               a list of objects whose entries are fields of their own, `NAME.ID`: id and value name the
@@ -281,6 +283,9 @@ pub(super) struct FieldDef {
     pub same_as: Option<String>,
     #[serde(default = "yes")]
     pub clearable: bool,
+    /// What takes the place of a unique value that is given up.
+    #[serde(default)]
+    pub park: Option<String>,
     pub entry_id: Option<String>,
     pub write: Option<SetStyle>,
 }
