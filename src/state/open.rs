@@ -133,7 +133,9 @@ fn create_aside(path: &Path) -> Result<(), StateError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|e| unusable(path, &e.to_string()))?;
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.execute_batch("PRAGMA synchronous = FULL;")?;
+    // In WAL mode from the first: switching where others can see it would leave, after a kill, a rollback journal that
+    // nobody who only reads could play back.
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     schema::migrate(&db)?;
     db.close().map_err(|(_, e)| e.into())
 }
