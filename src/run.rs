@@ -22,7 +22,7 @@ use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Asked, Read, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -89,9 +89,11 @@ impl Runner {
         let syncs = chosen(&self.settings, names)?;
         self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
         let mut summaries = Vec::new();
-        for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &read, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
@@ -99,10 +101,10 @@ impl Runner {
     }
 
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, read: &Result<Read, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
+        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -117,15 +119,15 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> Result<()> {
         let partial = !wish.only.is_empty();
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let read = match read {
-            Ok(read) => read,
+        let asked = match asked {
+            Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
         let known = self.state.ask(FindSync(binding(sync))).await?;
@@ -133,10 +135,19 @@ impl Runner {
             summary.paused();
             return Ok(());
         }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        Run { runner: self, who, client, wish }.go(summary, read).await
+        Run { runner: self, who, client, wish }.go(summary, read).await?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
     }
 }
 

@@ -33,6 +33,7 @@ use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client};
+pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
