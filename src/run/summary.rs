@@ -242,6 +242,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
+        Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }
 }
