@@ -4,6 +4,5 @@ mod faults;
 mod journey;
 mod kill;
 mod sandbox;
-mod sources;
 mod support;
 mod wire;

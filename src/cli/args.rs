@@ -355,12 +355,22 @@ pub struct SandboxArgs {
 }
 
 /// `state …`.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
     /// Show where it is, how large, and what is in it
     Info,
     /// Read all of it and see whether it is sound; ends with 70 when it isn't
     Verify,
+    /// Copy it to a file, while others go on working with it
+    ///
+    /// Nothing is overwritten. When the copy is put in the database's place one day, the next sync recognises it and
+    /// compares every account with the target before it sends anything.
+    #[command(after_help = "Example:\n  rosterd state backup /var/backups/rosterd-$(date +%F).db")]
+    Backup {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// `targets show`.

@@ -257,6 +257,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
         Stop::Unreachable(why) => client.unreachable(&why),
+        Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }
 }
