@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod value;
 
 pub mod diff;
+pub mod protect;
 pub mod rules;
 
 pub mod plan;

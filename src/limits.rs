@@ -78,12 +78,16 @@ pub struct Tally {
     pub bans: u64,
     /// Operations that empty a field, by field.
     pub clears: BTreeMap<String, u64>,
+    /// How often the person who comes and goes most would have come back within the window, this plan included.
+    pub flaps: u64,
+    /// How often anybody may.
+    pub max_flaps: u64,
 }
 
 impl Tally {
     /// Counts one more operation.
     pub fn add(&mut self, operation: &Operation) {
-        if operation.conflict.is_some() {
+        if operation.conflict.is_some() || operation.step {
             return;
         }
         let writes = !operation.fields.is_empty();
@@ -99,7 +103,9 @@ impl Tally {
             OpKind::Ban | OpKind::Delete => self.bans += 1,
             OpKind::Unlink => {}
         }
-        for (field, _) in operation.fields.iter().filter(|(_, change)| change.clears()) {
+        // A leaver who gives up an address is no column that came empty.
+        let emptied = operation.fields.iter().filter(|(_, change)| change.clears() && !operation.kind.takes_access());
+        for (field, _) in emptied {
             *self.clears.entry(field.clone()).or_default() += 1;
         }
     }
@@ -139,12 +145,20 @@ pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
             allowed: tally.users - 1,
         })
     };
+    let flaps = || {
+        (tally.flaps > tally.max_flaps).then(|| Breach {
+            limit: "flap".into(),
+            count: tally.flaps,
+            allowed: tally.max_flaps,
+        })
+    };
     over("create", tally.creates, &limits.create)
         .or_else(|| over("update", tally.updates, &limits.update))
         .or_else(clears)
         .or_else(|| over("ban", tally.bans, &limits.ban))
         .or_else(per_day)
         .or_else(all)
+        .or_else(flaps)
         .or_else(|| over("reinstate", tally.reinstates, &limits.reinstate))
         .or_else(|| over("adopt", tally.adopts, &limits.adopt))
 }

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module a theme.
 
+mod faults;
+mod journey;
+mod kill;
 mod sandbox;
-mod sources;
 mod support;
 mod wire;

@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -201,6 +202,37 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Stop a sync until it is resumed; one that is sending stops between two requests
+    Pause {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Let a paused sync go on
+    Resume {
+        /// The sync
+        sync: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Tell a sync that HR gave somebody a new key
+    ///
+    /// Everything that is known of the person goes with the new key; the account stays the same one.
+    #[command(after_help = "Example:\n  rosterd rekey staff E1007 N-20044")]
+    Rekey {
+        /// The sync
+        sync: String,
+        /// The key they had
+        old: String,
+        /// The key they have now
+        new: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -226,9 +258,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StateCommand,
-        /// How to print.
-        #[command(flatten)]
-        printing: Printing,
+        /// How the result is printed
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", global = true)]
+        format: Format,
     },
     /// List the built-in target definitions, or print one to copy
     Targets {
@@ -323,12 +355,22 @@ pub struct SandboxArgs {
 }
 
 /// `state …`.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
     /// Show where it is, how large, and what is in it
     Info,
     /// Read all of it and see whether it is sound; ends with 70 when it isn't
     Verify,
+    /// Copy it to a file, while others go on working with it
+    ///
+    /// Nothing is overwritten. When the copy is put in the database's place one day, the next sync recognises it and
+    /// compares every account with the target before it sends anything.
+    #[command(after_help = "Example:\n  rosterd state backup /var/backups/rosterd-$(date +%F).db")]
+    Backup {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// `targets show`.
@@ -372,6 +414,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
@@ -382,8 +433,11 @@ impl Command {
             | Command::Sync { printing, .. }
             | Command::Approve { printing, .. }
             | Command::Discard { printing, .. }
-            | Command::Status { printing, .. }
-            | Command::State { printing, .. } => printing.format == Format::Json,
+            | Command::Pause { printing, .. }
+            | Command::Resume { printing, .. }
+            | Command::Rekey { printing, .. }
+            | Command::Status { printing, .. } => printing.format == Format::Json,
+            Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
@@ -445,6 +499,7 @@ mod tests {
             ("plans --format json", true),
             ("state info", false),
             ("state --format json verify", true),
+            ("state verify --format json", true),
         ] {
             assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
         }

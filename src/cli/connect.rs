@@ -15,11 +15,12 @@ use super::out::Out;
 use super::words;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{Diagnostic, Loaded, Settings};
-use crate::delivery::Client;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::Mapped;
 use crate::plan::shown;
 use crate::source::{Preview, preview};
+use crate::state::State;
 use crate::time::Clock;
 
 /// What one source, or member of a union, showed.
@@ -175,7 +176,7 @@ fn masked(value: &Value) -> Value {
 
 /// One request that changes nothing: the first page of users, or, where there is no list, a search for nobody.
 async fn log_in(target: &Arc<TargetSettings>) -> Result<()> {
-    let client = Client::connect(target, &Clock::system())?;
+    let client = Clients::new(State::in_memory()?, Clock::system()).of(target)?;
     let engine = client.engine();
     if engine.can_list() {
         return client.page(&engine.list()).await.map(|_| ());

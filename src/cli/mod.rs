@@ -9,6 +9,7 @@ pub mod check;
 mod connect;
 mod out;
 mod outcomes;
+mod people;
 mod plan;
 mod plans;
 mod progress;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
@@ -85,6 +86,7 @@ fn start(cli: Cli) -> Result<Exit> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
         rust_log: std::env::var("RUST_LOG").ok(),
+        told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -123,9 +125,14 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
         Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
         Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
+        Command::Pause { sync, printing } => people::pause(&*load(global)?, &sync, true, printing).await,
+        Command::Resume { sync, printing } => people::pause(&*load(global)?, &sync, false, printing).await,
+        Command::Rekey { sync, old, new, printing } => {
+            people::rekey(&*load(global)?, &sync, (&old, &new), printing).await
+        }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

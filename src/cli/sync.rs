@@ -8,10 +8,12 @@ use super::out::Out;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::Digest;
 use crate::outcome::{Outcome, Status};
 use crate::run::{Approval, RunSummary, Runner, Wish};
+use crate::state::epoch::EpochFile;
 use crate::state::lock::SenderLock;
 use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
 use crate::state::{Access, State};
@@ -92,7 +94,9 @@ async fn send(
 ) -> Result<Exit> {
     let progress = Arc::new(Progress::new(outcomes, false)?);
     let runner = Runner {
+        epoch: Some(EpochFile::beside(&settings.state.path)),
         settings,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
@@ -139,6 +143,9 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             run.excluded
         ))?;
     }
+    if let Some(approved) = &run.approved {
+        out.line(&format!("  {approved}"))?;
+    }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
         out.line(&format!(
@@ -148,9 +155,13 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
             breach.allowed
         ))?;
+        if !run.first_keys.is_empty() {
+            let more = breach.count > run.first_keys.len() as u64;
+            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
+        }
         out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
+        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;

@@ -15,6 +15,7 @@ use super::units::Rate;
 use crate::limits::Limit;
 pub use crate::limits::Limits as LimitSettings;
 use crate::mapping::Mapping;
+use crate::protect::Protection;
 use crate::target::Engine;
 
 /// Everything that one configuration says.
@@ -374,7 +375,7 @@ pub struct SyncSettings {
     /// Unique fields that a banned account gives up.
     pub release_on_ban: Vec<String>,
     /// Who is never touched: keys, `match` values, or a CEL expression over target fields.
-    pub protect: Vec<String>,
+    pub protect: Arc<Protection>,
     /// Bans before everything else.
     pub bans_first: bool,
     /// How often a person may go and come back within `flap_window`.

@@ -256,6 +256,7 @@ pub(crate) mod tests {
             range: None,
             same_as: None,
             clearable: true,
+            park: None,
         }
     }
 

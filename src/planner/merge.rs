@@ -14,7 +14,7 @@ use super::{Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
 use crate::diff;
 use crate::exit::{Failure, Result};
-use crate::mapping::{Bound, Desired, Mapped};
+use crate::mapping::{Bound, Desired, Mapped, When};
 use crate::plan::{Change, Fingerprint, OpKind, Operation};
 use crate::record::{Key, Record, Reject};
 use crate::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason, SourceSays, decide};
@@ -22,7 +22,7 @@ use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
 use crate::time;
-use crate::value::folded;
+use crate::value::{Attributes, folded, is_empty};
 
 /// Merges everything; blocking.
 pub(super) fn merge(planner: &Planner) -> Result<Merged> {
@@ -40,6 +40,10 @@ pub(super) fn merge(planner: &Planner) -> Result<Merged> {
         bound,
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,
+        create_only: (planner.sync.mapping.rules().iter())
+            .filter(|rule| rule.when == When::Create)
+            .map(|rule| rule.field.clone())
+            .collect(),
         out: Merged {
             spool: Mutex::new(Spool::new()?),
             excluded: 0,
@@ -62,6 +66,7 @@ struct Merge<'a> {
     bound: Bound,
     unresolved: BTreeSet<Key>,
     keyless: bool,
+    create_only: BTreeSet<String>,
     out: Merged,
 }
 
@@ -280,17 +285,23 @@ impl Merge<'_> {
 
     /// By key, or by a value of a `match` field, as it is or as it should be.
     fn is_protected(&self, case: &Case<'_>) -> bool {
-        let list = &self.planner.sync.protect;
-        if list.is_empty() {
+        let protection = &self.planner.sync.protect;
+        if protection.is_empty() {
             return false;
         }
-        let listed = |value: &Value| folded(value).is_some_and(|v| list.iter().any(|p| p.trim().to_lowercase() == v));
-        list.iter().any(|p| p.trim() == case.key.as_str())
-            || self.planner.sync.match_fields.iter().any(|field| {
-                case.body.attributes.get(field).is_some_and(listed)
-                    || case.body.observed.as_ref().and_then(|o| o.get(field)).is_some_and(listed)
-                    || case.desired.as_ref().and_then(|(d, _)| d.fields.get(field)).is_some_and(|d| listed(&d.value))
-            })
+        let observed = case.body.observed.as_ref();
+        let values = self.planner.sync.match_fields.iter().flat_map(|field| {
+            let desired = case.desired.as_ref().and_then(|(d, _)| d.fields.get(field)).map(|d| &d.value);
+            [case.body.attributes.get(field), observed.and_then(|o| o.get(field)), desired].into_iter().flatten()
+        });
+        // What was last observed on the target; what was acknowledged where nothing was.
+        let known = case.person.is_some_and(|p| p.remote_id.is_some());
+        let account: Option<Attributes> = known.then(|| {
+            let mut account = case.body.attributes.clone();
+            account.0.extend(observed.into_iter().flat_map(|o| o.0.clone()));
+            account
+        });
+        protection.covers(case.key, values, account.as_ref(), &self.planner.today.to_string())
     }
 
     fn nothing(&mut self, case: &Case<'_>, state: PersonState) -> Result<()> {
@@ -331,11 +342,28 @@ impl Merge<'_> {
         let remote_id = case.person.and_then(|p| p.remote_id.clone());
         let mut operation = Operation::new(kind, case.key.clone(), remote_id);
         operation.baseline = case.body.attributes;
-        if let (OpKind::Update | OpKind::Reinstate, Some((_, fields))) = (kind, case.desired) {
-            operation.fields = fields;
+        if let (OpKind::Update | OpKind::Reinstate, Some((desired, fields))) = (kind, &case.desired) {
+            operation.create_only = diff::create_only(desired);
+            operation.fields = fields.clone();
             operation.fingerprint = case.print;
+            operation.create_only = self.create_only.clone();
+        }
+        if kind == OpKind::Ban {
+            operation.fields = self.releases(&operation);
         }
         Ok(self.out.spool().add(&operation)?)
+    }
+
+    /// The unique values that a banned account gives up.
+    fn releases(&self, ban: &Operation) -> BTreeMap<String, Change> {
+        let catalogue = self.planner.sync.target.engine.catalogue();
+        let Some(remote_id) = ban.remote_id.as_deref() else { return BTreeMap::new() };
+        let released = |field: &String| {
+            let old = ban.baseline.get(field).filter(|old| !is_empty(old))?.clone();
+            let new = catalogue.released(field, remote_id)?;
+            (old != new).then(|| (field.clone(), Change { old, new }))
+        };
+        self.planner.sync.release_on_ban.iter().filter_map(released).collect()
     }
 
     /// Somebody to be looked up, with the create that follows when nobody is found.
@@ -344,7 +372,8 @@ impl Merge<'_> {
         let Some((desired, _)) = case.desired else { return Ok(()) };
         let catalogue = self.planner.sync.target.engine.catalogue();
         let mut create = Operation::new(OpKind::Create, case.key.clone(), None);
-        (create.fields, create.create_only) = diff::creation(&desired);
+        let creation = diff::creation(&desired);
+        (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
         let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
         let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(as_text);

@@ -9,11 +9,12 @@ pub mod newcomers;
 mod order;
 mod resolve;
 mod spool;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
@@ -22,11 +23,15 @@ use crate::limits::{Digest, Tally};
 use crate::plan::{OpKind, Operation, PlanHasher};
 use crate::record::Key;
 use crate::source::Intake;
+use crate::state::ledger::CameBack;
 use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
+use crate::time;
 
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, Resolved, resolve};
+use spool::Handover;
 pub use spool::{PAGE, Spool};
+pub use stock::take_stock;
 
 /// What a plan is made from.
 pub struct Planner {
@@ -122,7 +127,7 @@ impl Plan {
     pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
         self.spool().retain(|operation| digests.contains(&operation.digest()))?;
         let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
-        self.tally = tally;
+        self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
         self.counts = counts;
         Ok(())
     }
@@ -136,12 +141,17 @@ impl Planner {
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
         let merging = Arc::clone(&planner);
-        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged).await?;
+        merged.skipped += skipped;
+        merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
-        finish(&planner, merged)
+        let mut plan = finish(&planner, merged)?;
+        plan.tally.flaps = flaps(&planner, &plan).await?;
+        plan.tally.max_flaps = planner.sync.max_flaps.into();
+        Ok(plan)
     }
 }
 
@@ -188,6 +198,24 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     Ok(plan)
 }
 
+/// How often the person of this plan who comes and goes most would have come back within the window.
+async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
+    let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
+    let since = time::rfc3339(planner.now - window);
+    let mut back = Vec::new();
+    plan.for_each(|operation| {
+        if operation.kind == OpKind::Reinstate {
+            back.push(operation.key.clone());
+        }
+    })?;
+    let mut most = 0;
+    for keys in back.chunks(PAGE) {
+        let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
+        most = most.max(planner.state.ask(request).await? + 1);
+    }
+    Ok(most)
+}
+
 /// Counts a plan and computes its id, in one pass over its operations.
 fn measure(
     plan: &Plan,
@@ -201,7 +229,9 @@ fn measure(
     plan.for_each(|operation| {
         hasher.add(operation);
         tally.add(operation);
-        *counts.entry(operation.kind).or_default() += 1;
+        if !operation.step {
+            *counts.entry(operation.kind).or_default() += 1;
+        }
     })?;
     Ok((hasher.id(), tally, counts))
 }

@@ -5,16 +5,19 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
+use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -31,31 +34,49 @@ pub enum Found {
     Conflict(OpError),
 }
 
-/// Turns every newcomer into a create, an adoption or a conflict.
-pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
+/// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
+/// up are skipped; returns how many.
+pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
-    let listed = worth_listing(planner, count) && list(planner, merged, count).await?;
-    let mut after = String::new();
+    let listed = match worth_listing(planner, count) {
+        true => list(planner, merged, count).await.or_else(|failure| unless_used_up(planner, false, failure))?,
+        false => false,
+    };
+    let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return Ok(skipped) };
         after = last.create.key.to_string();
-        let operations: Vec<Operation> = futures_util::stream::iter(page)
+        let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found =
-                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
-                Ok::<_, crate::exit::Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
+                let key = newcomer.create.key.clone();
+                let found = find(planner, merged, &newcomer, listed).await;
+                let found = found.map(Some).or_else(|failure| unless_used_up(planner, None, failure))?;
+                let catalogue = planner.sync.target.engine.catalogue();
+                Ok::<_, Failure>((key, found.map(|found| operation(newcomer, found, catalogue))))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for operation in &operations {
-            spool.add(operation)?;
+        for (key, operation) in &settled {
+            match operation {
+                Some(operation) => spool.add(operation)?,
+                None => spool.skip(key, SkipReason::Quota.name())?,
+            }
         }
+        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
+    }
+}
+
+/// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
+fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
+    match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
+        true => Ok(instead),
+        false => Err(failure),
     }
 }
 
@@ -96,35 +117,75 @@ async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool
     Ok(true)
 }
 
-async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
+/// Finds one person, in the listing or by asking.
+async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listed: bool) -> Result<Found> {
+    let candidates = match listed {
+        true => listed_candidates(merged, newcomer)?,
+        false => candidates(&planner.client, newcomer).await?,
+    };
+    let mut found = Vec::with_capacity(candidates.len());
+    for account in candidates {
+        if !given_up(planner, merged, newcomer, &account).await? {
+            found.push(account);
+        }
+    }
+    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
+}
+
+fn listed_candidates(merged: &Merged, newcomer: &Newcomer) -> Result<Vec<Account>> {
+    let spool = merged.spool();
     if let Some(key) = &newcomer.key_value {
-        let found = merged.spool().listed_by_key(key)?;
+        let found = spool.listed_by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.state, &planner.sync.target.name, newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(merged.spool().listed_by_match(field, value)?);
+        found.extend(spool.listed_by_match(field, value)?);
     }
-    choose(&planner.state, &planner.sync.target.name, newcomer, found).await
+    Ok(found)
 }
 
-async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, newcomer).await
+/// Whether an account is recognised only by values that its owner gives up in this very plan: it is not the
+/// newcomer's, and what they take is free by the time they are created.
+async fn given_up(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account) -> Result<bool> {
+    if newcomer.key_value.is_some() && account.key == newcomer.key_value {
+        return Ok(false);
+    }
+    let owner = OwnerOf { target: planner.sync.target.name.clone(), remote_id: account.remote_id.clone() };
+    let Some((sync, owner)) = planner.state.ask(owner).await? else { return Ok(false) };
+    if sync != planner.sync.name || owner == newcomer.create.key {
+        return Ok(false);
+    }
+    let Some(operation) = merged.spool().operation_of(&owner)? else { return Ok(false) };
+    let holds = |field: &str, value: &String| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let gives_up = |field: &str, value: &String| {
+        operation.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    };
+    Ok(newcomer
+        .matches
+        .iter()
+        .filter(|(field, value)| holds(field, value))
+        .all(|(field, value)| gives_up(field, value)))
 }
 
 /// Looks one person up on the target: by key, then by each `match` field.
 ///
 /// # Errors
 /// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Result<Found> {
-    let target = client.target();
+pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
+    let found = candidates(client, newcomer).await?;
+    choose(state, (sync, client.target()), newcomer, found).await
+}
+
+/// The accounts that could be theirs, as the target shows them now.
+async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
         let mut found = client.find(field, key).await?;
         found.retain(|account| account.key.as_ref() == Some(key));
         if !found.is_empty() {
-            return choose(state, target, newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
@@ -136,11 +197,16 @@ pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Res
         let answer = client.find(field, &spelled).await?;
         found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, target, newcomer, found).await
+    Ok(found)
 }
 
 /// Judges the candidates.
-async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn choose(
+    state: &State,
+    (sync, target): (&str, &str),
+    newcomer: &Newcomer,
+    mut found: Vec<Account>,
+) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     let key = &newcomer.create.key;
@@ -150,26 +216,35 @@ async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
-    if let Some(other) = foreign_key(&account, newcomer.key_value.as_deref()) {
-        return Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("carries the key {other}"))));
-    }
+    let carried = foreign_key(&account, newcomer.key_value.as_deref());
     let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
-    match owner {
-        Some((_, other)) if other != *key => {
-            Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("belongs to {other}"))))
-        }
-        _ => Ok(Found::Account(Box::new(account))),
+    let conflict = |why: String| {
+        let message = format!("account {} looks like {key} and {why}", account.remote_id);
+        Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
+    };
+    match (owner, carried) {
+        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        (Some((_, other)), _) if other != *key => conflict(format!(
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+        )),
+        (_, Some(other)) => conflict(format!("carries the key {other}")),
+        (_, None) => Ok(Found::Account(Box::new(account))),
     }
+}
+
+/// Two syncs would write to one account by turns.
+fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
+    )
+    .help("two syncs on one target must not share people: tell them apart with include")
 }
 
 /// The key that an account carries, if it is not this one.
 fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str> {
     let carried = account.key.as_deref().map(str::trim).filter(|k| !k.is_empty())?;
     (wanted.map(str::trim) != Some(carried)).then_some(carried)
-}
-
-fn conflict(key: &Key, remote_id: &str, why: &str) -> OpError {
-    OpError::new(ErrorKind::Conflict, format!("account {remote_id} looks like {key} and {why}"))
 }
 
 /// The operation that follows.
@@ -183,17 +258,25 @@ fn operation(newcomer: Newcomer, found: Found, catalogue: &Catalogue) -> Operati
 
 /// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates.
 pub fn adopt(create: Operation, account: Account, protected: bool, catalogue: &Catalogue) -> Operation {
-    let mut operation = create;
-    operation.kind = OpKind::Adopt;
-    operation.remote_id = Some(account.remote_id);
-    operation.fields = match protected || account.state == AccountState::Invited {
-        true => Default::default(),
-        false => diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue),
+    // Of all that the account shows, what the mapping speaks of is ours to know; the rest is the target's own affair.
+    let known = account.attributes.iter().filter(|(field, _)| create.speaks_of(field));
+    let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    let left_alone = protected || account.state == AccountState::Invited;
+    let fields = match left_alone {
+        true => BTreeMap::new(),
+        false => diff::adoption(&create, &account.attributes, catalogue),
     };
-    operation.reactivates = account.state == AccountState::Banned && !protected;
-    operation.found = Some(account.state);
-    operation.baseline = account.attributes;
-    operation
+    Operation {
+        kind: OpKind::Adopt,
+        remote_id: Some(account.remote_id),
+        fields,
+        baseline,
+        reactivates: account.state == AccountState::Banned && !protected,
+        found: Some(account.state),
+        // Linked as it is, it is not in step with the record: it is looked at again.
+        fingerprint: create.fingerprint.filter(|_| !left_alone),
+        ..create
+    }
 }
 
 /// The newcomer that an operation of an earlier run was about, for looking them up again.

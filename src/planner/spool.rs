@@ -24,6 +24,17 @@ pub struct Newcomer {
     pub protected: bool,
 }
 
+/// A unique value that one person gives up and another takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The field.
+    pub field: String,
+    /// Who gives it up.
+    pub giver: Key,
+    /// Who takes it.
+    pub taker: Key,
+}
+
 /// A plan in the making.
 #[derive(Debug)]
 pub struct Spool {
@@ -234,6 +245,13 @@ impl Spool {
         Ok(())
     }
 
+    /// The listed account with this id.
+    pub fn listed_by_id(&self, remote_id: &str) -> Result<Option<Account>, StateError> {
+        let found =
+            self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE remote_id = ?1", &[remote_id])?;
+        Ok(found.into_iter().next())
+    }
+
     /// Listed accounts whose key field holds this.
     pub fn listed_by_key(&self, key: &str) -> Result<Vec<Account>, StateError> {
         self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE key = ?1 ORDER BY remote_id", &[key])
@@ -273,19 +291,21 @@ impl Spool {
         Ok(())
     }
 
-    /// The pairs of people of whom the first gives up a unique value that the second takes, in key order.
-    pub fn handovers(&self) -> Result<Vec<(Key, Key)>, StateError> {
+    /// The unique values that change hands within the plan, in key order of giver and taker.
+    pub fn handovers(&self) -> Result<Vec<Handover>, StateError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT DISTINCT g.key, t.key FROM handover g JOIN handover t USING (field, value)
-             WHERE g.gives = 1 AND t.gives = 0 AND g.key <> t.key ORDER BY 1, 2",
+            "SELECT DISTINCT field, g.key, t.key FROM handover g JOIN handover t USING (field, value)
+             WHERE g.gives = 1 AND t.gives = 0 AND g.key <> t.key ORDER BY 2, 3, 1",
         )?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let mut pairs = Vec::new();
+        let rows =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
+        let mut handovers = Vec::new();
         for row in rows {
-            let (giver, taker) = row?;
-            pairs.extend(Key::parse(&giver).zip(Key::parse(&taker)));
+            let (field, giver, taker): (String, _, _) = row?;
+            let pair = Key::parse(&giver).zip(Key::parse(&taker));
+            handovers.extend(pair.map(|(giver, taker)| Handover { field, giver, taker }));
         }
-        Ok(pairs)
+        Ok(handovers)
     }
 
     /// The operation on this person, if the plan has one.

@@ -76,10 +76,14 @@ pub enum Effect {
 pub struct Settlement {
     /// Its entry in the journal; none when it was never begun.
     pub entry: Option<EntryId>,
+    /// The person.
+    pub key: Key,
+    /// When, RFC 3339.
+    pub at: String,
     /// What it means for the person.
     pub effect: Effect,
-    /// What the ledger says.
-    pub outcome: Outcome,
+    /// What the ledger says; nothing of a step on the way.
+    pub outcome: Option<Outcome>,
 }
 
 /// Ends operations: entry, outcome and person in one transaction.
@@ -103,8 +107,9 @@ impl Command for Settle {
 }
 
 fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), StateError> {
-    let outcome = &settlement.outcome;
-    ledger::insert(db, outcome)?;
+    if let Some(outcome) = &settlement.outcome {
+        ledger::insert(db, outcome)?;
+    }
     if let Some(entry) = settlement.entry {
         let sql = match settlement.effect {
             Effect::Unknown => "UPDATE journal SET unknown = 1 WHERE id = ?1",
@@ -112,9 +117,25 @@ fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), 
         };
         db.prepare_cached(sql)?.execute([entry])?;
     }
-    match &outcome.key {
-        Some(key) => apply(db, sync, key, &settlement.effect, &outcome.ts),
-        None => Ok(()),
+    apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)
+}
+
+/// Takes over what the target shows of people, whatever was acknowledged before.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what is so.
+    pub observed: Vec<(Key, Effect)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        self.observed.iter().try_for_each(|(key, effect)| apply(db, self.sync, key, effect, &self.at))
     }
 }
 
@@ -177,6 +198,9 @@ impl Command for Recover {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
+            if operation.step {
+                continue;
+            }
             let outcome = Outcome {
                 ts: self.at.clone(),
                 run: row.get(1)?,

@@ -19,7 +19,9 @@
 //! [state]                    field = what says whether an account is usable; active, banned = its two values as sent
 //!                            (compared after conversion to the field's type, so that "False" is false); unstated =
 //!                            "active" or "banned": what it means when the field is missing
-//! [request]                  content_type, accept; envelope = pointer under which the body is put
+//! [request]                  content_type, accept; envelope = pointer under which the body is put;
+//!                            idempotency_header = the header in which writes carry a key that is the same for every
+//!                            try of one operation
 //! [operations.NAME]          NAME: create, update, ban, reinstate, delete, get, find, list. What is missing can't be
 //!                            done; ban and reinstate fall back on update with the state field added
 //!     method, path           `{id}` in the path is the account's id, percent-encoded
@@ -47,6 +49,8 @@
 //!     allowed, range         the only values; [least, most]
 //!     same_as                another field that is the same thing underneath: a mapping of both is a mistake
 //!     clearable              may it be emptied (default true)
+//!     park                   what holds the place of a unique value that is given up, `{id}` being the remote id:
+//!                            used when two people exchange theirs, and by `release_on_ban` where it can't be emptied
 //!     entry_id               (set) the field arrives as objects, and the set is of this member of theirs
 //!     write                  (set with entry_id) "objects" ([{id: …}], default) or "values" (the bare ids)
 //! [lists.NAME]               a list of objects whose entries are fields of their own, `NAME.ID`: id and value name the
@@ -135,11 +139,12 @@ pub(super) struct RequestDef {
     pub accept: String,
     #[serde(default)]
     pub envelope: String,
+    pub idempotency_header: Option<String>,
 }
 
 impl Default for RequestDef {
     fn default() -> Self {
-        RequestDef { content_type: json(), accept: json(), envelope: String::new() }
+        RequestDef { content_type: json(), accept: json(), envelope: String::new(), idempotency_header: None }
     }
 }
 
@@ -281,6 +286,9 @@ pub(super) struct FieldDef {
     pub same_as: Option<String>,
     #[serde(default = "yes")]
     pub clearable: bool,
+    /// What takes the place of a unique value that is given up.
+    #[serde(default)]
+    pub park: Option<String>,
     pub entry_id: Option<String>,
     pub write: Option<SetStyle>,
 }

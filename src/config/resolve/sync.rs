@@ -20,6 +20,7 @@ use super::{Made, Report};
 use crate::limits::Limit;
 use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
 use crate::nearest::nearest;
+use crate::protect::Protection;
 use crate::schedule::Schedule;
 use crate::target::{Catalogue, Field};
 use crate::value::FieldType;
@@ -76,6 +77,8 @@ pub(super) fn resolve(
     if let Some(source) = &source {
         key_column(report, path, &spec, source, target.as_deref());
     }
+    let typed_protect = raw.protect.take().map(|p| p.0).unwrap_or_default();
+    let protect = protection(report, path, &typed_protect, target.as_ref().map(|t| t.engine.catalogue()));
     let tests = tests(report, path, std::mem::take(&mut raw.tests), &fields);
     if let (Some(source), Some(mapping)) = (&source, &mapping) {
         unused_test_columns(report, path, &tests, source, mapping);
@@ -95,7 +98,7 @@ pub(super) fn resolve(
         },
         leave_grace: raw.leave_grace.map_or(Duration::ZERO, |s| s.0),
         release_on_ban: raw.release_on_ban.unwrap_or_default(),
-        protect: raw.protect.map(|p| p.0).unwrap_or_default(),
+        protect: Arc::new(protect),
         bans_first: raw.bans_first.unwrap_or(true),
         max_flaps: raw.max_flaps.unwrap_or(MAX_FLAPS),
         flap_window: raw.flap_window.map_or(FLAP_WINDOW, |s| s.0),
@@ -269,6 +272,7 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         range: None,
         same_as: None,
         clearable: true,
+        park: None,
     };
     let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
     let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, open: true };
@@ -330,6 +334,27 @@ fn key_column(
             format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);
         report.warning(&path.join("map").join(key), message, Some(help));
     }
+}
+
+fn protection(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    entries: &[String],
+    catalogue: Option<&Catalogue>,
+) -> Protection {
+    let at = path.join("protect");
+    let protection = Protection::compile(entries).unwrap_or_else(|problems| {
+        for (n, problem) in problems {
+            report.error(&at.join(n.to_string()), problem.message, problem.help);
+        }
+        Protection::default()
+    });
+    let Some(catalogue) = catalogue.filter(|c| !c.open) else { return protection };
+    for field in protection.fields().filter(|field| catalogue.field(field).is_none()) {
+        let known = catalogue.fields.keys().map(String::as_str);
+        report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+    }
+    protection
 }
 
 fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue: &Catalogue) {
