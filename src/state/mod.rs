@@ -179,3 +179,6 @@ fn in_savepoint<C: Command>(db: &Connection, command: C) -> Result<C::Reply, Sta
     db.prepare_cached("RELEASE command")?.execute([])?;
     result
 }
+
+#[cfg(test)]
+mod tests;
