@@ -94,7 +94,7 @@ pub fn prepare_directory(path: &Path) -> Result<(), StateError> {
     })
 }
 
-fn parent(path: &Path) -> PathBuf {
+pub(super) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -160,7 +160,7 @@ fn inspect(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
@@ -276,7 +276,7 @@ const PROMISES: &[(&str, &str)] = &[
     ),
 ];
 
-fn open_existing(path: &Path) -> Result<Connection, StateError> {
+pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
     if !path.exists() {
         return Err(StateError::new(Exit::Unavailable, format!("there is no state database at {}", path.display()))
             .help("the first `rosterd sync` creates it"));

@@ -1,6 +1,7 @@
 //! The state's promises: a command happens whole or not at all, many share a commit, and nobody else can read it.
 //! What opening refuses is tested with the whole program too, in `tests/journey/state.rs`.
 
+mod disk;
 mod records;
 
 use std::collections::BTreeMap;
