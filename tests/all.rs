@@ -4,5 +4,6 @@ mod faults;
 mod journey;
 mod kill;
 mod sandbox;
+mod sources;
 mod support;
 mod wire;
