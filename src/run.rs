@@ -2,11 +2,13 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod approve;
 mod hold;
 mod reading;
+mod repair;
 mod summary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -16,13 +18,14 @@ use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{self, Digest};
-use crate::planner::{self, Plan, Planner};
+use crate::planner::{self, Listing, Plan, Planner, Resolution};
 use crate::record::Key;
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -47,6 +50,8 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
 }
 
 /// Somebody's yes to a held plan.
@@ -151,7 +156,12 @@ impl Run<'_> {
         let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
         summary.planned(&plan);
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        self.send(summary, plan, resolved).await
+    }
 
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+        let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
                 summary.approved = Some(approval.to_string());
@@ -189,6 +199,22 @@ pub async fn make_plan(
     known: KnownSync,
     only: &BTreeSet<Key>,
 ) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
+) -> Result<Plan> {
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
     let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since }).await?;
@@ -203,6 +229,7 @@ pub async fn make_plan(
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,
+        observed,
     };
     planner.plan().await
 }

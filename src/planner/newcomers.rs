@@ -5,19 +5,34 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::sync::Arc;
+
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner};
+use super::{Listing, Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
 use crate::value::folded;
+
+/// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
+pub fn recognised_by(
+    desired: &Desired,
+    match_fields: &[String],
+    catalogue: &Catalogue,
+) -> (Option<String>, Vec<(String, String)>) {
+    let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
+    let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
+    let matches = match_fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    (key_value, matches)
+}
 
 /// What looking somebody up came to.
 #[derive(Debug)]
@@ -36,7 +51,12 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    let listed = worth_listing(planner, count) && list(planner, merged, count).await?;
+    let listing = match &planner.observed {
+        Some(observed) => Some(Arc::clone(observed)),
+        None if worth_listing(planner, count) => list(planner, count).await?,
+        None => None,
+    };
+    let listing = listing.as_deref();
     let mut after = String::new();
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
@@ -44,8 +64,10 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
         after = last.create.key.to_string();
         let operations: Vec<Operation> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found =
-                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
+                let found = match listing {
+                    Some(listing) => find_listed(planner, listing, &newcomer).await,
+                    None => find(planner, &newcomer).await,
+                };
                 Ok::<_, Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
             })
             .buffered(planner.sync.target.concurrency)
@@ -72,41 +94,25 @@ fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
     engine.can_list() && pages < look_ups(planner, newcomers)
 }
 
-/// Lists the target into the spool; `false` when it takes more requests than looking up would.
-async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool> {
-    let budget = look_ups(planner, newcomers);
-    let mut next = Some(planner.client.engine().list());
-    let mut pages = 0;
-    while let Some(request) = next {
-        if pages >= budget {
-            return Ok(false);
-        }
-        let page = planner.client.page(&request).await?;
-        pages += 1;
-        let spool = merged.spool();
-        for account in &page.accounts {
-            let values: Vec<_> = (planner.sync.match_fields.iter())
-                .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                .collect();
-            spool.list(account, &values)?;
-        }
-        next = page.next;
-    }
-    Ok(true)
+/// Lists the target; nothing when that takes more requests than looking up would.
+async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>> {
+    let listing = Listing::of(&planner.client, &planner.sync.match_fields, look_ups(planner, newcomers)).await?;
+    Ok(listing.map(Arc::new))
 }
 
-async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
+async fn find_listed(planner: &Planner, listing: &Listing, newcomer: &Newcomer) -> Result<Found> {
+    let at = (planner.sync.name.as_str(), planner.sync.target.name.as_str());
     if let Some(key) = &newcomer.key_value {
-        let found = merged.spool().listed_by_key(key)?;
+        let found = listing.by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await;
+            return choose(&planner.state, at, newcomer, found).await;
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(merged.spool().listed_by_match(field, value)?);
+        found.extend(listing.by_match(field, value)?);
     }
-    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
+    choose(&planner.state, at, newcomer, found).await
 }
 
 async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {

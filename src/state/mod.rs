@@ -5,6 +5,7 @@
 //! within its own savepoint, and no caller hears of success before the commit has reached the disk
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
+pub mod binding;
 mod error;
 pub mod journal;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod people;
 pub mod plans;
 mod schema;
 pub mod sources;
+pub mod undo;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
