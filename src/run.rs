@@ -8,7 +8,7 @@ mod reading;
 mod repair;
 mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -18,7 +18,7 @@ use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{self, Digest};
-use crate::planner::{self, Listing, Plan, Planner, Resolution};
+use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
 use crate::state::plans::Origin;
@@ -160,7 +160,7 @@ impl Run<'_> {
     }
 
     /// From a plan on: judge, then deliver or hold.
-    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
         let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
@@ -169,10 +169,10 @@ impl Run<'_> {
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach).await,
+                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan(), &resolved.done).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -183,7 +183,12 @@ impl Run<'_> {
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -257,9 +258,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StateCommand,
-        /// How to print.
-        #[command(flatten)]
-        printing: Printing,
+        /// How the result is printed
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", global = true)]
+        format: Format,
     },
     /// List the built-in target definitions, or print one to copy
     Targets {
@@ -403,6 +404,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
@@ -416,8 +426,8 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
-            | Command::Status { printing, .. }
-            | Command::State { printing, .. } => printing.format == Format::Json,
+            | Command::Status { printing, .. } => printing.format == Format::Json,
+            Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
@@ -479,6 +489,7 @@ mod tests {
             ("plans --format json", true),
             ("state info", false),
             ("state --format json verify", true),
+            ("state verify --format json", true),
         ] {
             assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
         }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
@@ -86,6 +86,7 @@ fn start(cli: Cli) -> Result<Exit> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
         rust_log: std::env::var("RUST_LOG").ok(),
+        told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -130,7 +131,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

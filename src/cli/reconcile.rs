@@ -111,7 +111,6 @@ impl Page {
         self.comma.next(&mut self.out)?;
         let head = json!({
             "sync": sync.name, "target_users": comparison.target_users, "in_step": comparison.plan.in_step,
-            "unresolved": comparison.plan.unresolved, "error": null,
         });
         self.out.write(head.to_string().trim_end_matches('}'))?;
         for kind in Difference::ALL {
@@ -231,8 +230,7 @@ impl Page {
             self.comma.next(&mut self.out)?;
             let empty = json!({
                 "sync": sync, "target_users": 0, "in_step": 0, "missing": [], "drifted": [], "banned_there": [],
-                "active_there": [], "orphaned": [], "adoptable": [], "unresolved": [],
-                "error": RunError::from(failure),
+                "active_there": [], "orphaned": [], "adoptable": [], "error": RunError::from(failure),
             });
             return self.out.write(&empty.to_string());
         }

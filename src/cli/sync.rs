@@ -147,8 +147,8 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
             out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
         }
         out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
+        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;

@@ -349,12 +349,13 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
 /// The create that would make the account which an operation expected to be there.
 fn as_create(operation: &Operation) -> Operation {
     let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
-    create.fields = operation
-        .after()
-        .iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
-        .collect();
+    for (field, value) in operation.after().iter() {
+        if is_empty(value) {
+            create.blank.insert(field.clone());
+        } else {
+            create.fields.insert(field.clone(), Change { old: serde_json::Value::Null, new: value.clone() });
+        }
+    }
     create.create_only = operation.create_only.clone();
     create.fingerprint = operation.fingerprint;
     create.wave = operation.wave;

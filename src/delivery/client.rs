@@ -193,14 +193,15 @@ impl Client {
                 },
             };
             if !self.may_retry(tries) {
-                return Err(self.unreachable(&trouble));
+                return Err(self.unreachable(&trouble.message));
             }
             self.back_off(tries).await;
         }
     }
 
-    fn unreachable(&self, trouble: &OpError) -> Failure {
-        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {}", self.settings.name, trouble.message))
+    /// The target can't be reached.
+    pub fn unreachable(&self, why: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
             .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
     }
 

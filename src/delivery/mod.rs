@@ -11,8 +11,8 @@ pub mod rate;
 pub mod transport;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -106,6 +106,8 @@ pub enum Stop {
     Breaker,
     /// The credentials were refused.
     Denied(String),
+    /// Whatever was tried, the target took nothing: it was down before anything was sent.
+    Unreachable(String),
     /// The state failed: nothing may be sent that can't be journalled.
     State(Failure),
 }
@@ -131,6 +133,10 @@ struct Shared {
     failed: AtomicU64,
     in_a_row: AtomicU64,
     allowed: Option<u64>,
+    /// A request has, or may have, come to something.
+    reached: AtomicBool,
+    /// The first word of a target that took nothing.
+    down: std::sync::Mutex<Option<String>>,
 }
 
 /// An operation with its entry in the journal.
@@ -149,6 +155,8 @@ impl Delivery {
             failed: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
             allowed,
+            reached: AtomicBool::new(false),
+            down: std::sync::Mutex::new(None),
         });
         let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
@@ -162,16 +170,14 @@ impl Delivery {
             BTreeMap::new()
         });
         pauses.abort();
-        let why = shared.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let asked = shared.delivery.stop.is_cancelled().then_some(Stop::Asked);
-        Delivered { counts, stopped: why.or(asked) }
+        Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
 
 impl Shared {
     /// Takes up nothing new, for the first of possibly several reasons.
     fn halt_for(&self, why: Stop) {
-        let mut slot = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         let graver = matches!(why, Stop::State(_)) && !matches!(*slot, Some(Stop::State(_)));
         if slot.is_none() || graver {
             *slot = Some(why);
@@ -179,8 +185,43 @@ impl Shared {
         self.halt.cancel();
     }
 
+    /// Why it stopped, all told.
+    fn why_stopped(&self, counts: &BTreeMap<OpKind, Counts>) -> Option<Stop> {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (why, down) {
+            (None | Some(Stop::Breaker | Stop::Failures { .. }), Some(down))
+                if !self.reached.load(Ordering::Relaxed) =>
+            {
+                Some(Stop::Unreachable(down))
+            }
+            (Some(why), _) => Some(why),
+            // Asked to stop, with nothing left to be stopped: it has ended by itself.
+            (None, _) => {
+                let left = counts.values().any(|by_status| by_status.contains_key(&Status::Skipped));
+                (left && self.delivery.stop.is_cancelled()).then_some(Stop::Asked)
+            }
+        }
+    }
+
+    /// Notes whether the target took anything at all.
+    fn watch_for_a_sign(&self, finished: &Finished) {
+        let error = finished.error.as_ref();
+        let silent = |kind| matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited);
+        match (finished.status, error) {
+            (Status::Failed, Some(error)) if silent(error.kind) => {
+                let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+                down.get_or_insert_with(|| error.message.clone());
+            }
+            // Nothing was asked of it.
+            _ if finished.attempts == 0 => {}
+            _ => self.reached.store(true, Ordering::Relaxed),
+        }
+    }
+
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
+        self.watch_for_a_sign(finished);
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));

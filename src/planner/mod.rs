@@ -30,7 +30,7 @@ use crate::state::{State, StateError};
 use crate::time;
 
 pub use listing::Listing;
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
 

@@ -5,6 +5,7 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
@@ -64,11 +65,8 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
         after = last.create.key.to_string();
         let operations: Vec<Operation> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found = match listing {
-                    Some(listing) => find_listed(planner, listing, &newcomer).await,
-                    None => find(planner, &newcomer).await,
-                };
-                Ok::<_, Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
+                let found = find(planner, merged, &newcomer, listing).await?;
+                Ok::<_, Failure>(operation(newcomer, found, planner.sync.target.engine.catalogue()))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
@@ -100,23 +98,56 @@ async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>>
     Ok(listing.map(Arc::new))
 }
 
-async fn find_listed(planner: &Planner, listing: &Listing, newcomer: &Newcomer) -> Result<Found> {
-    let at = (planner.sync.name.as_str(), planner.sync.target.name.as_str());
+/// Finds one person, in the listing or by asking.
+async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listing: Option<&Listing>) -> Result<Found> {
+    let candidates = match listing {
+        Some(listing) => listed_candidates(listing, newcomer)?,
+        None => candidates(&planner.client, newcomer).await?,
+    };
+    let mut found = Vec::with_capacity(candidates.len());
+    for account in candidates {
+        if !given_up(planner, merged, newcomer, &account).await? {
+            found.push(account);
+        }
+    }
+    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
+}
+
+fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let Some(key) = &newcomer.key_value {
         let found = listing.by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.state, at, newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
         found.extend(listing.by_match(field, value)?);
     }
-    choose(&planner.state, at, newcomer, found).await
+    Ok(found)
 }
 
-async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, &planner.sync.name, newcomer).await
+/// Whether an account is recognised only by values that its owner gives up in this very plan: it is not the
+/// newcomer's, and what they take is free by the time they are created.
+async fn given_up(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account) -> Result<bool> {
+    if newcomer.key_value.is_some() && account.key == newcomer.key_value {
+        return Ok(false);
+    }
+    let owner = OwnerOf { target: planner.sync.target.name.clone(), remote_id: account.remote_id.clone() };
+    let Some((sync, owner)) = planner.state.ask(owner).await? else { return Ok(false) };
+    if sync != planner.sync.name || owner == newcomer.create.key {
+        return Ok(false);
+    }
+    let Some(operation) = merged.spool().operation_of(&owner)? else { return Ok(false) };
+    let holds = |field: &str, value: &String| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let gives_up = |field: &str, value: &String| {
+        operation.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    };
+    Ok(newcomer
+        .matches
+        .iter()
+        .filter(|(field, value)| holds(field, value))
+        .all(|(field, value)| gives_up(field, value)))
 }
 
 /// Looks one person up on the target: by key, then by each `match` field.
@@ -124,12 +155,17 @@ async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
 /// # Errors
 /// The target can't be reached, or the state fails.
 pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
-    let target = client.target();
+    let found = candidates(client, newcomer).await?;
+    choose(state, (sync, client.target()), newcomer, found).await
+}
+
+/// The accounts that could be theirs, as the target shows them now.
+async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
         let mut found = client.find(field, key).await?;
         found.retain(|account| account.key.as_ref() == Some(key));
         if !found.is_empty() {
-            return choose(state, (sync, target), newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
@@ -141,7 +177,7 @@ pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newc
         let answer = client.find(field, &spelled).await?;
         found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, (sync, target), newcomer, found).await
+    Ok(found)
 }
 
 /// Judges the candidates.
@@ -202,17 +238,25 @@ fn operation(newcomer: Newcomer, found: Found, catalogue: &Catalogue) -> Operati
 
 /// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates.
 pub fn adopt(create: Operation, account: Account, protected: bool, catalogue: &Catalogue) -> Operation {
-    let mut operation = create;
-    operation.kind = OpKind::Adopt;
-    operation.remote_id = Some(account.remote_id);
-    operation.fields = match protected || account.state == AccountState::Invited {
-        true => Default::default(),
-        false => diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue),
+    // Of all that the account shows, what the mapping speaks of is ours to know; the rest is the target's own affair.
+    let known = account.attributes.iter().filter(|(field, _)| create.speaks_of(field));
+    let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    let left_alone = protected || account.state == AccountState::Invited;
+    let fields = match left_alone {
+        true => BTreeMap::new(),
+        false => diff::adoption(&create, &account.attributes, catalogue),
     };
-    operation.reactivates = account.state == AccountState::Banned && !protected;
-    operation.found = Some(account.state);
-    operation.baseline = account.attributes;
-    operation
+    Operation {
+        kind: OpKind::Adopt,
+        remote_id: Some(account.remote_id),
+        fields,
+        baseline,
+        reactivates: account.state == AccountState::Banned && !protected,
+        found: Some(account.state),
+        // Linked as it is, it is not in step with the record: it is looked at again.
+        fingerprint: create.fingerprint.filter(|_| !left_alone),
+        ..create
+    }
 }
 
 /// The newcomer that an operation of an earlier run was about, for looking them up again.

@@ -13,7 +13,7 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, Origin, PlanStatus, Supersede};
+use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanStatus, Supersede};
 
 use super::Approval;
 
@@ -54,7 +54,13 @@ impl Run<'_> {
     }
 
     /// Keeps a plan for approval. Its outcomes are written when it is held for the first time.
-    pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
+    pub(super) async fn hold(
+        &self,
+        summary: &mut RunSummary,
+        plan: Plan,
+        breach: Breach,
+        resolved: &BTreeMap<Key, Resolution>,
+    ) -> Result<()> {
         let state = &self.runner.state;
         let held = HeldPlan {
             id: plan.id.clone(),
@@ -67,20 +73,20 @@ impl Run<'_> {
             origin: self.wish.origin.clone(),
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
-        let first = match self.wish.only.is_empty() {
-            true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
-            false => true,
-        };
+        let whole = self.wish.only.is_empty();
+        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
-            self.hold_operations(&plan, self.wish.only.is_empty()).await?;
-            self.record_bystanders(&plan, BTreeMap::new()).await?;
+            self.hold_operations(&plan).await?;
+            self.record_bystanders(&plan, resolved).await?;
+            let sync = self.who.sync.name.clone();
+            state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
         }
         let named = first_keys(&plan, &breach)?;
         summary.held(&plan, breach, first, named);
         Ok(())
     }
 
-    async fn hold_operations(&self, plan: &Plan, keep: bool) -> Result<()> {
+    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
         let mut last: Option<Operation> = None;
         let mut from = 0;
         loop {
@@ -90,10 +96,8 @@ impl Run<'_> {
             let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
-            if keep {
-                let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
-                self.runner.state.ask(hold).await?;
-            }
+            let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
+            self.runner.state.ask(hold).await?;
             from += count;
         }
     }
@@ -158,7 +162,7 @@ impl Run<'_> {
 
     /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped, operations of earlier
     /// runs that turned out to have been done.
-    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
         let mut after = (0, 0, 0);
         loop {
             let page = plan.spool().rejects(after, PAGE)?;
@@ -176,8 +180,8 @@ impl Run<'_> {
         let mut settled = Vec::new();
         for (key, resolution) in resolved {
             // Who is planned anew gets their outcome there.
-            if plan.spool().operation_of(&key)?.is_none() {
-                settled.push(self.resolved_outcome(&key, &resolution));
+            if plan.spool().operation_of(key)?.is_none() {
+                settled.push(self.resolved_outcome(key, resolution));
             }
         }
         self.record(settled).await?;

@@ -1,13 +1,12 @@
 //! The run of a reconcile: compares, reports, and where it was asked to, sends what ends the differences.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Approval, Read, Run, RunSummary, Runner, Wish, binding};
 use crate::config::settings::SyncSettings;
 use crate::delivery::{Client, RunId};
 use crate::exit::{Exit, Failure, Result};
-use crate::planner;
+use crate::planner::{self, Resolved};
 use crate::reconcile::{Comparison, Remedy, compare};
 use crate::state::ledger;
 use crate::state::people::{BindSync, FindSync};
@@ -87,7 +86,7 @@ impl Runner {
                 planner::resolve(sync, id, &self.state, &client, &self.clock).await?
             }
             // Bound to something else: what was sent there is nothing to look up here.
-            Err(error) if remedy.adopt && error.exit == Exit::Config => BTreeMap::new(),
+            Err(error) if remedy.adopt && error.exit == Exit::Config => Resolved::default(),
             Err(error) => return Err(error.into()),
         };
         let mut comparison = compare(self, sync, &client, read, remedy.adopt).await?;

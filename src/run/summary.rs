@@ -79,7 +79,7 @@ pub struct RunSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
     /// The first few people whom the limit is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip)]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,6 +242,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
+        Stop::Unreachable(why) => client.unreachable(&why),
         Stop::State(failure) => failure,
     }
 }

@@ -19,7 +19,8 @@ pub mod undo;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -52,9 +53,26 @@ pub struct State(Arc<Inner>);
 
 enum Inner {
     /// The connection lives in a thread of its own.
-    Thread(Mutex<Sender<Job>>),
+    Thread(Worker),
     /// The connection is used where it is asked, for tests under a simulated clock.
     Inline(Mutex<Connection>),
+}
+
+/// The thread, for as long as somebody can ask it.
+struct Worker {
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Worker {
+    /// Waits for the thread to close the database. A process that ended before would leave the last transactions in
+    /// the side file `-wal`, and whoever copies the database alone would miss them.
+    fn drop(&mut self) {
+        drop(self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -71,11 +89,12 @@ impl State {
     pub fn open(path: &Path, access: Access) -> Result<State, StateError> {
         let connection = open::connect(path, access)?;
         let (sender, receiver) = channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("state".into())
             .spawn(move || serve(&connection, &receiver))
             .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        Ok(State(Arc::new(Inner::Thread(Mutex::new(sender)))))
+        let worker = Worker { jobs: Mutex::new(Some(sender)), thread: Some(thread) };
+        Ok(State(Arc::new(Inner::Thread(worker))))
     }
 
     /// A state in memory that runs its commands where they are asked; for tests.
@@ -113,9 +132,9 @@ impl State {
                 let _ = reply.send(committed.and(result));
             })
         });
-        let Inner::Thread(sender) = &*self.0 else { return Err(StateError::gone()) };
-        let sender = sender.lock().map_err(|_| StateError::gone())?;
-        sender.send(job).map_err(|_| StateError::gone())?;
+        let Inner::Thread(worker) = &*self.0 else { return Err(StateError::gone()) };
+        let sender = worker.jobs.lock().map_err(|_| StateError::gone())?;
+        sender.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
         Ok(receiver)
     }
 }

@@ -110,7 +110,8 @@ impl PlanStatus {
 }
 
 /// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
-/// fits. `true` when it was not held before, so that its outcomes are to be written.
+/// fits. Nobody sees it, and what was held stays held, until [`HoldComplete`]: killed in between, there is no half of
+/// a plan that somebody could approve. `true` when it was not held before, so that its outcomes are to be written.
 #[derive(Debug)]
 pub struct Hold {
     /// The plan.
@@ -128,13 +129,13 @@ impl Command for Hold {
         if held {
             return Ok(false);
         }
-        supersede(db, &plan.sync, &plan.origin)?;
+        drop_unfinished(db, &plan.sync)?;
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
         db.prepare_cached(
             "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'held')",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'unfinished')",
         )?
         .execute(params![
             plan.id,
@@ -162,6 +163,44 @@ impl Command for Supersede {
     fn run(self, db: &Connection) -> Result<(), StateError> {
         supersede(db, &self.0, &Origin::Sync)
     }
+}
+
+/// Ends [`Hold`]: all operations are there, and a plan of everybody takes the place of the one that was held and was made
+/// in the same way.
+#[derive(Debug)]
+pub struct HoldComplete {
+    /// The plan.
+    pub plan: String,
+    /// The sync.
+    pub sync: String,
+    /// It is of everybody; one of a few people (`--only`) waits beside what is held already.
+    pub whole: bool,
+}
+
+impl Command for HoldComplete {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        if self.whole {
+            let origin: String = db
+                .prepare_cached("SELECT origin FROM plan WHERE id = ?1")?
+                .query_row([&self.plan], |row| row.get(0))?;
+            supersede(db, &self.sync, &Origin::read(&origin))?;
+        }
+        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
+            .execute([&self.plan])?;
+        Ok(())
+    }
+}
+
+/// Drops what a dead process left of a plan that it was about to hold.
+fn drop_unfinished(db: &Connection, sync: &str) -> Result<(), StateError> {
+    db.prepare_cached(
+        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'unfinished')",
+    )?
+    .execute([sync])?;
+    db.prepare_cached("DELETE FROM plan WHERE sync = ?1 AND status = 'unfinished'")?.execute([sync])?;
+    Ok(())
 }
 
 /// A plan takes the place of the one that waits and was made in the same way.
@@ -234,7 +273,8 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin FROM plan WHERE id = ?1",
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin FROM plan
+                 WHERE id = ?1 AND status <> 'unfinished'",
             )?
             .query_row([self.0], held_plan)
             .optional()?)
