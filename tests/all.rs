@@ -1,7 +1,9 @@
 //! The integration tests: one binary, a module a theme.
 
 mod answers;
+mod faults;
 mod journey;
+mod kill;
 mod sandbox;
 mod support;
 mod wire;

@@ -14,10 +14,9 @@ use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Operation, shown};
 use crate::planner::PAGE;
 use crate::reconcile::{Comparison, Difference, Remedy};
-use crate::run::{RunError, RunSummary, Runner, chosen, read_sources, read_sources_quietly};
+use crate::run::{RunError, RunSummary, chosen};
 use crate::state::lock::SenderLock;
-use crate::state::{Access, State, journal};
-use crate::time::Clock;
+use crate::state::{Access, State};
 
 /// How many of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -34,20 +33,9 @@ pub async fn command(
     let syncs = chosen(&settings, syncs)?;
     let _lock = remedy.any().then(|| SenderLock::take(&settings.state.path)).transpose()?;
     let progress = Arc::new(Progress::new(None, false)?);
-    let runner = Runner {
-        state: State::open(&settings.state.path, Access::Write)?,
-        settings: Arc::clone(&settings),
-        clock: Clock::system(),
-        stop: super::stop_on_signal()?,
-        watch: Arc::<Progress>::clone(&progress),
-    };
-    let readings = match remedy.any() {
-        true => {
-            runner.state.ask(journal::Recover { at: runner.clock.stamp() }).await?;
-            read_sources(&settings, &syncs, &runner.state, &runner.clock, &Default::default()).await?
-        }
-        false => read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await?,
-    };
+    let state = State::open(&settings.state.path, Access::Write)?;
+    let runner = super::sync::runner(settings, state, &progress)?;
+    let readings = runner.read_to_reconcile(&syncs, remedy).await?;
     let mut page = Page { out: Out::stdout(), all, json: printing.format == Format::Json, comma: Comma::default() };
     let mut exit = Exit::Ok;
     page.begin()?;

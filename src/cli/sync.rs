@@ -8,9 +8,11 @@ use super::out::Out;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{Outcome, Status};
 use crate::run::{RunSummary, Runner, Wish};
+use crate::state::epoch::EpochFile;
 use crate::state::lock::SenderLock;
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
@@ -79,9 +81,15 @@ async fn send(
     finish(&runs, &progress, printing)
 }
 
-fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
+/// What runs need, with this watcher.
+///
+/// # Errors
+/// Signals can't be listened for.
+pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
     Ok(Runner {
+        epoch: Some(EpochFile::beside(&settings.state.path)),
         settings,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,

@@ -7,6 +7,8 @@
 
 mod attempt;
 mod client;
+mod clients;
+mod quota;
 pub mod rate;
 pub mod transport;
 
@@ -32,7 +34,9 @@ use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client};
+pub use client::{Carrier, Client, Line, Unanswered};
+pub use clients::Clients;
+pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -108,6 +112,8 @@ pub enum Stop {
     Denied(String),
     /// Whatever was tried, the target took nothing: it was down before anything was sent.
     Unreachable(String),
+    /// The day's requests are used up.
+    Quota,
     /// The state failed: nothing may be sent that can't be journalled.
     State(Failure),
 }
@@ -122,6 +128,10 @@ const MOST_AHEAD: usize = 128;
 /// How often a running delivery looks whether it was paused: soon enough for a person who waits for it.
 const PAUSE_IS_SEEN_WITHIN: Duration = Duration::from_millis(200);
 
+/// How long requests under way are waited for once somebody asked to stop: longer than an answer usually takes, and well
+/// within the time after which service managers kill (systemd's default is 90 seconds).
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How many confirmations share a command, and so a commit.
 const CONFIRMATIONS: usize = 256;
 
@@ -129,6 +139,7 @@ const CONFIRMATIONS: usize = 256;
 struct Shared {
     delivery: Delivery,
     halt: CancellationToken,
+    abandon: CancellationToken,
     why: std::sync::Mutex<Option<Stop>>,
     failed: AtomicU64,
     in_a_row: AtomicU64,
@@ -151,6 +162,7 @@ impl Delivery {
         let shared = Arc::new(Shared {
             delivery: self,
             halt,
+            abandon: CancellationToken::new(),
             why: std::sync::Mutex::new(None),
             failed: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
@@ -159,6 +171,7 @@ impl Delivery {
             down: std::sync::Mutex::new(None),
         });
         let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
+        let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
         let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
         if let Err(failure) = feed(&shared, plan, &ended).await {
@@ -170,6 +183,7 @@ impl Delivery {
             BTreeMap::new()
         });
         pauses.abort();
+        patience.abort();
         Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
@@ -219,12 +233,23 @@ impl Shared {
         }
     }
 
+    /// Why what is left is left.
+    fn skip_reason(&self) -> SkipReason {
+        match &*self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(Stop::Quota) => SkipReason::Quota,
+            _ => SkipReason::Stopped,
+        }
+    }
+
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
         self.watch_for_a_sign(finished);
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
+        }
+        if finished.used_up {
+            self.halt_for(Stop::Quota);
         }
         if matches!(finished.status, Status::Failed | Status::Unknown) {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
@@ -256,6 +281,13 @@ async fn watch_for_pause(shared: Arc<Shared>) {
     }
 }
 
+/// Some time after somebody asked to stop, answers are waited for no more: what has none is unknown.
+async fn lose_patience(shared: Arc<Shared>) {
+    shared.delivery.stop.cancelled().await;
+    tokio::time::sleep(STOPS_WITHIN).await;
+    shared.abandon.cancel();
+}
+
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
 /// Requests under way are waited for whatever happens: their answers are worth having.
@@ -265,7 +297,7 @@ async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) ->
     let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
     while senders.join_next().await.is_some() {}
     fed?;
-    skip_the_rest(plan, last, ended).await
+    skip_the_rest(plan, last, shared.skip_reason(), ended).await
 }
 
 async fn feed_waves(
@@ -294,7 +326,7 @@ async fn feed_waves(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let (shared, ended) = (Arc::clone(shared), ended.clone());
             senders.spawn(async move {
-                let finished = carry_out(&shared, operation).await;
+                let finished = carry_out(&shared, operation, entry).await;
                 let _ = ended.send((Some(entry), finished)).await;
                 drop(permit);
             });
@@ -311,25 +343,35 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
     Ok(d.state.ask(intend).await?)
 }
 
-async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
+async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Finished {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
         sync: &d.who.sync.name,
         match_fields: &d.who.sync.match_fields,
+        entry: (&d.who.run, entry),
         stop: &shared.halt,
+        abandon: &shared.abandon,
     };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
     }
     shared.watch_for_trouble(&finished);
+    if finished.status == Status::Skipped {
+        finished.reason = Some(shared.skip_reason().name().into());
+    }
     finished
 }
 
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
-async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::Sender<Begun>) -> Result<()> {
+async fn skip_the_rest(
+    plan: &Plan,
+    mut last: Option<Operation>,
+    reason: SkipReason,
+    ended: &mpsc::Sender<Begun>,
+) -> Result<()> {
     loop {
         let page = plan.spool().operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { return Ok(()) };
@@ -341,10 +383,11 @@ async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::S
                 effect: Effect::None,
                 attempts: 0,
                 http_status: None,
-                reason: Some(SkipReason::Stopped.name().into()),
+                reason: Some(reason.name().into()),
                 error: None,
                 took: Duration::ZERO,
                 denied: false,
+                used_up: false,
                 state_failed: None,
             };
             if ended.send((None, finished)).await.is_err() {

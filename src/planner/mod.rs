@@ -11,6 +11,7 @@ mod observe;
 mod order;
 mod resolve;
 mod spool;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,6 +34,7 @@ pub use listing::Listing;
 pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
+pub use stock::take_stock;
 
 /// What a plan is made from.
 pub struct Planner {
@@ -170,10 +172,12 @@ impl Planner {
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
         let merging = Arc::clone(&planner);
-        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged).await?;
+        merged.skipped += skipped;
+        merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
         plan.tally.flaps = flaps(&planner, &plan).await?;

@@ -18,6 +18,8 @@ use crate::exit::{Exit, Failure, Result};
 use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
+use crate::record::Key;
+use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -46,35 +48,53 @@ pub enum Found {
     Conflict(OpError),
 }
 
-/// Turns every newcomer into a create, an adoption or a conflict.
-pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
+/// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
+/// up are skipped; returns how many.
+pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
     let listing = match &planner.observed {
         Some(observed) => Some(Arc::clone(observed)),
-        None if worth_listing(planner, count) => list(planner, count).await?,
+        None if worth_listing(planner, count) => {
+            list(planner, count).await.or_else(|failure| unless_used_up(planner, None, failure))?
+        }
         None => None,
     };
     let listing = listing.as_deref();
-    let mut after = String::new();
+    let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return Ok(skipped) };
         after = last.create.key.to_string();
-        let operations: Vec<Operation> = futures_util::stream::iter(page)
+        let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found = find(planner, merged, &newcomer, listing).await?;
-                Ok::<_, Failure>(operation(newcomer, found, planner.sync.target.engine.catalogue()))
+                let key = newcomer.create.key.clone();
+                let found = find(planner, merged, &newcomer, listing).await;
+                let found = found.map(Some).or_else(|failure| unless_used_up(planner, None, failure))?;
+                let catalogue = planner.sync.target.engine.catalogue();
+                Ok::<_, Failure>((key, found.map(|found| operation(newcomer, found, catalogue))))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for operation in &operations {
-            spool.add(operation)?;
+        for (key, operation) in &settled {
+            match operation {
+                Some(operation) => spool.add(operation)?,
+                None => spool.skip(key, SkipReason::Quota.name())?,
+            }
         }
+        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
+    }
+}
+
+/// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
+fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
+    match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
+        true => Ok(instead),
+        false => Err(failure),
     }
 }
 

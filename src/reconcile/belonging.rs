@@ -60,8 +60,7 @@ async fn of_another(
     sync: &SyncSettings,
     listing: &Arc<Listing>,
 ) -> Result<()> {
-    let SourceKind::Csv(csv) = &other.source.kind;
-    let only_once = csv.path.as_os_str() == "-";
+    let only_once = matches!(&other.source.kind, SourceKind::Csv(csv) if csv.path.as_os_str() == "-");
     if other.source.name == sync.source.name {
         let has_columns = {
             let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);

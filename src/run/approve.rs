@@ -1,7 +1,7 @@
 //! Sending a held plan that somebody approved: it is made anew in the way in which it was made, and sent if every
 //! operation is the same.
 
-use super::{Approval, RunSummary, Runner, Wish, chosen, read_sources};
+use super::{Approval, RunSummary, Runner, Wish, chosen};
 use crate::exit::{Failure, Result};
 use crate::planner::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations};
@@ -22,8 +22,7 @@ impl Runner {
             }
             Origin::Reconcile(remedy) => {
                 let syncs = chosen(&self.settings, &names)?;
-                let mut readings =
-                    read_sources(&self.settings, &syncs, &self.state, &self.clock, &Default::default()).await?;
+                let mut readings = self.read_to_reconcile(&syncs, *remedy).await?;
                 let (read, mut syncs) = readings.pop().ok_or_else(none)?;
                 let sync = syncs.pop().ok_or_else(none)?;
                 let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;

@@ -12,6 +12,7 @@ use crate::outcome::Status;
 use crate::plan::OpKind;
 use crate::planner::Plan;
 use crate::state::ledger::FinishRun;
+use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -130,6 +131,19 @@ impl RunSummary {
         self.status = "paused";
     }
 
+    /// The source has not changed since the sync was clean on it: there is nothing to do.
+    pub fn unchanged_source(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        self.source_records = version.records;
+        self.excluded = version.excluded;
+        self.unchanged = version.records.saturating_sub(version.excluded);
+    }
+
+    /// Whether everything that was to be done was done, for everybody.
+    pub fn is_clean(&self) -> bool {
+        self.status == "ok" && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
+    }
+
     /// Takes over what a plan counted.
     pub fn planned(&mut self, plan: &Plan) {
         self.planned = plan.counts.clone();
@@ -243,6 +257,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
         Stop::Unreachable(why) => client.unreachable(&why),
+        Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }
 }

@@ -94,7 +94,7 @@ pub fn prepare_directory(path: &Path) -> Result<(), StateError> {
     })
 }
 
-fn parent(path: &Path) -> PathBuf {
+pub(super) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -133,7 +133,9 @@ fn create_aside(path: &Path) -> Result<(), StateError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|e| unusable(path, &e.to_string()))?;
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.execute_batch("PRAGMA synchronous = FULL;")?;
+    // In WAL mode from the first: switching where others can see it would leave, after a kill, a rollback journal that
+    // nobody who only reads could play back.
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     schema::migrate(&db)?;
     db.close().map_err(|(_, e)| e.into())
 }
@@ -158,7 +160,7 @@ fn inspect(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
@@ -274,7 +276,7 @@ const PROMISES: &[(&str, &str)] = &[
     ),
 ];
 
-fn open_existing(path: &Path) -> Result<Connection, StateError> {
+pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
     if !path.exists() {
         return Err(StateError::new(Exit::Unavailable, format!("there is no state database at {}", path.display()))
             .help("the first `rosterd sync` creates it"));

@@ -110,7 +110,7 @@ fn a_held_plan_is_shown_as_it_was_planned() {
     stage.home.configure("[syncs.staff.limits]\nban = 2");
     let planned = stage.home.run_json(&["plan"]).exits(3).json()["syncs"][0].clone();
     let run = stage.home.run_json(&["sync"]).exits(3).the_run();
-    members(&run, &RUN, &["held"]);
+    members(&run, &RUN, &["held", "first_keys"]);
     assert_eq!((&run["plan"], &run["planned"]), (&planned["plan"], &planned["counts"]));
     assert_eq!(run["counts"]["ban"]["held"], 10);
 

@@ -221,6 +221,20 @@ impl Home {
         command
     }
 
+    /// The binary with these arguments, run by another program, e.g. `strace`.
+    pub fn command_under(&self, program: &str, options: &[&str], args: &[&str]) -> Command {
+        let inner = self.command(args);
+        let mut outer = Command::new(program);
+        outer.args(options).arg(inner.get_program()).args(inner.get_args()).current_dir(self.path());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        outer
+    }
+
     /// Runs the binary to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
         Ran::of(&self.command(args).output().expect("the binary runs"))
