@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme.
 
+mod answers;
 mod faults;
 mod journey;
 mod kill;

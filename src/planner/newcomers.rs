@@ -6,14 +6,16 @@
 //! whole target.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner};
+use super::{Listing, Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
@@ -22,6 +24,18 @@ use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
 use crate::value::folded;
+
+/// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
+pub fn recognised_by(
+    desired: &Desired,
+    match_fields: &[String],
+    catalogue: &Catalogue,
+) -> (Option<String>, Vec<(String, String)>) {
+    let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
+    let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
+    let matches = match_fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    (key_value, matches)
+}
 
 /// What looking somebody up came to.
 #[derive(Debug)]
@@ -41,10 +55,14 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     if count == 0 {
         return Ok(0);
     }
-    let listed = match worth_listing(planner, count) {
-        true => list(planner, merged, count).await.or_else(|failure| unless_used_up(planner, false, failure))?,
-        false => false,
+    let listing = match &planner.observed {
+        Some(observed) => Some(Arc::clone(observed)),
+        None if worth_listing(planner, count) => {
+            list(planner, count).await.or_else(|failure| unless_used_up(planner, None, failure))?
+        }
+        None => None,
     };
+    let listing = listing.as_deref();
     let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
@@ -53,7 +71,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
         let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
                 let key = newcomer.create.key.clone();
-                let found = find(planner, merged, &newcomer, listed).await;
+                let found = find(planner, merged, &newcomer, listing).await;
                 let found = found.map(Some).or_else(|failure| unless_used_up(planner, None, failure))?;
                 let catalogue = planner.sync.target.engine.catalogue();
                 Ok::<_, Failure>((key, found.map(|found| operation(newcomer, found, catalogue))))
@@ -94,34 +112,17 @@ fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
     engine.can_list() && pages < look_ups(planner, newcomers)
 }
 
-/// Lists the target into the spool; `false` when it takes more requests than looking up would.
-async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool> {
-    let budget = look_ups(planner, newcomers);
-    let mut next = Some(planner.client.engine().list());
-    let mut pages = 0;
-    while let Some(request) = next {
-        if pages >= budget {
-            return Ok(false);
-        }
-        let page = planner.client.page(&request).await?;
-        pages += 1;
-        let spool = merged.spool();
-        for account in &page.accounts {
-            let values: Vec<_> = (planner.sync.match_fields.iter())
-                .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                .collect();
-            spool.list(account, &values)?;
-        }
-        next = page.next;
-    }
-    Ok(true)
+/// Lists the target; nothing when that takes more requests than looking up would.
+async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>> {
+    let listing = Listing::of(&planner.client, &planner.sync.match_fields, look_ups(planner, newcomers)).await?;
+    Ok(listing.map(Arc::new))
 }
 
 /// Finds one person, in the listing or by asking.
-async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listed: bool) -> Result<Found> {
-    let candidates = match listed {
-        true => listed_candidates(merged, newcomer)?,
-        false => candidates(&planner.client, newcomer).await?,
+async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listing: Option<&Listing>) -> Result<Found> {
+    let candidates = match listing {
+        Some(listing) => listed_candidates(listing, newcomer)?,
+        None => candidates(&planner.client, newcomer).await?,
     };
     let mut found = Vec::with_capacity(candidates.len());
     for account in candidates {
@@ -132,17 +133,16 @@ async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listed: b
     choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
 }
 
-fn listed_candidates(merged: &Merged, newcomer: &Newcomer) -> Result<Vec<Account>> {
-    let spool = merged.spool();
+fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let Some(key) = &newcomer.key_value {
-        let found = spool.listed_by_key(key)?;
+        let found = listing.by_key(key)?;
         if !found.is_empty() {
             return Ok(found);
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(spool.listed_by_match(field, value)?);
+        found.extend(listing.by_match(field, value)?);
     }
     Ok(found)
 }

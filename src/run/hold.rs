@@ -13,7 +13,7 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanStatus, Supersede};
+use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanStatus, Supersede};
 
 use super::Approval;
 
@@ -45,7 +45,7 @@ fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
-        if self.wish.only.is_empty() {
+        if self.wish.only.is_empty() && self.wish.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
         let tally = plan.tally.clone();
@@ -70,6 +70,7 @@ impl Run<'_> {
             count: breach.count,
             allowed: breach.allowed,
             counts: plan.counts.clone(),
+            origin: self.wish.origin.clone(),
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
         let whole = self.wish.only.is_empty();
@@ -148,7 +149,15 @@ impl Run<'_> {
             Exit::Held,
             format!("the approval of plan {} is stale: {named}{more} would not be planned the same now", approval.plan),
         )
-        .help(format!("nothing was sent; make a new plan with rosterd sync {}, and look at it", self.who.sync.name)))
+        .help(match &self.wish.origin {
+            Origin::Sync => {
+                format!("nothing was sent; make a new plan with rosterd sync {}, and look at it", self.who.sync.name)
+            }
+            Origin::Undo(run) => format!("nothing was sent; make it anew with rosterd undo {run}, and look at it"),
+            Origin::Reconcile(_) => {
+                format!("nothing was sent; compare anew with rosterd reconcile {}, and look at it", self.who.sync.name)
+            }
+        }))
     }
 
     /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped, operations of earlier

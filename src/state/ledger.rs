@@ -298,7 +298,9 @@ impl Command for StatusOf {
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
-            held_plan: text("SELECT id FROM plan WHERE sync = ?1 AND status = 'held' LIMIT 1")?,
+            held_plan: text(
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held' ORDER BY origin <> 'sync', made_at DESC LIMIT 1",
+            )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
             )?
