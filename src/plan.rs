@@ -120,6 +120,9 @@ pub struct Operation {
     /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step: bool,
+    /// What a person should know before they agree to it; not part of what they agree to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<OpError>,
@@ -144,6 +147,7 @@ impl Operation {
             fingerprint: None,
             create_only: BTreeSet::new(),
             step: false,
+            hint: None,
             conflict: None,
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
+use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Plan, Planner};
 use crate::record::Key;
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
@@ -56,6 +56,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Basis,
     /// Who.
     pub by: String,
     /// Why.
@@ -124,15 +126,15 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let read = match read {
-            Ok(read) => read,
-            Err(failure) => return Err(failure.again()),
-        };
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
             summary.paused();
             return Ok(());
         }
+        let read = match read {
+            Ok(read) => read,
+            Err(failure) => return Err(failure.again()),
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
@@ -150,19 +152,21 @@ impl Run<'_> {
         let known = self.runner.state.ask(FindSync(binding(&self.who.sync))).await?;
         let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
         summary.planned(&plan);
+        self.record_resolved(&plan, resolved).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
 
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
                 Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan()).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),

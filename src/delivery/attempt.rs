@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Client;
 use super::transport::SendError;
+use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
@@ -51,9 +52,7 @@ pub struct Attempt<'a> {
     /// The state, to see who owns an account.
     pub state: &'a State,
     /// The sync.
-    pub sync: &'a str,
-    /// The fields by which an existing account is recognised.
-    pub match_fields: &'a [String],
+    pub sync: &'a SyncSettings,
     /// Asks to take up nothing new.
     pub stop: &'a CancellationToken,
 }
@@ -196,8 +195,8 @@ impl Work<'_> {
     }
 
     fn adopt(&mut self, account: crate::target::Account) -> Step {
-        let catalogue = self.at.client.engine().catalogue();
-        self.operation = adopt(self.operation.clone(), account, false, catalogue);
+        let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
+        self.operation = adopt(self.operation.clone(), account, self.at.sync, today, false);
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),
@@ -228,7 +227,7 @@ impl Work<'_> {
 
     async fn look_up(&self) -> Result<Found, Failure> {
         let catalogue = self.at.client.engine().catalogue();
-        let newcomer = again(&self.operation, self.at.match_fields, catalogue);
+        let newcomer = again(&self.operation, &self.at.sync.match_fields, catalogue);
         look_up(self.at.client, self.at.state, self.at.sync, &newcomer).await
     }
 

@@ -272,13 +272,7 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
 
 async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
     let d = &shared.delivery;
-    let attempt = Attempt {
-        client: &d.client,
-        state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
-        stop: &shared.halt,
-    };
+    let attempt = Attempt { client: &d.client, state: &d.state, sync: &d.who.sync, stop: &shared.halt };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));

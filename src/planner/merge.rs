@@ -236,6 +236,11 @@ impl Merge<'_> {
         let state = case.person.map_or(PersonState::None, |p| p.state);
         let circumstances = self.circumstances(&case);
         let decision = decide(state, case.says, &circumstances);
+        let is_back = case.person.is_some_and(|p| p.absent_since.is_some())
+            && matches!(case.says, SourceSays::Same | SourceSays::Differs);
+        if is_back {
+            self.out.spool().note(case.key, &Note::Present)?;
+        }
         match decision {
             Decision::Reject => Ok(()),
             Decision::Nothing => self.nothing(&case, state),
@@ -313,9 +318,6 @@ impl Merge<'_> {
             }
             _ => {
                 self.out.unchanged += 1;
-                if case.person.is_some_and(|p| p.absent_since.is_some()) {
-                    self.out.spool().note(case.key, &Note::Present)?;
-                }
                 match state {
                     PersonState::Active | PersonState::Invited => self.looked(case, Standing::InStep),
                     _ => Ok(()),

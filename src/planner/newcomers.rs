@@ -5,15 +5,18 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner};
+use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
+use crate::record::Key;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -43,19 +46,88 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
         let Some(last) = page.last() else { return Ok(()) };
         after = last.create.key.to_string();
         let operations: Vec<Operation> = futures_util::stream::iter(page)
-            .map(|newcomer| async move {
-                let found =
-                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
-                Ok::<_, Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
-            })
+            .map(|newcomer| one(planner, merged, newcomer, listed))
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for operation in &operations {
-            spool.add(operation)?;
+        for operation in operations {
+            claim(&spool, operation)?;
         }
     }
+}
+
+/// What is to be done for one newcomer.
+async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listed: bool) -> Result<Operation> {
+    let mut candidates = match listed {
+        true => listed_candidates(merged, &newcomer)?,
+        false => candidates(&planner.client, &newcomer).await?,
+    };
+    let hint = match candidates.by_key {
+        true => None,
+        false => without_what_is_given_up(planner, merged, &newcomer, &mut candidates.accounts).await?,
+    };
+    let found = choose(&planner.state, &planner.sync, &newcomer, candidates.accounts).await?;
+    Ok(Operation { hint, ..operation(planner, newcomer, found) })
+}
+
+/// Leaves out accounts whose owners give up, within this plan, the very value by which they were found: it will be
+/// free. Tells when such an owner leaves, since leaver and newcomer may then be one person under two keys.
+async fn without_what_is_given_up(
+    planner: &Planner,
+    merged: &Merged,
+    newcomer: &Newcomer,
+    found: &mut Vec<Account>,
+) -> Result<Option<String>> {
+    let mut hint = None;
+    let mut kept = Vec::new();
+    for account in found.drain(..) {
+        let owner = owner_of(&planner.state, &planner.sync, &account).await?;
+        let giver = match owner {
+            Some((sync, key)) if sync == planner.sync.name => merged.spool().operation_of(&key)?,
+            _ => None,
+        };
+        match giver.filter(|giver| gives_up(giver, newcomer, &account)) {
+            Some(giver) if giver.kind.takes_access() => {
+                let (sync, old, new) = (&planner.sync.name, &giver.key, &newcomer.create.key);
+                hint = Some(format!(
+                    "takes what {old} gives up by leaving; if {old} is {new} under an old key: \
+                     rosterd rekey {sync} {old} {new}"
+                ));
+            }
+            Some(_) => {}
+            None => kept.push(account),
+        }
+    }
+    *found = kept;
+    Ok(hint)
+}
+
+/// Whether this operation on the account's owner gives up every value by which the newcomer was found.
+fn gives_up(giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
+    let holds =
+        |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let goes = |(field, value): &(String, String)| {
+        giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    };
+    giver.conflict.is_none() && newcomer.matches.iter().filter(holds).all(goes)
+}
+
+/// Spools a newcomer's operation. An account that two of them would adopt is left to neither: which of them it
+/// belongs to is for a person to say.
+fn claim(spool: &super::Spool, operation: Operation) -> Result<()> {
+    let claimed = match (&operation.kind, &operation.remote_id) {
+        (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?,
+        _ => None,
+    };
+    let Some(first) = claimed else { return Ok(spool.add(&operation)?) };
+    let id = operation.remote_id.clone().unwrap_or_default();
+    let message = format!("account {id} could be {first} or {}: both are newcomers whom it fits", operation.key);
+    let conflict = Some(OpError::new(ErrorKind::Conflict, message));
+    if let Some(other) = spool.operation_of(&first)? {
+        spool.add(&Operation { conflict: conflict.clone(), ..other })?;
+    }
+    Ok(spool.add(&Operation { conflict, ..operation })?)
 }
 
 /// Requests that looking everybody up one by one takes.
@@ -95,56 +167,68 @@ async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool
     Ok(true)
 }
 
-async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
+/// Accounts that could be somebody's.
+struct Candidates {
+    accounts: Vec<Account>,
+    /// They carry the person's key; otherwise they are recognised by a `match` field.
+    by_key: bool,
+}
+
+fn listed_candidates(merged: &Merged, newcomer: &Newcomer) -> Result<Candidates> {
+    let spool = merged.spool();
     if let Some(key) = &newcomer.key_value {
-        let found = merged.spool().listed_by_key(key)?;
-        if !found.is_empty() {
-            return choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await;
+        let accounts = spool.listed_by_key(key)?;
+        if !accounts.is_empty() {
+            return Ok(Candidates { accounts, by_key: true });
         }
     }
-    let mut found = Vec::new();
+    let mut accounts = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(merged.spool().listed_by_match(field, value)?);
+        accounts.extend(spool.listed_by_match(field, value)?);
     }
-    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
+    Ok(Candidates { accounts, by_key: false })
 }
 
-async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, &planner.sync.name, newcomer).await
-}
-
-/// Looks one person up on the target: by key, then by each `match` field.
-///
-/// # Errors
-/// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
-    let target = client.target();
+/// Asks the target: by key, then by each `match` field.
+async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Candidates> {
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
-        let mut found = client.find(field, key).await?;
-        found.retain(|account| account.key.as_ref() == Some(key));
-        if !found.is_empty() {
-            return choose(state, (sync, target), newcomer, found).await;
+        let mut accounts = client.find(field, key).await?;
+        accounts.retain(|account| account.key.as_ref() == Some(key));
+        if !accounts.is_empty() {
+            return Ok(Candidates { accounts, by_key: true });
         }
     }
-    let mut found = Vec::new();
+    let mut accounts = Vec::new();
     for (field, value) in &newcomer.matches {
         // What is sent is the value as planned; what comes back counts only when it is equal, case set aside.
         let Some(spelled) = newcomer.create.fields.get(field).map(|c| &c.new).and_then(super::merge::as_text) else {
             continue;
         };
         let answer = client.find(field, &spelled).await?;
-        found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
+        accounts
+            .extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, (sync, target), newcomer, found).await
+    Ok(Candidates { accounts, by_key: false })
+}
+
+/// Looks one person up on the target.
+///
+/// # Errors
+/// The target can't be reached, the state fails, or another sync on the target owns the account (78).
+pub async fn look_up(client: &Client, state: &State, sync: &SyncSettings, newcomer: &Newcomer) -> Result<Found> {
+    let found = candidates(client, newcomer).await?;
+    choose(state, sync, newcomer, found.accounts).await
+}
+
+/// Who owns an account: a person of this sync, or of another on the same target.
+async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Result<Option<(String, Key)>> {
+    let syncs = sync.rivals.iter().chain([&sync.name]).cloned().collect();
+    let base_url = sync.target.base_url.to_string();
+    Ok(state.ask(OwnerOf { syncs, base_url, remote_id: account.remote_id.clone() }).await?)
 }
 
 /// Judges the candidates.
-async fn choose(
-    state: &State,
-    (sync, target): (&str, &str),
-    newcomer: &Newcomer,
-    mut found: Vec<Account>,
-) -> Result<Found> {
+async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     let key = &newcomer.create.key;
@@ -155,15 +239,18 @@ async fn choose(
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
     let carried = foreign_key(&account, newcomer.key_value.as_deref());
-    let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
+    let owner = owner_of(state, sync, &account).await?;
     let conflict = |why: String| {
         let message = format!("account {} looks like {key} and {why}", account.remote_id);
         Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
     };
     match (owner, carried) {
-        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        (Some((owner, _)), _) if owner != sync.name => {
+            Err(two_syncs(&sync.name, &owner, &sync.target.name, &account.remote_id))
+        }
         (Some((_, other)), _) if other != *key => conflict(format!(
-            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {} {other} {key}",
+            sync.name
         )),
         (_, Some(other)) => conflict(format!("carries the key {other}")),
         (_, None) => Ok(Found::Account(Box::new(account))),
@@ -186,26 +273,39 @@ fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str
 }
 
 /// The operation that follows.
-fn operation(newcomer: Newcomer, found: Found, catalogue: &Catalogue) -> Operation {
+fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Operation {
     match found {
         Found::Nobody => newcomer.create,
         Found::Conflict(error) => Operation { conflict: Some(error), ..newcomer.create },
-        Found::Account(account) => adopt(newcomer.create, *account, newcomer.protected, catalogue),
+        Found::Account(account) => adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.protected),
     }
 }
 
-/// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates.
-pub fn adopt(create: Operation, account: Account, protected: bool, catalogue: &Catalogue) -> Operation {
+/// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates. Of a
+/// protected person (`protected`: by what the source says; here also by what the target shows) the account is linked
+/// as it is.
+pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: NaiveDate, protected: bool) -> Operation {
+    let values = sync.match_fields.iter().filter_map(|field| account.attributes.get(field));
+    let protected =
+        protected || sync.protect.covers(&create.key, values, Some(&account.attributes), &today.to_string());
+    let as_it_is = protected || account.state == AccountState::Invited;
     let mut operation = create;
     operation.kind = OpKind::Adopt;
     operation.remote_id = Some(account.remote_id);
-    operation.fields = match protected || account.state == AccountState::Invited {
+    operation.fields = match as_it_is {
         true => Default::default(),
-        false => diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue),
+        false => {
+            let catalogue = sync.target.engine.catalogue();
+            diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue)
+        }
     };
     operation.reactivates = account.state == AccountState::Banned && !protected;
     operation.found = Some(account.state);
     operation.baseline = account.attributes;
+    if as_it_is {
+        // It may differ from the record: the next run has to look.
+        operation.fingerprint = None;
+    }
     operation
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{Command, StateError};
+use crate::limits::Basis;
 use crate::plan::{OpKind, Operation};
 
 /// A held plan, without its operations.
@@ -26,6 +27,12 @@ pub struct HeldPlan {
     pub allowed: u64,
     /// Operations by kind.
     pub counts: BTreeMap<OpKind, u64>,
+    /// What it was made and judged by.
+    #[serde(skip)]
+    pub basis: Basis,
+    /// It is of named people only (`--only`).
+    #[serde(skip)]
+    pub partial: bool,
 }
 
 /// What became of a plan.
@@ -57,6 +64,8 @@ impl PlanStatus {
 
 /// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
 /// fits. `true` when it was not held before, so that its outcomes are to be written.
+///
+/// It takes the place of whatever plan of the sync was held; a plan of named people only stands beside it.
 #[derive(Debug)]
 pub struct Hold {
     /// The plan.
@@ -70,17 +79,29 @@ impl Command for Hold {
 
     fn run(self, db: &Connection) -> Result<bool, StateError> {
         let plan = self.plan;
-        let held = db.prepare_cached("SELECT 1 FROM plan WHERE id = ?1 AND status = 'held'")?.exists([&plan.id])?;
-        if held {
+        if !plan.partial {
+            supersede(db, &plan.sync, &plan.id)?;
+        }
+        let held = db.prepare_cached(
+            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = ?6 WHERE id = ?1 AND status = 'held'",
+        )?
+        .execute(params![
+            plan.id,
+            plan.limit,
+            plan.count as i64,
+            plan.allowed as i64,
+            serde_json::to_string(&plan.basis)?,
+            plan.partial
+        ])?;
+        if held > 0 {
             return Ok(false);
         }
-        supersede(db, &plan.sync)?;
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
         db.prepare_cached(
-            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'held')",
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, basis, partial, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'held')",
         )?
         .execute(params![
             plan.id,
@@ -91,6 +112,8 @@ impl Command for Hold {
             plan.count as i64,
             plan.allowed as i64,
             serde_json::to_string(&plan.counts)?,
+            serde_json::to_string(&plan.basis)?,
+            plan.partial,
         ])?;
         Ok(true)
     }
@@ -104,16 +127,19 @@ impl Command for Supersede {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        supersede(db, &self.0)
+        supersede(db, &self.0, "")
     }
 }
 
-fn supersede(db: &Connection, sync: &str) -> Result<(), StateError> {
-    db.prepare_cached(
-        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'held')",
-    )?
-    .execute([sync])?;
-    db.prepare_cached("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'")?.execute([sync])?;
+/// Ends the held plans of a sync, but for one.
+fn supersede(db: &Connection, sync: &str, but: &str) -> Result<(), StateError> {
+    for sql in [
+        "DELETE FROM plan_operation
+         WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND id <> ?2 AND status = 'held')",
+        "UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND id <> ?2 AND status = 'held'",
+    ] {
+        db.prepare_cached(sql)?.execute([sync, but])?;
+    }
     Ok(())
 }
 
@@ -152,8 +178,8 @@ impl Command for HeldPlans {
 
     fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
         let mut statement = db.prepare_cached(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE status = 'held'
-             ORDER BY sync",
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, basis, partial FROM plan
+             WHERE status = 'held' ORDER BY sync, partial, made_at",
         )?;
         let rows = statement.query_map([], held_plan)?;
         Ok(rows.map(|row| row.map(|(plan, _)| plan)).collect::<Result<_, _>>()?)
@@ -170,7 +196,7 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE id = ?1",
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, basis, partial FROM plan WHERE id = ?1",
             )?
             .query_row([self.0], held_plan)
             .optional()?)
@@ -187,6 +213,8 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
         count: row.get::<_, i64>(4)?.unsigned_abs(),
         allowed: row.get::<_, i64>(5)?.unsigned_abs(),
         counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+        basis: serde_json::from_str(&row.get::<_, String>(8)?).map_err(|_| rusqlite::Error::InvalidQuery)?,
+        partial: row.get(9)?,
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))
