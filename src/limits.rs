@@ -186,7 +186,7 @@ impl Breach {
         let what = match limit.as_str() {
             "ban_per_day" => format!("{count} people would be banned within 24 hours, and {allowed} are allowed"),
             "ban_all" => format!("{count} of {count} people would be banned, and never all of them at once"),
-            "flap" => format!("somebody would come back for the {count}th time, and {allowed} are allowed"),
+            "flap" => format!("somebody would come back {count} times within flap_window, and max_flaps is {allowed}"),
             "undo" => format!("{count} operations would undo a run, which always waits for an approval"),
             other => match other.strip_prefix("clear.") {
                 Some(field) => format!("{field} would be emptied for {count} people, and {allowed} are allowed"),

@@ -82,6 +82,11 @@ pub(super) fn resolve(
         let catalogue = target.engine.catalogue();
         match_fields_known(report, path, typed_match.as_deref().unwrap_or_default(), &fields, catalogue);
         recognisable(report, path, &match_fields, &fields, catalogue);
+        if raw.on_leave == Some(RawOnLeave::Delete) && !target.engine.can_delete() {
+            let message = format!("{} knows no way to delete an account", target.engine.title());
+            let help = "write \"ban\" (leavers are deactivated) or \"ignore\"";
+            report.error(&path.join("on_leave"), message, Some(help.into()));
+        }
         release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
     }
     if let Some(source) = &source {
