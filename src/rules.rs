@@ -273,9 +273,11 @@ impl Decision {
         const DONE: &str = "`ok`, `failed`, `unknown` or `held`";
         match self {
             Decision::Nothing => ["nothing", "", "none: unchanged or out of scope"],
-            Decision::Provision => {
-                ["look up, then `create` or `adopt`", "`create`, or `adopt` and what it writes: `update`, `reinstate`", DONE]
-            }
+            Decision::Provision => [
+                "look up, then `create` or `adopt`",
+                "`create`, or `adopt` and what it writes: `update`, `reinstate`",
+                DONE,
+            ],
             Decision::Update => ["`update`", "`update`, `clear.FIELD`", DONE],
             Decision::Reinstate => ["`reinstate`, with what differs", "`reinstate`, `flap`, `clear.FIELD`", DONE],
             Decision::Ban => ["`ban`, with `release_on_ban`", "`ban`, `ban_per_day`, `ban_all`", DONE],

@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -379,6 +380,15 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {

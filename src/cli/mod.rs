@@ -84,6 +84,7 @@ fn start(cli: Cli) -> Result<Exit> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
         rust_log: std::env::var("RUST_LOG").ok(),
+        told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

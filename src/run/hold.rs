@@ -14,7 +14,9 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, PlanOperations, PlanStatus, Supersede};
+use crate::state::plans::{
+    DecidePlan, HeldPlan, Hold, HoldOperations, HoldWhole, PlanOperations, PlanStatus, Supersede,
+};
 
 use super::Approval;
 
@@ -87,9 +89,11 @@ impl Run<'_> {
             basis: basis(&self.who.sync),
             partial: !self.wish.only.is_empty(),
         };
-        let first = self.runner.state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
+        let state = &self.runner.state;
+        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
             self.hold_operations(&plan).await?;
+            state.ask(HoldWhole(plan.id.clone())).await?;
             self.record_bystanders(&plan).await?;
         } else {
             // Who is left alone for good gets an outcome with the note: that waits for a run that writes outcomes.

@@ -62,8 +62,9 @@ impl PlanStatus {
     }
 }
 
-/// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
-/// fits. `true` when it was not held before, so that its outcomes are to be written.
+/// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds page by page, so that a plan of
+/// any length fits; [`HoldWhole`] ends it. One that was broken off in between is nobody's, and is begun anew. `true`
+/// when it was not held before, so that its outcomes are to be written.
 ///
 /// It takes the place of whatever plan of the sync was held; a plan of named people only stands beside it.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Command for Hold {
         }
         db.prepare_cached(
             "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, basis, partial, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'held')",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'making')",
         )?
         .execute(params![
             plan.id,
@@ -116,6 +117,19 @@ impl Command for Hold {
             plan.partial,
         ])?;
         Ok(true)
+    }
+}
+
+/// All operations of the plan are there: from now on it can be shown and approved.
+#[derive(Debug)]
+pub struct HoldWhole(pub String);
+
+impl Command for HoldWhole {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'making'")?.execute([self.0])?;
+        Ok(())
     }
 }
 
