@@ -9,4 +9,5 @@ mod home;
 mod sim;
 
 pub use home::{Home, Ran};
+pub use rosterd::sandbox::Op;
 pub use sim::Sim;
