@@ -84,7 +84,7 @@ impl Command for Hold {
             supersede(db, &plan.sync, &plan.id)?;
         }
         let held = db.prepare_cached(
-            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = ?6 WHERE id = ?1 AND status = 'held'",
+            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6) WHERE id = ?1 AND status = 'held'",
         )?
         .execute(params![
             plan.id,
