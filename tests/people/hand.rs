@@ -127,9 +127,7 @@ fn a_sync_is_bound_to_its_target_and_key() {
         home.run(&["targets", "show", "juno"]).exits(0).stdout.replace("kind = \"juno\"", "kind = \"rest\"");
     home.write("config/ours.toml", &definition);
     replace(&home, "kind = \"juno\"", "kind = \"rest\"\ndefinition = \"ours.toml\"");
-    let ran = home.run_json(&["sync"]);
-    assert_eq!(ran.code, 78, "{ran:?}");
-    std::fs::write(home.config(), &plain).expect("the configuration");
+    refuses("target kind");
     assert!(sim.since(mark).is_empty() && other.requests().is_empty());
     home.run(&["sync"]).exits(0);
 
