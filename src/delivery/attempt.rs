@@ -11,6 +11,7 @@ use super::Client;
 use super::transport::SendError;
 use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
+use crate::mapping::Mapping;
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::planner::newcomers::{Found, adopt, again, look_up};
@@ -214,7 +215,7 @@ impl Work<'_> {
             }
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
-                self.operation = as_create(&self.operation);
+                self.operation = as_create(&self.operation, &self.at.sync.mapping);
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),
                     Ok(Found::Nobody) => Step::Onward,
@@ -333,13 +334,15 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
     }
 }
 
-/// The create that would make the account which an operation expected to be there.
-fn as_create(operation: &Operation) -> Operation {
+/// The create that would make the account which an operation expected to be there: of what is known of it, the fields
+/// that are mapped.
+fn as_create(operation: &Operation, mapping: &Mapping) -> Operation {
+    let mapped = |field: &str| mapping.rules().iter().any(|rule| rule.field == field);
     let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
     create.fields = operation
         .after()
         .iter()
-        .filter(|(_, value)| !is_empty(value))
+        .filter(|(field, value)| mapped(field) && !is_empty(value))
         .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
         .collect();
     create.create_only = operation.create_only.clone();

@@ -58,7 +58,7 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
     loop {
         let page = spool.operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { return Ok(()) };
-        for operation in &page {
+        for operation in page.iter().filter(|o| o.conflict.is_none()) {
             for field in unique {
                 let Some(change) = operation.fields.get(*field) else { continue };
                 if let Some(old) = folded(&change.old) {

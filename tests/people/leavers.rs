@@ -81,6 +81,19 @@ fn who_is_back_in_time_starts_anew_changed_or_not() {
 }
 
 #[test]
+fn who_was_back_and_could_not_be_updated_starts_anew_all_the_same() {
+    let (sim, home) = staffed(4, GRACE, "");
+    home.people(&rows(2..=4));
+    later(&home, DAY, &["sync"]).exits(0);
+    sim.script(json!({"method": "PUT", "do": "status:422"}));
+    home.people(&[vec![with(1, "p1@acme.example", "Matron")], rows(2..=4)].concat());
+    later(&home, 2 * DAY, &["sync"]).exits(75);
+    home.people(&rows(2..=4));
+    let run = run_of(&later(&home, 4 * DAY + 60, &["sync", "--format", "json"]).exits(0));
+    assert_eq!(skipped(&home, &run), grace("E0001"));
+}
+
+#[test]
 fn grace_starts_and_counts_while_a_plan_is_held() {
     let (_sim, home) = staffed(12, GRACE, "update = 0");
     let changed = |from: usize| home.people(&[rows(from..=11), vec![with(12, "p12@acme.example", "Matron")]].concat());

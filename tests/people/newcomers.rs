@@ -142,6 +142,25 @@ fn an_account_that_appears_at_delivery_is_adopted() {
 }
 
 #[test]
+fn an_adopted_account_that_vanished_is_made_anew_with_what_is_mapped() {
+    let (sim, home) = staffed(0, "", "");
+    sim.seed(
+        json!([{"email": "p1@acme.example", "company": "Acme", "points": 7, "tags": [{"id": "3"}], "title": "Chief"}]),
+    );
+    home.people(&rows([1]));
+    home.run(&["sync"]).exits(0);
+    sim.clear();
+    let mark = sim.mark();
+    home.people(&[with(1, "p1@acme.example", "Matron")]);
+    let run = run_of(&home.run_json(&["sync"]).exits(0));
+    assert_eq!(run["counts"]["create"]["ok"], json!(1), "{run:#}");
+    let made = sim.since(mark).into_iter().find(|r| r.committed).expect("a create");
+    assert_eq!(made.op, Op::Create);
+    let user = sim.user("E0001").expect("an account");
+    assert_eq!((&user["title"], &user["city"], &user["company"]), (&json!("Matron"), &json!("Bern"), &Value::Null));
+}
+
+#[test]
 fn who_was_removed_on_the_target_is_already_gone_and_may_come_anew() {
     let (sim, home) = staffed(3, "", "");
     sim.clear();
