@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::mapping::{Desired, When};
-use crate::plan::Change;
+use crate::plan::{Change, Operation};
 use crate::target::Catalogue;
 use crate::value::{Attributes, is_empty, same};
 
@@ -29,34 +29,49 @@ pub fn changes(desired: &Desired, known: &Attributes, catalogue: &Catalogue) -> 
     changes
 }
 
-/// The fields of a new account, and which of them only a create writes. Empty ones are left out: a new account has
-/// nothing to clear.
-pub fn creation(desired: &Desired) -> (BTreeMap<String, Change>, BTreeSet<String>) {
-    let mut fields = BTreeMap::new();
-    let mut create_only = BTreeSet::new();
-    for (field, wanted) in &desired.fields {
-        if wanted.when == When::Create {
-            create_only.insert(field.clone());
-        }
-        if !is_empty(&wanted.value) {
-            fields.insert(field.clone(), Change { old: Value::Null, new: wanted.value.clone() });
-        }
-    }
-    (fields, create_only)
+/// What a new account is made of.
+#[derive(Debug, Default, PartialEq)]
+pub struct Creation {
+    /// The fields that it is given.
+    pub fields: BTreeMap<String, Change>,
+    /// Those that only a create writes.
+    pub create_only: BTreeSet<String>,
+    /// Those that the record leaves empty: there is nothing to clear on a new account.
+    pub blank: BTreeSet<String>,
 }
 
-/// The fields of a planned create that differ on an account which turns out to exist already.
-pub fn adoption(
-    planned: &BTreeMap<String, Change>,
-    create_only: &BTreeSet<String>,
-    observed: &Attributes,
-    catalogue: &Catalogue,
-) -> BTreeMap<String, Change> {
+/// What a new account should be.
+pub fn creation(desired: &Desired) -> Creation {
+    let mut creation = Creation::default();
+    for (field, wanted) in &desired.fields {
+        if wanted.when == When::Create {
+            creation.create_only.insert(field.clone());
+        }
+        if is_empty(&wanted.value) {
+            creation.blank.insert(field.clone());
+        } else {
+            creation.fields.insert(field.clone(), Change { old: Value::Null, new: wanted.value.clone() });
+        }
+    }
+    creation
+}
+
+/// The fields that only a create writes.
+pub fn create_only(desired: &Desired) -> BTreeSet<String> {
+    let wanted = desired.fields.iter().filter(|(_, wanted)| wanted.when == When::Create);
+    wanted.map(|(field, _)| field.clone()).collect()
+}
+
+/// The fields of a planned create that differ on an account which turns out to exist already, those included that
+/// the record leaves empty.
+pub fn adoption(create: &Operation, observed: &Attributes, catalogue: &Catalogue) -> BTreeMap<String, Change> {
+    let filled = create.fields.iter().map(|(field, change)| (field, &change.new));
+    let wanted = filled.chain(create.blank.iter().map(|field| (field, &Value::Null)));
     let mut fields = BTreeMap::new();
-    for (field, change) in planned {
+    for (field, new) in wanted.filter(|(field, _)| !create.create_only.contains(*field)) {
         let old = observed.get(field).unwrap_or(&Value::Null);
-        if !create_only.contains(field) && !same(catalogue.kind(field), old, &change.new) {
-            fields.insert(field.clone(), Change { old: old.clone(), new: change.new.clone() });
+        if !same(catalogue.kind(field), old, new) {
+            fields.insert(field.clone(), Change { old: old.clone(), new: new.clone() });
         }
     }
     fields

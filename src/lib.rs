@@ -40,5 +40,6 @@ pub mod demo;
 pub mod exit;
 pub mod logging;
 pub mod nearest;
+pub mod net;
 pub mod sandbox;
 pub mod time;

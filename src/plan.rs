@@ -123,6 +123,9 @@ pub struct Operation {
     /// What a person should know before they agree to it; not part of what they agree to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Fields that the record leaves empty. A new account has nothing to clear; one that turns out to exist may.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub blank: BTreeSet<String>,
     /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<OpError>,
@@ -148,6 +151,7 @@ impl Operation {
             create_only: BTreeSet::new(),
             step: false,
             hint: None,
+            blank: BTreeSet::new(),
             conflict: None,
         }
     }
@@ -159,6 +163,11 @@ impl Operation {
             after.set(field.clone(), change.new.clone());
         }
         after
+    }
+
+    /// Whether the mapping has a say about this field, as far as this operation shows.
+    pub fn speaks_of(&self, field: &str) -> bool {
+        self.fields.contains_key(field) || self.create_only.contains(field) || self.blank.contains(field)
     }
 
     /// Whether a request is needed at all: linking an account that is already right needs none.

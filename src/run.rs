@@ -13,16 +13,17 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
+use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{self, Basis, Digest};
-use crate::planner::{self, Plan, Planner};
+use crate::planner::{self, Plan, Planner, Resolved};
 use crate::record::Key;
+use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Asked, Read, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -32,6 +33,10 @@ pub struct Runner {
     pub settings: Arc<Settings>,
     /// The state.
     pub state: State,
+    /// The mark beside the database by which a restored one is recognised; none in a simulation.
+    pub epoch: Option<EpochFile>,
+    /// The targets, each with one rate for all syncs of this process.
+    pub clients: Arc<Clients>,
     /// What time it is.
     pub clock: Clock,
     /// Asks to take up nothing new.
@@ -89,22 +94,42 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        self.begin().await?;
         let mut summaries = Vec::new();
-        for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &read, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        if let Some(file) = &self.epoch
+            && let Err(error) = epoch::end(&self.state, file).await
+        {
+            // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
+            tracing::warn!(%error, "could not mark the end of the run");
+        }
         Ok(summaries)
     }
 
+    /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
+    async fn begin(&self) -> Result<()> {
+        if let Some(file) = &self.epoch
+            && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
+        {
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+            tracing::warn!("the state database is an older one, restored from a backup{of}");
+        }
+        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        Ok(())
+    }
+
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, read: &Result<Read, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
+        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -119,7 +144,7 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> Result<()> {
         let partial = !wish.only.is_empty();
@@ -131,28 +156,54 @@ impl Runner {
             summary.paused();
             return Ok(());
         }
-        let read = match read {
-            Ok(read) => read,
+        let asked = match asked {
+            Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
+        if self.stop.is_cancelled() {
+            return Err(stopped_early());
+        }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
-        let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
+        let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        Run { runner: self, who, client, wish }.go(summary, read).await
+        let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        client.rest().await;
+        result?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
     }
 }
 
 impl Run<'_> {
-    /// The main path: resolve, plan, judge, then deliver or hold.
-    async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
+    /// What an earlier run left open, found out; then the plan.
+    async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
         let runner = self.runner;
+        planner::take_stock(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         let resolved =
             planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         // Counted anew: resolving may have found accounts.
-        let known = self.runner.state.ask(FindSync(binding(&self.who.sync))).await?;
+        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
         let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        Ok((resolved, plan))
+    }
+
+    /// The main path: resolve, plan, judge, then deliver or hold.
+    async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
+        let runner = self.runner;
+        let (resolved, plan) = tokio::select! {
+            biased;
+            planned = self.plan(read) => planned?,
+            () = runner.stop.cancelled() => return Err(stopped_early()),
+        };
         summary.planned(&plan);
-        self.record_resolved(&plan, resolved).await?;
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
 
         let approved = match &self.wish.approval {
@@ -177,8 +228,18 @@ impl Run<'_> {
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Somebody asked to stop before anything was sent.
+fn stopped_early() -> Failure {
+    Failure::new(Exit::Partial, "stopped before anything was sent, as asked").help("run again to go on")
 }
 
 /// Makes the plan of a sync; reads from the target, writes nowhere.

@@ -1,5 +1,8 @@
 //! The integration tests: one binary, a module a theme.
 
+mod faults;
+mod journey;
+mod kill;
 mod people;
 mod sandbox;
 mod support;

@@ -96,8 +96,21 @@ pub enum Command {
     Demo,
     /// Judge the configuration: all mistakes at once, each with file, line and remedy
     ///
-    /// Nothing is read from a source and nothing is sent.
-    Check(Printing),
+    /// Nothing is read from a source and nothing is sent, unless --connect asks for it.
+    #[command(
+        after_help = "Examples:\n  rosterd check\n  rosterd check --connect     which columns are there, and how does a record come out?"
+    )]
+    Check {
+        /// Also read one page of each source, and log in at each target; writes nothing
+        #[arg(long)]
+        connect: bool,
+        /// Show the values of the sample record, which are masked otherwise
+        #[arg(long, requires = "connect")]
+        show_values: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Run the mapping tests that stand in the configuration
     ///
     /// Ends with 75 when one fails.
@@ -140,6 +153,17 @@ pub enum Command {
         /// Append what became of each operation to this file, one JSON object a line
         #[arg(long, value_name = "FILE")]
         outcomes: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Take a source as it is now as its new baseline, after a genuine shrink
+    ///
+    /// Good for the next read that passes every other check, however small it is; it is then spent.
+    #[command(after_help = "Example:\n  rosterd accept hr")]
+    Accept {
+        /// The source
+        source: String,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -234,9 +258,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StateCommand,
-        /// How to print.
-        #[command(flatten)]
-        printing: Printing,
+        /// How the result is printed
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", global = true)]
+        format: Format,
     },
     /// List the built-in target definitions, or print one to copy
     Targets {
@@ -331,12 +355,22 @@ pub struct SandboxArgs {
 }
 
 /// `state …`.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
     /// Show where it is, how large, and what is in it
     Info,
     /// Read all of it and see whether it is sound; ends with 70 when it isn't
     Verify,
+    /// Copy it to a file, while others go on working with it
+    ///
+    /// Nothing is overwritten. When the copy is put in the database's place one day, the next sync recognises it and
+    /// compares every account with the target before it sends anything.
+    #[command(after_help = "Example:\n  rosterd state backup /var/backups/rosterd-$(date +%F).db")]
+    Backup {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// `targets show`.
@@ -392,7 +426,8 @@ impl Command {
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
-            Command::Check(printing)
+            Command::Check { printing, .. }
+            | Command::Accept { printing, .. }
             | Command::Test { printing, .. }
             | Command::Plan { printing, .. }
             | Command::Sync { printing, .. }
@@ -401,8 +436,8 @@ impl Command {
             | Command::Pause { printing, .. }
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
-            | Command::Status { printing, .. }
-            | Command::State { printing, .. } => printing.format == Format::Json,
+            | Command::Status { printing, .. } => printing.format == Format::Json,
+            Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
@@ -464,6 +499,7 @@ mod tests {
             ("plans --format json", true),
             ("state info", false),
             ("state --format json verify", true),
+            ("state verify --format json", true),
         ] {
             assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
         }

@@ -3,8 +3,10 @@
 //! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
 //! on standard output when JSON was asked for, else text on standard error) and turns it into the exit code.
 
+mod accept;
 pub mod args;
 pub mod check;
+mod connect;
 mod out;
 mod outcomes;
 mod people;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
@@ -102,9 +104,14 @@ async fn run(cli: Cli) -> Result<Exit> {
             sandbox::command(options.listen, options.users, latency, options.fail, options.rate).await?;
             Ok(Exit::Ok)
         }
-        Command::Check(printing) => {
-            check::run(&global.config, config::environment(), printing.format, &mut std::io::stdout().lock())
+        Command::Check { connect: true, show_values, printing } => {
+            let loaded = config::load(&global.config, std::env::vars());
+            connect::command(&global.config, loaded, show_values, printing).await
         }
+        Command::Check { printing, .. } => {
+            check::run(&global.config, std::env::vars(), printing.format, &mut std::io::stdout().lock())
+        }
+        Command::Accept { source, printing } => accept::command(&*load(global)?, &source, printing).await,
         Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
         Command::Plan { scope, detailed_exitcode, printing } => {
             plan::command(load(global)?, &scope, detailed_exitcode, global.verbose > 0, printing).await
@@ -125,7 +132,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -11,7 +11,7 @@ use super::out::Out;
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, Watch};
+use crate::delivery::{Clients, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
@@ -43,8 +43,11 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, &scope.syncs)?;
     let only = super::keys(&scope.only)?;
+    let state = State::open(&settings.state.path, access(&settings, &syncs))?;
     let runner = Runner {
-        state: State::open(&settings.state.path, Access::Read)?,
+        epoch: None,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
+        state,
         settings: Arc::clone(&settings),
         clock: Clock::system(),
         stop: CancellationToken::new(),
@@ -83,10 +86,19 @@ async fn one(
     only: &std::collections::BTreeSet<crate::record::Key>,
 ) -> Result<Plan> {
     let known = runner.state.ask(FindSync(binding(sync))).await?;
-    let client = Arc::new(Client::connect(&sync.target, &runner.clock)?);
-    let plan = make_plan(runner, sync, &client, read, known, only).await?;
+    let client = runner.clients.of(&sync.target)?;
+    let plan = make_plan(runner, sync, &client, read, known, only).await;
+    client.rest().await;
+    let plan = plan?;
     crate::run::too_many_rejected(sync, &plan)?;
     Ok(plan)
+}
+
+/// Look-ups count against a daily quota, and counting writes. Without a database there is nothing to count in, and a
+/// plan creates none.
+fn access(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Access {
+    let counted = syncs.iter().any(|sync| sync.target.daily_quota.is_some());
+    if counted && settings.state.path.exists() { Access::Write } else { Access::Read }
 }
 
 fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, all: bool, json: bool) -> Result<Exit> {

@@ -8,10 +8,12 @@ use super::out::Out;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, Digest};
 use crate::outcome::{Outcome, Status};
 use crate::run::{Approval, RunSummary, Runner, Wish};
+use crate::state::epoch::EpochFile;
 use crate::state::lock::SenderLock;
 use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
 use crate::state::{Access, State};
@@ -93,7 +95,9 @@ async fn send(
 ) -> Result<Exit> {
     let progress = Arc::new(Progress::new(outcomes, false)?);
     let runner = Runner {
+        epoch: Some(EpochFile::beside(&settings.state.path)),
         settings,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,

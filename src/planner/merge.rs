@@ -344,8 +344,9 @@ impl Merge<'_> {
         let remote_id = case.person.and_then(|p| p.remote_id.clone());
         let mut operation = Operation::new(kind, case.key.clone(), remote_id);
         operation.baseline = case.body.attributes;
-        if let (OpKind::Update | OpKind::Reinstate, Some((_, fields))) = (kind, case.desired) {
-            operation.fields = fields;
+        if let (OpKind::Update | OpKind::Reinstate, Some((desired, fields))) = (kind, &case.desired) {
+            operation.create_only = diff::create_only(desired);
+            operation.fields = fields.clone();
             operation.fingerprint = case.print;
             operation.create_only = self.create_only.clone();
         }
@@ -373,7 +374,8 @@ impl Merge<'_> {
         let Some((desired, _)) = case.desired else { return Ok(()) };
         let catalogue = self.planner.sync.target.engine.catalogue();
         let mut create = Operation::new(OpKind::Create, case.key.clone(), None);
-        (create.fields, create.create_only) = diff::creation(&desired);
+        let creation = diff::creation(&desired);
+        (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
         let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
         let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(as_text);

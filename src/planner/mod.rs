@@ -9,6 +9,7 @@ pub mod newcomers;
 mod order;
 mod resolve;
 mod spool;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,9 +28,10 @@ use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 use crate::time;
 
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
+pub use stock::take_stock;
 
 /// What a plan is made from.
 pub struct Planner {
@@ -152,10 +154,12 @@ impl Planner {
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
         let merging = Arc::clone(&planner);
-        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged).await?;
+        merged.skipped += skipped;
+        merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
         plan.tally.max_flaps = planner.sync.max_flaps.into();

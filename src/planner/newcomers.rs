@@ -5,6 +5,8 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
@@ -17,6 +19,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
+use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
@@ -33,27 +36,47 @@ pub enum Found {
     Conflict(OpError),
 }
 
-/// Turns every newcomer into a create, an adoption or a conflict.
-pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
+/// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
+/// up are skipped; returns how many.
+pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
-    let listed = worth_listing(planner, count) && list(planner, merged, count).await?;
-    let mut after = String::new();
+    let listed = match worth_listing(planner, count) {
+        true => list(planner, merged, count).await.or_else(|failure| unless_used_up(planner, false, failure))?,
+        false => false,
+    };
+    let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return Ok(skipped) };
         after = last.create.key.to_string();
-        let operations: Vec<Operation> = futures_util::stream::iter(page)
-            .map(|newcomer| one(planner, merged, newcomer, listed))
+        let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
+            .map(|newcomer| async move {
+                let key = newcomer.create.key.clone();
+                let operation = one(planner, merged, newcomer, listed).await.map(Some);
+                Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(planner, None, failure))?))
+            })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for operation in operations {
-            claim(&spool, operation)?;
+        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
+        for (key, operation) in settled {
+            match operation {
+                Some(operation) => claim(&spool, operation)?,
+                None => spool.skip(&key, SkipReason::Quota.name())?,
+            }
         }
+    }
+}
+
+/// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
+fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
+    match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
+        true => Ok(instead),
+        false => Err(failure),
     }
 }
 
@@ -285,28 +308,30 @@ fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Operation {
 /// protected person (`protected`: by what the source says; here also by what the target shows) the account is linked
 /// as it is.
 pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: NaiveDate, protected: bool) -> Operation {
-    let values = sync.match_fields.iter().filter_map(|field| account.attributes.get(field));
-    let protected =
-        protected || sync.protect.covers(&create.key, values, Some(&account.attributes), &today.to_string());
-    let as_it_is = protected || account.state == AccountState::Invited;
-    let mut operation = create;
-    operation.kind = OpKind::Adopt;
-    operation.remote_id = Some(account.remote_id);
-    operation.fields = match as_it_is {
-        true => Default::default(),
-        false => {
-            let catalogue = sync.target.engine.catalogue();
-            diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue)
-        }
+    let recognised_by = sync.match_fields.iter().filter_map(|field| account.attributes.get(field));
+    let covers = || sync.protect.covers(&create.key, recognised_by, Some(&account.attributes), &today.to_string());
+    let protected = protected || covers();
+    let left_alone = protected || account.state == AccountState::Invited;
+    let fields = match left_alone {
+        true => BTreeMap::new(),
+        false => diff::adoption(&create, &account.attributes, sync.target.engine.catalogue()),
     };
-    operation.reactivates = account.state == AccountState::Banned && !protected;
-    operation.found = Some(account.state);
-    operation.baseline = account.attributes;
-    if as_it_is {
-        // It may differ from the record: the next run has to look.
-        operation.fingerprint = None;
+    // Of all that the account shows, what mapping and `protect` speak of is ours to know; the rest is the target's own
+    // affair.
+    let ours = |field: &str| create.speaks_of(field) || sync.protect.fields().any(|f| f == field);
+    let known = account.attributes.iter().filter(|(field, _)| ours(field));
+    let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    Operation {
+        kind: OpKind::Adopt,
+        remote_id: Some(account.remote_id),
+        fields,
+        baseline,
+        reactivates: account.state == AccountState::Banned && !protected,
+        found: Some(account.state),
+        // Linked as it is, it is not in step with the record: it is looked at again.
+        fingerprint: create.fingerprint.filter(|_| !left_alone),
+        ..create
     }
-    operation
 }
 
 /// The newcomer that an operation of an earlier run was about, for looking them up again.

@@ -246,6 +246,13 @@ impl Spool {
         Ok(())
     }
 
+    /// The listed account with this id.
+    pub fn listed_by_id(&self, remote_id: &str) -> Result<Option<Account>, StateError> {
+        let found =
+            self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE remote_id = ?1", &[remote_id])?;
+        Ok(found.into_iter().next())
+    }
+
     /// Listed accounts whose key field holds this.
     pub fn listed_by_key(&self, key: &str) -> Result<Vec<Account>, StateError> {
         self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE key = ?1 ORDER BY remote_id", &[key])

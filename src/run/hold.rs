@@ -15,7 +15,7 @@ use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
 use crate::state::plans::{
-    DecidePlan, HeldPlan, Hold, HoldOperations, HoldWhole, PlanOperations, PlanStatus, Supersede,
+    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
 };
 
 use super::Approval;
@@ -90,15 +90,16 @@ impl Run<'_> {
             partial: !self.wish.only.is_empty(),
         };
         let state = &self.runner.state;
+        let (sync, whole) = (self.who.sync.name.clone(), self.wish.only.is_empty());
         let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
             self.hold_operations(&plan).await?;
-            state.ask(HoldWhole(plan.id.clone())).await?;
             self.record_bystanders(&plan).await?;
         } else {
             // Who is left alone for good gets an outcome with the note: that waits for a run that writes outcomes.
             self.take_notes(&plan, |note| !matches!(note, Note::State(_))).await?;
         }
+        state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
         let named = first_keys(&plan, &breach)?;
         summary.held(&plan, breach, first, named);
         Ok(())
@@ -121,13 +122,13 @@ impl Run<'_> {
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
     pub(super) async fn consent(&self, mut plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
-        let rules = approval.basis.differences(&basis(&self.who.sync));
-        if !rules.is_empty() {
-            return Err(self.stale(approval, rules));
-        }
+        let mut differences = approval.basis.differences(&basis(&self.who.sync));
         let present: BTreeSet<Digest> = plan.digests()?.intersection(&approval.operations).copied().collect();
         if present.len() < approval.operations.len() {
-            return Err(self.stale(approval, self.different(&plan, approval, &present).await?));
+            differences.extend(self.different(&plan, approval, &present).await?);
+        }
+        if !differences.is_empty() {
+            return Err(self.stale(approval, differences));
         }
         plan.keep(&approval.operations)?;
         let approved = limits::consent(plan, &approval.operations, &present)
@@ -175,11 +176,11 @@ impl Run<'_> {
 
     /// Outcomes of operations of earlier runs that turned out to have been done. Who is planned anew gets theirs
     /// there.
-    pub(super) async fn record_resolved(&self, plan: &Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    pub(super) async fn record_resolved(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
         let mut settled = Vec::new();
         for (key, resolution) in resolved {
-            if plan.spool().operation_of(&key)?.is_none() {
-                settled.push(self.resolved_outcome(&key, &resolution));
+            if plan.spool().operation_of(key)?.is_none() {
+                settled.push(self.resolved_outcome(key, resolution));
             }
         }
         self.record(settled).await

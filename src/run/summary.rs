@@ -12,6 +12,7 @@ use crate::outcome::Status;
 use crate::plan::OpKind;
 use crate::planner::Plan;
 use crate::state::ledger::FinishRun;
+use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -79,10 +80,10 @@ pub struct RunSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
     /// The first few people whom the limit is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip)]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub approved: Option<String>,
     /// The exit code.
     #[serde(skip)]
@@ -128,6 +129,19 @@ impl RunSummary {
     /// The sync is paused: nothing was done, or nothing more.
     pub fn paused(&mut self) {
         self.status = "paused";
+    }
+
+    /// The source has not changed since the sync was clean on it: there is nothing to do.
+    pub fn unchanged_source(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        self.source_records = version.records;
+        self.excluded = version.excluded;
+        self.unchanged = version.records.saturating_sub(version.excluded);
+    }
+
+    /// Whether everything that was to be done was done, for everybody.
+    pub fn is_clean(&self) -> bool {
+        self.status == "ok" && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
     }
 
     /// Takes over what a plan counted.
@@ -248,6 +262,8 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
+        Stop::Unreachable(why) => client.unreachable(&why),
+        Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }
 }

@@ -120,6 +120,25 @@ fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), 
     apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)
 }
 
+/// Takes over what the target shows of people, whatever was acknowledged before.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what is so.
+    pub observed: Vec<(Key, Effect)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        self.observed.iter().try_for_each(|(key, effect)| apply(db, self.sync, key, effect, &self.at))
+    }
+}
+
 /// Moves a person's row, and their body with it.
 pub(super) fn apply(db: &Connection, sync: SyncId, key: &Key, effect: &Effect, at: &str) -> Result<(), StateError> {
     match effect {

@@ -337,7 +337,8 @@ impl Command for CameBack {
     }
 }
 
-/// How many bans and deletes were confirmed since a time; the base of `ban_per_day`.
+/// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
+/// which it was found out later that it was done is there twice, and counts once.
 #[derive(Debug)]
 pub struct BansSince {
     /// Of which sync.
@@ -352,11 +353,10 @@ impl Command for BansSince {
     fn run(self, db: &Connection) -> Result<u64, StateError> {
         let count: i64 = db
             .prepare_cached(
-                // One that was unknown and then found done is one ban, not two.
                 "SELECT count(*) FROM outcome o WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
-                 AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS
-                     (SELECT 1 FROM outcome l WHERE l.sync = o.sync AND l.key = o.key AND l.id > o.id
-                      AND l.op IN ('ban', 'delete') AND l.status = 'ok'))",
+                 AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
+                     SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
+                     AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
             )?
             .query_row(params![self.sync, self.since], |row| row.get(0))?;
         Ok(count.unsigned_abs())

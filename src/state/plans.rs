@@ -62,11 +62,10 @@ impl PlanStatus {
     }
 }
 
-/// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds page by page, so that a plan of
-/// any length fits; [`HoldWhole`] ends it. One that was broken off in between is nobody's, and is begun anew. `true`
-/// when it was not held before, so that its outcomes are to be written.
-///
-/// It takes the place of whatever plan of the sync was held; a plan of named people only stands beside it.
+/// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
+/// fits. Nobody sees it, and what was held stays held, until [`HoldComplete`]: killed in between, there is no half of
+/// a plan that somebody could approve. `true` when it was not held before, so that its outcomes are to be written; a
+/// plan that is held already is held under today's limits from now on.
 #[derive(Debug)]
 pub struct Hold {
     /// The plan.
@@ -80,29 +79,29 @@ impl Command for Hold {
 
     fn run(self, db: &Connection) -> Result<bool, StateError> {
         let plan = self.plan;
-        if !plan.partial {
-            supersede(db, &plan.sync, &plan.id)?;
-        }
-        let held = db.prepare_cached(
-            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6) WHERE id = ?1 AND status = 'held'",
-        )?
-        .execute(params![
-            plan.id,
-            plan.limit,
-            plan.count as i64,
-            plan.allowed as i64,
-            serde_json::to_string(&plan.basis)?,
-            plan.partial
-        ])?;
+        let held = db
+            .prepare_cached(
+                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6)
+             WHERE id = ?1 AND status = 'held'",
+            )?
+            .execute(params![
+                plan.id,
+                plan.limit,
+                plan.count as i64,
+                plan.allowed as i64,
+                serde_json::to_string(&plan.basis)?,
+                plan.partial
+            ])?;
         if held > 0 {
             return Ok(false);
         }
+        drop_unfinished(db, &plan.sync)?;
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
         db.prepare_cached(
             "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, basis, partial, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'making')",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'unfinished')",
         )?
         .execute(params![
             plan.id,
@@ -120,19 +119,6 @@ impl Command for Hold {
     }
 }
 
-/// All operations of the plan are there: from now on it can be shown and approved.
-#[derive(Debug)]
-pub struct HoldWhole(pub String);
-
-impl Command for HoldWhole {
-    type Reply = ();
-
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'making'")?.execute([self.0])?;
-        Ok(())
-    }
-}
-
 /// Ends whatever plan of this sync waits: a new plan, or a run that went through, has taken its place.
 #[derive(Debug)]
 pub struct Supersede(pub String);
@@ -143,6 +129,40 @@ impl Command for Supersede {
     fn run(self, db: &Connection) -> Result<(), StateError> {
         supersede(db, &self.0, "")
     }
+}
+
+/// Ends [`Hold`]: all operations are there, and a plan of everybody takes the place of whatever plan of the sync was held.
+#[derive(Debug)]
+pub struct HoldComplete {
+    /// The plan.
+    pub plan: String,
+    /// The sync.
+    pub sync: String,
+    /// It is of everybody; one of a few people (`--only`) waits beside what is held already.
+    pub whole: bool,
+}
+
+impl Command for HoldComplete {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        if self.whole {
+            supersede(db, &self.sync, &self.plan)?;
+        }
+        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
+            .execute([&self.plan])?;
+        Ok(())
+    }
+}
+
+/// Drops what a dead process left of a plan that it was about to hold.
+fn drop_unfinished(db: &Connection, sync: &str) -> Result<(), StateError> {
+    db.prepare_cached(
+        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'unfinished')",
+    )?
+    .execute([sync])?;
+    db.prepare_cached("DELETE FROM plan WHERE sync = ?1 AND status = 'unfinished'")?.execute([sync])?;
+    Ok(())
 }
 
 /// Ends the held plans of a sync, but for one.
@@ -210,7 +230,8 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, basis, partial FROM plan WHERE id = ?1",
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, basis, partial FROM plan
+                 WHERE id = ?1 AND status <> 'unfinished'",
             )?
             .query_row([self.0], held_plan)
             .optional()?)

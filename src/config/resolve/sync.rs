@@ -181,8 +181,12 @@ fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<
 }
 
 fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
-    let SourceKind::Csv(csv) = &source.kind;
-    if csv.path == Path::new("-") {
+    let reads_it = |source: &SourceSettings| matches!(&source.kind, SourceKind::Csv(csv) if csv.path == Path::new("-"));
+    let member_reads_it = match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| reads_it(member)),
+        SourceKind::Csv(_) | SourceKind::Http(_) => false,
+    };
+    if reads_it(source) || member_reads_it {
         let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
         report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
     }
@@ -337,7 +341,11 @@ fn key_column(
 ) {
     let Some(key) = target.and_then(|t| t.engine.catalogue().key_field.as_ref()) else { return };
     let column = spec.fields.iter().find(|r| r.field == *key).map(|r| &r.from);
-    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if *c == source.key)) {
+    let is_key = |column: &str| match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| member.key == column),
+        SourceKind::Csv(_) | SourceKind::Http(_) => source.key == column,
+    };
+    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if is_key(c))) {
         let message = format!("`{key}` is where the target keeps a person's key, but it is mapped from {column:?}");
         let help =
             format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);
