@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
-use super::out::Out;
+use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
@@ -181,19 +181,6 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
         last = Some(end);
     }
     out.write("]}")
-}
-
-/// Puts commas between the elements of an array.
-#[derive(Default)]
-struct Comma(bool);
-
-impl Comma {
-    fn write(&mut self, out: &mut Out, value: &Value) -> Result<()> {
-        if std::mem::replace(&mut self.0, true) {
-            out.write(",")?;
-        }
-        out.write(&value.to_string())
-    }
 }
 
 /// Visits the rejected records, in the source's order.

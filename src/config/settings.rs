@@ -392,6 +392,13 @@ pub struct SyncSettings {
     pub tests: Vec<TestSettings>,
 }
 
+impl SyncSettings {
+    /// Every sync that writes to this one's target, itself included.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.rivals.iter().chain([&self.name]).cloned().collect()
+    }
+}
+
 /// What only the daemon goes by, besides `schedule`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonSettings {

@@ -18,6 +18,7 @@ use crate::planner::newcomers::{Found, adopt, again, look_up};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId};
+use crate::state::undo::Undoable;
 use crate::target::{AccountState, Answer, Verdict};
 use crate::value::is_empty;
 
@@ -46,6 +47,17 @@ pub struct Finished {
     pub used_up: bool,
     /// The state failed on the way.
     pub state_failed: Option<Failure>,
+}
+
+impl Finished {
+    /// What it replaced on the target, to be kept for an undo; nothing where the target did not acknowledge it.
+    pub fn replaced(&self) -> Option<Undoable> {
+        let remote_id = match &self.effect {
+            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
+            _ => self.operation.remote_id.clone(),
+        };
+        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
+    }
 }
 
 /// What carrying out needs.

@@ -407,7 +407,8 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
             .map(|(entry, finished)| {
                 let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
                 let key = finished.operation.key.clone();
-                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome }
+                let replaced = finished.replaced();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();

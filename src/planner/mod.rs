@@ -4,8 +4,10 @@
 //! Nothing here writes to a target or to the state database: the result is a spool, a tally and an id. A dry run ends
 //! after this module.
 
+pub mod listing;
 mod merge;
 pub mod newcomers;
+mod observe;
 mod order;
 mod resolve;
 mod spool;
@@ -28,6 +30,7 @@ use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 use crate::time;
 
+pub use listing::Listing;
 pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
@@ -55,6 +58,8 @@ pub struct Planner {
     pub only: BTreeSet<Key>,
     /// Bans and deletes of the last 24 hours.
     pub bans_before: u64,
+    /// Compare with these accounts rather than with what was acknowledged: a reconcile.
+    pub observed: Option<Arc<Listing>>,
 }
 
 /// A plan, spooled and counted.
@@ -72,6 +77,8 @@ pub struct Plan {
     pub excluded: u64,
     /// Of those, unchanged.
     pub unchanged: u64,
+    /// Accounts that are as they should be; counted by a reconcile alone.
+    pub in_step: u64,
     /// Rejected records.
     pub rejected: u64,
     /// People deliberately left alone.
@@ -144,6 +151,30 @@ impl Plan {
         self.counts = counts;
         Ok(())
     }
+
+    /// Keeps only the operations of these kinds: another plan, with an id of its own.
+    pub fn narrow(&mut self, sync: &str, wanted: impl Fn(OpKind) -> bool) -> Result<(), StateError> {
+        // A step on the way stays with the operation that it opens the way for.
+        let mut steps = BTreeSet::new();
+        self.for_each(|operation| {
+            if operation.step {
+                steps.insert(operation.key.clone());
+            }
+        })?;
+        let mut unwanted = BTreeSet::new();
+        self.for_each(|operation| {
+            if steps.contains(&operation.key) && !operation.step && !wanted(operation.kind) {
+                unwanted.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
+        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, ..tally };
+        self.counts = counts;
+        self.id = id;
+        Ok(())
+    }
 }
 
 impl Planner {
@@ -173,6 +204,7 @@ pub(crate) struct Merged {
     spool: Mutex<Spool>,
     excluded: u64,
     unchanged: u64,
+    in_step: u64,
     unresolved: BTreeSet<Key>,
     skipped: u64,
     skipped_with_work: u64,
@@ -198,6 +230,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         source_records,
         excluded: merged.excluded,
         unchanged: merged.unchanged,
+        in_step: merged.in_step,
         rejected: merged.rejected,
         skipped: merged.skipped,
         skipped_with_work: merged.skipped_with_work,

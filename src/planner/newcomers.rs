@@ -6,16 +6,18 @@
 //! whole target.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner};
+use super::{Listing, Merged, PAGE, Planner};
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
@@ -24,6 +26,18 @@ use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
 use crate::value::folded;
+
+/// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
+pub fn recognised_by(
+    desired: &Desired,
+    match_fields: &[String],
+    catalogue: &Catalogue,
+) -> (Option<String>, Vec<(String, String)>) {
+    let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
+    let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
+    let matches = match_fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    (key_value, matches)
+}
 
 /// What looking somebody up came to.
 #[derive(Debug)]
@@ -43,10 +57,14 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     if count == 0 {
         return Ok(0);
     }
-    let listed = match worth_listing(planner, count) {
-        true => list(planner, merged, count).await.or_else(|failure| unless_used_up(planner, false, failure))?,
-        false => false,
+    let listing = match &planner.observed {
+        Some(observed) => Some(Arc::clone(observed)),
+        None if worth_listing(planner, count) => {
+            list(planner, count).await.or_else(|failure| unless_used_up(planner, None, failure))?
+        }
+        None => None,
     };
+    let listing = listing.as_deref();
     let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
@@ -55,7 +73,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
         let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
                 let key = newcomer.create.key.clone();
-                let operation = one(planner, merged, newcomer, listed).await.map(Some);
+                let operation = one(planner, merged, newcomer, listing).await.map(Some);
                 Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(planner, None, failure))?))
             })
             .buffered(planner.sync.target.concurrency)
@@ -81,10 +99,10 @@ fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<
 }
 
 /// What is to be done for one newcomer.
-async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listed: bool) -> Result<Operation> {
-    let mut candidates = match listed {
-        true => listed_candidates(merged, &newcomer)?,
-        false => candidates(&planner.client, &newcomer).await?,
+async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listing: Option<&Listing>) -> Result<Operation> {
+    let mut candidates = match listing {
+        Some(listing) => listed_candidates(listing, &newcomer)?,
+        None => candidates(&planner.client, &newcomer).await?,
     };
     let hint = match candidates.by_key {
         true => None,
@@ -167,27 +185,10 @@ fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
     engine.can_list() && pages < look_ups(planner, newcomers)
 }
 
-/// Lists the target into the spool; `false` when it takes more requests than looking up would.
-async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool> {
-    let budget = look_ups(planner, newcomers);
-    let mut next = Some(planner.client.engine().list());
-    let mut pages = 0;
-    while let Some(request) = next {
-        if pages >= budget {
-            return Ok(false);
-        }
-        let page = planner.client.page(&request).await?;
-        pages += 1;
-        let spool = merged.spool();
-        for account in &page.accounts {
-            let values: Vec<_> = (planner.sync.match_fields.iter())
-                .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                .collect();
-            spool.list(account, &values)?;
-        }
-        next = page.next;
-    }
-    Ok(true)
+/// Lists the target; nothing when that takes more requests than looking up would.
+async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>> {
+    let listing = Listing::of(&planner.client, &planner.sync.match_fields, look_ups(planner, newcomers)).await?;
+    Ok(listing.map(Arc::new))
 }
 
 /// Accounts that could be somebody's.
@@ -197,17 +198,16 @@ struct Candidates {
     by_key: bool,
 }
 
-fn listed_candidates(merged: &Merged, newcomer: &Newcomer) -> Result<Candidates> {
-    let spool = merged.spool();
+fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Candidates> {
     if let Some(key) = &newcomer.key_value {
-        let accounts = spool.listed_by_key(key)?;
+        let accounts = listing.by_key(key)?;
         if !accounts.is_empty() {
             return Ok(Candidates { accounts, by_key: true });
         }
     }
     let mut accounts = Vec::new();
     for (field, value) in &newcomer.matches {
-        accounts.extend(spool.listed_by_match(field, value)?);
+        accounts.extend(listing.by_match(field, value)?);
     }
     Ok(Candidates { accounts, by_key: false })
 }
@@ -245,9 +245,8 @@ pub async fn look_up(client: &Client, state: &State, sync: &SyncSettings, newcom
 
 /// Who owns an account: a person of this sync, or of another on the same target.
 async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Result<Option<(String, Key)>> {
-    let syncs = sync.rivals.iter().chain([&sync.name]).cloned().collect();
     let base_url = sync.target.base_url.to_string();
-    Ok(state.ask(OwnerOf { syncs, base_url, remote_id: account.remote_id.clone() }).await?)
+    Ok(state.ask(OwnerOf { syncs: sync.writers(), base_url, remote_id: account.remote_id.clone() }).await?)
 }
 
 /// Judges the candidates.

@@ -15,7 +15,7 @@ use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
 use crate::state::plans::{
-    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
+    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanOperations, PlanStatus, Supersede,
 };
 
 use super::Approval;
@@ -67,7 +67,7 @@ fn difference(was: &Operation, is: Option<&Operation>) -> String {
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
-        if self.wish.only.is_empty() {
+        if self.wish.only.is_empty() && self.wish.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
         let tally = plan.tally.clone();
@@ -86,7 +86,8 @@ impl Run<'_> {
             count: breach.count,
             allowed: breach.allowed,
             counts: plan.counts.clone(),
-            basis: basis(&self.who.sync),
+            origin: self.wish.origin.clone(),
+            basis: Some(basis(&self.who.sync)),
             partial: !self.wish.only.is_empty(),
         };
         let state = &self.runner.state;
@@ -122,7 +123,10 @@ impl Run<'_> {
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
     pub(super) async fn consent(&self, mut plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
-        let mut differences = approval.basis.differences(&basis(&self.who.sync));
+        let mut differences = match &approval.basis {
+            Some(was) => was.differences(&basis(&self.who.sync)),
+            None => vec!["it was planned by an earlier version of rosterd".into()],
+        };
         let present: BTreeSet<Digest> = plan.digests()?.intersection(&approval.operations).copied().collect();
         if present.len() < approval.operations.len() {
             differences.extend(self.different(&plan, approval, &present).await?);
@@ -170,8 +174,13 @@ impl Run<'_> {
             n => format!("; and {n} more"),
         };
         let sync = &self.who.sync.name;
+        let anew = match &self.wish.origin {
+            Origin::Sync => format!("make a new plan with rosterd sync {sync}"),
+            Origin::Undo(run) => format!("make it anew with rosterd undo {run}"),
+            Origin::Reconcile(_) => format!("compare anew with rosterd reconcile {sync}"),
+        };
         Failure::new(Exit::Held, format!("the approval of plan {} is stale: {named}{more}", approval.plan))
-            .help(format!("nothing was sent; make a new plan with rosterd sync {sync}, and look at it"))
+            .help(format!("nothing was sent; {anew}, and look at it"))
     }
 
     /// Outcomes of operations of earlier runs that turned out to have been done. Who is planned anew gets theirs

@@ -299,7 +299,8 @@ impl Command for StatusOf {
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
             held_plan: text(
-                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held' ORDER BY partial, made_at LIMIT 1",
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
+                 ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
             )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",

@@ -133,7 +133,10 @@ fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateErr
         Exit::Config,
         format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
     )
-    .help("set it back, or give the sync a new name: under a new name everybody is looked up and adopted, not created")
+    .help(format!(
+        "set it back, or, if these are the same people there: rosterd reconcile {sync} --adopt finds them again and binds the \
+         sync anew"
+    ))
 }
 
 /// Whether somebody has paused a sync.
@@ -218,6 +221,7 @@ impl Command for Rekey {
             "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
              WHERE sync = ?1 AND key = ?2",
             "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
+            "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
         ] {
             db.prepare_cached(sql)?.execute(params![self.sync, old, new])?;
         }
@@ -318,6 +322,30 @@ impl Command for Bodies {
             }
         }
         Ok(bodies)
+    }
+}
+
+/// Keeps what the target showed of people, apart from what it acknowledged.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what.
+    pub people: Vec<(Key, Attributes)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let mut update =
+            db.prepare_cached("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
+        for (key, observed) in &self.people {
+            update.execute(params![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
+        }
+        Ok(())
     }
 }
 

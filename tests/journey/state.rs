@@ -97,7 +97,10 @@ fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
 fn info_and_verify_tell_how_it_is() {
     let stage = Stage::loaded(&people(1, 3));
     let info = stage.home.run_json(&["state", "info"]).exits(0).json();
-    assert_eq!((&info["users"], &info["outcomes"], &info["schema"]), (&json!(3), &json!(3), &json!(1)));
+    assert_eq!(
+        (&info["users"], &info["outcomes"], &info["schema"]),
+        (&json!(3), &json!(3), &json!(rosterd::state::SCHEMA_VERSION))
+    );
     let path = std::path::Path::new(info["path"].as_str().expect("a path"));
     assert_eq!(path.canonicalize().ok(), stage.home.database().canonicalize().ok());
     assert!(info["bytes"].as_u64().is_some_and(|n| n > 4096) && info["sqlite"].is_string(), "{info}");

@@ -111,8 +111,6 @@ CREATE TABLE plan (
     count      INTEGER NOT NULL,
     allowed    INTEGER NOT NULL,
     counts     TEXT NOT NULL,
-    basis      TEXT NOT NULL,   -- mapping and limits by which it was made and judged
-    partial    INTEGER NOT NULL DEFAULT 0,   -- 1: of named keys only (--only)
     status     TEXT NOT NULL,
     decided_at TEXT,
     decided_by TEXT,
