@@ -150,6 +150,7 @@ fn held_plan(id: &str) -> HeldPlan {
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Ban, 3)]),
+        origin: crate::state::plans::Origin::Sync,
     }
 }
 
