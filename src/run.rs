@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
+use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
@@ -66,6 +66,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
     /// Who.
     pub by: String,
     /// Why.
@@ -159,17 +161,17 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        if known.paused {
+            summary.paused();
+            return Ok(());
+        }
         let asked = match asked {
             Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
         if self.stop.is_cancelled() {
             return Err(stopped_early());
-        }
-        let known = self.state.ask(FindSync(binding(sync))).await?;
-        if known.paused {
-            summary.paused();
-            return Ok(());
         }
         let read = match asked {
             Asked::Read(read) => read,
@@ -211,6 +213,7 @@ impl Run<'_> {
             () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
         self.send(summary, plan, resolved).await
     }
@@ -220,15 +223,16 @@ impl Run<'_> {
         let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
+                Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), &resolved.done).await?;
+        self.record_bystanders(approved.plan()).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),

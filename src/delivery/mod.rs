@@ -348,8 +348,7 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
+        sync: &d.who.sync,
         entry: (&d.who.run, entry),
         stop: &shared.halt,
         abandon: &shared.abandon,
