@@ -158,6 +158,9 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
         out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
         out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
     }
+    if let Some(note) = &run.note {
+        out.line(&format!("  {}", style.warn(note)))?;
+    }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
         if let Some(help) = &error.help {
