@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme.
 
 mod sandbox;
+mod simulation;
 mod support;
 mod wire;
