@@ -21,6 +21,7 @@ pub mod sources;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
@@ -63,10 +64,23 @@ pub trait Disk: Send + Sync {
 pub struct State(Arc<Inner>);
 
 enum Inner {
-    /// The connection lives in a thread of its own.
-    Thread(Mutex<Sender<Job>>),
+    /// The connection lives in a thread of its own, which ends when nobody can ask any more.
+    Thread { jobs: Mutex<Option<Sender<Job>>>, thread: Option<JoinHandle<()>> },
     /// The connection is used where it is asked, for tests under a simulated clock.
     Inline(Arc<Mutex<Connection>>, Option<Arc<dyn Disk>>),
+}
+
+impl Drop for Inner {
+    /// Waits for the connection to be closed, so that the database file is complete by itself afterwards: SQLite moves
+    /// what is in the write-ahead log into it.
+    fn drop(&mut self) {
+        if let Inner::Thread { jobs, thread } = self {
+            drop(jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -83,11 +97,11 @@ impl State {
     pub fn open(path: &Path, access: Access) -> Result<State, StateError> {
         let connection = open::connect(path, access)?;
         let (sender, receiver) = channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("state".into())
             .spawn(move || serve(&connection, &receiver))
             .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        Ok(State(Arc::new(Inner::Thread(Mutex::new(sender)))))
+        Ok(State(Arc::new(Inner::Thread { jobs: Mutex::new(Some(sender)), thread: Some(thread) })))
     }
 
     /// A state in memory that runs its commands where they are asked; for tests.
@@ -107,7 +121,7 @@ impl State {
     /// What the command says, or that the state has failed (full disk, damage).
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread { .. } => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, None) => inline(connection, command),
             Inner::Inline(connection, Some(disk)) => {
                 disk.before().await?;
@@ -124,7 +138,7 @@ impl State {
     /// As [`State::ask`].
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread { .. } => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, _) => inline(connection, command),
         }
     }
@@ -139,9 +153,9 @@ impl State {
             });
             (answer, error)
         });
-        let Inner::Thread(sender) = &*self.0 else { return Err(StateError::gone()) };
-        let sender = sender.lock().map_err(|_| StateError::gone())?;
-        sender.send(job).map_err(|_| StateError::gone())?;
+        let Inner::Thread { jobs, .. } = &*self.0 else { return Err(StateError::gone()) };
+        let jobs = jobs.lock().map_err(|_| StateError::gone())?;
+        jobs.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
         Ok(receiver)
     }
 }
