@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::quota::Quota;
 use super::rate::RateGate;
+use super::sabotage::{self, Sabotage};
 use super::transport::{SendError, Transport};
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure, Result};
@@ -211,6 +212,9 @@ impl Client {
     pub fn may_retry(&self, tries: u32) -> bool {
         if tries >= self.backoff.attempts {
             return false;
+        }
+        if sabotage::is(Sabotage::LostBudget) {
+            return true;
         }
         let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
