@@ -35,10 +35,15 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 
+pub mod daemon;
+pub mod server;
+pub mod status;
+
 pub mod cli;
 pub mod demo;
 pub mod exit;
 pub mod logging;
+pub mod metrics;
 pub mod nearest;
 pub mod sandbox;
 pub mod time;

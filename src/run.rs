@@ -2,26 +2,28 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod approval;
 mod hold;
 mod reading;
 mod summary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
+use crate::delivery::{Client, Delivered, Delivery, Gates, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
+use crate::limits;
 use crate::planner::{self, Plan, Planner};
 use crate::record::Key;
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
+pub use approval::{Approval, spent};
 pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
@@ -38,6 +40,8 @@ pub struct Runner {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// The gates of the targets, shared by all runs of this process.
+    pub gates: Gates,
 }
 
 /// What is asked of a run.
@@ -47,29 +51,6 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
-}
-
-/// Somebody's yes to a held plan.
-#[derive(Clone, Debug)]
-pub struct Approval {
-    /// The plan.
-    pub plan: String,
-    /// The operations they saw.
-    pub operations: BTreeSet<Digest>,
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-impl std::fmt::Display for Approval {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "plan {} approved by {}", self.plan, self.by)?;
-        match &self.reason {
-            Some(reason) => write!(f, ": {reason}"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// A run under way.
@@ -87,7 +68,7 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        self.recover(None).await?;
         let mut summaries = Vec::new();
         for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
             for sync in syncs {
@@ -98,8 +79,22 @@ impl Runner {
         Ok(summaries)
     }
 
-    /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, read: &Result<Read, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    /// Ends what a process that died left of this sync, or of all. No run of it may be under way.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn recover(&self, sync: Option<&str>) -> Result<()> {
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: sync.map(str::to_string) }).await?;
+        Ok(())
+    }
+
+    /// Runs one sync whose source has been read, and records the run whatever becomes of it.
+    pub async fn sync_one(
+        &self,
+        sync: &Arc<SyncSettings>,
+        read: &Result<Read, Arc<Failure>>,
+        wish: &Wish,
+    ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
@@ -134,7 +129,7 @@ impl Runner {
             return Ok(());
         }
         let id = self.state.ask(BindSync(binding(sync))).await?;
-        let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
+        let client = Arc::new(Client::connect_through(&self.gates, &sync.target, &self.clock)?);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
         Run { runner: self, who, client, wish }.go(summary, read).await
     }
@@ -144,11 +139,12 @@ impl Run<'_> {
     /// The main path: resolve, plan, judge, then deliver or hold.
     async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
         let runner = self.runner;
-        let resolved =
-            planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
-        // Counted anew: resolving may have found accounts.
-        let known = self.runner.state.ask(FindSync(binding(&self.who.sync))).await?;
-        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        // Nothing has been sent yet: who stops here stops at once.
+        let (resolved, plan) = tokio::select! {
+            biased;
+            () = runner.stop.cancelled() => return Err(summary::stopped_as_asked()),
+            prepared = self.prepare(read) => prepared?,
+        };
         summary.planned(&plan);
         reading::too_many_rejected(&self.who.sync, &plan)?;
 
@@ -174,6 +170,17 @@ impl Run<'_> {
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
         summary.delivered(approved.plan(), delivered, &self.client)
+    }
+
+    /// Looks up what earlier runs left unresolved, then plans. Writes nothing on the target.
+    async fn prepare(&self, read: &Read) -> Result<(BTreeMap<Key, planner::Resolution>, Plan)> {
+        let runner = self.runner;
+        let resolved =
+            planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
+        // Counted anew: resolving may have found accounts.
+        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
+        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        Ok((resolved, plan))
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+
+use crate::config::units::Span;
 
 /// Tells the time.
 #[derive(Clone)]
@@ -55,6 +57,13 @@ pub fn rfc3339(time: DateTime<Utc>) -> String {
 /// The time that this text spells, if it spells one.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
+}
+
+/// The time that this text means: a time, a date (its beginning in UTC), or how long before `now` (`2h`, `7d`).
+pub fn since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
+    let ago = || text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok()).map(|d| now - d);
+    parse(text).or_else(date).or_else(ago)
 }
 
 /// A span as people say it: `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.

@@ -143,6 +143,25 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Run every scheduled sync, until stopped
+    ///
+    /// SIGHUP loads the configuration anew, SIGTERM ends it: requests under way may finish.
+    #[command(
+        after_help = "Examples:\n  rosterd run\n  systemctl reload rosterd       after a change of the configuration"
+    )]
+    Run,
+    /// Have the running daemon run a sync now
+    #[command(after_help = "Examples:\n  rosterd trigger staff\n  rosterd trigger staff --wait   end as the run ends")]
+    Trigger {
+        /// The sync
+        sync: String,
+        /// Wait for the end of the run, and tell what came of it
+        #[arg(long)]
+        wait: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// List the plans that a limit holds, or show one
     #[command(
         after_help = "Examples:\n  rosterd plans\n  rosterd plans show 3f9a0c12be77",
@@ -336,6 +355,13 @@ pub enum StateCommand {
     Info,
     /// Read all of it and see whether it is sound; ends with 70 when it isn't
     Verify,
+    /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
+    #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
+    Prune {
+        /// How old they must be, e.g. 90d
+        #[arg(long, value_name = "SPAN")]
+        older_than: crate::config::units::Span,
+    },
 }
 
 /// `targets show`.
@@ -391,12 +417,14 @@ impl Command {
             | Command::Pause { printing, .. }
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
+            | Command::Trigger { printing, .. }
             | Command::Status { printing, .. }
             | Command::State { printing, .. } => printing.format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
             Command::Demo
+            | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
             | Command::Completions { .. }

@@ -11,6 +11,7 @@ mod people;
 mod plan;
 mod plans;
 mod progress;
+mod run;
 mod state;
 mod status;
 mod sync;
@@ -89,10 +90,10 @@ fn start(cli: Cli) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?
-        .block_on(run(cli))
+        .block_on(carry_out(cli))
 }
 
-async fn run(cli: Cli) -> Result<Exit> {
+async fn carry_out(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Demo => demo::command().await.map(|()| Exit::Ok),
@@ -114,6 +115,8 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Sync { scope, outcomes, printing, .. } => {
             sync::command(load(global)?, &scope, outcomes.as_deref(), printing).await
         }
+        Command::Run => run::run(load(global)?, global).await,
+        Command::Trigger { sync, wait, printing } => run::trigger(&*load(global)?, &sync, wait, printing).await,
         Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
         Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
         Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
@@ -124,7 +127,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
+        Command::State { command, printing } => state::command(&*load(global)?, command, printing).await,
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -11,7 +11,7 @@ use super::out::Out;
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, Watch};
+use crate::delivery::{Client, Gates, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
@@ -49,6 +49,7 @@ pub async fn command(
         clock: Clock::system(),
         stop: CancellationToken::new(),
         watch: Arc::new(Nobody),
+        gates: Gates::default(),
     };
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;

@@ -8,17 +8,13 @@ use super::out::Out;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::limits::Digest;
+use crate::delivery::Gates;
+use crate::exit::{Exit, Result};
 use crate::outcome::{Outcome, Status};
 use crate::run::{Approval, RunSummary, Runner, Wish};
-use crate::state::lock::SenderLock;
-use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
+use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
-
-/// How many operations of a held plan are in memory at once while its digests are read.
-const PAGE: usize = 500;
 
 /// `rosterd sync`.
 pub async fn command(
@@ -36,42 +32,19 @@ pub async fn command(
 
 /// `rosterd approve`.
 pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
-    let _lock = SenderLock::take(&settings.state.path)?;
+    let lock = match SenderLock::take(&settings.state.path) {
+        Ok(lock) => Some(lock),
+        Err(_) if holder(&settings.state.path) == Some(Holder::Daemon) => None,
+        Err(error) => return Err(error.into()),
+    };
     let state = State::open(&settings.state.path, Access::Write)?;
-    let (plan, status) = state
-        .ask(FindPlan(id.into()))
-        .await?
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))?;
-    if status != PlanStatus::Held {
-        return Err(spent(id, status));
+    // Judged here too: what is wrong is said at once, whoever sends.
+    let (plan, approval) = Approval::of(&state, id, who(), reason.clone()).await?;
+    if lock.is_none() {
+        return super::run::approve(&settings, &state, id, reason, printing).await;
     }
-    let approval = Approval { plan: plan.id.clone(), operations: digests(&state, id).await?, by: who(), reason };
     let wish = Wish { approval: Some(approval), ..Wish::default() };
     send(settings, state, &[plan.sync], &wish, None, printing).await
-}
-
-/// The refusal of a plan that is not held any more.
-pub fn spent(id: &str, status: PlanStatus) -> Failure {
-    let (why, help) = match status {
-        PlanStatus::Sent => ("was approved already", "an approval is good once"),
-        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
-        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
-        PlanStatus::Held => ("is held", "see: rosterd plans"),
-    };
-    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
-}
-
-async fn digests(state: &State, id: &str) -> Result<std::collections::BTreeSet<Digest>> {
-    let mut digests = std::collections::BTreeSet::new();
-    let mut from = 0;
-    loop {
-        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
-        if page.is_empty() {
-            return Ok(digests);
-        }
-        from += page.len() as u64;
-        digests.extend(page.iter().map(|operation| operation.digest()));
-    }
 }
 
 /// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
@@ -97,21 +70,23 @@ async fn send(
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
         watch: Arc::<Progress>::clone(&progress),
+        gates: Gates::default(),
     };
     let runs = runner.sync(syncs, wish).await?;
     let finished = progress.finish();
-    print(&runs, &progress, printing)?;
+    print(&runs, |run| progress.notable(run), printing)?;
     finished?;
     Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
 }
 
-fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<()> {
+/// Prints what became of runs; `notable` tells which outcomes of a run need attention.
+pub fn print(runs: &[RunSummary], notable: impl Fn(&str) -> Vec<Outcome>, printing: Printing) -> Result<()> {
     let mut out = Out::stdout();
     if printing.format == Format::Json {
         return out.json(&serde_json::json!({ "runs": runs }));
     }
     for run in runs {
-        text(&mut out, run, &progress.notable(&run.run))?;
+        text(&mut out, run, &notable(&run.run))?;
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
 //! One target's line to the outside: every request to it, of whichever sync and purpose, goes through here, under one
 //! rate, one pause, one retry budget.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
+use super::gates::Gates;
 use super::rate::RateGate;
 use super::transport::{SendError, Transport};
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure, Result};
+use crate::metrics;
 use crate::outcome::OpError;
 use crate::retry::Backoff;
 use crate::target::{Account, Answer, Engine, Page, Verdict, Wire};
@@ -39,9 +41,9 @@ const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
 
 /// A target's client.
 pub struct Client {
-    settings: std::sync::Arc<TargetSettings>,
+    settings: Arc<TargetSettings>,
     carrier: Box<dyn Carrier>,
-    gate: RateGate,
+    gate: Arc<RateGate>,
     backoff: Backoff,
     clock: Clock,
     chance: Mutex<SmallRng>,
@@ -56,9 +58,21 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// A client over this carrier. `seed` feeds the jitter of retries.
-    pub fn new(settings: std::sync::Arc<TargetSettings>, carrier: Box<dyn Carrier>, clock: Clock, seed: u64) -> Client {
+    pub fn new(settings: Arc<TargetSettings>, carrier: Box<dyn Carrier>, clock: Clock, seed: u64) -> Client {
+        let gate = Arc::new(RateGate::new(settings.rate, settings.burst));
+        Client::through(gate, settings, carrier, clock, seed)
+    }
+
+    /// A client whose requests pass a gate that others of the same target pass too.
+    pub fn through(
+        gate: Arc<RateGate>,
+        settings: Arc<TargetSettings>,
+        carrier: Box<dyn Carrier>,
+        clock: Clock,
+        seed: u64,
+    ) -> Client {
         Client {
-            gate: RateGate::new(settings.rate, settings.burst),
+            gate,
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             carrier,
             clock,
@@ -72,9 +86,17 @@ impl Client {
     ///
     /// # Errors
     /// A secret can't be read.
-    pub fn connect(settings: &std::sync::Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
-        let transport = Transport::new(settings)?;
-        Ok(Client::new(std::sync::Arc::clone(settings), Box::new(transport), clock.clone(), rand::rng().random()))
+    pub fn connect(settings: &Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
+        Client::connect_through(&Gates::default(), settings, clock)
+    }
+
+    /// [`Client::connect`] through the gate that all clients of this target share.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_through(gates: &Gates, settings: &Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
+        let transport = Box::new(Transport::new(settings)?);
+        Ok(Client::through(gates.of(settings), Arc::clone(settings), transport, clock.clone(), rand::rng().random()))
     }
 
     /// The target's name.
@@ -105,7 +127,10 @@ impl Client {
     /// Sends one request when its turn has come; no retry.
     pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
         self.gate.acquire().await;
-        self.carrier.send(wire).await
+        let asked = Instant::now();
+        let answer = self.carrier.send(wire).await;
+        metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
+        answer
     }
 
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
@@ -133,6 +158,9 @@ impl Client {
         let taken = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
+        if taken.is_ok() {
+            metrics::retry(&self.settings.name);
+        }
         taken.is_ok()
     }
 

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod client;
+mod gates;
 pub mod rate;
 pub mod transport;
 
@@ -33,6 +34,7 @@ use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client};
+pub use gates::{GateReading, Gates};
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Client, Delivered, Stop};
 use crate::exit::{Exit, Failure, Result};
@@ -14,7 +14,7 @@ use crate::planner::Plan;
 use crate::state::ledger::FinishRun;
 
 /// Outcomes of one kind of operation, by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Acknowledged.
     pub ok: u64,
@@ -29,7 +29,7 @@ pub struct Counted {
 }
 
 /// Why a run failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// The exit code.
     pub code: Exit,
@@ -46,15 +46,28 @@ impl From<&Failure> for RunError {
     }
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Serialize)]
+/// The words that a run's status may be.
+const STATUSES: [&str; 6] = ["ok", "partial", "held", "failed", "untrusted", "paused"];
+
+/// One of [`STATUSES`]. (Under a name of its own, since serde takes a bare `&str` for something to borrow.)
+pub type StatusWord = &'static str;
+
+fn status_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StatusWord, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let known = STATUSES.into_iter().find(|known| *known == word);
+    known.ok_or_else(|| serde::de::Error::custom(format!("{word:?} is no status of a run")))
+}
+
+/// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run's id.
     pub run: String,
     /// The sync.
     pub sync: String,
     /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "status_word")]
+    pub status: StatusWord,
     /// The held plan.
     pub plan: Option<String>,
     /// Operations planned, by kind.
@@ -79,7 +92,7 @@ pub struct RunSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
     /// The first few people whom the limit is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,13 +238,16 @@ impl RunSummary {
     }
 }
 
+/// A signal stopped the run.
+pub(super) fn stopped_as_asked() -> Failure {
+    Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
+}
+
 /// Why a delivery did not reach its end, as a failure.
 fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
     let target = client.target();
     match stop {
-        Stop::Asked => {
-            Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
-        }
+        Stop::Asked => stopped_as_asked(),
         Stop::Paused => Failure::new(Exit::Partial, "stopped before the end: the sync was paused")
             .help("nothing is lost: rosterd resume lets it go on"),
         Stop::Failures { failed, allowed } => Failure::new(

@@ -6,12 +6,15 @@
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
 mod error;
+pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
 mod open;
 pub mod people;
 pub mod plans;
+pub mod prune;
+pub mod requests;
 mod schema;
 pub mod sources;
 
