@@ -314,7 +314,7 @@ impl Daemon {
     async fn drain(mut self) {
         self.board.stopping();
         let running: Vec<_> = self.running.keys().cloned().collect();
-        tracing::info!(running = running.join(","), "stopping: requests under way may finish");
+        tracing::info!(running = running.join(","), "taking up nothing new");
         pulse::stopping("stopping: requests under way may finish");
         self.tasks.close();
         let drained = tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_ok();

@@ -216,25 +216,34 @@ impl RunSummary {
         }
     }
 
-    /// One line of log a run.
+    /// One line of log a run, as loud as it deserves.
     pub fn log(&self) {
         let total = |pick: fn(&Counted) -> u64| self.counts.values().map(pick).sum::<u64>();
-        tracing::info!(
-            target: "rosterd::run",
-            run = %self.run,
-            sync = %self.sync,
-            status = self.status,
-            ok = total(|c| c.ok),
-            failed = total(|c| c.failed),
-            unknown = total(|c| c.unknown),
-            held = total(|c| c.held),
-            rejected = self.rejected,
-            skipped = self.skipped,
-            unchanged = self.unchanged,
-            duration_ms = self.duration_ms,
-            error = self.error.as_ref().map(|e| e.message.as_str()),
-            "run finished"
-        );
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "rosterd::run",
+                    run = %self.run,
+                    sync = %self.sync,
+                    status = self.status,
+                    ok = total(|c| c.ok),
+                    failed = total(|c| c.failed),
+                    unknown = total(|c| c.unknown),
+                    held = total(|c| c.held),
+                    rejected = self.rejected,
+                    skipped = self.skipped,
+                    unchanged = self.unchanged,
+                    duration_ms = self.duration_ms,
+                    error = self.error.as_ref().map(|e| e.message.as_str()),
+                    "run finished"
+                )
+            };
+        }
+        match self.status {
+            "failed" | "untrusted" => event!(error),
+            "held" | "partial" => event!(warn),
+            _ => event!(info),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn render(o: &Overview) -> Markup {
                     @if let Some(why) = &o.refused {
                         section class="alert" {
                             h2 { "The configuration on disk is refused" }
-                            p { (why) }
+                            p class="text" { (why) }
                             p { "The one before stays in force. Judge it: " code { "rosterd check" }
                                 "; then " code { "systemctl reload rosterd" } }
                         }
@@ -102,9 +102,16 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
         section class="alert" {
             h2 { (plan.sync) ": a plan is held" span class="hint" { (ago(&plan.made_at, o.now)) } }
             p { (counts.join(", ")) ". Limit " b { (plan.limit) } ": " (plan.count) ", allowed " (plan.allowed) "." }
-            ul {
-                @for operation in &held.operations { li { (one_operation(operation, o.show_values)) } }
-                @if more > 0 { li class="quiet" { "and " (more) " more" } }
+            @if o.show_values {
+                ul {
+                    @for operation in &held.operations { li { (with_values(operation)) } }
+                    @if more > 0 { li class="quiet" { "and " (more) " more" } }
+                }
+            } @else {
+                p class="quiet" {
+                    (held.operations.iter().map(without_values).collect::<Vec<_>>().join(", "))
+                    @if more > 0 { " and " (more) " more" }
+                }
             }
             p class="do" { "look: " code { "rosterd plans show " (plan.id) } }
             p class="do" { "release: " code { "rosterd approve " (plan.id) " --reason \"…\"" } }
@@ -113,14 +120,14 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     }
 }
 
-fn one_operation(operation: &Operation, show_values: bool) -> Markup {
+fn without_values(operation: &Operation) -> String {
+    format!("{} {}", operation.kind, operation.key)
+}
+
+fn with_values(operation: &Operation) -> Markup {
     html! {
         (operation.kind) " " b { (operation.key.as_str()) }
-        @if show_values {
-            @for (field, change) in &operation.fields { " " (field) " " (shown(&change.old)) " → " (shown(&change.new)) }
-        } @else if !operation.fields.is_empty() {
-            span class="quiet" { " " (operation.fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")) }
-        }
+        @for (field, change) in &operation.fields { " " (field) " " (shown(&change.old)) " → " (shown(&change.new)) }
     }
 }
 
