@@ -252,9 +252,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StateCommand,
-        /// How to print.
-        #[command(flatten)]
-        printing: Printing,
+        /// How the result is printed
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", global = true)]
+        format: Format,
     },
     /// List the built-in target definitions, or print one to copy
     Targets {
@@ -418,8 +418,8 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Trigger { printing, .. }
-            | Command::Status { printing, .. }
-            | Command::State { printing, .. } => printing.format == Format::Json,
+            | Command::Status { printing, .. } => printing.format == Format::Json,
+            Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
@@ -482,6 +482,7 @@ mod tests {
             ("plans --format json", true),
             ("state info", false),
             ("state --format json verify", true),
+            ("state verify --format json", true),
         ] {
             assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
         }

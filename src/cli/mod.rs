@@ -27,7 +27,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
@@ -127,7 +127,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing).await,
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();
