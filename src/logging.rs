@@ -100,6 +100,7 @@ pub fn outcome(outcome: &Outcome, quiet: Level) {
                 reason = outcome.reason.as_deref(),
                 error_kind = outcome.error.as_ref().map(|e| e.kind.name()),
                 error = outcome.error.as_ref().map(|e| e.message.as_str()),
+                "outcome"
             )
         };
     }

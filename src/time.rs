@@ -21,10 +21,17 @@ impl Clock {
     /// The machine's clock.
     ///
     /// Debug builds, which tests drive, add as many seconds as `ROSTERD_TEST_CLOCK_OFFSET` says, so that days pass
-    /// between two runs; release builds know nothing of it.
+    /// between two runs, and run as many times faster as `ROSTERD_TEST_CLOCK_SPEED` says, so that hours pass within
+    /// one; release builds know nothing of either.
     pub fn system() -> Clock {
-        let offset = offset_for_tests();
-        Clock::from_fn(move || Utc::now() + offset)
+        let offset = TimeDelta::seconds(i64::from(told_by_a_test("ROSTERD_TEST_CLOCK_OFFSET").unwrap_or(0)));
+        match told_by_a_test("ROSTERD_TEST_CLOCK_SPEED") {
+            None => Clock::from_fn(move || Utc::now() + offset),
+            Some(speed) => {
+                let began = Utc::now();
+                Clock::from_fn(move || began + (Utc::now() - began) * speed + offset)
+            }
+        }
     }
 
     /// What time it is.
@@ -44,9 +51,8 @@ impl std::fmt::Debug for Clock {
     }
 }
 
-fn offset_for_tests() -> TimeDelta {
-    let asked = if cfg!(debug_assertions) { std::env::var("ROSTERD_TEST_CLOCK_OFFSET").ok() } else { None };
-    TimeDelta::seconds(asked.and_then(|text| text.parse().ok()).unwrap_or(0))
+fn told_by_a_test(name: &str) -> Option<i32> {
+    if cfg!(debug_assertions) { std::env::var(name).ok()?.parse().ok() } else { None }
 }
 
 /// The time as it is stored: `2026-11-22T03:34:00.123Z`.

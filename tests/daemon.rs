@@ -495,3 +495,68 @@ fn an_address_that_is_taken_ends_it_with_a_word_on_what_to_do() {
     let ran = home.run(&["run"]).exits(69);
     assert!(ran.stderr.contains("server.listen") && ran.stderr.contains("choose another port"), "{}", ran.stderr);
 }
+
+/// What a process holds: resident memory in kB, open handles, threads.
+fn holdings(id: u32) -> (u64, usize, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+    let number = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    };
+    let handles = std::fs::read_dir(format!("/proc/{id}/fd")).expect("its handles").count();
+    (number("VmRSS:"), handles, number("Threads:"))
+}
+
+/// An hour at sixty times its speed: fifty syncs, each due every other minute. Run by `.ci/soak`.
+#[test]
+#[ignore = "takes a minute of a whole machine"]
+fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let (rest, sync) = text.split_once("[syncs.staff]").expect("a sync");
+    let mut many = rest.to_string();
+    for n in 0..50 {
+        let one = sync.replace("[syncs.staff", &format!("[syncs.s{n}"));
+        let own =
+            one.replace("client_id = \"employee_id\"", &format!("client_id = {{ cel = \"'s{n}-' + employee_id\" }}"));
+        let own = own.replace("email.trim()", &format!("'s{n}-' + email.trim()"));
+        let minute = if n % 2 == 0 { "0/2" } else { "1/2" };
+        many.push_str(&format!("\n[syncs.s{n}]\nschedule = \"0 {minute} * * * *\"{own}"));
+    }
+    std::fs::write(home.config(), many).expect("written");
+    let daemon = Daemon::start_with(&home, |command| {
+        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").arg("-q");
+    });
+    let mut seen = Vec::new();
+    for minute in 1..=60 {
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(daemon.get("/").0, 200);
+        assert_eq!(daemon.get("/metrics").0, 200);
+        // A newcomer now and then, so that something is sent.
+        if minute % 10 == 0 {
+            home.people(&people(3 + minute / 10));
+        }
+        seen.push(holdings(daemon.child.id()));
+    }
+    let metrics = daemon.get("/metrics").1;
+    let total = |name: &str, with: &str| -> f64 {
+        let lines = metrics.lines().filter(|l| l.starts_with(name) && l.contains(with));
+        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let (runs, bad) = (total("rosterd_runs_total", ""), total("rosterd_runs_total", "failed"));
+    let skipped = total("rosterd_skipped_runs_total", "");
+    let most = |of: &[(u64, usize, u64)]| {
+        of.iter().fold((0, 0, 0), |most, now| (most.0.max(now.0), most.1.max(now.1), most.2.max(now.2)))
+    };
+    // The first quarter warms up caches and threads; from then on nothing may grow.
+    let (early, late) = (most(&seen[15..30]), most(&seen[45..]));
+    println!(
+        "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
+        seen[0]
+    );
+    assert!(runs >= 1_200.0 && bad == 0.0, "{runs} runs, {bad} failed:\n{}", daemon.log());
+    assert!(late.0 <= early.0 + early.0 / 10, "memory grows: {early:?}, then {late:?} kB");
+    assert!(late.1 <= early.1 + 5, "handles pile up: {early:?}, then {late:?}");
+    assert_eq!(daemon.end(), 0);
+}
