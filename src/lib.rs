@@ -31,6 +31,7 @@ pub mod retry;
 pub mod target;
 
 pub mod outcome;
+pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
@@ -45,5 +46,6 @@ pub mod exit;
 pub mod logging;
 pub mod metrics;
 pub mod nearest;
+pub mod net;
 pub mod sandbox;
 pub mod time;

@@ -2,29 +2,32 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
-mod approval;
+mod approve;
 mod hold;
 mod reading;
+mod repair;
 mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Client, Delivered, Delivery, Gates, RunId, Watch};
+use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits;
-use crate::planner::{self, Plan, Planner};
+use crate::limits::{self, Basis, Digest};
+use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
+use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use approval::{Approval, spent};
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use approve::spent;
+pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -34,14 +37,19 @@ pub struct Runner {
     pub settings: Arc<Settings>,
     /// The state.
     pub state: State,
+    /// The mark beside the database by which a restored one is recognised; none in a simulation.
+    pub epoch: Option<EpochFile>,
+    /// The targets, each with one rate for all syncs of this process.
+    pub clients: Arc<Clients>,
     /// What time it is.
     pub clock: Clock,
     /// Asks to take up nothing new.
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
-    /// The gates of the targets, shared by all runs of this process.
-    pub gates: Gates,
+    /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
+    /// syncs may be under way.
+    pub resident: bool,
 }
 
 /// What is asked of a run.
@@ -51,6 +59,33 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
+}
+
+/// Somebody's yes to a held plan.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// The plan.
+    pub plan: String,
+    /// The operations they saw.
+    pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plan {} approved by {}", self.plan, self.by)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A run under way.
@@ -68,36 +103,70 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.recover(None).await?;
+        self.begin(&syncs).await?;
         let mut summaries = Vec::new();
-        for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &read, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        self.end().await;
         Ok(summaries)
     }
 
-    /// Ends what a process that died left of this sync, or of all. No run of it may be under way.
+    /// What comes after everything has been sent.
+    pub async fn end(&self) {
+        if let Some(file) = &self.epoch
+            && let Err(error) = epoch::end(&self.state, file).await
+        {
+            // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
+            tracing::warn!(%error, "could not mark the end of the run");
+        }
+    }
+
+    /// What comes before these syncs send anything. Of a resident process the other syncs are left alone.
     ///
     /// # Errors
     /// The state fails.
-    pub async fn recover(&self, sync: Option<&str>) -> Result<()> {
-        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: sync.map(str::to_string) }).await?;
+    pub async fn begin(&self, syncs: &[Arc<SyncSettings>]) -> Result<()> {
+        if !self.resident {
+            return self.open().await;
+        }
+        for sync in syncs {
+            let recover = journal::Recover { at: self.clock.stamp(), sync: Some(sync.name.clone()) };
+            self.state.ask(recover).await?;
+        }
         Ok(())
     }
 
-    /// Runs one sync whose source has been read, and records the run whatever becomes of it.
+    /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn open(&self) -> Result<()> {
+        if let Some(file) = &self.epoch
+            && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
+        {
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+            tracing::warn!("the state database is an older one, restored from a backup{of}");
+        }
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
+        Ok(())
+    }
+
+    /// Runs one sync, and records the run whatever becomes of it.
     pub async fn sync_one(
         &self,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
+        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -112,53 +181,85 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> Result<()> {
         let partial = !wish.only.is_empty();
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let read = match read {
-            Ok(read) => read,
-            Err(failure) => return Err(failure.again()),
-        };
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
             summary.paused();
             return Ok(());
         }
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(failure) => return Err(failure.again()),
+        };
+        if self.stop.is_cancelled() {
+            return Err(stopped_early());
+        }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
-        let client = Arc::new(Client::connect_through(&self.gates, &sync.target, &self.clock)?);
+        let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        Run { runner: self, who, client, wish }.go(summary, read).await
+        let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        client.rest().await;
+        result?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
     }
 }
 
 impl Run<'_> {
+    /// What an earlier run left open, found out; then the plan.
+    async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
+        let runner = self.runner;
+        planner::take_stock(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
+        let resolved =
+            planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
+        // Counted anew: resolving may have found accounts.
+        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
+        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        Ok((resolved, plan))
+    }
+
     /// The main path: resolve, plan, judge, then deliver or hold.
     async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
         let runner = self.runner;
-        // Nothing has been sent yet: who stops here stops at once.
         let (resolved, plan) = tokio::select! {
             biased;
-            () = runner.stop.cancelled() => return Err(summary::stopped_as_asked()),
-            prepared = self.prepare(read) => prepared?,
+            planned = self.plan(read) => planned?,
+            () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        self.send(summary, plan, resolved).await
+    }
 
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
+        let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
                 Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan()).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -169,19 +270,18 @@ impl Run<'_> {
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
     }
+}
 
-    /// Looks up what earlier runs left unresolved, then plans. Writes nothing on the target.
-    async fn prepare(&self, read: &Read) -> Result<(BTreeMap<Key, planner::Resolution>, Plan)> {
-        let runner = self.runner;
-        let resolved =
-            planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
-        // Counted anew: resolving may have found accounts.
-        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
-        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
-        Ok((resolved, plan))
-    }
+/// Somebody asked to stop before anything was sent.
+fn stopped_early() -> Failure {
+    Failure::new(Exit::Partial, "stopped before anything was sent, as asked").help("run again to go on")
 }
 
 /// Makes the plan of a sync; reads from the target, writes nowhere.
@@ -195,6 +295,22 @@ pub async fn make_plan(
     read: &Read,
     known: KnownSync,
     only: &BTreeSet<Key>,
+) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
 ) -> Result<Plan> {
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
@@ -210,6 +326,7 @@ pub async fn make_plan(
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,
+        observed,
     };
     planner.plan().await
 }

@@ -230,7 +230,9 @@ fn an_approval_is_handed_over_and_told_as_if_sent_from_here() {
     let sent = home.run_json(&["approve", &plan, "--reason", "they did leave"]).exits(0).json();
     assert_eq!(sent["runs"][0]["counts"]["ban"]["ok"], 20, "{sent}");
     assert_eq!(sim.committed_since(mark, Op::Ban), 20);
-    assert!(sent["runs"][0]["approved"].as_str().is_some_and(|a| a.contains("they did leave")), "{sent}");
+    let run = sent["runs"][0]["run"].as_str().expect("a run");
+    let kept = daemon.runs().into_iter().find(|r| r["run"] == run).expect("its row");
+    assert!(kept["reason"].as_str().is_some_and(|why| why.contains("they did leave")), "{kept}");
     let spent = home.run(&["approve", &plan]).exits(3);
     assert!(spent.stderr.contains("approved already"), "{}", spent.stderr);
     home.run(&["approve", "nonsense"]).exits(64);

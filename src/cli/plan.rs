@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
-use super::out::Out;
+use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, Gates, Watch};
+use crate::delivery::{Clients, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
@@ -43,13 +43,16 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, &scope.syncs)?;
     let only = super::keys(&scope.only)?;
+    let state = State::open(&settings.state.path, access(&settings, &syncs))?;
     let runner = Runner {
-        state: State::open(&settings.state.path, Access::Read)?,
+        epoch: None,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
+        state,
         settings: Arc::clone(&settings),
         clock: Clock::system(),
         stop: CancellationToken::new(),
         watch: Arc::new(Nobody),
-        gates: Gates::default(),
+        resident: false,
     };
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;
@@ -84,10 +87,19 @@ async fn one(
     only: &std::collections::BTreeSet<crate::record::Key>,
 ) -> Result<Plan> {
     let known = runner.state.ask(FindSync(binding(sync))).await?;
-    let client = Arc::new(Client::connect(&sync.target, &runner.clock)?);
-    let plan = make_plan(runner, sync, &client, read, known, only).await?;
+    let client = runner.clients.of(&sync.target)?;
+    let plan = make_plan(runner, sync, &client, read, known, only).await;
+    client.rest().await;
+    let plan = plan?;
     crate::run::too_many_rejected(sync, &plan)?;
     Ok(plan)
+}
+
+/// Look-ups count against a daily quota, and counting writes. Without a database there is nothing to count in, and a
+/// plan creates none.
+fn access(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Access {
+    let counted = syncs.iter().any(|sync| sync.target.daily_quota.is_some());
+    if counted && settings.state.path.exists() { Access::Write } else { Access::Read }
 }
 
 fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, all: bool, json: bool) -> Result<Exit> {
@@ -172,19 +184,6 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     out.write("]}")
 }
 
-/// Puts commas between the elements of an array.
-#[derive(Default)]
-struct Comma(bool);
-
-impl Comma {
-    fn write(&mut self, out: &mut Out, value: &Value) -> Result<()> {
-        if std::mem::replace(&mut self.0, true) {
-            out.write(",")?;
-        }
-        out.write(&value.to_string())
-    }
-}
-
 /// Visits the rejected records, in the source's order.
 fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::record::Reject) -> Result<()>) -> Result<()> {
     let mut after = (0, 0, 0);
@@ -203,6 +202,9 @@ pub fn operation_json(operation: &Operation) -> Value {
     });
     if let Some(conflict) = &operation.conflict {
         value["conflict"] = json!(conflict.message);
+    }
+    if let Some(hint) = &operation.hint {
+        value["hint"] = json!(hint);
     }
     value
 }
@@ -228,13 +230,7 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     bystanders(out, plan, all)?;
     match held {
         Some(breach) => {
-            out.line(&format!(
-                "\n  {}: {} {}, {} allowed. It would be held, and nothing sent.",
-                style.warn(&format!("Over the limit {}", breach.limit)),
-                breach.count,
-                if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-                breach.allowed
-            ))?;
+            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(&[])))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
         None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),

@@ -11,10 +11,10 @@ use super::args::{Format, Global, Printing};
 use super::out::Out;
 use super::sync::{print, who};
 use crate::config::Settings;
-use crate::daemon;
+use crate::daemon::{self, Told};
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{Outcome, Status};
-use crate::run::{RunSummary, chosen};
+use crate::run::chosen;
 use crate::state::history::RecentOutcomes;
 use crate::state::ledger::Filter;
 use crate::state::lock::{Holder, SenderLock, holder};
@@ -129,9 +129,9 @@ fn ended_before() -> Failure {
 async fn report(state: &State, progress: Progress, printing: Printing) -> Result<Exit> {
     let Progress::Ended { exit, answer } = progress else { return Err(ended_before()) };
     refusal(&answer, exit)?;
-    let mut summary: RunSummary = serde_json::from_str(&answer)
+    let told: Told = serde_json::from_str(&answer)
         .map_err(|e| Failure::internal("the daemon's answer can't be read: is it of the same version?").because(e))?;
-    summary.exit = Exit::of_code(exit).unwrap_or(Exit::Internal);
+    let summary = told.summary(Exit::of_code(exit).unwrap_or(Exit::Internal));
     let notable = notable(state, &summary.run).await?;
     let exit = summary.exit;
     print(&[summary], |_| notable.clone(), printing)?;

@@ -1,4 +1,6 @@
-//! `state info`, `state verify` and `state prune`: looking after the database.
+//! `state info`, `state verify`, `state backup` and `state prune`: looking after the database.
+
+use std::path::Path;
 
 use serde_json::json;
 
@@ -10,7 +12,7 @@ use crate::config::units::Span;
 use crate::daemon::prune_request;
 use crate::exit::{Exit, Failure, Result};
 use crate::state::prune::Pruned;
-use crate::state::{Access, State, info, verify};
+use crate::state::{Access, State, backup::backup, info, verify};
 use crate::time::Clock;
 
 /// `rosterd state …`.
@@ -18,6 +20,7 @@ pub async fn command(settings: &Settings, command: StateCommand, printing: Print
     match command {
         StateCommand::Info => show(settings, printing),
         StateCommand::Verify => check(settings, printing),
+        StateCommand::Backup { file } => copy(settings, &file, printing),
         StateCommand::Prune { older_than } => prune(settings, older_than, printing).await,
     }
 }
@@ -48,6 +51,18 @@ fn check(settings: &Settings, printing: Printing) -> Result<Exit> {
     match printing.format {
         Format::Json => out.json(&json!({ "ok": true }))?,
         Format::Text => out.line(&format!("{} is sound.", settings.state.path.display()))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn copy(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
+    let bytes = backup(&settings.state.path, file, &Clock::system().stamp())?;
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&json!({ "path": file, "bytes": bytes }))?,
+        Format::Text => {
+            out.line(&format!("{} holds everything up to now ({} kB).", file.display(), bytes.div_ceil(1000)))?;
+        }
     }
     Ok(Exit::Ok)
 }

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::config::Settings;
-use crate::delivery::{GateReading, Gates};
+use crate::delivery::{Clients, LineReading};
 
 /// The time over which the rate in use is reckoned.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The least time between two readings of the gates.
+/// The least time between two readings of what was sent.
 const BETWEEN_READINGS: Duration = Duration::from_secs(2);
 
 /// The board; cheap to clone.
@@ -29,15 +29,21 @@ struct Inner {
     next: BTreeMap<String, DateTime<Utc>>,
     refused: Option<String>,
     stopping: bool,
-    gates: Gates,
-    readings: VecDeque<(Instant, Vec<GateReading>)>,
+    clients: Option<Arc<Clients>>,
+    readings: VecDeque<(Instant, Vec<LineReading>)>,
+}
+
+impl Inner {
+    fn lines(&self) -> Vec<LineReading> {
+        self.clients.as_ref().map(|clients| clients.readings()).unwrap_or_default()
+    }
 }
 
 /// How fast requests go to a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
-    /// The gate now.
-    pub reading: GateReading,
+    /// The line now.
+    pub reading: LineReading,
     /// Requests a second over the last minute.
     pub per_second: f64,
 }
@@ -63,7 +69,7 @@ pub struct View {
 
 impl Board {
     /// An empty board.
-    pub fn new(settings: Arc<Settings>, started_at: DateTime<Utc>, gates: Gates) -> Board {
+    pub fn new(settings: Arc<Settings>, started_at: DateTime<Utc>) -> Board {
         Board(Arc::new(Mutex::new(Inner {
             settings,
             started_at,
@@ -71,13 +77,18 @@ impl Board {
             next: BTreeMap::new(),
             refused: None,
             stopping: false,
-            gates,
+            clients: None,
             readings: VecDeque::new(),
         })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where requests go from now on.
+    pub fn sends_through(&self, clients: Arc<Clients>) {
+        self.inner().clients = Some(clients);
     }
 
     /// A sync begins.
@@ -112,14 +123,14 @@ impl Board {
         self.inner().stopping = true;
     }
 
-    /// Reads the gates, now and then.
-    pub fn read_gates(&self) {
+    /// Reads how much was sent, now and then.
+    pub fn read_lines(&self) {
         let now = Instant::now();
         let mut inner = self.inner();
         if inner.readings.back().is_some_and(|(at, _)| now - *at < BETWEEN_READINGS) {
             return;
         }
-        let reading = inner.gates.readings();
+        let reading = inner.lines();
         inner.readings.push_back((now, reading));
         // One reading from before the window stays, to reckon from.
         while inner.readings.get(1).is_some_and(|(at, _)| now - *at >= WINDOW) {
@@ -132,7 +143,7 @@ impl Board {
         let inner = self.inner();
         let first = inner.readings.front();
         let now = Instant::now();
-        let pace = |reading: GateReading| {
+        let pace = |reading: LineReading| {
             let before = first.and_then(|(at, all)| Some((at, all.iter().find(|r| r.target == reading.target)?)));
             let per_second = match (first, before) {
                 (_, Some((at, before))) => rate(reading.counters.admitted, before.counters.admitted, now - *at),
@@ -148,7 +159,7 @@ impl Board {
             next: inner.next.clone(),
             refused: inner.refused.clone(),
             stopping: inner.stopping,
-            paces: inner.gates.readings().into_iter().map(pace).collect(),
+            paces: inner.lines().into_iter().map(pace).collect(),
         }
     }
 }

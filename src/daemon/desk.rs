@@ -1,12 +1,15 @@
 //! The desk: what operators ask of the running daemon from beside it, and what they are answered.
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::job::Task;
 use super::{Daemon, RunResult, ending};
 use crate::exit::{Exit, Failure, Result};
-use crate::run::{Approval, Wish, chosen};
+use crate::run::{RunSummary, chosen, spent};
 use crate::state::State;
+use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::requests::{Ask, CloseStale, Reply, RequestId, TakeAll, Taken};
 use crate::time::{Clock, rfc3339};
 
@@ -38,6 +41,29 @@ pub(super) async fn close_stale(state: &State, clock: &Clock) -> Result<()> {
         })
         .await?;
     Ok(())
+}
+
+/// What whoever asked is told of a run: its summary, and what only people read of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// The summary.
+    pub run: RunSummary,
+    /// Who approved what was sent, and why.
+    pub approved: Option<String>,
+    /// The first few people whom a limit is about.
+    pub first_keys: Vec<String>,
+}
+
+impl Told {
+    fn of(summary: &RunSummary) -> Told {
+        let (approved, first_keys) = (summary.approved.clone(), summary.first_keys.clone());
+        Told { run: summary.clone(), approved, first_keys }
+    }
+
+    /// The summary with everything in it, ending as the run did.
+    pub fn summary(self, exit: Exit) -> RunSummary {
+        RunSummary { approved: self.approved, first_keys: self.first_keys, exit, ..self.run }
+    }
 }
 
 /// `{"error":{…}}`, as every command prints it.
@@ -82,7 +108,7 @@ impl Daemon {
     fn trigger(&mut self, sync: String, id: Asker) -> Result<()> {
         chosen(&self.settings, std::slice::from_ref(&sync))?;
         match self.running.get_mut(&sync) {
-            None => self.launch(&[sync], Wish::default(), vec![id]),
+            None => self.launch(&[sync], Task::Sync, vec![id]),
             Some(under) => {
                 let waiting = under.queue.iter_mut().find_map(|errand| match errand {
                     Errand::Run(waiting) => Some(waiting),
@@ -99,13 +125,21 @@ impl Daemon {
 
     /// Sends a held plan; where the sync is running, after that.
     async fn approve(&mut self, request: Taken, plan: &str) -> Result<()> {
-        let (held, approval) = Approval::of(&self.state, plan, request.by.clone(), request.reason.clone()).await?;
+        let (held, status) = self
+            .state
+            .ask(FindPlan(plan.into()))
+            .await?
+            .ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {plan}")))?;
+        if status != PlanStatus::Held {
+            return Err(spent(plan, status));
+        }
         chosen(&self.settings, std::slice::from_ref(&held.sync))?;
         match self.running.get_mut(&held.sync) {
             Some(under) => under.queue.push(Errand::Approve(request)),
             None => {
-                let wish = Wish { approval: Some(approval), ..Wish::default() };
-                self.launch(&[held.sync], wish, vec![request.id]);
+                let sync = held.sync.clone();
+                let task = Task::Approve { plan: Box::new(held), by: request.by, reason: request.reason };
+                self.launch(&[sync], task, vec![request.id]);
             }
         }
         Ok(())
@@ -119,7 +153,7 @@ impl Daemon {
             }
             match queue.remove(0) {
                 Errand::Run(waiting) if self.settings.syncs.contains_key(&sync) => {
-                    self.launch(std::slice::from_ref(&sync), Wish::default(), waiting);
+                    self.launch(std::slice::from_ref(&sync), Task::Sync, waiting);
                 }
                 // It is no longer configured.
                 errand @ Errand::Run(_) => self.refuse(vec![errand]).await,
@@ -158,7 +192,7 @@ impl Daemon {
     /// Answers one request.
     pub(super) async fn answer(&self, id: Asker, result: &RunResult) {
         let (exit, answer) = match result {
-            Ok(summary) => match serde_json::to_string(summary) {
+            Ok(summary) => match serde_json::to_string(&Told::of(summary)) {
                 Ok(answer) => (summary.exit, answer),
                 Err(error) => {
                     let failure = Failure::internal("the run's summary can't be written").because(error);

@@ -12,7 +12,7 @@ mod pulse;
 mod reload;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +25,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
-use crate::delivery::Gates;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::metrics;
-use crate::run::{RunSummary, Runner, Wish};
+use crate::run::{RunSummary, Runner};
 use crate::server;
+use crate::state::epoch::EpochFile;
 use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::prune::Prune;
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
 use agenda::{Agenda, TurnKind};
 pub use board::{Board, Pace, View};
-use job::{Ended, Job};
+pub use desk::Told;
+use job::{Ended, Job, Task};
 use pulse::Heart;
 
 /// The longest pause between two looks at the clock and at what was asked: soon enough for a person who waits, and
@@ -72,7 +74,7 @@ struct Daemon {
     state: State,
     clock: Clock,
     stop: CancellationToken,
-    gates: Gates,
+    clients: Arc<Clients>,
     agenda: Agenda,
     /// Syncs under way, and what is to follow each.
     running: BTreeMap<String, Under>,
@@ -103,15 +105,13 @@ struct Under {
 /// The state can't be used, or the server's address can't be had.
 pub async fn run(start: Start) -> Result<()> {
     let measured = metrics::install()?;
-    let gates = Gates::default();
-    let board = Board::new(Arc::clone(&start.settings), start.clock.now(), gates.clone());
     let mut hangups =
         signal(SignalKind::hangup()).map_err(|e| Failure::internal("cannot listen for SIGHUP").because(e))?;
     // The server answers before the state is open: opening may mean bringing a large database up to date.
-    let ready = server::Ready::default();
+    let board = Board::new(Arc::clone(&start.settings), start.clock.now());
     let context = server::Context {
         board: board.clone(),
-        ready: ready.clone(),
+        ready: server::Ready::default(),
         clock: start.clock.clone(),
         measured: measured.clone(),
     };
@@ -124,6 +124,8 @@ pub async fn run(start: Start) -> Result<()> {
     let (state, reader) = tokio::task::spawn_blocking(open)
         .await
         .map_err(|e| Failure::internal("opening the state broke off").because(e))??;
+    let clients = Arc::new(Clients::new(state.clone(), start.clock.clone()));
+    board.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {
         agenda: Agenda::new(&start.settings, rand::random()),
         files: start.files,
@@ -131,7 +133,7 @@ pub async fn run(start: Start) -> Result<()> {
         state,
         clock: start.clock,
         stop: start.stop,
-        gates,
+        clients,
         running: BTreeMap::new(),
         tasks: TaskTracker::new(),
         ends: unbounded_channel(),
@@ -144,7 +146,7 @@ pub async fn run(start: Start) -> Result<()> {
         deaf: false,
     };
     daemon.begin().await?;
-    ready.set(reader);
+    context.ready.set(reader);
     daemon.turn_until_stopped(&mut hangups, &context).await;
     daemon.drain().await;
     Ok(())
@@ -154,7 +156,7 @@ impl Daemon {
     /// Ends what a dead process left, reckons the first runs, and says that it works.
     async fn begin(&mut self) -> Result<()> {
         let runner = self.runner();
-        runner.recover(None).await?;
+        runner.open().await?;
         desk::close_stale(&self.state, &self.clock).await?;
         let mut last_begun = BTreeMap::new();
         for sync in self.settings.syncs.keys() {
@@ -204,7 +206,9 @@ impl Daemon {
             clock: self.clock.clone(),
             stop: self.stop.clone(),
             watch: Arc::new(watch::Watcher),
-            gates: self.gates.clone(),
+            epoch: Some(EpochFile::beside(&self.settings.state.path)),
+            clients: Arc::clone(&self.clients),
+            resident: true,
         }
     }
 
@@ -240,13 +244,13 @@ impl Daemon {
             by_source.entry(sync.source.name.clone()).or_default().push(turn.sync);
         }
         for syncs in by_source.into_values() {
-            self.launch(&syncs, Wish::default(), Vec::new());
+            self.launch(&syncs, Task::Sync, Vec::new());
         }
         self.board.agenda(self.agenda.next_runs());
     }
 
     /// Starts a run of these syncs, which have one source and are not running.
-    fn launch(&mut self, syncs: &[String], wish: Wish, waiting: Vec<desk::Asker>) {
+    fn launch(&mut self, syncs: &[String], task: Task, waiting: Vec<desk::Asker>) {
         let now = self.clock.now();
         let chosen: Vec<_> = syncs.iter().filter_map(|name| self.settings.syncs.get(name).cloned()).collect();
         let mut waiting = Some(waiting);
@@ -255,7 +259,7 @@ impl Daemon {
             self.running.insert(sync.name.clone(), under);
             self.board.began(&sync.name, now);
         }
-        let job = Job::new(self.runner(), chosen, wish, self.ends.0.clone(), self.tasks.clone());
+        let job = Job::new(self.runner(), chosen, task, self.ends.0.clone(), self.tasks.clone());
         self.tasks.spawn(job.run());
     }
 
@@ -279,7 +283,7 @@ impl Daemon {
 
     /// Everything that is done now and then.
     fn look_after_the_house(&mut self) {
-        self.board.read_gates();
+        self.board.read_lines();
         if self.kept_up_at.elapsed() >= BETWEEN_UPKEEPS {
             self.kept_up_at = Instant::now();
             self.measured.run_upkeep();
@@ -368,11 +372,6 @@ pub fn prune_request(settings: &Settings, keep: Duration, now: DateTime<Utc>) ->
     let ago = |span: Duration| TimeDelta::from_std(span).ok().and_then(|span| now.checked_sub_signed(span));
     let stamp = |span: Duration| time::rfc3339(ago(span).unwrap_or(DateTime::UNIX_EPOCH));
     Prune { before: stamp(keep), counted_since: stamp(counted) }
-}
-
-/// The sources of these syncs; a run of several reads each once.
-fn sources(syncs: &[Arc<crate::config::settings::SyncSettings>]) -> BTreeSet<&str> {
-    syncs.iter().map(|sync| sync.source.name.as_str()).collect()
 }
 
 /// What a run came to, or why it could not even be recorded.

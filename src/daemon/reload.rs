@@ -45,7 +45,7 @@ impl Daemon {
         self.refuse_what_needs_a_restart(&settings)?;
         self.serve_elsewhere(&settings, context).await?;
         self.agenda.adopt(&settings, self.clock.now());
-        self.gates.keep(|target| settings.targets.contains_key(target));
+        self.clients.keep(|target| settings.targets.contains_key(target));
         self.board.configured(Arc::clone(&settings));
         self.board.agenda(self.agenda.next_runs());
         self.settings = settings;

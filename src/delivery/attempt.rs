@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Client;
+use super::client::{Client, Unanswered};
 use super::transport::SendError;
+use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
+use crate::mapping::Mapping;
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::planner::newcomers::{Found, adopt, again, look_up};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::State;
-use crate::state::journal::Effect;
+use crate::state::journal::{Effect, EntryId};
+use crate::state::undo::Undoable;
 use crate::target::{AccountState, Answer, Verdict};
 use crate::value::is_empty;
 
@@ -40,8 +43,21 @@ pub struct Finished {
     pub took: Duration,
     /// Nothing more must be sent to this target.
     pub denied: bool,
+    /// Nothing more may be sent to this target today.
+    pub used_up: bool,
     /// The state failed on the way.
     pub state_failed: Option<Failure>,
+}
+
+impl Finished {
+    /// What it replaced on the target, to be kept for an undo; nothing where the target did not acknowledge it.
+    pub fn replaced(&self) -> Option<Undoable> {
+        let remote_id = match &self.effect {
+            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
+            _ => self.operation.remote_id.clone(),
+        };
+        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
+    }
 }
 
 /// What carrying out needs.
@@ -51,19 +67,24 @@ pub struct Attempt<'a> {
     /// The state, to see who owns an account.
     pub state: &'a State,
     /// The sync.
-    pub sync: &'a str,
-    /// The fields by which an existing account is recognised.
-    pub match_fields: &'a [String],
+    pub sync: &'a SyncSettings,
+    /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
+    pub entry: (&'a str, EntryId),
     /// Asks to take up nothing new.
     pub stop: &'a CancellationToken,
+    /// Asks to wait for no answer any more.
+    pub abandon: &'a CancellationToken,
 }
 
 /// One operation under way.
 struct Work<'a> {
     at: &'a Attempt<'a>,
     operation: Operation,
+    planned: OpKind,
     began: tokio::time::Instant,
     attempts: u32,
+    /// A try may have been carried out, whatever became of later ones.
+    maybe_done: bool,
     http_status: Option<u16>,
     /// A 404 on an update has been followed up once.
     relinked: bool,
@@ -74,11 +95,8 @@ struct Work<'a> {
 /// What to do after a try.
 enum Step {
     End(Box<Finished>),
-    /// Again after a pause. `sent`: the last try may have been carried out.
-    Again {
-        error: OpError,
-        sent: bool,
-    },
+    /// Again after a pause.
+    Again(OpError),
     /// Again at once, as changed.
     Onward,
 }
@@ -87,7 +105,17 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
+        let work = Work {
+            at: self,
+            planned: operation.kind,
+            operation,
+            began,
+            attempts: 0,
+            maybe_done: false,
+            http_status: None,
+            relinked: false,
+            renewed: false,
+        };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
@@ -109,8 +137,8 @@ impl Work<'_> {
             match step {
                 Step::End(finished) => return *finished,
                 Step::Onward => {}
-                Step::Again { error, sent } => {
-                    if let Some(finished) = self.pause_or_end(error, sent).await {
+                Step::Again(error) => {
+                    if let Some(finished) = self.pause_or_end(error).await {
                         return finished;
                     }
                 }
@@ -120,15 +148,65 @@ impl Work<'_> {
 
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
-        let wire = match self.at.client.engine().encode(&self.operation) {
+        let mut wire = match self.at.client.engine().encode(&self.operation) {
             Ok(wire) => wire,
             Err(error) => return Step::End(Box::new(self.failed(error))),
         };
+        wire.headers.extend(self.idempotency());
+        let admitted = tokio::select! {
+            biased;
+            () = self.at.stop.cancelled() => return Step::End(Box::new(self.not_begun(SkipReason::Stopped))),
+            admitted = self.at.client.admit() => admitted,
+        };
+        if let Err(why) = admitted {
+            return Step::End(Box::new(self.not_admitted(why)));
+        }
         self.attempts += 1;
-        match self.at.client.send(&wire).await {
+        let sent = tokio::select! {
+            biased;
+            sent = self.at.client.carry(&wire) => sent,
+            () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
+        };
+        match sent {
             Ok(answer) => self.judged(&answer).await,
             Err(error) => self.broken(error).await,
         }
+    }
+
+    /// The header that tells a target that this is the same request as before, where its definition asks for one.
+    fn idempotency(&self) -> Option<(String, String)> {
+        let name = self.at.client.engine().idempotency_header()?;
+        let (run, entry) = self.at.entry;
+        // What became another kind of request on the way must not pass for the first.
+        let kind =
+            if self.operation.kind == self.planned { String::new() } else { format!("-{}", self.operation.kind) };
+        Some((name.to_string(), format!("{run}-{entry}{kind}")))
+    }
+
+    /// Nothing was sent in this try.
+    fn not_admitted(&self, why: Unanswered) -> Finished {
+        match why {
+            Unanswered::Quota => Finished { used_up: true, ..self.not_begun(SkipReason::Quota) },
+            Unanswered::State(failure) => {
+                Finished { state_failed: Some(failure), ..self.not_begun(SkipReason::Stopped) }
+            }
+            Unanswered::Broken(error) => self.given_up(error.into(), false),
+        }
+    }
+
+    /// No further try: unknown if an earlier one may have been carried out, else as if it had never begun.
+    fn not_begun(&self, reason: SkipReason) -> Finished {
+        if self.maybe_done {
+            let error =
+                OpError::new(ErrorKind::Timeout, "an earlier try brought no usable answer, and no other was made");
+            return self.unknown(error, None);
+        }
+        self.skipped(reason)
+    }
+
+    /// The process has to end before the answer came.
+    fn abandoned(&self) -> Finished {
+        self.unknown(OpError::new(ErrorKind::Timeout, "stopped before an answer came"), None)
     }
 
     /// No answer came.
@@ -136,7 +214,7 @@ impl Work<'_> {
         self.http_status = None;
         match error.maybe_sent {
             true => self.unclear(error.into()).await,
-            false => Step::Again { error: error.into(), sent: false },
+            false => Step::Again(error.into()),
         }
     }
 
@@ -150,7 +228,7 @@ impl Work<'_> {
             Verdict::LogInAgain => self.log_in_again(answer.status),
             Verdict::SlowDown { retry_after, error } => {
                 self.at.client.pause(retry_after);
-                Step::Again { error, sent: false }
+                Step::Again(error)
             }
             Verdict::Unclear(error) => self.unclear(error).await,
             Verdict::Duplicate { error, .. } if self.operation.kind == OpKind::Create => self.taken(error).await,
@@ -165,13 +243,14 @@ impl Work<'_> {
             return Step::End(Box::new(self.denied(error)));
         }
         self.renewed = true;
-        Step::Again { error, sent: false }
+        Step::Again(error)
     }
 
     /// It may have been carried out. A create is looked up; everything else may be repeated.
     async fn unclear(&mut self, error: OpError) -> Step {
+        self.maybe_done = true;
         if self.operation.kind != OpKind::Create {
-            return Step::Again { error, sent: true };
+            return Step::Again(error);
         }
         // A moment for a server that is still busy with it.
         self.at.client.back_off(1).await;
@@ -180,7 +259,7 @@ impl Work<'_> {
             Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
             // Certainly not there now: it may be sent again, and should the first one still be under way, the target
             // answers that the address is taken, which leads to a look-up as well.
-            Ok(Found::Nobody) => Step::Again { error, sent: true },
+            Ok(Found::Nobody) => Step::Again(error),
             Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
         }
     }
@@ -196,8 +275,8 @@ impl Work<'_> {
     }
 
     fn adopt(&mut self, account: crate::target::Account) -> Step {
-        let catalogue = self.at.client.engine().catalogue();
-        self.operation = adopt(self.operation.clone(), account, false, catalogue);
+        let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
+        self.operation = adopt(self.operation.clone(), account, self.at.sync, today, false);
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),
@@ -215,7 +294,7 @@ impl Work<'_> {
             }
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
-                self.operation = as_create(&self.operation);
+                self.operation = as_create(&self.operation, &self.at.sync.mapping);
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),
                     Ok(Found::Nobody) => Step::Onward,
@@ -228,24 +307,28 @@ impl Work<'_> {
 
     async fn look_up(&self) -> Result<Found, Failure> {
         let catalogue = self.at.client.engine().catalogue();
-        let newcomer = again(&self.operation, self.at.match_fields, catalogue);
-        look_up(self.at.client, self.at.state, self.at.sync, &newcomer).await
+        let newcomer = again(&self.operation, &self.at.sync.match_fields, catalogue);
+        tokio::select! {
+            biased;
+            found = look_up(self.at.client, self.at.state, self.at.sync, &newcomer) => found,
+            () = self.at.abandon.cancelled() => Err(Failure::new(Exit::Partial, "stopped before a look-up was answered")),
+        }
     }
 
     /// Waits for the next try, or ends when there is to be none.
-    async fn pause_or_end(&mut self, error: OpError, sent: bool) -> Option<Finished> {
+    async fn pause_or_end(&mut self, error: OpError) -> Option<Finished> {
         let stopped = self.at.stop.is_cancelled();
         if stopped || !self.at.client.may_retry(self.attempts) {
-            return Some(self.given_up(error, sent, stopped));
+            return Some(self.given_up(error, stopped));
         }
         tokio::select! {
             () = self.at.client.back_off(self.attempts) => None,
-            () = self.at.stop.cancelled() => Some(self.given_up(error, sent, true)),
+            () = self.at.stop.cancelled() => Some(self.given_up(error, true)),
         }
     }
 
-    fn given_up(&self, error: OpError, sent: bool, stopped: bool) -> Finished {
-        match (sent, stopped) {
+    fn given_up(&self, error: OpError, stopped: bool) -> Finished {
+        match (self.maybe_done, stopped) {
             (true, _) => self.unknown(error, None),
             (false, true) => self.skipped(SkipReason::Stopped),
             (false, false) => self.failed(error),
@@ -263,6 +346,7 @@ impl Work<'_> {
             error: None,
             took: self.began.elapsed(),
             denied: false,
+            used_up: false,
             state_failed: None,
         }
     }
@@ -334,15 +418,18 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
     }
 }
 
-/// The create that would make the account which an operation expected to be there.
-fn as_create(operation: &Operation) -> Operation {
+/// The create that would make the account which an operation expected to be there: of what is known of it, the fields
+/// that are mapped.
+fn as_create(operation: &Operation, mapping: &Mapping) -> Operation {
+    let mapped = |field: &str| mapping.rules().iter().any(|rule| rule.field == field);
     let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
-    create.fields = operation
-        .after()
-        .iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
-        .collect();
+    for (field, value) in operation.after().iter().filter(|(field, _)| mapped(field)) {
+        if is_empty(value) {
+            create.blank.insert(field.clone());
+        } else {
+            create.fields.insert(field.clone(), Change { old: serde_json::Value::Null, new: value.clone() });
+        }
+    }
     create.create_only = operation.create_only.clone();
     create.fingerprint = operation.fingerprint;
     create.wave = operation.wave;

@@ -7,13 +7,14 @@
 
 mod attempt;
 mod client;
-mod gates;
+mod clients;
+mod quota;
 pub mod rate;
 pub mod transport;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -33,8 +34,9 @@ use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client};
-pub use gates::{GateReading, Gates};
+pub use client::{Carrier, Client, Line, Unanswered};
+pub use clients::{Clients, LineReading};
+pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -108,6 +110,10 @@ pub enum Stop {
     Breaker,
     /// The credentials were refused.
     Denied(String),
+    /// Whatever was tried, the target took nothing: it was down before anything was sent.
+    Unreachable(String),
+    /// The day's requests are used up.
+    Quota,
     /// The state failed: nothing may be sent that can't be journalled.
     State(Failure),
 }
@@ -122,6 +128,10 @@ const MOST_AHEAD: usize = 128;
 /// How often a running delivery looks whether it was paused: soon enough for a person who waits for it.
 const PAUSE_IS_SEEN_WITHIN: Duration = Duration::from_millis(200);
 
+/// How long requests under way are waited for once somebody asked to stop: longer than an answer usually takes, and well
+/// within the time after which service managers kill (systemd's default is 90 seconds).
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How many confirmations share a command, and so a commit.
 const CONFIRMATIONS: usize = 256;
 
@@ -129,10 +139,15 @@ const CONFIRMATIONS: usize = 256;
 struct Shared {
     delivery: Delivery,
     halt: CancellationToken,
+    abandon: CancellationToken,
     why: std::sync::Mutex<Option<Stop>>,
     failed: AtomicU64,
     in_a_row: AtomicU64,
     allowed: Option<u64>,
+    /// A request has, or may have, come to something.
+    reached: AtomicBool,
+    /// The first word of a target that took nothing.
+    down: std::sync::Mutex<Option<String>>,
 }
 
 /// An operation with its entry in the journal.
@@ -147,12 +162,16 @@ impl Delivery {
         let shared = Arc::new(Shared {
             delivery: self,
             halt,
+            abandon: CancellationToken::new(),
             why: std::sync::Mutex::new(None),
             failed: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
             allowed,
+            reached: AtomicBool::new(false),
+            down: std::sync::Mutex::new(None),
         });
         let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
+        let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
         let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
         if let Err(failure) = feed(&shared, plan, &ended).await {
@@ -164,16 +183,15 @@ impl Delivery {
             BTreeMap::new()
         });
         pauses.abort();
-        let why = shared.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let asked = shared.delivery.stop.is_cancelled().then_some(Stop::Asked);
-        Delivered { counts, stopped: why.or(asked) }
+        patience.abort();
+        Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
 
 impl Shared {
     /// Takes up nothing new, for the first of possibly several reasons.
     fn halt_for(&self, why: Stop) {
-        let mut slot = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         let graver = matches!(why, Stop::State(_)) && !matches!(*slot, Some(Stop::State(_)));
         if slot.is_none() || graver {
             *slot = Some(why);
@@ -181,11 +199,57 @@ impl Shared {
         self.halt.cancel();
     }
 
+    /// Why it stopped, all told.
+    fn why_stopped(&self, counts: &BTreeMap<OpKind, Counts>) -> Option<Stop> {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (why, down) {
+            (None | Some(Stop::Breaker | Stop::Failures { .. }), Some(down))
+                if !self.reached.load(Ordering::Relaxed) =>
+            {
+                Some(Stop::Unreachable(down))
+            }
+            (Some(why), _) => Some(why),
+            // Asked to stop, with nothing left to be stopped: it has ended by itself.
+            (None, _) => {
+                let left = counts.values().any(|by_status| by_status.contains_key(&Status::Skipped));
+                (left && self.delivery.stop.is_cancelled()).then_some(Stop::Asked)
+            }
+        }
+    }
+
+    /// Notes whether the target took anything at all.
+    fn watch_for_a_sign(&self, finished: &Finished) {
+        let error = finished.error.as_ref();
+        let silent = |kind| matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited);
+        match (finished.status, error) {
+            (Status::Failed, Some(error)) if silent(error.kind) => {
+                let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+                down.get_or_insert_with(|| error.message.clone());
+            }
+            // Nothing was asked of it.
+            _ if finished.attempts == 0 => {}
+            _ => self.reached.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Why what is left is left.
+    fn skip_reason(&self) -> SkipReason {
+        match &*self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(Stop::Quota) => SkipReason::Quota,
+            _ => SkipReason::Stopped,
+        }
+    }
+
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
+        self.watch_for_a_sign(finished);
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
+        }
+        if finished.used_up {
+            self.halt_for(Stop::Quota);
         }
         if matches!(finished.status, Status::Failed | Status::Unknown) {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
@@ -217,6 +281,13 @@ async fn watch_for_pause(shared: Arc<Shared>) {
     }
 }
 
+/// Some time after somebody asked to stop, answers are waited for no more: what has none is unknown.
+async fn lose_patience(shared: Arc<Shared>) {
+    shared.delivery.stop.cancelled().await;
+    tokio::time::sleep(STOPS_WITHIN).await;
+    shared.abandon.cancel();
+}
+
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
 /// Requests under way are waited for whatever happens: their answers are worth having.
@@ -226,7 +297,7 @@ async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) ->
     let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
     while senders.join_next().await.is_some() {}
     fed?;
-    skip_the_rest(plan, last, ended).await
+    skip_the_rest(plan, last, shared.skip_reason(), ended).await
 }
 
 async fn feed_waves(
@@ -255,7 +326,7 @@ async fn feed_waves(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let (shared, ended) = (Arc::clone(shared), ended.clone());
             senders.spawn(async move {
-                let finished = carry_out(&shared, operation).await;
+                let finished = carry_out(&shared, operation, entry).await;
                 let _ = ended.send((Some(entry), finished)).await;
                 drop(permit);
             });
@@ -272,25 +343,34 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
     Ok(d.state.ask(intend).await?)
 }
 
-async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
+async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Finished {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
+        sync: &d.who.sync,
+        entry: (&d.who.run, entry),
         stop: &shared.halt,
+        abandon: &shared.abandon,
     };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
     }
     shared.watch_for_trouble(&finished);
+    if finished.status == Status::Skipped {
+        finished.reason = Some(shared.skip_reason().name().into());
+    }
     finished
 }
 
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
-async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::Sender<Begun>) -> Result<()> {
+async fn skip_the_rest(
+    plan: &Plan,
+    mut last: Option<Operation>,
+    reason: SkipReason,
+    ended: &mpsc::Sender<Begun>,
+) -> Result<()> {
     loop {
         let page = plan.spool().operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { return Ok(()) };
@@ -302,10 +382,11 @@ async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::S
                 effect: Effect::None,
                 attempts: 0,
                 http_status: None,
-                reason: Some(SkipReason::Stopped.name().into()),
+                reason: Some(reason.name().into()),
                 error: None,
                 took: Duration::ZERO,
                 denied: false,
+                used_up: false,
                 state_failed: None,
             };
             if ended.send((None, finished)).await.is_err() {
@@ -326,7 +407,8 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
             .map(|(entry, finished)| {
                 let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
                 let key = finished.operation.key.clone();
-                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome }
+                let replaced = finished.replaced();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();

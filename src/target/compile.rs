@@ -183,6 +183,11 @@ fn check_pointers(parts: &Parts, mistakes: &mut Mistakes) {
     for (index, rule) in parts.failures.iter().enumerate() {
         rule.pointer.iter().for_each(|pointer| check(&["failures", &index.to_string(), "pointer"], pointer));
     }
+    if let Some(name) = &parts.request.idempotency_header
+        && (name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    {
+        mistakes.at(&["request", "idempotency_header"], format!("{name:?} is not the name of a header"), None);
+    }
 }
 
 fn failures(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) -> Vec<FailureRule> {

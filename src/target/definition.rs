@@ -19,7 +19,9 @@
 //! [state]                    field = what says whether an account is usable; active, banned = its two values as sent
 //!                            (compared after conversion to the field's type, so that "False" is false); unstated =
 //!                            "active" or "banned": what it means when the field is missing
-//! [request]                  content_type, accept; envelope = pointer under which the body is put
+//! [request]                  content_type, accept; envelope = pointer under which the body is put;
+//!                            idempotency_header = the header in which writes carry a key that is the same for every
+//!                            try of one operation
 //! [operations.NAME]          NAME: create, update, ban, reinstate, delete, get, find, list. What is missing can't be
 //!                            done; ban and reinstate fall back on update with the state field added
 //!     method, path           `{id}` in the path is the account's id, percent-encoded
@@ -137,11 +139,12 @@ pub(super) struct RequestDef {
     pub accept: String,
     #[serde(default)]
     pub envelope: String,
+    pub idempotency_header: Option<String>,
 }
 
 impl Default for RequestDef {
     fn default() -> Self {
-        RequestDef { content_type: json(), accept: json(), envelope: String::new() }
+        RequestDef { content_type: json(), accept: json(), envelope: String::new(), idempotency_header: None }
     }
 }
 

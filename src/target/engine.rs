@@ -167,10 +167,20 @@ impl Engine {
         format!("#{}", &blake3::hash(remote_id.as_bytes()).to_hex()[..12])
     }
 
+    /// The header that carries the same key in every try of one operation, where the API knows one.
+    pub fn idempotency_header(&self) -> Option<&str> {
+        self.request.idempotency_header.as_deref()
+    }
+
     /// How many accounts a page of the listing holds; `u32::MAX` when one answer holds all.
     pub fn page_size(&self) -> u32 {
         let paging = self.calls.get("list").and_then(|call| call.paging.as_ref());
         paging.map_or(u32::MAX, |paging| paging.size)
+    }
+
+    /// The target's name in messages.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// Whether all accounts can be listed.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::units::Rate;
-use crate::delivery::GateReading;
+use crate::delivery::LineReading;
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind};
 use crate::record::Key;
@@ -39,6 +39,9 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Update, 3)]),
+        origin: Default::default(),
+        basis: None,
+        partial: false,
     };
     Overview {
         now,
@@ -59,7 +62,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         held: vec![HeldView { plan, operations: vec![operation] }],
         failures: Vec::new(),
         paces: vec![Pace {
-            reading: GateReading {
+            reading: LineReading {
                 target: "juno".into(),
                 rate: Rate { count: 10, per: Duration::from_secs(1) },
                 counters: Default::default(),

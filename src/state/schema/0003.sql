@@ -1,15 +1,19 @@
--- What an operator asks of a running daemon: a trigger, an approval. taken_at: the daemon has seen it; run: what it
--- started for it; exit and answer: how that ended, the answer being the run's summary as JSON.
-CREATE TABLE request (
-    id       INTEGER PRIMARY KEY,
-    kind     TEXT NOT NULL,
-    subject  TEXT NOT NULL,
-    by_whom  TEXT NOT NULL,
-    reason   TEXT,
-    at       TEXT NOT NULL,
-    taken_at TEXT,
-    ended_at TEXT,
-    exit     INTEGER,
-    answer   TEXT
+-- Requests counted against a target's daily quota, by UTC day (YYYY-MM-DD); what is taken in advance counts as used.
+CREATE TABLE quota (
+    target TEXT NOT NULL,
+    day    TEXT NOT NULL,
+    used   INTEGER NOT NULL,
+    PRIMARY KEY (target, day)
+) WITHOUT ROWID;
+
+-- How often somebody began or ended to send with this database, compared with a file beside it: a database that is
+-- behind was restored. backup_at: this file is a copy that `state backup` made then.
+CREATE TABLE epoch (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    n         INTEGER NOT NULL,
+    backup_at TEXT
 );
-CREATE INDEX request_open ON request (taken_at) WHERE taken_at IS NULL;
+INSERT INTO epoch (one, n) VALUES (1, 0);
+
+-- 1: the database was restored, and this sync's accounts have not been compared with the target yet.
+ALTER TABLE sync ADD COLUMN stale INTEGER NOT NULL DEFAULT 0;
