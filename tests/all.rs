@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod daemon;
 mod faults;
 mod journey;
 mod kill;
@@ -9,6 +10,7 @@ mod kill_sweep;
 mod people;
 mod rate;
 mod sandbox;
+mod schedule;
 mod secrecy;
 mod simulation;
 mod sources;

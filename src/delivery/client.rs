@@ -15,6 +15,7 @@ use super::sabotage::{self, Sabotage};
 use super::transport::{SendError, Transport};
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure, Result};
+use crate::metrics;
 use crate::outcome::OpError;
 use crate::retry::{Backoff, retry_after};
 use crate::state::State;
@@ -64,6 +65,16 @@ impl Line {
     /// Whether it keeps the limits of these settings.
     pub fn fits(&self, settings: &TargetSettings) -> bool {
         self.limits == (settings.rate, settings.burst, settings.daily_quota)
+    }
+
+    /// What it allows.
+    pub fn rate(&self) -> crate::config::units::Rate {
+        self.limits.0
+    }
+
+    /// What its gate has seen.
+    pub fn counters(&self) -> super::rate::GateCounters {
+        self.gate.counters()
     }
 
     /// A run begins: it has the floor of the retry budget.
@@ -167,7 +178,10 @@ impl Client {
 
     /// Sends one request that was admitted; no retry.
     pub async fn carry(&self, wire: &Wire) -> Result<Answer, SendError> {
-        self.carrier.send(wire).await
+        let asked = Instant::now();
+        let answer = self.carrier.send(wire).await;
+        metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
+        answer
     }
 
     /// Sends one request when its turn has come; no retry.
@@ -219,6 +233,9 @@ impl Client {
         let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
+        if taken.is_ok() {
+            metrics::retry(&self.settings.name);
+        }
         taken.is_ok()
     }
 

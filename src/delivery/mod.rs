@@ -37,7 +37,7 @@ use crate::time::Clock;
 use self::sabotage::Sabotage;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered};
-pub use clients::Clients;
+pub use clients::{Clients, LineReading};
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
