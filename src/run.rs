@@ -126,7 +126,9 @@ impl Runner {
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        Run { runner: self, who, client, wish }.go(summary, read).await
+        let done = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        client.log_out().await;
+        done
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod sandbox;
 mod support;
+mod targets;
 mod wire;

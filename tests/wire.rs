@@ -100,7 +100,7 @@ fn juno_requests() -> BTreeMap<&'static str, Wire> {
         ),
         ("adopt", write(OpKind::Adopt, &[set("client_id", json!("A125637")), set("company", json!("Nakatomi"))])),
         ("adopt-reactivate", engine.encode(&adoption).expect("a request")),
-        ("get", engine.get("123")),
+        ("get", engine.get("123").expect("a request")),
         ("find-key", engine.find("client_id", "A125637").expect("a look-up")),
         ("find-email", engine.find("email", "o'neil+juno@diehard.com").expect("a look-up")),
         ("list-1", engine.list()),

@@ -84,7 +84,9 @@ async fn one(
 ) -> Result<Plan> {
     let known = runner.state.ask(FindSync(binding(sync))).await?;
     let client = Arc::new(Client::connect(&sync.target, &runner.clock)?);
-    let plan = make_plan(runner, sync, &client, read, known, only).await?;
+    let plan = make_plan(runner, sync, &client, read, known, only).await;
+    client.log_out().await;
+    let plan = plan?;
     crate::run::too_many_rejected(sync, &plan)?;
     Ok(plan)
 }

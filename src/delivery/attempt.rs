@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Client;
 use super::transport::SendError;
+use super::{Client, Unready};
 use crate::exit::{Exit, Failure};
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
@@ -65,8 +65,6 @@ struct Work<'a> {
     http_status: Option<u16>,
     /// A 404 on an update has been followed up once.
     relinked: bool,
-    /// A 401 has been followed by a new login once.
-    renewed: bool,
 }
 
 /// What to do after a try.
@@ -85,7 +83,7 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, renewed: false };
+        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
@@ -118,9 +116,11 @@ impl Work<'_> {
 
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
-        let wire = match self.at.client.engine().encode(&self.operation) {
+        let wire = match self.at.client.encode(&self.operation).await {
             Ok(wire) => wire,
-            Err(error) => return Step::End(Box::new(self.failed(error))),
+            Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
+            Err(Unready::Gone) => return self.not_found().await,
+            Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
         self.attempts += 1;
         match self.at.client.send(&wire).await {
@@ -132,6 +132,9 @@ impl Work<'_> {
     /// No answer came.
     async fn broken(&mut self, error: SendError) -> Step {
         self.http_status = None;
+        if error.kind == ErrorKind::Auth {
+            return Step::End(Box::new(self.denied(error.into())));
+        }
         match error.maybe_sent {
             true => self.unclear(error.into()).await,
             false => Step::Again { error: error.into(), sent: false },
@@ -142,7 +145,10 @@ impl Work<'_> {
         self.http_status = Some(answer.status);
         let verdict = self.at.client.engine().judge(&self.operation, answer, self.at.client.clock().now());
         match verdict {
-            Verdict::Done { remote_id, state } => Step::End(Box::new(self.done(remote_id, state))),
+            Verdict::Done { remote_id, state } => {
+                let follow_up = self.follow_up(remote_id.as_deref()).await;
+                Step::End(Box::new(Finished { reason: follow_up, ..self.done(remote_id, state) }))
+            }
             Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
             Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),
             Verdict::LogInAgain => self.log_in_again(answer.status),
@@ -157,13 +163,25 @@ impl Work<'_> {
         }
     }
 
-    fn log_in_again(&mut self, status: u16) -> Step {
+    /// The session is new by now, or the key is a fixed one: trying again is pointless.
+    fn log_in_again(&self, status: u16) -> Step {
         let error = OpError::new(ErrorKind::Auth, format!("HTTP {status}: the credentials were refused"));
-        if self.renewed || !self.at.client.can_renew() {
-            return Step::End(Box::new(self.denied(error)));
-        }
-        self.renewed = true;
-        Step::Again { error, sent: false }
+        Step::End(Box::new(self.denied(error)))
+    }
+
+    /// What some APIs want to be asked after a create; says so when it fails, since the account is there all the same.
+    async fn follow_up(&self, remote_id: Option<&str>) -> Option<String> {
+        let engine = self.at.client.engine();
+        let wire =
+            match remote_id.filter(|_| self.operation.kind == OpKind::Create).map(|id| engine.follow_up(id))?? {
+                Ok(wire) => wire,
+                Err(error) => return Some(format!("created; the reset of the password failed: {}", error.message)),
+            };
+        let failed = match self.at.client.send(&wire).await {
+            Ok(answer) => engine.complaint_of(&answer)?.message,
+            Err(error) => error.message,
+        };
+        Some(format!("created; the reset of the password failed: {failed}"))
     }
 
     /// It may have been carried out. A create is looked up; everything else may be repeated.
@@ -279,7 +297,7 @@ impl Work<'_> {
                 Effect::Confirmed {
                     state: confirmed_state(operation, state),
                     remote_id,
-                    attributes: operation.after(),
+                    attributes: self.at.client.engine().acknowledged(operation),
                     fingerprint: operation.fingerprint,
                 }
             }
@@ -301,6 +319,13 @@ impl Work<'_> {
 
     fn skipped(&self, reason: SkipReason) -> Finished {
         Finished { reason: Some(reason.name().into()), ..self.finished(Status::Skipped, Effect::None) }
+    }
+
+    /// What had to be read before it could be sent can't be.
+    fn unreadable(&self, failure: Failure) -> Finished {
+        let kind = if failure.exit == Exit::Denied { ErrorKind::Auth } else { ErrorKind::Network };
+        let error = OpError::new(kind, failure.message.clone());
+        Finished { denied: kind == ErrorKind::Auth, ..self.failed_after(error, failure) }
     }
 
     /// What comes of a failure whose look-up failed too, where nothing can have been done.

@@ -9,24 +9,34 @@ use futures_util::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
+use super::login::Login;
 use super::rate::RateGate;
 use super::transport::{SendError, Transport};
-use crate::config::settings::{AuthSettings, TargetSettings};
+use crate::config::settings::TargetSettings;
 use crate::exit::{Exit, Failure, Result};
-use crate::outcome::OpError;
+use crate::outcome::{ErrorKind, OpError};
+use crate::plan::{OpKind, Operation};
 use crate::retry::Backoff;
-use crate::target::{Account, Answer, Engine, Page, Verdict, Wire};
+use crate::target::{Account, Answer, Engine, Needs, Page, Verdict, Wire};
 use crate::time::Clock;
+use crate::value::folded;
 
 /// What carries a request to the target and its answer back. A socket, or a script in a simulation.
 pub trait Carrier: Send + Sync {
     /// Sends one request and waits for the complete answer.
     fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>>;
+
+    /// Asks the token endpoint for an access token.
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>>;
 }
 
 impl Carrier for Transport {
     fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
         Box::pin(Transport::send(self, wire))
+    }
+
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        Box::pin(Transport::ask_for_token(self))
     }
 }
 
@@ -41,6 +51,9 @@ const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
 pub struct Client {
     settings: std::sync::Arc<TargetSettings>,
     carrier: Box<dyn Carrier>,
+    pub(super) login: Option<Login>,
+    /// Whether the API takes whole accounts only, once that has been asked.
+    replaces: tokio::sync::OnceCell<bool>,
     gate: RateGate,
     backoff: Backoff,
     clock: Clock,
@@ -61,6 +74,8 @@ impl Client {
             gate: RateGate::new(settings.rate, settings.burst),
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             carrier,
+            login: None,
+            replaces: tokio::sync::OnceCell::new(),
             clock,
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
             budget: AtomicI64::new(BUDGET_FLOOR),
@@ -74,7 +89,10 @@ impl Client {
     /// A secret can't be read.
     pub fn connect(settings: &std::sync::Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
         let transport = Transport::new(settings)?;
-        Ok(Client::new(std::sync::Arc::clone(settings), Box::new(transport), clock.clone(), rand::rng().random()))
+        let login = Login::of(settings)?;
+        let client =
+            Client::new(std::sync::Arc::clone(settings), Box::new(transport), clock.clone(), rand::rng().random());
+        Ok(Client { login, ..client })
     }
 
     /// The target's name.
@@ -102,10 +120,66 @@ impl Client {
         self.backoff.attempts
     }
 
-    /// Sends one request when its turn has come; no retry.
+    /// Sends one request when its turn has come, logged in where the target wants that; no retry, but for the one that
+    /// follows the end of a session.
     pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
+        match &self.login {
+            Some(login) => self.send_logged_in(login, wire).await,
+            None => self.pass_on(wire).await,
+        }
+    }
+
+    /// Sends a request as it is, when its turn has come.
+    pub(super) async fn pass_on(&self, wire: &Wire) -> Result<Answer, SendError> {
         self.gate.acquire().await;
         self.carrier.send(wire).await
+    }
+
+    /// Asks for a token, when its turn has come.
+    pub(super) async fn ask_for_token(&self) -> Result<Answer, SendError> {
+        self.gate.acquire().await;
+        self.carrier.ask_for_token().await
+    }
+
+    /// The request of an operation, with what has to be read for it first.
+    ///
+    /// # Errors
+    /// It can't be made, its account is not there any more, or the target can't be read.
+    pub async fn encode(&self, operation: &Operation) -> Result<Wire, Unready> {
+        let replace = match operation.kind {
+            OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
+            _ => self.replaces().await.map_err(Unready::Failed)?,
+        };
+        let throwaway = throwaway();
+        let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
+        let current = match (self.engine().needs_current(operation, replace), &operation.remote_id) {
+            (true, Some(id)) => match self.engine().get(id) {
+                Some(wire) => {
+                    let read = self.read(&wire, |answer| self.engine().current(answer)).await;
+                    Some(read.map_err(Unready::Failed)?.ok_or(Unready::Gone)?)
+                }
+                None => None,
+            },
+            _ => None,
+        };
+        needs.current = current.as_ref();
+        self.engine().encode_with(operation, &needs).map_err(Unready::Invalid)
+    }
+
+    /// Whether the API takes whole accounts only; asked once.
+    async fn replaces(&self) -> Result<bool> {
+        let Some(wire) = self.engine().discovery() else { return Ok(false) };
+        let asked = self.replaces.get_or_try_init(|| {
+            self.read(&wire, |answer| match answer.status {
+                401 => Err(Verdict::LogInAgain),
+                429 | 500.. => Err(Verdict::Unclear(OpError::new(
+                    ErrorKind::Protocol,
+                    format!("HTTP {} when asked what it can do", answer.status),
+                ))),
+                _ => Ok(!self.engine().takes_changes(answer)),
+            })
+        });
+        asked.await.copied()
     }
 
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
@@ -113,11 +187,6 @@ impl Client {
         if let Some(wanted) = wanted {
             self.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
         }
-    }
-
-    /// Whether logging in once more can help: not with a fixed key.
-    pub fn can_renew(&self) -> bool {
-        matches!(self.settings.auth, AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. })
     }
 
     /// Feeds the retry budget: one operation, or one look-up, begins.
@@ -147,23 +216,64 @@ impl Client {
     /// # Errors
     /// As [`Client::page`].
     pub async fn get(&self, remote_id: &str) -> Result<Option<Account>> {
-        let wire = self.engine().get(remote_id);
-        self.read(&wire, |answer| self.engine().account(answer)).await
+        if let Some(wire) = self.engine().get(remote_id) {
+            return self.read(&wire, |answer| self.engine().account(answer)).await;
+        }
+        let address = self.engine().id_is_address();
+        let same = |id: &str| id == remote_id || (address && id.to_lowercase() == remote_id.to_lowercase());
+        Ok(self.listed(|account| same(&account.remote_id)).await?.pop())
     }
 
-    /// The accounts whose field holds this value, as the target sees it; none where it can't be asked.
+    /// The accounts whose field holds this value, as the target sees it. Where it can't be asked for them, its listing
+    /// is gone through.
     ///
     /// # Errors
     /// As [`Client::page`].
     pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
-        let mut next = self.engine().find(field, value);
+        let Some(first) = self.engine().find(field, value) else {
+            let wanted = folded(&value.into());
+            let found = |account: &Account| account.attributes.get(field).and_then(folded) == wanted;
+            return if wanted.is_some() && self.engine().can_list() { self.listed(found).await } else { Ok(vec![]) };
+        };
         let mut found = Vec::new();
-        while let Some(wire) = next {
-            let page = self.page(&wire).await?;
+        self.pages(first, |page| {
             found.extend(page.accounts);
-            next = page.next;
-        }
+            Ok(true)
+        })
+        .await?;
         Ok(found)
+    }
+
+    /// The accounts in the target's listing of which this holds.
+    async fn listed(&self, wanted: impl Fn(&Account) -> bool) -> Result<Vec<Account>> {
+        let mut found = Vec::new();
+        self.pages(self.engine().list(), |page| {
+            found.extend(page.accounts.into_iter().filter(&wanted));
+            Ok(true)
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Calls `visit` with each page from this request on, as long as it says to go on; tells whether it came to the end.
+    ///
+    /// # Errors
+    /// As [`Client::page`]; a page that leads back to an earlier one is none (69).
+    pub async fn pages(&self, first: Wire, mut visit: impl FnMut(Page) -> Result<bool>) -> Result<bool> {
+        let mut seen = std::collections::HashSet::new();
+        let mut next = Some(first);
+        while let Some(wire) = next {
+            if !seen.insert(wire.path.clone()) {
+                let error = OpError::new(ErrorKind::Protocol, "its listing leads back to a page that it has shown");
+                return Err(self.unreachable(&error));
+            }
+            let mut page = self.page(&wire).await?;
+            next = page.next.take();
+            if !visit(page)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One page of a listing or search.
@@ -181,6 +291,7 @@ impl Client {
         loop {
             tries += 1;
             let trouble = match self.send(wire).await {
+                Err(error) if error.kind == ErrorKind::Auth => return Err(self.denied(&error.message)),
                 Err(error) => OpError::from(error),
                 Ok(answer) => match understand(&answer) {
                     Ok(value) => return Ok(value),
@@ -231,4 +342,22 @@ impl Client {
         Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
             .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
     }
+}
+
+/// Why a request can't be sent.
+#[derive(Debug)]
+pub enum Unready {
+    /// It can't be made.
+    Invalid(OpError),
+    /// The account that it is about is not there.
+    Gone,
+    /// The target could not be read.
+    Failed(Failure),
+}
+
+/// A secret that nobody knows, in what password rules ask for: letters of both cases, a digit, a sign. It is made for
+/// one request and kept nowhere.
+fn throwaway() -> String {
+    let letters = rand::rng().sample_iter(rand::distr::Alphanumeric).take(28).map(char::from);
+    "aA1-".chars().chain(letters).collect()
 }

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod client;
+mod login;
 pub mod rate;
 pub mod transport;
 
@@ -31,7 +32,7 @@ use crate::state::people::SyncId;
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client};
+pub use client::{Carrier, Client, Unready};
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {

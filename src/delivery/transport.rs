@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
@@ -35,6 +35,14 @@ pub struct Transport {
     client: Client,
     base: Url,
     timeout: Duration,
+    grant: Option<Grant>,
+}
+
+/// What asks for access tokens.
+struct Grant {
+    url: Url,
+    authorization: HeaderValue,
+    form: String,
 }
 
 /// Why no answer came.
@@ -72,12 +80,23 @@ impl Transport {
         install_tls();
         let name = &settings.name;
         refuse_credentials_in_the_clear(settings)?;
-        let client = Client::builder()
+        let (authorities, identity) = certificates(settings)?;
+        let mut builder = Client::builder().tls_certs_merge(authorities);
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
+        }
+        // The environment's proxies are nobody's decision; the configuration's is the operator's.
+        builder = match &settings.network.proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|error| {
+                Failure::new(Exit::Config, format!("target {name}: proxy can't be used")).because(error.without_url())
+            })?),
+            None => builder.no_proxy(),
+        };
+        let client = builder
             .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
             .default_headers(credentials(settings)?)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .no_proxy()
             .connect_timeout(LONGEST_CONNECT.min(settings.timeout / 2))
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(settings.concurrency)
@@ -87,7 +106,8 @@ impl Transport {
                 Failure::new(Exit::Config, format!("target {name}: no HTTP client can be made"))
                     .because(error.without_url())
             })?;
-        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout })
+        let grant = grant(settings)?;
+        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout, grant })
     }
 
     /// Sends one request and reads its whole answer, whatever the status. The target's time limit covers both.
@@ -95,7 +115,29 @@ impl Transport {
     /// # Errors
     /// No whole answer came. `maybe_sent` tells whether the target may have acted on the request.
     pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
-        let request = self.request(wire)?;
+        self.exchanged(self.request(wire)?).await
+    }
+
+    /// Asks the token endpoint for an access token by client credentials (RFC 6749, section 4.4).
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; and where the configuration has no token endpoint.
+    pub async fn ask_for_token(&self) -> Result<Answer, SendError> {
+        let Some(grant) = &self.grant else {
+            let message = "there is no token endpoint".to_string();
+            return Err(SendError { kind: ErrorKind::Invalid, maybe_sent: false, message });
+        };
+        let request = self
+            .client
+            .post(grant.url.clone())
+            .header(AUTHORIZATION, grant.authorization.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(grant.form.clone());
+        self.exchanged(request).await
+    }
+
+    async fn exchanged(&self, request: RequestBuilder) -> Result<Answer, SendError> {
         match tokio::time::timeout(self.timeout, exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(SendError {
@@ -113,6 +155,8 @@ impl Transport {
         let method = Method::from_bytes(wire.method.as_bytes()).map_err(|_| unsendable("no such method"))?;
         let mut request = self.client.request(method, url);
         for (name, value) in &wire.headers {
+            let mut value = HeaderValue::from_str(value).map_err(|_| unsendable("a header can't carry its value"))?;
+            value.set_sensitive(!matches!(name.as_str(), "accept" | "content-type"));
             request = request.header(name, value);
         }
         Ok(match &wire.body {
@@ -208,32 +252,77 @@ fn detail(error: &reqwest::Error, connecting: bool) -> Option<String> {
 /// The headers that authenticate, marked so that no `Debug` shows them.
 fn credentials(settings: &TargetSettings) -> Result<HeaderMap, Failure> {
     let wrong = |what: &str| Failure::new(Exit::Config, format!("target {}: {what}", settings.name));
-    let (kind, name, value) = match &settings.auth {
+    let (name, value) = match &settings.auth {
         AuthSettings::None => return Ok(HeaderMap::new()),
-        AuthSettings::Bearer(token) => ("bearer", AUTHORIZATION, prefixed("Bearer ", token)?),
-        AuthSettings::Token(token) => ("token", AUTHORIZATION, prefixed("Token ", token)?),
+        AuthSettings::Bearer(token) => (AUTHORIZATION, prefixed("Bearer ", token)?),
+        AuthSettings::Token(token) => (AUTHORIZATION, prefixed("Token ", token)?),
         AuthSettings::Header { name, value } => {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| wrong(&format!("auth: {name:?} is not the name of a header")))?;
-            ("header", name, value.read()?)
+            (name, value.read()?)
         }
-        AuthSettings::Basic { username, password } => ("basic", AUTHORIZATION, basic(username, password)?),
-        AuthSettings::Session { .. } => return Err(unsupported(settings, "session")),
-        AuthSettings::OAuth2 { .. } => return Err(unsupported(settings, "oauth2")),
+        AuthSettings::Basic { username, password } => (AUTHORIZATION, basic(username, password)?),
+        // What requests carry is asked for when the first one leaves.
+        AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. } => {
+            return admitted(settings).map(|()| HeaderMap::new());
+        }
     };
-    if !settings.engine.auth_kinds().iter().any(|admitted| admitted == kind) {
-        return Err(unsupported(settings, kind));
-    }
+    admitted(settings)?;
     let mut value = HeaderValue::from_str(value.expose_secret())
         .map_err(|_| wrong("the secret holds characters that can't stand in a header").help("is it a whole file?"))?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 
-fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {
+/// Refuses a kind of authentication that is not one of the target's.
+fn admitted(settings: &TargetSettings) -> Result<(), Failure> {
+    let kind = settings.auth.kind();
+    if matches!(settings.auth, AuthSettings::None) || settings.engine.auth_kinds().iter().any(|known| known == kind) {
+        return Ok(());
+    }
     let message =
         format!("target {}: authentication of kind {kind:?} is not supported by {}", settings.name, settings.kind);
-    Failure::new(Exit::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", ")))
+    Err(Failure::new(Exit::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", "))))
+}
+
+/// What asks for access tokens, where the configuration says so.
+fn grant(settings: &TargetSettings) -> Result<Option<Grant>, Failure> {
+    let AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } = &settings.auth else { return Ok(None) };
+    // RFC 6749, section 2.3.1: both are form-encoded before they become user name and password.
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let secret = client_secret.read()?;
+    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose_secret()));
+    let mut authorization = HeaderValue::from_str(&format!("Basic {}", base64(pair.as_bytes())))
+        .map_err(|error| Failure::internal("base64 can stand in a header").because(error))?;
+    authorization.set_sensitive(true);
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    scope.iter().for_each(|scope| {
+        form.append_pair("scope", scope);
+    });
+    Ok(Some(Grant { url: token_url.clone(), authorization, form: form.finish() }))
+}
+
+/// The authorities that are trusted besides the usual ones, and the certificate with which we identify ourselves.
+fn certificates(settings: &TargetSettings) -> Result<(Vec<Certificate>, Option<Identity>), Failure> {
+    let wrong = |key: &str, path: &std::path::Path| {
+        Failure::new(Exit::Config, format!("target {}: {key} {} can't be used", settings.name, path.display()))
+    };
+    let read = |key: &str, path: &std::path::Path| std::fs::read(path).map_err(|error| wrong(key, path).because(error));
+    let authorities = match &settings.network.ca_file {
+        Some(path) => Certificate::from_pem_bundle(&read("ca_file", path)?).map_err(|error| {
+            wrong("ca_file", path).because(error.without_url()).help("it holds certificates in PEM")
+        })?,
+        None => Vec::new(),
+    };
+    let identity = match &settings.network.client_cert {
+        Some(path) => Some(Identity::from_pem(&read("client_cert", path)?).map_err(|error| {
+            let help = "it holds the certificate and its private key, both in PEM";
+            wrong("client_cert", path).because(error.without_url()).help(help)
+        })?),
+        None => None,
+    };
+    Ok((authorities, identity))
 }
 
 fn prefixed(prefix: &str, secret: &Secret) -> Result<SecretString, Failure> {

@@ -15,6 +15,7 @@ mod connection;
 mod faults;
 mod juno;
 mod log;
+mod longjump;
 mod people;
 mod server;
 mod target;
@@ -38,6 +39,7 @@ pub use self::log::{Op, Request};
 use self::connection::{Connection, CuttableListener};
 use self::faults::Faults;
 use self::juno::Juno;
+use self::longjump::LongJump;
 use self::server::World;
 use self::target::Target;
 use crate::config::units::Rate;
@@ -105,9 +107,12 @@ impl Sandbox {
     /// The address can't be listened on.
     pub async fn start(options: Options) -> io::Result<Running> {
         let Options { listen, users, latency, fail_percent, rate, seed } = options;
-        let mut juno = Juno::new();
-        juno.seed(&people::accounts(users)).map_err(io::Error::other)?;
-        let targets: Vec<Box<dyn Target>> = vec![Box::new(juno)];
+        let mut targets: Vec<Box<dyn Target>> = vec![Box::new(Juno::new()), Box::new(LongJump::default())];
+        let invented = people::accounts(users);
+        for target in &mut targets {
+            let accounts: Vec<Value> = invented.iter().map(|person| target.invent(person)).collect();
+            target.seed(&accounts).map_err(io::Error::other)?;
+        }
         let world = Arc::new(World::new(targets, Faults::new(latency, fail_percent, rate, seed)));
 
         let listener = TcpListener::bind(listen).await?;

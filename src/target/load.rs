@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use toml_edit::{Document, TableLike};
 
 use super::definition::{
-    AccountDef, AuthDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef, RequestDef,
-    StateDef, SuccessDef,
+    AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
+    RequestDef, SessionDef, StateDef, SuccessDef,
 };
 
 /// A mistake in a definition, or in the options that a target gives it.
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     pub kind: String,
     pub title: String,
     pub auth: AuthDef,
+    pub session: Option<SessionDef>,
+    pub discovery: Option<DiscoveryDef>,
     pub options: BTreeMap<String, OptionDef>,
     pub account: AccountDef,
     pub state: StateDef,
@@ -127,6 +129,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let auth = section(&mut root, "auth", &mut mistakes);
     let account = section(&mut root, "account", &mut mistakes);
     let state = section(&mut root, "state", &mut mistakes);
+    let session = root.remove("session").and_then(|value| read(value, &["session"], &mut mistakes));
+    let discovery = root.remove("discovery").and_then(|value| read(value, &["discovery"], &mut mistakes));
     let request = optional(&mut root, "request", &mut mistakes);
     let success = optional(&mut root, "success", &mut mistakes);
     let errors = optional(&mut root, "errors", &mut mistakes);
@@ -147,6 +151,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 kind,
                 title,
                 auth,
+                session,
+                discovery,
                 options,
                 account,
                 state,
@@ -165,11 +171,13 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 16] = [
     "format",
     "kind",
     "title",
     "auth",
+    "session",
+    "discovery",
     "options",
     "account",
     "state",

@@ -1,8 +1,10 @@
 //! What requests the engine makes, of JUNO and of an API quite unlike it.
 
 use super::*;
+use crate::outcome::ErrorKind;
 use crate::plan::Change;
 use crate::record::Key;
+use crate::target::Wire;
 use proptest::prelude::*;
 use serde_json::json;
 
