@@ -1,6 +1,8 @@
 //! Each target through the real binary: the same story of people who come, move, lose a value, leave, return and are
 //! renamed, then what is particular to each.
 
+#[path = "targets/juicebox.rs"]
+mod juicebox;
 #[path = "targets/longjump.rs"]
 mod longjump;
 

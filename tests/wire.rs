@@ -2,6 +2,8 @@
 //! vendor pages and cite them. `BLESS=1` rewrites what stands below a golden file's comment, never the comment; a new
 //! golden file is begun by hand, with its citation.
 
+#[path = "wire/juicebox.rs"]
+mod juicebox;
 #[path = "wire/longjump.rs"]
 mod longjump;
 
@@ -129,7 +131,11 @@ fn folder(target: &str) -> PathBuf {
 
 /// Each target's requests, and the word by which a golden file's comment cites its source.
 fn all_requests() -> Vec<(&'static str, &'static str, BTreeMap<&'static str, Wire>)> {
-    vec![("juno", "JUNO", juno_requests()), ("longjump", "longjump.txt|README.md \"LongJump\"", longjump::requests())]
+    vec![
+        ("juno", "JUNO", juno_requests()),
+        ("juicebox", "juicebox.txt|README.md \"Juicebox\"", juicebox::requests()),
+        ("longjump", "longjump.txt|README.md \"LongJump\"", longjump::requests()),
+    ]
 }
 
 #[test]

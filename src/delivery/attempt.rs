@@ -194,6 +194,8 @@ impl Work<'_> {
         match self.look_up().await {
             Ok(Found::Account(account)) => self.adopt(*account),
             Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
+            // An invitation that is still under way would be a second mail: the next run looks again.
+            Ok(Found::Nobody) if self.at.client.engine().invites() => Step::End(Box::new(self.unknown(error, None))),
             // Certainly not there now: it may be sent again, and should the first one still be under way, the target
             // answers that the address is taken, which leads to a look-up as well.
             Ok(Found::Nobody) => Step::Again { error, sent: true },

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::newcomers::ITS_ID;
 use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
@@ -21,11 +22,12 @@ use crate::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason
 use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
+use crate::target::AccountState;
 use crate::time;
-use crate::value::folded;
+use crate::value::{Attributes, folded};
 
-/// Merges everything; blocking.
-pub(super) fn merge(planner: &Planner) -> Result<Merged> {
+/// Merges everything into the spool, which may hold the target's listing already; blocking.
+pub(super) fn merge(planner: &Planner, spool: Mutex<Spool>, listed: bool) -> Result<Merged> {
     let intake = planner.intake.lock().unwrap_or_else(PoisonError::into_inner);
     let bound = planner.sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
@@ -41,7 +43,8 @@ pub(super) fn merge(planner: &Planner) -> Result<Merged> {
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,
         out: Merged {
-            spool: Mutex::new(Spool::new()?),
+            spool,
+            listed,
             excluded: 0,
             unchanged: 0,
             unresolved: BTreeSet::new(),
@@ -69,6 +72,8 @@ struct Merge<'a> {
 struct Pair {
     record: Option<Record>,
     person: Option<Person>,
+    /// What the target shows of somebody who has accepted their invitation since the last run.
+    accepted: Option<Attributes>,
 }
 
 impl Pair {
@@ -127,10 +132,12 @@ impl Merge<'_> {
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some(r), Some(p)) => r.key.cmp(&p.key),
             };
-            let pair = Pair {
+            let mut pair = Pair {
                 record: if order.is_le() { records.pop_front() } else { None },
                 person: if order.is_ge() { persons.pop_front() } else { None },
+                accepted: None,
             };
+            self.recognise(&mut pair)?;
             if self.needs_a_look(&pair)? {
                 page.push(pair);
             }
@@ -144,6 +151,34 @@ impl Merge<'_> {
     fn persons_after(&self, after: Option<Key>) -> Result<Vec<Person>> {
         let Some(sync) = self.planner.known.id else { return Ok(Vec::new()) };
         Ok(self.planner.state.ask_blocking(PeoplePage { sync, after, limit: PAGE })?)
+    }
+
+    /// Somebody who was invited, and whom the target's listing shows as a user now, is one from here on.
+    fn recognise(&self, pair: &mut Pair) -> Result<()> {
+        let only = &self.planner.only;
+        let Some(person) = pair.person.as_mut().filter(|p| p.state == PersonState::Invited) else { return Ok(()) };
+        let Some(id) = person.remote_id.as_ref().filter(|_| only.is_empty() || only.contains(&person.key)) else {
+            return Ok(());
+        };
+        let found = self.out.spool().listed_by_match(ITS_ID, &id.to_lowercase())?;
+        let Some(account) = found.into_iter().find(|account| account.state != AccountState::Invited) else {
+            return Ok(());
+        };
+        person.state = match account.state {
+            AccountState::Banned => PersonState::Banned,
+            AccountState::Active | AccountState::Invited => PersonState::Active,
+        };
+        person.remote_id = Some(account.remote_id.clone());
+        person.fingerprint = None;
+        person.standing = Standing::None;
+        let note = Note::Accepted {
+            state: person.state,
+            remote_id: account.remote_id,
+            attributes: account.attributes.clone(),
+        };
+        self.out.spool().note(&person.key, &note)?;
+        pair.accepted = Some(account.attributes);
+        Ok(())
     }
 
     /// Whether anything can have to be done; counts those for whom nothing has.
@@ -190,9 +225,10 @@ impl Merge<'_> {
             (Some(sync), false) => self.planner.state.ask_blocking(Bodies { sync, keys })?,
             _ => BTreeMap::new(),
         };
-        for pair in page {
+        for mut pair in page {
             let Some(key) = pair.key().cloned() else { continue };
-            let body = bodies.remove(&key).unwrap_or_default();
+            let mut body = bodies.remove(&key).unwrap_or_default();
+            body.attributes = pair.accepted.take().unwrap_or(body.attributes);
             match &pair.record {
                 Some(record) => self.present(&key, record, pair.person.as_ref(), body)?,
                 None => self.missing(&key, &pair, body)?,
@@ -348,7 +384,7 @@ impl Merge<'_> {
         create.fingerprint = case.print;
         let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
         let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(as_text);
-        let matches = (self.planner.sync.match_fields.iter())
+        let matches = (catalogue.recognised_by(&self.planner.sync.match_fields).iter())
             .filter_map(|field| value_of(field).and_then(folded).map(|value| (field.clone(), value)))
             .collect();
         Ok(self.out.spool().newcomer(&Newcomer { create, key_value, matches, protected })?)

@@ -135,8 +135,10 @@ impl Planner {
     /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
+        let spool = Mutex::new(Spool::new()?);
+        let listed = newcomers::list_for_invited(&planner, &spool).await?;
         let merging = Arc::clone(&planner);
-        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging, spool, listed))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
         newcomers::settle(&planner, &merged).await?;
@@ -148,6 +150,8 @@ impl Planner {
 /// What merging found, on the way to a plan.
 pub(crate) struct Merged {
     spool: Mutex<Spool>,
+    /// The target's listing is in the spool.
+    listed: bool,
     excluded: u64,
     unchanged: u64,
     unresolved: BTreeSet<Key>,

@@ -5,10 +5,12 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::sync::{Mutex, PoisonError};
+
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner};
+use super::{Merged, PAGE, Planner, Spool};
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::Result;
@@ -37,7 +39,11 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    let listed = worth_listing(planner, count) && list(planner, merged, count).await?;
+    let listed = merged.listed
+        || match worth_listing(planner, count) {
+            Worth::Looking => false,
+            Worth::Listing(budget) => list(planner, &merged.spool, budget).await?,
+        };
     let mut after = String::new();
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
@@ -59,6 +65,17 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
     }
 }
 
+/// Where an account's id stands among the values by which it is found in a listing, folded: no field has this name.
+pub(super) const ITS_ID: &str = "";
+
+/// What takes fewer requests.
+enum Worth {
+    /// One look-up each.
+    Looking,
+    /// One listing of everybody, as long as it takes no more pages than this.
+    Listing(Option<u64>),
+}
+
 /// Requests that looking everybody up one by one takes.
 fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
     let by_key = u64::from(planner.sync.target.engine.catalogue().key_field.is_some());
@@ -66,48 +83,71 @@ fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
 }
 
 /// Whether a listing promises to take fewer requests. How many accounts the target has isn't known before it is
-/// listed; those that we know of are a lower bound, and [`list`] gives up when the listing turns out longer.
-fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
+/// listed; those that we know of are a lower bound, and [`list`] gives up when the listing turns out longer. What the
+/// target can't be asked for one by one can only be listed.
+fn worth_listing(planner: &Planner, newcomers: u64) -> Worth {
     let engine = &planner.sync.target.engine;
+    if !engine.can_list() {
+        return Worth::Looking;
+    }
+    let catalogue = engine.catalogue();
+    let sought = catalogue.recognised_by(&planner.sync.match_fields);
+    if !sought.iter().chain(&catalogue.key_field).all(|field| engine.find_fields().contains(field)) {
+        return Worth::Listing(None);
+    }
+    let budget = look_ups(planner, newcomers);
     let pages = planner.known.users / u64::from(engine.page_size().max(1)) + 1;
-    engine.can_list() && pages < look_ups(planner, newcomers)
+    if pages < budget { Worth::Listing(Some(budget)) } else { Worth::Looking }
 }
 
-/// Lists the target into the spool; `false` when it takes more requests than looking up would.
-async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool> {
-    let budget = look_ups(planner, newcomers);
-    let mut next = Some(planner.client.engine().list());
-    let mut pages = 0;
-    while let Some(request) = next {
-        if pages >= budget {
-            return Ok(false);
-        }
-        let page = planner.client.page(&request).await?;
-        pages += 1;
-        let spool = merged.spool();
-        for account in &page.accounts {
-            let values: Vec<_> = (planner.sync.match_fields.iter())
-                .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                .collect();
-            spool.list(account, &values)?;
-        }
-        next = page.next;
+/// Lists the target when somebody is invited, to see who has accepted; tells whether it did. One listing a run, however
+/// many they are.
+///
+/// # Errors
+/// The target can't be reached, or the spool fails.
+pub(super) async fn list_for_invited(planner: &Planner, spool: &Mutex<Spool>) -> Result<bool> {
+    match planner.known.invited > 0 && planner.client.engine().can_list() {
+        true => list(planner, spool, None).await,
+        false => Ok(false),
     }
-    Ok(true)
+}
+
+/// Lists the target into the spool; `false` when it takes more pages than it may.
+async fn list(planner: &Planner, spool: &Mutex<Spool>, budget: Option<u64>) -> Result<bool> {
+    let mut left = budget.unwrap_or(u64::MAX);
+    let sought = planner.client.engine().catalogue().recognised_by(&planner.sync.match_fields);
+    let is_address = planner.client.engine().id_is_address();
+    let listing = planner.client.engine().list();
+    planner
+        .client
+        .pages(listing, |page| {
+            let spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+            for account in &page.accounts {
+                let mut values: Vec<_> = (sought.iter())
+                    .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
+                    .collect();
+                let id = &account.remote_id;
+                values.push((ITS_ID.into(), if is_address { id.to_lowercase() } else { id.clone() }));
+                spool.list(account, &values)?;
+            }
+            left -= 1;
+            Ok(left > 0)
+        })
+        .await
 }
 
 async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
     if let Some(key) = &newcomer.key_value {
         let found = merged.spool().listed_by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.state, &planner.sync.target.name, newcomer, found).await;
+            return choose(&planner.client, &planner.state, newcomer, found).await;
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
         found.extend(merged.spool().listed_by_match(field, value)?);
     }
-    choose(&planner.state, &planner.sync.target.name, newcomer, found).await
+    choose(&planner.client, &planner.state, newcomer, found).await
 }
 
 async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
@@ -119,12 +159,11 @@ async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
 /// # Errors
 /// The target can't be reached, or the state fails.
 pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Result<Found> {
-    let target = client.target();
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
         let mut found = client.find(field, key).await?;
         found.retain(|account| account.key.as_ref() == Some(key));
         if !found.is_empty() {
-            return choose(state, target, newcomer, found).await;
+            return choose(client, state, newcomer, found).await;
         }
     }
     let mut found = Vec::new();
@@ -136,27 +175,32 @@ pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Res
         let answer = client.find(field, &spelled).await?;
         found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, target, newcomer, found).await
+    choose(client, state, newcomer, found).await
 }
 
 /// Judges the candidates.
-async fn choose(state: &State, target: &str, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn choose(client: &Client, state: &State, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
+    // Who has come has an account, even where their invitation is still about.
+    if found.iter().any(|account| account.state != AccountState::Invited) {
+        found.retain(|account| account.state != AccountState::Invited);
+    }
     let key = &newcomer.create.key;
+    let shown = |account: &Account| client.engine().loggable_id(&account.remote_id);
     if found.len() > 1 {
-        let ids: Vec<_> = found.iter().map(|a| a.remote_id.as_str()).collect();
+        let ids: Vec<_> = found.iter().map(shown).collect();
         let message = format!("more than one account could be {key}: {}", ids.join(", "));
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
     if let Some(other) = foreign_key(&account, newcomer.key_value.as_deref()) {
-        return Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("carries the key {other}"))));
+        return Ok(Found::Conflict(conflict(key, &shown(&account), &format!("carries the key {other}"))));
     }
-    let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
+    let owner = state.ask(OwnerOf { target: client.target().into(), remote_id: account.remote_id.clone() }).await?;
     match owner {
         Some((_, other)) if other != *key => {
-            Ok(Found::Conflict(conflict(key, &account.remote_id, &format!("belongs to {other}"))))
+            Ok(Found::Conflict(conflict(key, &shown(&account), &format!("belongs to {other}"))))
         }
         _ => Ok(Found::Account(Box::new(account))),
     }
@@ -201,7 +245,9 @@ pub fn again(create: &Operation, match_fields: &[String], catalogue: &Catalogue)
     let value = |field: &String| create.fields.get(field).map(|c| &c.new);
     Newcomer {
         key_value: catalogue.key_field.as_ref().and_then(value).and_then(super::merge::as_text),
-        matches: (match_fields.iter()).filter_map(|f| Some((f.clone(), value(f).and_then(folded)?))).collect(),
+        matches: (catalogue.recognised_by(match_fields).iter())
+            .filter_map(|f| Some((f.clone(), value(f).and_then(folded)?)))
+            .collect(),
         create: create.clone(),
         protected: false,
     }

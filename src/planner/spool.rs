@@ -218,7 +218,12 @@ impl Spool {
     /// An account from the target's listing, with its folded values for the fields by which accounts are recognised.
     pub fn list(&self, account: &Account, matches: &[(String, String)]) -> Result<(), StateError> {
         let state = account_state_code(account.state);
-        self.db.prepare_cached("INSERT OR REPLACE INTO listed VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        // Users are listed before invitations: one who has come is a user, whatever became of the invitation.
+        let sql = match account.state {
+            AccountState::Invited => "INSERT OR IGNORE INTO listed VALUES (?1, ?2, ?3, ?4)",
+            AccountState::Active | AccountState::Banned => "INSERT OR REPLACE INTO listed VALUES (?1, ?2, ?3, ?4)",
+        };
+        self.db.prepare_cached(sql)?.execute(params![
             account.remote_id,
             account.key,
             state,

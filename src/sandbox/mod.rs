@@ -13,6 +13,7 @@ mod admin;
 mod cli;
 mod connection;
 mod faults;
+mod juicebox;
 mod juno;
 mod log;
 mod longjump;
@@ -38,6 +39,7 @@ pub use self::log::{Op, Request};
 
 use self::connection::{Connection, CuttableListener};
 use self::faults::Faults;
+use self::juicebox::Juicebox;
 use self::juno::Juno;
 use self::longjump::LongJump;
 use self::server::World;
@@ -107,7 +109,8 @@ impl Sandbox {
     /// The address can't be listened on.
     pub async fn start(options: Options) -> io::Result<Running> {
         let Options { listen, users, latency, fail_percent, rate, seed } = options;
-        let mut targets: Vec<Box<dyn Target>> = vec![Box::new(Juno::new()), Box::new(LongJump::default())];
+        let mut targets: Vec<Box<dyn Target>> =
+            vec![Box::new(Juno::new()), Box::new(Juicebox::default()), Box::new(LongJump::default())];
         let invented = people::accounts(users);
         for target in &mut targets {
             let accounts: Vec<Value> = invented.iter().map(|person| target.invent(person)).collect();

@@ -191,10 +191,7 @@ impl Engine {
 
     /// The remote id as logs and outcomes may show it: a short hash where the id is itself an address.
     pub fn loggable_id(&self, remote_id: &str) -> String {
-        if !self.id_is_address() {
-            return remote_id.to_string();
-        }
-        format!("#{}", &blake3::hash(remote_id.as_bytes()).to_hex()[..12])
+        if self.id_is_address() { crate::outcome::hashed_id(remote_id) } else { remote_id.to_string() }
     }
 
     /// How many accounts a page of the listing holds; `u32::MAX` when one answer holds all.
