@@ -5,6 +5,8 @@
 mod juicebox;
 #[path = "targets/longjump.rs"]
 mod longjump;
+#[path = "targets/scim.rs"]
+mod scim;
 
 use std::fs;
 

@@ -30,6 +30,8 @@ pub struct Behaviour {
     pub listing: Option<Listing>,
     /// Every session is over after so many more requests, once.
     pub expire_sessions_after: Option<u64>,
+    /// Whether PATCH is supported, of every target that has a choice.
+    pub take_patches: Option<bool>,
     /// Everybody who is invited accepts, now.
     pub accept_invitations: bool,
     /// Drop the scripted faults that are there.
@@ -51,6 +53,7 @@ impl World {
             seed,
             listing,
             expire_sessions_after,
+            take_patches,
             accept_invitations,
             clear,
             script,
@@ -62,6 +65,7 @@ impl World {
             let Some(mut target) = self.target(name) else { continue };
             listing.into_iter().for_each(|listing| target.set_listing(listing));
             expire_sessions_after.into_iter().for_each(|after| target.expire_sessions(after));
+            take_patches.into_iter().for_each(|yes| target.take_patches(yes));
             if accept_invitations {
                 target.accept_invitations();
             }

@@ -5,7 +5,7 @@
 //! what it committed, and can be made to fail in every way that a network and a platform fail.
 //!
 //! ```text
-//! connection ──► server ──► log, faults ──► target (juno, …)
+//! connection ──► server ──► log, faults ──► target (juno, juicebox, longjump, scim)
 //!                   └────► admin: /_sandbox/requests, /_sandbox/users, /_sandbox/faults
 //! ```
 
@@ -18,6 +18,7 @@ mod juno;
 mod log;
 mod longjump;
 mod people;
+mod scim;
 mod server;
 mod target;
 
@@ -42,6 +43,7 @@ use self::faults::Faults;
 use self::juicebox::Juicebox;
 use self::juno::Juno;
 use self::longjump::LongJump;
+use self::scim::Scim;
 use self::server::World;
 use self::target::Target;
 use crate::config::units::Rate;
@@ -109,8 +111,12 @@ impl Sandbox {
     /// The address can't be listened on.
     pub async fn start(options: Options) -> io::Result<Running> {
         let Options { listen, users, latency, fail_percent, rate, seed } = options;
-        let mut targets: Vec<Box<dyn Target>> =
-            vec![Box::new(Juno::new()), Box::new(Juicebox::default()), Box::new(LongJump::default())];
+        let mut targets: Vec<Box<dyn Target>> = vec![
+            Box::new(Juno::new()),
+            Box::new(Juicebox::default()),
+            Box::new(LongJump::default()),
+            Box::new(Scim::new()),
+        ];
         let invented = people::accounts(users);
         for target in &mut targets {
             let accounts: Vec<Value> = invented.iter().map(|person| target.invent(person)).collect();

@@ -128,6 +128,9 @@ pub trait Target: Send {
     /// Ends every session after so many more requests, once, where there are sessions.
     fn expire_sessions(&mut self, _after: u64) {}
 
+    /// Says whether single changes are taken, where that is a choice.
+    fn take_patches(&mut self, _yes: bool) {}
+
     /// Has everybody who is invited accept, where there are invitations.
     fn accept_invitations(&mut self) {}
 }
