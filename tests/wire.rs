@@ -6,6 +6,8 @@
 mod juicebox;
 #[path = "wire/longjump.rs"]
 mod longjump;
+#[path = "wire/scim.rs"]
+mod scim;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -116,7 +118,7 @@ fn juno_requests() -> BTreeMap<&'static str, Wire> {
 /// A request as golden files write it: request line, content type, and the body after an empty line.
 fn rendered(wire: &Wire) -> String {
     let mut text = format!("{} {}\n", wire.method, wire.path);
-    for (name, value) in wire.headers.iter().filter(|(name, _)| name == "content-type") {
+    for (name, value) in wire.headers.iter().filter(|(name, _)| name != "accept") {
         text.push_str(&format!("{name}: {value}\n"));
     }
     if let Some(body) = &wire.body {
@@ -135,6 +137,7 @@ fn all_requests() -> Vec<(&'static str, &'static str, BTreeMap<&'static str, Wir
         ("juno", "JUNO", juno_requests()),
         ("juicebox", "juicebox.txt|README.md \"Juicebox\"", juicebox::requests()),
         ("longjump", "longjump.txt|README.md \"LongJump\"", longjump::requests()),
+        ("scim", "RFC 7644", scim::requests()),
     ]
 }
 
