@@ -5,8 +5,12 @@
 mod juicebox;
 #[path = "targets/longjump.rs"]
 mod longjump;
+#[path = "targets/network.rs"]
+mod network;
 #[path = "targets/scim.rs"]
 mod scim;
+#[path = "targets/scim2_server.rs"]
+mod scim2_server;
 
 use std::fs;
 
