@@ -7,6 +7,8 @@ mod juicebox;
 mod longjump;
 #[path = "targets/network.rs"]
 mod network;
+#[path = "targets/rest.rs"]
+mod rest;
 #[path = "targets/scim.rs"]
 mod scim;
 #[path = "targets/scim2_server.rs"]

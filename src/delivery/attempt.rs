@@ -3,6 +3,7 @@
 //! The rule behind every branch: a request that may have been carried out is never repeated unless repeating changes
 //! nothing. Updates and bans may be repeated; a create is looked up first.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,8 @@ struct Work<'a> {
     http_status: Option<u16>,
     /// A 404 on an update has been followed up once.
     relinked: bool,
+    /// Access has been given or taken by a request of its own; the fields follow.
+    stepped: bool,
 }
 
 /// What to do after a try.
@@ -83,7 +86,7 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false };
+        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, stepped: false };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
@@ -114,9 +117,19 @@ impl Work<'_> {
         }
     }
 
+    /// What is to be sent now: the operation, or the part of it that has a request of its own.
+    fn sending(&self) -> Cow<'_, Operation> {
+        if self.stepped {
+            return Cow::Owned(Operation { kind: OpKind::Update, reactivates: false, ..self.operation.clone() });
+        }
+        let first = self.at.client.engine().first_step(&self.operation);
+        first.map_or(Cow::Borrowed(&self.operation), Cow::Owned)
+    }
+
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
-        let wire = match self.at.client.encode(&self.operation).await {
+        let sending = self.sending().into_owned();
+        let wire = match self.at.client.encode(&sending).await {
             Ok(wire) => wire,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
             Err(Unready::Gone) => return self.not_found().await,
@@ -124,7 +137,7 @@ impl Work<'_> {
         };
         self.attempts += 1;
         match self.at.client.send(&wire).await {
-            Ok(answer) => self.judged(&answer).await,
+            Ok(answer) => self.judged(&sending, &answer).await,
             Err(error) => self.broken(error).await,
         }
     }
@@ -141,10 +154,14 @@ impl Work<'_> {
         }
     }
 
-    async fn judged(&mut self, answer: &Answer) -> Step {
+    async fn judged(&mut self, sent: &Operation, answer: &Answer) -> Step {
         self.http_status = Some(answer.status);
-        let verdict = self.at.client.engine().judge(&self.operation, answer, self.at.client.clock().now());
+        let verdict = self.at.client.engine().judge(sent, answer, self.at.client.clock().now());
         match verdict {
+            Verdict::Done { .. } if !self.stepped && sent.fields.len() < self.operation.fields.len() => {
+                self.stepped = true;
+                Step::Onward
+            }
             Verdict::Done { remote_id, state } => {
                 let follow_up = self.follow_up(remote_id.as_deref()).await;
                 Step::End(Box::new(Finished { reason: follow_up, ..self.done(remote_id, state) }))
@@ -215,6 +232,7 @@ impl Work<'_> {
 
     fn adopt(&mut self, account: crate::target::Account) -> Step {
         let catalogue = self.at.client.engine().catalogue();
+        self.stepped = false;
         self.operation = adopt(self.operation.clone(), account, false, catalogue);
         match self.operation.needs_request() {
             true => Step::Onward,
@@ -233,6 +251,7 @@ impl Work<'_> {
             }
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
+                self.stepped = false;
                 self.operation = as_create(&self.operation);
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),

@@ -315,6 +315,9 @@ fn certificates(settings: &TargetSettings) -> Result<(Vec<Certificate>, Option<I
         })?,
         None => Vec::new(),
     };
+    if let (Some(path), true) = (&settings.network.ca_file, authorities.is_empty()) {
+        return Err(wrong("ca_file", path).help("it holds certificates in PEM, and there is none"));
+    }
     let identity = match &settings.network.client_cert {
         Some(path) => Some(Identity::from_pem(&read("client_cert", path)?).map_err(|error| {
             let help = "it holds the certificate and its private key, both in PEM";

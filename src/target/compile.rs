@@ -296,7 +296,10 @@ fn calls(
         mistakes.at(&["operations", name], "unknown operation", nearest(name, OPERATIONS.into_iter()));
     }
     for (name, others) in NEEDED {
-        if !std::iter::once(&name).chain(others).any(|name| parts.operations.contains_key(*name)) {
+        let there = |name: &&str| {
+            parts.operations.contains_key(*name) || parts.broken_operations.iter().any(|broken| broken == name)
+        };
+        if !std::iter::once(&name).chain(others).any(there) {
             mistakes.at(&["operations", name], "is missing", None);
         }
     }

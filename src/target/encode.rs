@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
 use super::engine::{Call, Engine, Place, asked_state};
-use super::read::{put, typed, usable_id};
+use super::read::{id_text, put, typed, usable_id};
 use super::template::with_query;
 use super::wire::{AccountState, Current, Needs, Wire};
 use super::{scim, xml};
@@ -47,6 +47,15 @@ impl Engine {
         let version = needs.current.and_then(|current| current.version.clone());
         wire.headers.extend(version.map(|version| ("if-match".to_string(), version)));
         Ok(wire)
+    }
+
+    /// The part of an operation that has to be sent by itself, before its fields: where access is a request of its own
+    /// that carries none.
+    pub fn first_step(&self, operation: &Operation) -> Option<Operation> {
+        let access = matches!(operation.kind, OpKind::Ban | OpKind::Reinstate) || operation.reactivates;
+        let (call, _) = self.call_for(operation, false).ok()?;
+        (access && call.body == BodyStyle::None && !operation.fields.is_empty())
+            .then(|| Operation { fields: BTreeMap::new(), ..operation.clone() })
     }
 
     /// Whether the request of an operation is made of the account as it is now, which has to be read first.
@@ -227,7 +236,7 @@ impl Engine {
         {
             let id = as_id(list.id_type, id).ok_or_else(|| invalid(format!("{name}: the id must be a number")))?;
             let entry: Map<String, Value> = [(list.id.clone(), id), (list.value.clone(), value)].into_iter().collect();
-            return push(body, &self.pointer(head), entry.into()).ok_or_else(wrong);
+            return push(body, &self.pointer(head), &list.id, entry.into()).ok_or_else(wrong);
         }
         // A list that is sent whole is emptied by an empty one.
         let emptied = value.is_null() && matches!(kind, FieldType::Set | FieldType::List);
@@ -353,12 +362,17 @@ fn as_id(kind: IdType, id: &str) -> Option<Value> {
     }
 }
 
-/// Adds an entry to the list at this pointer, which it makes if need be.
-fn push(body: &mut Value, pointer: &str, entry: Value) -> Option<()> {
-    if body.pointer(pointer).is_none() {
+/// Puts an entry into the list at this pointer, which it makes if need be, in the place of the one with the same id.
+fn push(body: &mut Value, pointer: &str, id: &str, entry: Value) -> Option<()> {
+    if body.pointer(pointer).is_none_or(Value::is_null) {
         put(body, pointer, Value::Array(Vec::new()));
     }
-    body.pointer_mut(pointer)?.as_array_mut()?.push(entry);
+    let entries = body.pointer_mut(pointer)?.as_array_mut()?;
+    let wanted = entry.get(id).and_then(id_text);
+    match entries.iter_mut().find(|held| held.get(id).and_then(id_text) == wanted) {
+        Some(held) => *held = entry,
+        None => entries.push(entry),
+    }
     Some(())
 }
 

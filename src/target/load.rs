@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub fields: BTreeMap<String, FieldDef>,
     /// Fields whose own entry is wrong: they are there, and who names them is not at fault.
     pub broken_fields: Vec<String>,
+    /// Operations whose own entry is wrong: they are not also missing.
+    pub broken_operations: Vec<String>,
     pub lists: BTreeMap<String, ListDef>,
 }
 
@@ -135,9 +137,12 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let success = optional(&mut root, "success", &mut mistakes);
     let errors = optional(&mut root, "errors", &mut mistakes);
     let options = entries(&mut root, "options", &mut mistakes);
-    let operations = entries(&mut root, "operations", &mut mistakes);
-    let field_names: Vec<String> =
-        root.get("fields").and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default();
+    let names = |root: &toml::Table, section: &str| -> Vec<String> {
+        root.get(section).and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default()
+    };
+    let (operation_names, field_names) = (names(&root, "operations"), names(&root, "fields"));
+    let operations: BTreeMap<String, OperationDef> = entries(&mut root, "operations", &mut mistakes);
+    let broken_operations = operation_names.into_iter().filter(|name| !operations.contains_key(name)).collect();
     let fields: BTreeMap<String, FieldDef> = entries(&mut root, "fields", &mut mistakes);
     let broken_fields = field_names.into_iter().filter(|name| !fields.contains_key(name)).collect();
     let lists = entries(&mut root, "lists", &mut mistakes);
@@ -163,6 +168,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 failures,
                 fields,
                 broken_fields,
+                broken_operations,
                 lists,
             },
             mistakes,
