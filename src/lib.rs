@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod value;
 
 pub mod diff;
+pub mod protect;
 pub mod rules;
 
 pub mod plan;
@@ -30,6 +31,7 @@ pub mod retry;
 pub mod target;
 
 pub mod outcome;
+pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
@@ -39,5 +41,6 @@ pub mod demo;
 pub mod exit;
 pub mod logging;
 pub mod nearest;
+pub mod net;
 pub mod sandbox;
 pub mod time;

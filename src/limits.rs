@@ -78,12 +78,16 @@ pub struct Tally {
     pub bans: u64,
     /// Operations that empty a field, by field.
     pub clears: BTreeMap<String, u64>,
+    /// How often the person who comes and goes most would have come back within the window, this plan included.
+    pub flaps: u64,
+    /// How often anybody may.
+    pub max_flaps: u64,
 }
 
 impl Tally {
     /// Counts one more operation.
     pub fn add(&mut self, operation: &Operation) {
-        if operation.conflict.is_some() {
+        if operation.conflict.is_some() || operation.step {
             return;
         }
         let writes = !operation.fields.is_empty();
@@ -99,7 +103,9 @@ impl Tally {
             OpKind::Ban | OpKind::Delete => self.bans += 1,
             OpKind::Unlink => {}
         }
-        for (field, _) in operation.fields.iter().filter(|(_, change)| change.clears()) {
+        // A leaver who gives up an address is no column that came empty.
+        let emptied = operation.fields.iter().filter(|(_, change)| change.clears() && !operation.kind.takes_access());
+        for (field, _) in emptied {
             *self.clears.entry(field.clone()).or_default() += 1;
         }
     }
@@ -139,12 +145,20 @@ pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
             allowed: tally.users - 1,
         })
     };
+    let flaps = || {
+        (tally.flaps > tally.max_flaps).then(|| Breach {
+            limit: "flap".into(),
+            count: tally.flaps,
+            allowed: tally.max_flaps,
+        })
+    };
     over("create", tally.creates, &limits.create)
         .or_else(|| over("update", tally.updates, &limits.update))
         .or_else(clears)
         .or_else(|| over("ban", tally.bans, &limits.ban))
         .or_else(per_day)
         .or_else(all)
+        .or_else(flaps)
         .or_else(|| over("reinstate", tally.reinstates, &limits.reinstate))
         .or_else(|| over("adopt", tally.adopts, &limits.adopt))
 }
@@ -196,6 +210,8 @@ pub fn consent<P>(plan: P, approved: &BTreeSet<Digest>, present: &BTreeSet<Diges
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn defaults() -> Limits {
@@ -254,6 +270,85 @@ mod tests {
             let tally = Tally { users, bans, ..Tally::default() };
             assert_eq!(limit_of(&tally).as_deref(), expected, "{bans} of {users}");
         }
+    }
+
+    fn any_limit() -> impl Strategy<Value = Limit> {
+        let part = || (proptest::option::of(0u64..30), proptest::option::of(0u8..=100));
+        prop_oneof![
+            1 => Just(Limit::Unlimited),
+            4 => part().prop_map(|(count, percent)| Limit::AtMost { count, percent }),
+        ]
+    }
+
+    prop_compose! {
+        fn any_limits()(limits in proptest::array::uniform8(any_limit())) -> Limits {
+            let [create, update, clear, ban, ban_per_day, reinstate, adopt, failures] = limits;
+            Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures }
+        }
+    }
+
+    prop_compose! {
+        fn any_tally()(
+            counts in proptest::array::uniform8(0u64..40),
+            clears in proptest::collection::btree_map("[a-c]", 1u64..40, 0..3),
+            flaps in 0u64..5,
+        ) -> Tally {
+            let [users, bans_before, creates, updates, reinstates, adopts, bans, _] = counts;
+            Tally { users, bans_before, creates, updates, reinstates, adopts, bans, clears, flaps, max_flaps: 3 }
+        }
+    }
+
+    /// Everything that a plan may not exceed, counted without [`breach`].
+    fn within(tally: &Tally, limits: &Limits) -> bool {
+        let fits = |count: u64, limit: &Limit| limit.allowed(tally.users).is_none_or(|allowed| count <= allowed);
+        fits(tally.creates, &limits.create)
+            && fits(tally.updates, &limits.update)
+            && tally.clears.values().all(|count| fits(*count, &limits.clear))
+            && fits(tally.bans, &limits.ban)
+            && (tally.bans == 0 || fits(tally.bans_before + tally.bans, &limits.ban_per_day))
+            && fits(tally.reinstates, &limits.reinstate)
+            && fits(tally.adopts, &limits.adopt)
+            && tally.flaps <= tally.max_flaps
+            && (tally.users < 3 || tally.bans < tally.users)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_approved_that_exceeds_a_limit_and_nothing_held_that_does_not(
+            tally in any_tally(), limits in any_limits(),
+        ) {
+            match judge((), &tally, &limits) {
+                Ok(_) => prop_assert!(within(&tally, &limits)),
+                Err(held) => {
+                    prop_assert!(!within(&tally, &limits));
+                    prop_assert!(held.breach.count > held.breach.allowed, "{:?}", held.breach);
+                }
+            }
+        }
+
+        #[test]
+        fn more_of_the_same_never_frees_a_held_plan(tally in any_tally(), limits in any_limits(), more in 1u64..9) {
+            if breach(&tally, &limits).is_some() {
+                let larger = Tally { bans: tally.bans + more, updates: tally.updates + more, ..tally };
+                prop_assert!(breach(&larger, &limits).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn an_adoption_counts_for_what_it_writes() {
+        use crate::plan::Change;
+        use serde_json::json;
+        let key = crate::record::Key::parse("E1").expect("a key");
+        let linked = Operation::new(OpKind::Adopt, key, Some("1".into()));
+        let mut written = Operation { reactivates: true, ..linked.clone() };
+        written.fields.insert("phone".into(), Change { old: json!("1"), new: json!(null) });
+        let failing = crate::outcome::OpError::new(crate::outcome::ErrorKind::Conflict, "two");
+        let conflict = Operation { conflict: Some(failing), ..written.clone() };
+        let mut tally = Tally::default();
+        [linked, written, conflict].iter().for_each(|operation| tally.add(operation));
+        let clears = [("phone".to_string(), 1)].into();
+        assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
     }
 
     #[test]

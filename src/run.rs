@@ -2,8 +2,10 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod approve;
 mod hold;
 mod reading;
+mod repair;
 mod summary;
 
 use std::collections::BTreeSet;
@@ -13,16 +15,18 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Client, Delivered, Delivery, RunId, Watch};
+use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{self, Digest};
-use crate::planner::{self, Plan, Planner};
+use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
+use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -32,6 +36,10 @@ pub struct Runner {
     pub settings: Arc<Settings>,
     /// The state.
     pub state: State,
+    /// The mark beside the database by which a restored one is recognised; none in a simulation.
+    pub epoch: Option<EpochFile>,
+    /// The targets, each with one rate for all syncs of this process.
+    pub clients: Arc<Clients>,
     /// What time it is.
     pub clock: Clock,
     /// Asks to take up nothing new.
@@ -47,6 +55,8 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
 }
 
 /// Somebody's yes to a held plan.
@@ -60,6 +70,16 @@ pub struct Approval {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plan {} approved by {}", self.plan, self.by)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A run under way.
@@ -77,22 +97,47 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        self.begin().await?;
         let mut summaries = Vec::new();
-        for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &read, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        self.end().await;
         Ok(summaries)
     }
 
+    /// What comes after everything has been sent.
+    async fn end(&self) {
+        if let Some(file) = &self.epoch
+            && let Err(error) = epoch::end(&self.state, file).await
+        {
+            // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
+            tracing::warn!(%error, "could not mark the end of the run");
+        }
+    }
+
+    /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
+    async fn begin(&self) -> Result<()> {
+        if let Some(file) = &self.epoch
+            && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
+        {
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+            tracing::warn!("the state database is an older one, restored from a backup{of}");
+        }
+        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        Ok(())
+    }
+
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, read: &Result<Read, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
+        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -107,51 +152,83 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> Result<()> {
         let partial = !wish.only.is_empty();
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let read = match read {
-            Ok(read) => read,
+        let asked = match asked {
+            Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
+        if self.stop.is_cancelled() {
+            return Err(stopped_early());
+        }
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
             summary.paused();
             return Ok(());
         }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
-        let client = Arc::new(Client::connect(&sync.target, &self.clock)?);
+        let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let done = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
-        client.log_out().await;
-        done
+        let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        client.rest().await;
+        result?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
     }
 }
 
 impl Run<'_> {
-    /// The main path: resolve, plan, judge, then deliver or hold.
-    async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
+    /// What an earlier run left open, found out; then the plan.
+    async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
         let runner = self.runner;
+        planner::take_stock(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         let resolved =
             planner::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         // Counted anew: resolving may have found accounts.
-        let known = self.runner.state.ask(FindSync(binding(&self.who.sync))).await?;
+        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
         let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        Ok((resolved, plan))
+    }
+
+    /// The main path: resolve, plan, judge, then deliver or hold.
+    async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
+        let runner = self.runner;
+        let (resolved, plan) = tokio::select! {
+            biased;
+            planned = self.plan(read) => planned?,
+            () = runner.stop.cancelled() => return Err(stopped_early()),
+        };
         summary.planned(&plan);
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        self.send(summary, plan, resolved).await
+    }
 
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
+        let runner = self.runner;
         let approved = match &self.wish.approval {
-            Some(approval) => self.consent(plan, approval).await?,
+            Some(approval) => {
+                summary.approved = Some(approval.to_string());
+                self.consent(plan, approval).await?
+            }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach).await,
+                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan(), &resolved.done).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -162,8 +239,18 @@ impl Run<'_> {
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Somebody asked to stop before anything was sent.
+fn stopped_early() -> Failure {
+    Failure::new(Exit::Partial, "stopped before anything was sent, as asked").help("run again to go on")
 }
 
 /// Makes the plan of a sync; reads from the target, writes nowhere.
@@ -177,6 +264,22 @@ pub async fn make_plan(
     read: &Read,
     known: KnownSync,
     only: &BTreeSet<Key>,
+) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
 ) -> Result<Plan> {
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
@@ -192,6 +295,7 @@ pub async fn make_plan(
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,
+        observed,
     };
     planner.plan().await
 }

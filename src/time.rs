@@ -1,10 +1,10 @@
 //! Times as they are stored and shown: RFC 3339 in UTC with milliseconds, which sorts as text.
 //!
-//! Pure: the clock itself is [`Clock`], handed to whoever needs to know what time it is.
+//! The clock itself is [`Clock`], handed to whoever needs to know what time it is.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// Tells the time.
 #[derive(Clone)]
@@ -17,8 +17,12 @@ impl Clock {
     }
 
     /// The machine's clock.
+    ///
+    /// Debug builds, which tests drive, add as many seconds as `ROSTERD_TEST_CLOCK_OFFSET` says, so that days pass
+    /// between two runs; release builds know nothing of it.
     pub fn system() -> Clock {
-        Clock::from_fn(Utc::now)
+        let offset = offset_for_tests();
+        Clock::from_fn(move || Utc::now() + offset)
     }
 
     /// What time it is.
@@ -36,6 +40,11 @@ impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Clock")
     }
+}
+
+fn offset_for_tests() -> TimeDelta {
+    let asked = if cfg!(debug_assertions) { std::env::var("ROSTERD_TEST_CLOCK_OFFSET").ok() } else { None };
+    TimeDelta::seconds(asked.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// The time as it is stored: `2026-11-22T03:34:00.123Z`.

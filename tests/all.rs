@@ -1,6 +1,11 @@
 //! The integration tests: one binary, a module a theme.
 
+mod answers;
+mod faults;
+mod journey;
+mod kill;
 mod sandbox;
+mod sources;
 mod support;
 mod targets;
 mod wire;

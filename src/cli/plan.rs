@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
-use super::out::Out;
+use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, Watch};
+use crate::delivery::{Clients, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
@@ -43,8 +43,11 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, &scope.syncs)?;
     let only = super::keys(&scope.only)?;
+    let state = State::open(&settings.state.path, access(&settings, &syncs))?;
     let runner = Runner {
-        state: State::open(&settings.state.path, Access::Read)?,
+        epoch: None,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
+        state,
         settings: Arc::clone(&settings),
         clock: Clock::system(),
         stop: CancellationToken::new(),
@@ -83,12 +86,19 @@ async fn one(
     only: &std::collections::BTreeSet<crate::record::Key>,
 ) -> Result<Plan> {
     let known = runner.state.ask(FindSync(binding(sync))).await?;
-    let client = Arc::new(Client::connect(&sync.target, &runner.clock)?);
+    let client = runner.clients.of(&sync.target)?;
     let plan = make_plan(runner, sync, &client, read, known, only).await;
-    client.log_out().await;
+    client.rest().await;
     let plan = plan?;
     crate::run::too_many_rejected(sync, &plan)?;
     Ok(plan)
+}
+
+/// Look-ups count against a daily quota, and counting writes. Without a database there is nothing to count in, and a
+/// plan creates none.
+fn access(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Access {
+    let counted = syncs.iter().any(|sync| sync.target.daily_quota.is_some());
+    if counted && settings.state.path.exists() { Access::Write } else { Access::Read }
 }
 
 fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, all: bool, json: bool) -> Result<Exit> {
@@ -165,25 +175,12 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     loop {
         let page = plan.spool().operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { break };
-        for operation in &page {
+        for operation in page.iter().filter(|o| !o.step) {
             comma.write(out, &operation_json(operation))?;
         }
         last = Some(end);
     }
     out.write("]}")
-}
-
-/// Puts commas between the elements of an array.
-#[derive(Default)]
-struct Comma(bool);
-
-impl Comma {
-    fn write(&mut self, out: &mut Out, value: &Value) -> Result<()> {
-        if std::mem::replace(&mut self.0, true) {
-            out.write(",")?;
-        }
-        out.write(&value.to_string())
-    }
 }
 
 /// Visits the rejected records, in the source's order.
@@ -262,6 +259,9 @@ impl Sections {
 
     /// One more operation.
     pub fn add(&mut self, operation: &Operation) {
+        if operation.step {
+            return;
+        }
         let lines = self.lines.entry(operation.kind).or_default();
         if lines.len() < self.most {
             lines.push(words::operation(operation, &self.who, self.most == usize::MAX));

@@ -77,20 +77,18 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
         true => out.write(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
         false => heading(&mut out, &plan)?,
     }
-    let mut from = 0;
+    let (mut from, mut comma) = (0, "");
     loop {
         let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
         if page.is_empty() {
             break;
         }
-        for (n, operation) in page.iter().enumerate() {
+        for operation in page.iter().filter(|o| !o.step) {
             match json {
-                true => {
-                    let comma = if from == 0 && n == 0 { "" } else { "," };
-                    out.write(&format!("{comma}{}", operation_json(operation)))?;
-                }
+                true => out.write(&format!("{comma}{}", operation_json(operation)))?,
                 false => sections.add(operation),
             }
+            comma = ",";
         }
         from += page.len() as u64;
     }
@@ -100,7 +98,7 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
             sections.print(&mut out, &plan.counts)?;
             out.line(&format!(
                 "\n  {} in all. Release it: rosterd approve {id} --reason \"…\"",
-                words::count(from, "operation", "operations")
+                words::count(plan.counts.values().sum(), "operation", "operations")
             ))?;
         }
     }

@@ -1,4 +1,6 @@
-//! `state info` and `state verify`: looking after the database.
+//! `state info`, `state verify` and `state backup`: looking after the database.
+
+use std::path::Path;
 
 use serde_json::json;
 
@@ -6,13 +8,15 @@ use super::args::{Format, Printing, StateCommand};
 use super::out::Out;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
-use crate::state::{info, verify};
+use crate::state::{backup::backup, info, verify};
+use crate::time::Clock;
 
 /// `rosterd state …`.
 pub fn command(settings: &Settings, command: StateCommand, printing: Printing) -> Result<Exit> {
     match command {
         StateCommand::Info => show(settings, printing),
         StateCommand::Verify => check(settings, printing),
+        StateCommand::Backup { file } => copy(settings, &file, printing),
     }
 }
 
@@ -42,6 +46,18 @@ fn check(settings: &Settings, printing: Printing) -> Result<Exit> {
     match printing.format {
         Format::Json => out.json(&json!({ "ok": true }))?,
         Format::Text => out.line(&format!("{} is sound.", settings.state.path.display()))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn copy(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
+    let bytes = backup(&settings.state.path, file, &Clock::system().stamp())?;
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&json!({ "path": file, "bytes": bytes }))?,
+        Format::Text => {
+            out.line(&format!("{} holds everything up to now ({} kB).", file.display(), bytes.div_ceil(1000)))?;
+        }
     }
     Ok(Exit::Ok)
 }

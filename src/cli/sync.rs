@@ -8,17 +8,15 @@ use super::out::Out;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
+use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::Digest;
 use crate::outcome::{Outcome, Status};
-use crate::run::{Approval, RunSummary, Runner, Wish};
+use crate::run::{RunSummary, Runner, Wish};
+use crate::state::epoch::EpochFile;
 use crate::state::lock::SenderLock;
-use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
+use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
-
-/// How many operations of a held plan are in memory at once while its digests are read.
-const PAGE: usize = 500;
 
 /// `rosterd sync`.
 pub async fn command(
@@ -27,7 +25,7 @@ pub async fn command(
     outcomes: Option<&Path>,
     printing: Printing,
 ) -> Result<Exit> {
-    let wish = Wish { only: super::keys(&scope.only)?, approval: None };
+    let wish = Wish { only: super::keys(&scope.only)?, ..Wish::default() };
     crate::run::chosen(&settings, &scope.syncs)?;
     let _lock = SenderLock::take(&settings.state.path)?;
     let state = State::open(&settings.state.path, Access::Write)?;
@@ -45,9 +43,10 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
-    let approval = Approval { plan: plan.id.clone(), operations: digests(&state, id).await?, by: who(), reason };
-    let wish = Wish { approval: Some(approval), ..Wish::default() };
-    send(settings, state, &[plan.sync], &wish, None, printing).await
+    let progress = Arc::new(Progress::new(None, false)?);
+    let runner = runner(settings, state, &progress)?;
+    let run = runner.approve(&plan, who(), reason).await?;
+    finish(&[run], &progress, printing)
 }
 
 /// The refusal of a plan that is not held any more.
@@ -59,19 +58,6 @@ pub fn spent(id: &str, status: PlanStatus) -> Failure {
         PlanStatus::Held => ("is held", "see: rosterd plans"),
     };
     Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
-}
-
-async fn digests(state: &State, id: &str) -> Result<std::collections::BTreeSet<Digest>> {
-    let mut digests = std::collections::BTreeSet::new();
-    let mut from = 0;
-    loop {
-        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
-        if page.is_empty() {
-            return Ok(digests);
-        }
-        from += page.len() as u64;
-        digests.extend(page.iter().map(|operation| operation.digest()));
-    }
 }
 
 /// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
@@ -91,16 +77,29 @@ async fn send(
     printing: Printing,
 ) -> Result<Exit> {
     let progress = Arc::new(Progress::new(outcomes, false)?);
-    let runner = Runner {
+    let runs = runner(settings, state, &progress)?.sync(syncs, wish).await?;
+    finish(&runs, &progress, printing)
+}
+
+/// What runs need, with this watcher.
+///
+/// # Errors
+/// Signals can't be listened for.
+pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
+    Ok(Runner {
+        epoch: Some(EpochFile::beside(&settings.state.path)),
         settings,
+        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
-        watch: Arc::<Progress>::clone(&progress),
-    };
-    let runs = runner.sync(syncs, wish).await?;
+        watch: Arc::<Progress>::clone(progress),
+    })
+}
+
+fn finish(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<Exit> {
     let finished = progress.finish();
-    print(&runs, &progress, printing)?;
+    print(runs, progress, printing)?;
     finished?;
     Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
 }
@@ -117,7 +116,7 @@ fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result
 }
 
 /// One run as a colleague would tell it.
-fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
+pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
     let style = out.style;
     let status = match run.status {
         "ok" => style.good("ok"),
@@ -139,6 +138,9 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             run.excluded
         ))?;
     }
+    if let Some(approved) = &run.approved {
+        out.line(&format!("  {approved}"))?;
+    }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
         out.line(&format!(
@@ -148,9 +150,13 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
             if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
             breach.allowed
         ))?;
+        if !run.first_keys.is_empty() {
+            let more = breach.count > run.first_keys.len() as u64;
+            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
+        }
         out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
+        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;

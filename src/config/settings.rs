@@ -15,6 +15,7 @@ use super::units::Rate;
 use crate::limits::Limit;
 pub use crate::limits::Limits as LimitSettings;
 use crate::mapping::Mapping;
+use crate::protect::Protection;
 use crate::target::Engine;
 
 /// Everything that one configuration says.
@@ -108,6 +109,10 @@ pub enum OnIncomplete {
 pub enum SourceKind {
     /// A delimited text file.
     Csv(CsvSettings),
+    /// An export behind an address.
+    Http(Box<HttpSettings>),
+    /// Several sources as one.
+    Union(Vec<Arc<SourceSettings>>),
 }
 
 /// A delimited text file.
@@ -115,12 +120,114 @@ pub enum SourceKind {
 pub struct CsvSettings {
     /// The file; `-` is standard input.
     pub path: PathBuf,
+    /// How its text is read.
+    pub text: TextSettings,
+}
+
+/// How delimited text is read.
+#[derive(Clone, Debug)]
+pub struct TextSettings {
     /// The byte between fields.
     pub delimiter: u8,
     /// The byte around fields that contain the delimiter.
     pub quote: u8,
     /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
     pub encoding: String,
+}
+
+/// An export behind an address.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Where its first page is.
+    pub url: Url,
+    /// What its pages are.
+    pub format: BodyFormat,
+    /// JSON pointer to the list of records; empty: the document itself.
+    pub records: String,
+    /// How we authenticate.
+    pub auth: AuthSettings,
+    /// How one page leads to the next.
+    pub pagination: Pagination,
+    /// JSON pointer to the number of records that there are.
+    pub total: Option<String>,
+    /// The largest page, in bytes, unpacked.
+    pub max_page: u64,
+    /// Ceiling on all requests; none: as fast as one after the other goes.
+    pub rate: Option<Rate>,
+    /// Of one whole page.
+    pub timeout: Duration,
+    /// What is done after a failure that may pass.
+    pub retry: RetrySettings,
+    /// How connections are made.
+    pub network: NetworkSettings,
+    /// How the text of CSV pages is read.
+    pub text: TextSettings,
+}
+
+/// What the pages of an export are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// One JSON document with a list of records.
+    Json,
+    /// A JSON record a line.
+    Ndjson,
+    /// Delimited text, each page with its header.
+    Csv,
+}
+
+/// How one page leads to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pagination {
+    /// There is one page.
+    None,
+    /// By a `Link` header with `rel="next"` (RFC 8288).
+    Link,
+    /// By a header that holds the next address, or, with `param`, the next value of that parameter.
+    Header {
+        /// The header.
+        name: String,
+        /// The parameter.
+        param: Option<String>,
+    },
+    /// By an address in the body.
+    Next {
+        /// JSON pointer to it.
+        pointer: String,
+    },
+    /// By a mark in the body that is handed back.
+    Cursor {
+        /// JSON pointer to it.
+        pointer: String,
+        /// The parameter in which it is handed back.
+        param: String,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+    /// By the number of the page, until a page is empty.
+    Page {
+        /// The parameter.
+        param: String,
+        /// The first page's number.
+        start: u64,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+    /// By the number of records so far, until a page is empty.
+    Offset {
+        /// The parameter.
+        param: String,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+}
+
+/// How much a page is asked to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// The parameter.
+    pub param: String,
+    /// Records.
+    pub size: u64,
 }
 
 /// `[targets.NAME]`.
@@ -268,7 +375,7 @@ pub struct SyncSettings {
     /// Unique fields that a banned account gives up.
     pub release_on_ban: Vec<String>,
     /// Who is never touched: keys, `match` values, or a CEL expression over target fields.
-    pub protect: Vec<String>,
+    pub protect: Arc<Protection>,
     /// Bans before everything else.
     pub bans_first: bool,
     /// How often a person may go and come back within `flap_window`.

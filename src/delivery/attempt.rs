@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::client::{Client, Unanswered, Unready};
 use super::transport::SendError;
-use super::{Client, Unready};
 use crate::exit::{Exit, Failure};
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::planner::newcomers::{Found, adopt, again, look_up};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::State;
-use crate::state::journal::Effect;
+use crate::state::journal::{Effect, EntryId};
+use crate::state::undo::Undoable;
 use crate::target::{AccountState, Answer, Verdict};
 use crate::value::is_empty;
 
@@ -41,8 +42,21 @@ pub struct Finished {
     pub took: Duration,
     /// Nothing more must be sent to this target.
     pub denied: bool,
+    /// Nothing more may be sent to this target today.
+    pub used_up: bool,
     /// The state failed on the way.
     pub state_failed: Option<Failure>,
+}
+
+impl Finished {
+    /// What it replaced on the target, to be kept for an undo; nothing where the target did not acknowledge it.
+    pub fn replaced(&self) -> Option<Undoable> {
+        let remote_id = match &self.effect {
+            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
+            _ => self.operation.remote_id.clone(),
+        };
+        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
+    }
 }
 
 /// What carrying out needs.
@@ -51,18 +65,27 @@ pub struct Attempt<'a> {
     pub client: &'a Client,
     /// The state, to see who owns an account.
     pub state: &'a State,
+    /// The sync.
+    pub sync: &'a str,
     /// The fields by which an existing account is recognised.
     pub match_fields: &'a [String],
+    /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
+    pub entry: (&'a str, EntryId),
     /// Asks to take up nothing new.
     pub stop: &'a CancellationToken,
+    /// Asks to wait for no answer any more.
+    pub abandon: &'a CancellationToken,
 }
 
 /// One operation under way.
 struct Work<'a> {
     at: &'a Attempt<'a>,
     operation: Operation,
+    planned: OpKind,
     began: tokio::time::Instant,
     attempts: u32,
+    /// A try may have been carried out, whatever became of later ones.
+    maybe_done: bool,
     http_status: Option<u16>,
     /// A 404 on an update has been followed up once.
     relinked: bool,
@@ -73,11 +96,8 @@ struct Work<'a> {
 /// What to do after a try.
 enum Step {
     End(Box<Finished>),
-    /// Again after a pause. `sent`: the last try may have been carried out.
-    Again {
-        error: OpError,
-        sent: bool,
-    },
+    /// Again after a pause.
+    Again(OpError),
     /// Again at once, as changed.
     Onward,
 }
@@ -86,7 +106,17 @@ impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Operation) -> Finished {
         let began = tokio::time::Instant::now();
-        let work = Work { at: self, operation, began, attempts: 0, http_status: None, relinked: false, stepped: false };
+        let work = Work {
+            at: self,
+            planned: operation.kind,
+            operation,
+            began,
+            attempts: 0,
+            maybe_done: false,
+            http_status: None,
+            relinked: false,
+            stepped: false,
+        };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
@@ -108,8 +138,8 @@ impl Work<'_> {
             match step {
                 Step::End(finished) => return *finished,
                 Step::Onward => {}
-                Step::Again { error, sent } => {
-                    if let Some(finished) = self.pause_or_end(error, sent).await {
+                Step::Again(error) => {
+                    if let Some(finished) = self.pause_or_end(error).await {
                         return finished;
                     }
                 }
@@ -129,17 +159,72 @@ impl Work<'_> {
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
         let sending = self.sending().into_owned();
-        let wire = match self.at.client.encode(&sending).await {
+        let mut wire = match self.at.client.encode(&sending).await {
             Ok(wire) => wire,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
             Err(Unready::Gone) => return self.not_found().await,
             Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
+        wire.headers.extend(self.idempotency());
+        let admitted = tokio::select! {
+            biased;
+            () = self.at.stop.cancelled() => return Step::End(Box::new(self.not_begun(SkipReason::Stopped))),
+            admitted = self.at.client.admit() => admitted,
+        };
+        if let Err(why) = admitted {
+            return Step::End(Box::new(self.not_admitted(why)));
+        }
         self.attempts += 1;
-        match self.at.client.send(&wire).await {
+        let sent = tokio::select! {
+            biased;
+            sent = self.at.client.carry(&wire) => sent,
+            () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
+        };
+        match sent {
             Ok(answer) => self.judged(&sending, &answer).await,
             Err(error) => self.broken(error).await,
         }
+    }
+
+    /// The header that tells a target that this is the same request as before, where its definition asks for one.
+    fn idempotency(&self) -> Option<(String, String)> {
+        let name = self.at.client.engine().idempotency_header()?;
+        let (run, entry) = self.at.entry;
+        // What became another kind of request on the way must not pass for the first.
+        let kind = if self.stepped {
+            "-fields".into()
+        } else if self.operation.kind == self.planned {
+            String::new()
+        } else {
+            format!("-{}", self.operation.kind)
+        };
+        Some((name.to_string(), format!("{run}-{entry}{kind}")))
+    }
+
+    /// Nothing was sent in this try.
+    fn not_admitted(&self, why: Unanswered) -> Finished {
+        match why {
+            Unanswered::Quota => Finished { used_up: true, ..self.not_begun(SkipReason::Quota) },
+            Unanswered::State(failure) => {
+                Finished { state_failed: Some(failure), ..self.not_begun(SkipReason::Stopped) }
+            }
+            Unanswered::Broken(error) => self.given_up(error.into(), false),
+        }
+    }
+
+    /// No further try: unknown if an earlier one may have been carried out, else as if it had never begun.
+    fn not_begun(&self, reason: SkipReason) -> Finished {
+        if self.maybe_done {
+            let error =
+                OpError::new(ErrorKind::Timeout, "an earlier try brought no usable answer, and no other was made");
+            return self.unknown(error, None);
+        }
+        self.skipped(reason)
+    }
+
+    /// The process has to end before the answer came.
+    fn abandoned(&self) -> Finished {
+        self.unknown(OpError::new(ErrorKind::Timeout, "stopped before an answer came"), None)
     }
 
     /// No answer came.
@@ -150,7 +235,7 @@ impl Work<'_> {
         }
         match error.maybe_sent {
             true => self.unclear(error.into()).await,
-            false => Step::Again { error: error.into(), sent: false },
+            false => Step::Again(error.into()),
         }
     }
 
@@ -171,7 +256,7 @@ impl Work<'_> {
             Verdict::LogInAgain => self.log_in_again(answer.status),
             Verdict::SlowDown { retry_after, error } => {
                 self.at.client.pause(retry_after);
-                Step::Again { error, sent: false }
+                Step::Again(error)
             }
             Verdict::Unclear(error) => self.unclear(error).await,
             Verdict::Duplicate { error, .. } if self.operation.kind == OpKind::Create => self.taken(error).await,
@@ -189,22 +274,24 @@ impl Work<'_> {
     /// What some APIs want to be asked after a create; says so when it fails, since the account is there all the same.
     async fn follow_up(&self, remote_id: Option<&str>) -> Option<String> {
         let engine = self.at.client.engine();
-        let wire =
-            match remote_id.filter(|_| self.operation.kind == OpKind::Create).map(|id| engine.follow_up(id))?? {
-                Ok(wire) => wire,
-                Err(error) => return Some(format!("created; the reset of the password failed: {}", error.message)),
-            };
-        let failed = match self.at.client.send(&wire).await {
-            Ok(answer) => engine.complaint_of(&answer)?.message,
+        let created = remote_id.filter(|_| self.operation.kind == OpKind::Create);
+        let failed = match engine.follow_up(created?)? {
             Err(error) => error.message,
+            Ok(wire) => match self.at.client.send(&wire).await {
+                Ok(answer) => engine.complaint_of(&answer)?.message,
+                Err(Unanswered::Quota) => "the day's requests are used up".into(),
+                Err(Unanswered::State(failure)) => failure.message,
+                Err(Unanswered::Broken(error)) => error.message,
+            },
         };
         Some(format!("created; the reset of the password failed: {failed}"))
     }
 
     /// It may have been carried out. A create is looked up; everything else may be repeated.
     async fn unclear(&mut self, error: OpError) -> Step {
+        self.maybe_done = true;
         if self.operation.kind != OpKind::Create {
-            return Step::Again { error, sent: true };
+            return Step::Again(error);
         }
         // A moment for a server that is still busy with it.
         self.at.client.back_off(1).await;
@@ -215,7 +302,7 @@ impl Work<'_> {
             Ok(Found::Nobody) if self.at.client.engine().invites() => Step::End(Box::new(self.unknown(error, None))),
             // Certainly not there now: it may be sent again, and should the first one still be under way, the target
             // answers that the address is taken, which leads to a look-up as well.
-            Ok(Found::Nobody) => Step::Again { error, sent: true },
+            Ok(Found::Nobody) => Step::Again(error),
             Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
         }
     }
@@ -266,23 +353,27 @@ impl Work<'_> {
     async fn look_up(&self) -> Result<Found, Failure> {
         let catalogue = self.at.client.engine().catalogue();
         let newcomer = again(&self.operation, self.at.match_fields, catalogue);
-        look_up(self.at.client, self.at.state, &newcomer).await
+        tokio::select! {
+            biased;
+            found = look_up(self.at.client, self.at.state, self.at.sync, &newcomer) => found,
+            () = self.at.abandon.cancelled() => Err(Failure::new(Exit::Partial, "stopped before a look-up was answered")),
+        }
     }
 
     /// Waits for the next try, or ends when there is to be none.
-    async fn pause_or_end(&mut self, error: OpError, sent: bool) -> Option<Finished> {
+    async fn pause_or_end(&mut self, error: OpError) -> Option<Finished> {
         let stopped = self.at.stop.is_cancelled();
         if stopped || !self.at.client.may_retry(self.attempts) {
-            return Some(self.given_up(error, sent, stopped));
+            return Some(self.given_up(error, stopped));
         }
         tokio::select! {
             () = self.at.client.back_off(self.attempts) => None,
-            () = self.at.stop.cancelled() => Some(self.given_up(error, sent, true)),
+            () = self.at.stop.cancelled() => Some(self.given_up(error, true)),
         }
     }
 
-    fn given_up(&self, error: OpError, sent: bool, stopped: bool) -> Finished {
-        match (sent, stopped) {
+    fn given_up(&self, error: OpError, stopped: bool) -> Finished {
+        match (self.maybe_done, stopped) {
             (true, _) => self.unknown(error, None),
             (false, true) => self.skipped(SkipReason::Stopped),
             (false, false) => self.failed(error),
@@ -300,6 +391,7 @@ impl Work<'_> {
             error: None,
             took: self.began.elapsed(),
             denied: false,
+            used_up: false,
             state_failed: None,
         }
     }
@@ -366,7 +458,7 @@ impl Work<'_> {
 
 /// A failure of ours is worth stopping for; one of the target is in the outcome already.
 fn state_failure(failure: Failure) -> Option<Failure> {
-    matches!(failure.exit, Exit::Io | Exit::Internal).then_some(failure)
+    matches!(failure.exit, Exit::Io | Exit::Internal | Exit::Config).then_some(failure)
 }
 
 fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> PersonState {
@@ -381,12 +473,13 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
 /// The create that would make the account which an operation expected to be there.
 fn as_create(operation: &Operation) -> Operation {
     let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
-    create.fields = operation
-        .after()
-        .iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
-        .collect();
+    for (field, value) in operation.after().iter() {
+        if is_empty(value) {
+            create.blank.insert(field.clone());
+        } else {
+            create.fields.insert(field.clone(), Change { old: serde_json::Value::Null, new: value.clone() });
+        }
+    }
     create.create_only = operation.create_only.clone();
     create.fingerprint = operation.fingerprint;
     create.wave = operation.wave;

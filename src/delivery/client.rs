@@ -1,8 +1,8 @@
 //! One target's line to the outside: every request to it, of whichever sync and purpose, goes through here, under one
-//! rate, one pause, one retry budget.
+//! rate, one pause, one retry budget, one quota.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,13 +10,15 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
 use super::login::Login;
+use super::quota::Quota;
 use super::rate::RateGate;
 use super::transport::{SendError, Transport};
 use crate::config::settings::TargetSettings;
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, retry_after};
+use crate::state::State;
 use crate::target::{Account, Answer, Engine, Needs, Page, Verdict, Wire};
 use crate::time::Clock;
 use crate::value::folded;
@@ -44,21 +46,63 @@ impl Carrier for Transport {
 const BUDGET_PER_OPERATION: i64 = 2;
 /// What one retry takes from the budget, in the same tenths.
 const BUDGET_PER_RETRY: i64 = 10;
-/// And this many retries are free, so that a small run has any at all.
+/// And this many retries a run are free, so that a small run has any at all. It is also the most that is saved up:
+/// a long good time earns no storm.
 const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
+
+/// What all syncs on one target share for as long as the process lives.
+pub struct Line {
+    gate: RateGate,
+    budget: AtomicI64,
+    quota: Option<Quota>,
+    limits: (crate::config::units::Rate, u32, Option<u64>),
+}
+
+impl Line {
+    /// The line of a target, whose daily quota is counted in `state`.
+    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock) -> Line {
+        let quota = |daily| Quota::new(&settings.name, daily, state.clone(), clock.clone());
+        Line {
+            gate: RateGate::new(settings.rate, settings.burst),
+            budget: AtomicI64::new(BUDGET_FLOOR),
+            quota: settings.daily_quota.map(quota),
+            limits: (settings.rate, settings.burst, settings.daily_quota),
+        }
+    }
+
+    /// Whether it keeps the limits of these settings.
+    pub fn fits(&self, settings: &TargetSettings) -> bool {
+        self.limits == (settings.rate, settings.burst, settings.daily_quota)
+    }
+
+    /// A run begins: it has the floor of the retry budget.
+    pub fn refill(&self) {
+        self.budget.store(BUDGET_FLOOR, Ordering::Relaxed);
+    }
+}
+
+/// Why a request brought no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The day's requests are used up; nothing was sent.
+    Quota,
+    /// The state can't count it; nothing was sent.
+    State(Failure),
+    /// The connection, or the time, gave out.
+    Broken(SendError),
+}
 
 /// A target's client.
 pub struct Client {
-    settings: std::sync::Arc<TargetSettings>,
+    settings: Arc<TargetSettings>,
     carrier: Box<dyn Carrier>,
-    pub(super) login: Option<Login>,
+    login: Option<Login>,
     /// Whether the API takes whole accounts only, once that has been asked.
     replaces: tokio::sync::OnceCell<bool>,
-    gate: RateGate,
+    line: Arc<Line>,
     backoff: Backoff,
     clock: Clock,
     chance: Mutex<SmallRng>,
-    budget: AtomicI64,
 }
 
 impl std::fmt::Debug for Client {
@@ -68,31 +112,35 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client over this carrier. `seed` feeds the jitter of retries.
-    pub fn new(settings: std::sync::Arc<TargetSettings>, carrier: Box<dyn Carrier>, clock: Clock, seed: u64) -> Client {
+    /// A client over this carrier, on this line. `seed` feeds the jitter of retries. See [`super::Clients`], which
+    /// makes one a target.
+    pub fn new(
+        settings: Arc<TargetSettings>,
+        carrier: Box<dyn Carrier>,
+        line: Arc<Line>,
+        clock: Clock,
+        seed: u64,
+    ) -> Client {
         Client {
-            gate: RateGate::new(settings.rate, settings.burst),
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
+            line,
             carrier,
             login: None,
             replaces: tokio::sync::OnceCell::new(),
             clock,
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
-            budget: AtomicI64::new(BUDGET_FLOOR),
             settings,
         }
     }
 
-    /// A client over the network. Reads the target's secrets.
-    ///
-    /// # Errors
-    /// A secret can't be read.
-    pub fn connect(settings: &std::sync::Arc<TargetSettings>, clock: &Clock) -> Result<Client> {
-        let transport = Transport::new(settings)?;
-        let login = Login::of(settings)?;
-        let client =
-            Client::new(std::sync::Arc::clone(settings), Box::new(transport), clock.clone(), rand::rng().random());
-        Ok(Client { login, ..client })
+    /// The client with a log-in of its own, for a target that wants one.
+    pub(super) fn with_login(self, login: Option<Login>) -> Client {
+        Client { login, ..self }
+    }
+
+    /// What it shares with all others on the target.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// The target's name.
@@ -120,25 +168,62 @@ impl Client {
         self.backoff.attempts
     }
 
-    /// Sends one request when its turn has come, logged in where the target wants that; no retry, but for the one that
-    /// follows the end of a session.
-    pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
-        match &self.login {
-            Some(login) => self.send_logged_in(login, wire).await,
-            None => self.pass_on(wire).await,
+    /// Waits until one request may go, and counts it. Who stops waiting takes nothing.
+    ///
+    /// # Errors
+    /// The day's requests are used up, or can't be counted.
+    pub async fn admit(&self) -> Result<(), Unanswered> {
+        self.line.gate.acquire().await;
+        match &self.line.quota {
+            None => Ok(()),
+            Some(quota) => match quota.take().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Unanswered::Quota),
+                Err(error) => Err(Unanswered::State(error.into())),
+            },
         }
     }
 
-    /// Sends a request as it is, when its turn has come.
-    pub(super) async fn pass_on(&self, wire: &Wire) -> Result<Answer, SendError> {
-        self.gate.acquire().await;
+    /// Sends one request that was admitted, logged in where the target wants that; no retry, but for the one that
+    /// follows the end of a session.
+    pub async fn carry(&self, wire: &Wire) -> Result<Answer, SendError> {
+        match &self.login {
+            Some(login) => login.carry(self, wire).await,
+            None => self.carry_as_is(wire).await,
+        }
+    }
+
+    /// Sends one request that was admitted, as it is.
+    pub(super) async fn carry_as_is(&self, wire: &Wire) -> Result<Answer, SendError> {
         self.carrier.send(wire).await
     }
 
-    /// Asks for a token, when its turn has come.
+    /// Asks for a token; admitted before.
     pub(super) async fn ask_for_token(&self) -> Result<Answer, SendError> {
-        self.gate.acquire().await;
         self.carrier.ask_for_token().await
+    }
+
+    /// Sends one request when its turn has come; no retry.
+    pub async fn send(&self, wire: &Wire) -> Result<Answer, Unanswered> {
+        self.admit().await?;
+        self.carry(wire).await.map_err(Unanswered::Broken)
+    }
+
+    /// Whether requests were refused because the day's are used up.
+    pub fn quota_is_used_up(&self) -> bool {
+        self.line.quota.as_ref().is_some_and(Quota::is_used_up)
+    }
+
+    /// The end of a run: a session ends, and requests that were counted in advance and not sent are given back.
+    pub async fn rest(&self) {
+        if let Some(login) = &self.login {
+            login.log_out(self).await;
+        }
+        if let Some(quota) = &self.line.quota
+            && let Err(error) = quota.give_back().await
+        {
+            tracing::warn!(target_name = %self.settings.name, %error, "some requests of today's quota are lost");
+        }
     }
 
     /// The request of an operation, with what has to be read for it first.
@@ -185,13 +270,14 @@ impl Client {
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
     pub fn pause(&self, wanted: Option<Duration>) {
         if let Some(wanted) = wanted {
-            self.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
+            self.line.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
         }
     }
 
     /// Feeds the retry budget: one operation, or one look-up, begins.
     pub fn begin(&self) {
-        self.budget.fetch_add(BUDGET_PER_OPERATION, Ordering::Relaxed);
+        let fed = |budget: i64| Some((budget + BUDGET_PER_OPERATION).min(BUDGET_FLOOR));
+        let _ = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fed);
     }
 
     /// Whether one more try is worth it after `tries`: attempts and budget allow.
@@ -199,7 +285,7 @@ impl Client {
         if tries >= self.backoff.attempts {
             return false;
         }
-        let taken = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
+        let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
         taken.is_ok()
@@ -265,7 +351,7 @@ impl Client {
         while let Some(wire) = next {
             if !seen.insert(wire.path.clone()) {
                 let error = OpError::new(ErrorKind::Protocol, "its listing leads back to a page that it has shown");
-                return Err(self.unreachable(&error));
+                return Err(self.unreachable(&error.message));
             }
             let mut page = self.page(&wire).await?;
             next = page.next.take();
@@ -291,12 +377,18 @@ impl Client {
         loop {
             tries += 1;
             let trouble = match self.send(wire).await {
-                Err(error) if error.kind == ErrorKind::Auth => return Err(self.denied(&error.message)),
-                Err(error) => OpError::from(error),
+                Err(Unanswered::Quota) => return Err(self.used_up()),
+                Err(Unanswered::State(failure)) => return Err(failure),
+                Err(Unanswered::Broken(error)) if error.kind == ErrorKind::Auth => {
+                    return Err(self.denied(&error.message));
+                }
+                Err(Unanswered::Broken(error)) => OpError::from(error),
                 Ok(answer) => match understand(&answer) {
                     Ok(value) => return Ok(value),
-                    Err(Verdict::SlowDown { retry_after, error }) => {
-                        self.pause(retry_after);
+                    Err(Verdict::SlowDown { retry_after: asked, error }) => {
+                        // A date without the target's own clock is measured by ours.
+                        let dated = || retry_after(answer.header("retry-after")?, self.clock.now());
+                        self.pause(asked.or_else(dated));
                         error
                     }
                     Err(Verdict::Unclear(error)) => error,
@@ -304,14 +396,22 @@ impl Client {
                 },
             };
             if !self.may_retry(tries) {
-                return Err(self.unreachable(&trouble));
+                return Err(self.unreachable(&trouble.message));
             }
             self.back_off(tries).await;
         }
     }
 
-    fn unreachable(&self, trouble: &OpError) -> Failure {
-        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {}", self.settings.name, trouble.message))
+    /// The day's requests are used up.
+    pub fn used_up(&self) -> Failure {
+        let (name, daily) = (&self.settings.name, self.line.quota.as_ref().map_or(0, Quota::daily));
+        Failure::new(Exit::Partial, format!("the {daily} requests a day of target {name} are used up"))
+            .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
+    }
+
+    /// The target can't be reached.
+    pub fn unreachable(&self, why: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
             .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
-use super::client::Client;
+use super::client::{Client, Unanswered};
 use super::transport::SendError;
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::Failure;
@@ -77,22 +77,23 @@ impl Login {
     }
 }
 
-impl Client {
-    /// Sends a request with a session or token, which is asked for where there is none, and once more where the target
-    /// says that it is over.
-    pub(super) async fn send_logged_in(&self, login: &Login, wire: &Wire) -> Result<Answer, SendError> {
-        let pass = self.pass(login, None).await?;
-        let answer = self.pass_on(&pass.on(wire)).await?;
-        if !self.engine().asks_to_log_in(&answer) {
+impl Login {
+    /// Sends a request that was admitted with a session or token, which is asked for where there is none, and once more
+    /// where the target says that it is over.
+    pub async fn carry(&self, client: &Client, wire: &Wire) -> Result<Answer, SendError> {
+        let pass = self.pass(client, None).await?;
+        let answer = client.carry_as_is(&pass.on(wire)).await?;
+        if !client.engine().asks_to_log_in(&answer) {
             return Ok(answer);
         }
-        let pass = self.pass(login, Some(pass.number)).await?;
-        self.pass_on(&pass.on(wire)).await
+        let pass = self.pass(client, Some(pass.number)).await?;
+        admit(client).await?;
+        client.carry_as_is(&pass.on(wire)).await
     }
 
     /// The pass of the hour; a new one when the one with the number `spent` is the newest.
-    async fn pass(&self, login: &Login, spent: Option<u64>) -> Result<Pass, SendError> {
-        let mut state = login.state.lock().await;
+    async fn pass(&self, client: &Client, spent: Option<u64>) -> Result<Pass, SendError> {
+        let mut state = self.state.lock().await;
         if let Some(why) = &state.refused {
             return Err(refusal(why.clone()));
         }
@@ -101,7 +102,7 @@ impl Client {
             return Ok(pass.clone());
         }
         state.pass = None;
-        let (name, value, until) = match self.log_in(&login.way).await {
+        let (name, value, until) = match self.log_in(client).await {
             Ok(pass) => pass,
             Err(error) => {
                 if error.kind == ErrorKind::Auth {
@@ -117,83 +118,100 @@ impl Client {
     }
 
     /// Logs in. An error never means that anything else was sent.
-    async fn log_in(&self, way: &Way) -> Result<(String, String, Option<Instant>), SendError> {
-        let answer = match way {
+    async fn log_in(&self, client: &Client) -> Result<(String, String, Option<Instant>), SendError> {
+        admit(client).await?;
+        let answer = match &self.way {
             Way::Session { username, password } => {
-                let wire = match self.engine().log_in(username, password.expose_secret()) {
+                let wire = match client.engine().log_in(username, password.expose_secret()) {
                     Some(Ok(wire)) => wire,
                     Some(Err(error)) => return Err(refusal(error.message)),
                     None => return Err(refusal("its definition has no [session]".into())),
                 };
-                self.pass_on(&wire).await
+                client.carry_as_is(&wire).await
             }
-            Way::Token => self.ask_for_token().await,
+            Way::Token => client.ask_for_token().await,
         };
         let answer = answer.map_err(|error| SendError { maybe_sent: false, ..error })?;
-        match way {
-            Way::Session { .. } => match self.engine().session(&answer) {
+        match &self.way {
+            Way::Session { .. } => match client.engine().session(&answer) {
                 Ok((name, value)) => Ok((name, value, None)),
-                Err(verdict) => Err(self.no_session(verdict)),
+                Err(verdict) => Err(no_session(client, verdict)),
             },
-            Way::Token => self.token_in(&answer),
+            Way::Token => token_in(&answer),
         }
     }
 
-    fn no_session(&self, verdict: Verdict) -> SendError {
-        match verdict {
-            Verdict::SlowDown { retry_after, error } => {
-                self.pause(retry_after);
-                SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
-            }
-            Verdict::Denied(error) => refusal(format!("log-in: {}", error.message)),
-            Verdict::Unclear(error) | Verdict::Refused(error) => {
-                SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
-            }
-            _ => refusal("the log-in was answered with something else".into()),
-        }
-    }
-
-    /// The token in the answer of a token endpoint (RFC 6749, section 5).
-    fn token_in(&self, answer: &Answer) -> Result<(String, String, Option<Instant>), SendError> {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let trouble = |what: &str| SendError {
-            kind: ErrorKind::Protocol,
-            maybe_sent: false,
-            message: format!("the token endpoint answered HTTP {} {what}", answer.status),
+    /// Ends the session, if there is one; the run is over, and that it fails harms nobody. What was refused may be tried
+    /// again by the next run.
+    pub async fn log_out(&self, client: &Client) {
+        let pass = {
+            let mut state = self.state.lock().await;
+            state.refused = None;
+            // A token needs no end, and lasts.
+            if matches!(self.way, Way::Token) { None } else { state.pass.take() }
         };
-        match answer.status {
-            200..=299 => {}
-            429 | 503 => return Err(SendError { kind: ErrorKind::RateLimited, ..trouble("") }),
-            500.. => return Err(trouble("")),
-            _ => {
-                // The words that the standard has for it, and nothing else of the body.
-                let words =
-                    ["invalid_client", "invalid_scope", "unauthorized_client", "invalid_grant", "invalid_request"];
-                let told = words.iter().find(|word| body["error"] == **word).copied().unwrap_or_default();
-                return Err(refusal(trouble(told).message.trim_end().to_string()));
-            }
+        let (Some(pass), Some(wire)) = (pass, client.engine().log_out()) else { return };
+        let sent = async {
+            admit(client).await?;
+            client.carry_as_is(&pass.on(&wire)).await
+        };
+        if !matches!(tokio::time::timeout(LONGEST_LOG_OUT, sent).await, Ok(Ok(_))) {
+            tracing::debug!(target_name = client.target(), "the log-out was not answered");
         }
-        let token = body["access_token"].as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
-        let token = token.ok_or_else(|| trouble("without a usable access_token"))?;
-        if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err(refusal("the token endpoint gives tokens that are not bearer tokens".into()));
-        }
-        let life = body["expires_in"].as_u64().or_else(|| body["expires_in"].as_str()?.parse().ok());
-        let until = life.map(Duration::from_secs).map(|life| Instant::now() + life - BEFORE_THE_END.min(life / 10));
-        Ok(("authorization".into(), format!("Bearer {token}"), until))
     }
+}
 
-    /// Ends the session, if there is one; the run is over, and that it fails harms nobody.
-    pub async fn log_out(&self) {
-        let Some(login) = &self.login else { return };
-        let pass = login.state.lock().await.pass.take();
-        if let (Some(pass), Some(wire)) = (pass, self.engine().log_out()) {
-            let sent = tokio::time::timeout(LONGEST_LOG_OUT, self.pass_on(&pass.on(&wire))).await;
-            if !matches!(sent, Ok(Ok(_))) {
-                tracing::debug!(target = self.target(), "the log-out was not answered");
-            }
+/// Waits until a request of ours may go. One that may not was not sent.
+async fn admit(client: &Client) -> Result<(), SendError> {
+    let unsent = |kind, message: String| SendError { kind, maybe_sent: false, message };
+    client.admit().await.map_err(|why| match why {
+        Unanswered::Quota => unsent(ErrorKind::RateLimited, "the day's requests are used up".into()),
+        Unanswered::State(failure) => unsent(ErrorKind::Invalid, failure.message),
+        Unanswered::Broken(error) => error,
+    })
+}
+
+fn no_session(client: &Client, verdict: Verdict) -> SendError {
+    match verdict {
+        Verdict::SlowDown { retry_after, error } => {
+            client.pause(retry_after);
+            SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
+        }
+        Verdict::Denied(error) => refusal(format!("log-in: {}", error.message)),
+        Verdict::Unclear(error) | Verdict::Refused(error) => {
+            SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
+        }
+        _ => refusal("the log-in was answered with something else".into()),
+    }
+}
+
+/// The token in the answer of a token endpoint (RFC 6749, section 5).
+fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendError> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let trouble = |what: &str| SendError {
+        kind: ErrorKind::Protocol,
+        maybe_sent: false,
+        message: format!("the token endpoint answered HTTP {} {what}", answer.status),
+    };
+    match answer.status {
+        200..=299 => {}
+        429 | 503 => return Err(SendError { kind: ErrorKind::RateLimited, ..trouble("") }),
+        500.. => return Err(trouble("")),
+        _ => {
+            // The words that the standard has for it, and nothing else of the body.
+            let words = ["invalid_client", "invalid_scope", "unauthorized_client", "invalid_grant", "invalid_request"];
+            let told = words.iter().find(|word| body["error"] == **word).copied().unwrap_or_default();
+            return Err(refusal(trouble(told).message.trim_end().to_string()));
         }
     }
+    let token = body["access_token"].as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
+    let token = token.ok_or_else(|| trouble("without a usable access_token"))?;
+    if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(refusal("the token endpoint gives tokens that are not bearer tokens".into()));
+    }
+    let life = body["expires_in"].as_u64().or_else(|| body["expires_in"].as_str()?.parse().ok());
+    let until = life.map(Duration::from_secs).map(|life| Instant::now() + life - BEFORE_THE_END.min(life / 10));
+    Ok(("authorization".into(), format!("Bearer {token}"), until))
 }
 
 fn refusal(message: String) -> SendError {

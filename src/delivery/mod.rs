@@ -7,13 +7,16 @@
 
 mod attempt;
 mod client;
+mod clients;
 mod login;
+mod quota;
 pub mod rate;
 pub mod transport;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -28,11 +31,13 @@ use crate::planner::{PAGE, Plan};
 use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
-use crate::state::people::SyncId;
+use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client, Unready};
+pub use client::{Carrier, Client, Line, Unanswered, Unready};
+pub use clients::Clients;
+pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -91,8 +96,10 @@ pub struct Delivered {
 /// Why a delivery stopped before its end.
 #[derive(Debug)]
 pub enum Stop {
-    /// A signal, or a pause.
+    /// A signal.
     Asked,
+    /// Somebody paused the sync.
+    Paused,
     /// More operations failed than `limits.failures` allows.
     Failures {
         /// How many failed.
@@ -104,6 +111,10 @@ pub enum Stop {
     Breaker,
     /// The credentials were refused.
     Denied(String),
+    /// Whatever was tried, the target took nothing: it was down before anything was sent.
+    Unreachable(String),
+    /// The day's requests are used up.
+    Quota,
     /// The state failed: nothing may be sent that can't be journalled.
     State(Failure),
 }
@@ -115,6 +126,13 @@ const BREAKER: u64 = 10;
 /// Intents are made durable this many ahead at most. Each of them costs a look-up should the process die.
 const MOST_AHEAD: usize = 128;
 
+/// How often a running delivery looks whether it was paused: soon enough for a person who waits for it.
+const PAUSE_IS_SEEN_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long requests under way are waited for once somebody asked to stop: longer than an answer usually takes, and well
+/// within the time after which service managers kill (systemd's default is 90 seconds).
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How many confirmations share a command, and so a commit.
 const CONFIRMATIONS: usize = 256;
 
@@ -122,10 +140,15 @@ const CONFIRMATIONS: usize = 256;
 struct Shared {
     delivery: Delivery,
     halt: CancellationToken,
+    abandon: CancellationToken,
     why: std::sync::Mutex<Option<Stop>>,
     failed: AtomicU64,
     in_a_row: AtomicU64,
     allowed: Option<u64>,
+    /// A request has, or may have, come to something.
+    reached: AtomicBool,
+    /// The first word of a target that took nothing.
+    down: std::sync::Mutex<Option<String>>,
 }
 
 /// An operation with its entry in the journal.
@@ -140,11 +163,16 @@ impl Delivery {
         let shared = Arc::new(Shared {
             delivery: self,
             halt,
+            abandon: CancellationToken::new(),
             why: std::sync::Mutex::new(None),
             failed: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
             allowed,
+            reached: AtomicBool::new(false),
+            down: std::sync::Mutex::new(None),
         });
+        let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
+        let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
         let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
         if let Err(failure) = feed(&shared, plan, &ended).await {
@@ -155,16 +183,16 @@ impl Delivery {
             shared.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
             BTreeMap::new()
         });
-        let why = shared.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let asked = shared.delivery.stop.is_cancelled().then_some(Stop::Asked);
-        Delivered { counts, stopped: why.or(asked) }
+        pauses.abort();
+        patience.abort();
+        Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
 
 impl Shared {
     /// Takes up nothing new, for the first of possibly several reasons.
     fn halt_for(&self, why: Stop) {
-        let mut slot = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         let graver = matches!(why, Stop::State(_)) && !matches!(*slot, Some(Stop::State(_)));
         if slot.is_none() || graver {
             *slot = Some(why);
@@ -172,11 +200,57 @@ impl Shared {
         self.halt.cancel();
     }
 
+    /// Why it stopped, all told.
+    fn why_stopped(&self, counts: &BTreeMap<OpKind, Counts>) -> Option<Stop> {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (why, down) {
+            (None | Some(Stop::Breaker | Stop::Failures { .. }), Some(down))
+                if !self.reached.load(Ordering::Relaxed) =>
+            {
+                Some(Stop::Unreachable(down))
+            }
+            (Some(why), _) => Some(why),
+            // Asked to stop, with nothing left to be stopped: it has ended by itself.
+            (None, _) => {
+                let left = counts.values().any(|by_status| by_status.contains_key(&Status::Skipped));
+                (left && self.delivery.stop.is_cancelled()).then_some(Stop::Asked)
+            }
+        }
+    }
+
+    /// Notes whether the target took anything at all.
+    fn watch_for_a_sign(&self, finished: &Finished) {
+        let error = finished.error.as_ref();
+        let silent = |kind| matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited);
+        match (finished.status, error) {
+            (Status::Failed, Some(error)) if silent(error.kind) => {
+                let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+                down.get_or_insert_with(|| error.message.clone());
+            }
+            // Nothing was asked of it.
+            _ if finished.attempts == 0 => {}
+            _ => self.reached.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Why what is left is left.
+    fn skip_reason(&self) -> SkipReason {
+        match &*self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(Stop::Quota) => SkipReason::Quota,
+            _ => SkipReason::Stopped,
+        }
+    }
+
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
+        self.watch_for_a_sign(finished);
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
+        }
+        if finished.used_up {
+            self.halt_for(Stop::Quota);
         }
         if matches!(finished.status, Status::Failed | Status::Unknown) {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
@@ -197,6 +271,24 @@ impl Shared {
     }
 }
 
+/// Halts when somebody pauses the sync meanwhile, which another process writes into the state.
+async fn watch_for_pause(shared: Arc<Shared>) {
+    let d = &shared.delivery;
+    while !shared.halt.is_cancelled() {
+        tokio::time::sleep(PAUSE_IS_SEEN_WITHIN).await;
+        if let Ok(true) = d.state.ask(IsPaused(d.who.id)).await {
+            shared.halt_for(Stop::Paused);
+        }
+    }
+}
+
+/// Some time after somebody asked to stop, answers are waited for no more: what has none is unknown.
+async fn lose_patience(shared: Arc<Shared>) {
+    shared.delivery.stop.cancelled().await;
+    tokio::time::sleep(STOPS_WITHIN).await;
+    shared.abandon.cancel();
+}
+
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
 /// Requests under way are waited for whatever happens: their answers are worth having.
@@ -206,7 +298,7 @@ async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) ->
     let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
     while senders.join_next().await.is_some() {}
     fed?;
-    skip_the_rest(plan, last, ended).await
+    skip_the_rest(plan, last, shared.skip_reason(), ended).await
 }
 
 async fn feed_waves(
@@ -235,7 +327,7 @@ async fn feed_waves(
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let (shared, ended) = (Arc::clone(shared), ended.clone());
             senders.spawn(async move {
-                let finished = carry_out(&shared, operation).await;
+                let finished = carry_out(&shared, operation, entry).await;
                 let _ = ended.send((Some(entry), finished)).await;
                 drop(permit);
             });
@@ -252,20 +344,35 @@ async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId
     Ok(d.state.ask(intend).await?)
 }
 
-async fn carry_out(shared: &Shared, operation: Operation) -> Finished {
+async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Finished {
     let d = &shared.delivery;
-    let attempt =
-        Attempt { client: &d.client, state: &d.state, match_fields: &d.who.sync.match_fields, stop: &shared.halt };
+    let attempt = Attempt {
+        client: &d.client,
+        state: &d.state,
+        sync: &d.who.sync.name,
+        match_fields: &d.who.sync.match_fields,
+        entry: (&d.who.run, entry),
+        stop: &shared.halt,
+        abandon: &shared.abandon,
+    };
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
     }
     shared.watch_for_trouble(&finished);
+    if finished.status == Status::Skipped {
+        finished.reason = Some(shared.skip_reason().name().into());
+    }
     finished
 }
 
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
-async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::Sender<Begun>) -> Result<()> {
+async fn skip_the_rest(
+    plan: &Plan,
+    mut last: Option<Operation>,
+    reason: SkipReason,
+    ended: &mpsc::Sender<Begun>,
+) -> Result<()> {
     loop {
         let page = plan.spool().operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { return Ok(()) };
@@ -277,10 +384,11 @@ async fn skip_the_rest(plan: &Plan, mut last: Option<Operation>, ended: &mpsc::S
                 effect: Effect::None,
                 attempts: 0,
                 http_status: None,
-                reason: Some(SkipReason::Stopped.name().into()),
+                reason: Some(reason.name().into()),
                 error: None,
-                took: std::time::Duration::ZERO,
+                took: Duration::ZERO,
                 denied: false,
+                used_up: false,
                 state_failed: None,
             };
             if ended.send((None, finished)).await.is_err() {
@@ -298,13 +406,14 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
     while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
         let settlements: Vec<Settlement> = batch
             .drain(..)
-            .map(|(entry, finished)| Settlement {
-                entry,
-                outcome: d.who.outcome(&finished, d),
-                effect: finished.effect,
+            .map(|(entry, finished)| {
+                let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
+                let key = finished.operation.key.clone();
+                let replaced = finished.replaced();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
-        let outcomes: Vec<Outcome> = settlements.iter().map(|s| s.outcome.clone()).collect();
+        let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();
         if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
             // What is not on disk is not reported: the entries are still in the journal, and the next run resolves
             // them.

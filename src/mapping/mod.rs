@@ -256,6 +256,8 @@ pub(crate) mod tests {
             range: None,
             same_as: None,
             clearable: true,
+            whole: false,
+            park: None,
         }
     }
 

@@ -4,18 +4,19 @@
 //! An unchanged person costs one hash and no look at their body; bodies are fetched for the rest of a page at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::newcomers::ITS_ID;
+use super::newcomers::recognised_by;
+use super::observe::as_listed;
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner, Spool};
+use super::{Listing, Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
 use crate::diff;
 use crate::exit::{Failure, Result};
-use crate::mapping::{Bound, Desired, Mapped};
+use crate::mapping::{Bound, Desired, Mapped, When};
 use crate::plan::{Change, Fingerprint, OpKind, Operation};
 use crate::record::{Key, Record, Reject};
 use crate::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason, SourceSays, decide};
@@ -24,10 +25,10 @@ use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
 use crate::target::AccountState;
 use crate::time;
-use crate::value::{Attributes, folded};
+use crate::value::{Attributes, is_empty};
 
-/// Merges everything into the spool, which may hold the target's listing already; blocking.
-pub(super) fn merge(planner: &Planner, spool: Mutex<Spool>, listed: bool) -> Result<Merged> {
+/// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
+pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
     let intake = planner.intake.lock().unwrap_or_else(PoisonError::into_inner);
     let bound = planner.sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
@@ -38,15 +39,20 @@ pub(super) fn merge(planner: &Planner, spool: Mutex<Spool>, listed: bool) -> Res
     };
     let mut merge = Merge {
         planner,
+        listing,
         intake: &intake,
         bound,
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,
+        create_only: (planner.sync.mapping.rules().iter())
+            .filter(|rule| rule.when == When::Create)
+            .map(|rule| rule.field.clone())
+            .collect(),
         out: Merged {
-            spool,
-            listed,
+            spool: Mutex::new(Spool::new()?),
             excluded: 0,
             unchanged: 0,
+            in_step: 0,
             unresolved: BTreeSet::new(),
             skipped: 0,
             skipped_with_work: 0,
@@ -61,10 +67,12 @@ pub(super) fn merge(planner: &Planner, spool: Mutex<Spool>, listed: bool) -> Res
 
 struct Merge<'a> {
     planner: &'a Planner,
+    listing: Option<Arc<Listing>>,
     intake: &'a Intake,
     bound: Bound,
     unresolved: BTreeSet<Key>,
     keyless: bool,
+    create_only: BTreeSet<String>,
     out: Merged,
 }
 
@@ -155,12 +163,13 @@ impl Merge<'_> {
 
     /// Somebody who was invited, and whom the target's listing shows as a user now, is one from here on.
     fn recognise(&self, pair: &mut Pair) -> Result<()> {
+        let Some(listing) = &self.listing else { return Ok(()) };
         let only = &self.planner.only;
         let Some(person) = pair.person.as_mut().filter(|p| p.state == PersonState::Invited) else { return Ok(()) };
         let Some(id) = person.remote_id.as_ref().filter(|_| only.is_empty() || only.contains(&person.key)) else {
             return Ok(());
         };
-        let found = self.out.spool().listed_by_match(ITS_ID, &id.to_lowercase())?;
+        let found = listing.by_address(id)?;
         let Some(account) = found.into_iter().find(|account| account.state != AccountState::Invited) else {
             return Ok(());
         };
@@ -190,6 +199,10 @@ impl Merge<'_> {
         if self.unresolved.contains(key) {
             self.out.unresolved.insert(key.clone());
             return Ok(false);
+        }
+        if self.planner.observed.is_some() {
+            // What was looked at before tells nothing of what the target shows now.
+            return Ok(true);
         }
         let (Some(record), Some(person)) = (&pair.record, &pair.person) else {
             // Gone from the source: of interest only while there is access to take. New there: always.
@@ -228,45 +241,65 @@ impl Merge<'_> {
         for mut pair in page {
             let Some(key) = pair.key().cloned() else { continue };
             let mut body = bodies.remove(&key).unwrap_or_default();
+            let was = pair.state();
             body.attributes = pair.accepted.take().unwrap_or(body.attributes);
+            if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
+                as_listed(listing, self.planner.sync.target.engine.catalogue(), person, &mut body)?;
+            }
+            let case = Case {
+                key: &key,
+                was,
+                person: pair.person.as_ref(),
+                body,
+                says: SourceSays::Absent,
+                print: None,
+                desired: None,
+            };
             match &pair.record {
-                Some(record) => self.present(&key, record, pair.person.as_ref(), body)?,
-                None => self.missing(&key, &pair, body)?,
+                Some(record) => self.present(case, record)?,
+                None => self.missing(case)?,
             }
         }
         Ok(())
     }
 
     /// Somebody in the source.
-    fn present(&mut self, key: &Key, record: &Record, person: Option<&Person>, body: Body) -> Result<()> {
-        let print = self.bound.fingerprint(&record.cells, self.planner.today);
+    fn present(&mut self, case: Case<'_>, record: &Record) -> Result<()> {
+        let print = Some(self.bound.fingerprint(&record.cells, self.planner.today));
         match self.bound.apply(&record.cells, self.planner.today) {
             Mapped::Rejected(reason) => {
-                self.reject(&Reject { key: Some(key.clone()), position: record.position, reason })
+                let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());
+                self.out.in_step += u64::from(there);
+                self.reject(&Reject { key: Some(case.key.clone()), position: record.position, reason })
             }
-            Mapped::Excluded => {
-                let case = Case { key, person, body, says: SourceSays::Excluded, print: Some(print), desired: None };
-                self.settle(case)
-            }
+            Mapped::Excluded => self.settle(Case { says: SourceSays::Excluded, print, ..case }),
             Mapped::InScope(desired) => {
-                let fields = diff::changes(&desired, &body.attributes, self.planner.sync.target.engine.catalogue());
+                let catalogue = self.planner.sync.target.engine.catalogue();
+                let fields = diff::changes(&desired, &case.body.attributes, catalogue);
                 let says = if fields.is_empty() { SourceSays::Same } else { SourceSays::Differs };
-                let desired = Some((desired, fields));
-                self.settle(Case { key, person, body, says, print: Some(print), desired })
+                self.settle(Case { says, print, desired: Some((desired, fields)), ..case })
             }
         }
     }
 
     /// Somebody in the snapshot alone: a leaver, unless a row of theirs was there and could not be used.
-    fn missing(&mut self, key: &Key, pair: &Pair, body: Body) -> Result<()> {
-        let says = if self.intake.contains(key)? { SourceSays::Rejected } else { SourceSays::Absent };
-        self.settle(Case { key, person: pair.person.as_ref(), body, says, print: None, desired: None })
+    fn missing(&mut self, case: Case<'_>) -> Result<()> {
+        let says = if self.intake.contains(case.key)? { SourceSays::Rejected } else { SourceSays::Absent };
+        self.settle(Case { says, ..case })
     }
 
     fn settle(&mut self, case: Case<'_>) -> Result<()> {
         let state = case.person.map_or(PersonState::None, |p| p.state);
         let circumstances = self.circumstances(&case);
         let decision = decide(state, case.says, &circumstances);
+        if self.planner.observed.is_some() {
+            return self.compared(case, decision);
+        }
+        self.planned(case, decision, state)
+    }
+
+    /// What a plan makes of a decision.
+    fn planned(&mut self, case: Case<'_>, decision: Decision, state: PersonState) -> Result<()> {
         match decision {
             Decision::Reject => Ok(()),
             Decision::Nothing => self.nothing(&case, state),
@@ -293,13 +326,42 @@ impl Merge<'_> {
         }
     }
 
+    /// What a reconcile makes of a decision: the same operations, and nothing to remember, since the snapshot is not
+    /// what was looked at.
+    fn compared(&mut self, case: Case<'_>, decision: Decision) -> Result<()> {
+        match decision {
+            Decision::Provision => self.provision(case),
+            Decision::Update => self.write(OpKind::Update, case),
+            Decision::Reinstate => self.write(OpKind::Reinstate, case),
+            Decision::Ban => self.write(OpKind::Ban, case),
+            Decision::Delete => self.write(OpKind::Delete, case),
+            Decision::Skip(SkipReason::Protected) => {
+                let kind = match (case.says, case.person.map(|p| p.state)) {
+                    (SourceSays::Excluded | SourceSays::Absent, _) => OpKind::Ban,
+                    (_, Some(PersonState::Banned)) => OpKind::Reinstate,
+                    _ => OpKind::Update,
+                };
+                self.skip(case.key, SkipReason::Protected)?;
+                let operation = self.operation(kind, case);
+                Ok(self.out.spool().withhold(&operation)?)
+            }
+            Decision::Nothing | Decision::Return | Decision::Leave | Decision::Skip(_) | Decision::Reject => {
+                self.out.in_step += u64::from(case.person.is_some_and(|p| p.remote_id.is_some()));
+                self.out.excluded += u64::from(case.says == SourceSays::Excluded);
+                self.out.unchanged += u64::from(case.says == SourceSays::Same);
+                Ok(())
+            }
+        }
+    }
+
     fn circumstances(&self, case: &Case<'_>) -> Circumstances {
         let since = case.person.and_then(|p| p.absent_since.as_deref()).and_then(time::parse);
         Circumstances {
             protected: self.is_protected(case),
             keyless: self.keyless,
             incomplete: self.planner.incomplete,
-            in_grace: self.in_grace(since),
+            // Who had been banned already has had their grace.
+            in_grace: case.was != PersonState::Banned && self.in_grace(since),
             on_leave: match self.planner.sync.on_leave {
                 OnLeave::Ban => LeavePolicy::Ban,
                 OnLeave::Delete => LeavePolicy::Delete,
@@ -316,17 +378,23 @@ impl Merge<'_> {
 
     /// By key, or by a value of a `match` field, as it is or as it should be.
     fn is_protected(&self, case: &Case<'_>) -> bool {
-        let list = &self.planner.sync.protect;
-        if list.is_empty() {
+        let protection = &self.planner.sync.protect;
+        if protection.is_empty() {
             return false;
         }
-        let listed = |value: &Value| folded(value).is_some_and(|v| list.iter().any(|p| p.trim().to_lowercase() == v));
-        list.iter().any(|p| p.trim() == case.key.as_str())
-            || self.planner.sync.match_fields.iter().any(|field| {
-                case.body.attributes.get(field).is_some_and(listed)
-                    || case.body.observed.as_ref().and_then(|o| o.get(field)).is_some_and(listed)
-                    || case.desired.as_ref().and_then(|(d, _)| d.fields.get(field)).is_some_and(|d| listed(&d.value))
-            })
+        let observed = case.body.observed.as_ref();
+        let values = self.planner.sync.match_fields.iter().flat_map(|field| {
+            let desired = case.desired.as_ref().and_then(|(d, _)| d.fields.get(field)).map(|d| &d.value);
+            [case.body.attributes.get(field), observed.and_then(|o| o.get(field)), desired].into_iter().flatten()
+        });
+        // What was last observed on the target; what was acknowledged where nothing was.
+        let known = case.person.is_some_and(|p| p.remote_id.is_some());
+        let account: Option<Attributes> = known.then(|| {
+            let mut account = case.body.attributes.clone();
+            account.0.extend(observed.into_iter().flat_map(|o| o.0.clone()));
+            account
+        });
+        protection.covers(case.key, values, account.as_ref(), &self.planner.today.to_string())
     }
 
     fn nothing(&mut self, case: &Case<'_>, state: PersonState) -> Result<()> {
@@ -364,14 +432,36 @@ impl Merge<'_> {
 
     /// An operation on an account that we know.
     fn write(&mut self, kind: OpKind, case: Case<'_>) -> Result<()> {
+        let operation = self.operation(kind, case);
+        Ok(self.out.spool().add(&operation)?)
+    }
+
+    fn operation(&self, kind: OpKind, case: Case<'_>) -> Operation {
         let remote_id = case.person.and_then(|p| p.remote_id.clone());
         let mut operation = Operation::new(kind, case.key.clone(), remote_id);
         operation.baseline = case.body.attributes;
-        if let (OpKind::Update | OpKind::Reinstate, Some((_, fields))) = (kind, case.desired) {
-            operation.fields = fields;
+        if let (OpKind::Update | OpKind::Reinstate, Some((desired, fields))) = (kind, &case.desired) {
+            operation.create_only = diff::create_only(desired);
+            operation.fields = fields.clone();
             operation.fingerprint = case.print;
+            operation.create_only = self.create_only.clone();
         }
-        Ok(self.out.spool().add(&operation)?)
+        if kind == OpKind::Ban {
+            operation.fields = self.releases(&operation);
+        }
+        operation
+    }
+
+    /// The unique values that a banned account gives up.
+    fn releases(&self, ban: &Operation) -> BTreeMap<String, Change> {
+        let catalogue = self.planner.sync.target.engine.catalogue();
+        let Some(remote_id) = ban.remote_id.as_deref() else { return BTreeMap::new() };
+        let released = |field: &String| {
+            let old = ban.baseline.get(field).filter(|old| !is_empty(old))?.clone();
+            let new = catalogue.released(field, remote_id)?;
+            (old != new).then(|| (field.clone(), Change { old, new }))
+        };
+        self.planner.sync.release_on_ban.iter().filter_map(released).collect()
     }
 
     /// Somebody to be looked up, with the create that follows when nobody is found.
@@ -380,13 +470,10 @@ impl Merge<'_> {
         let Some((desired, _)) = case.desired else { return Ok(()) };
         let catalogue = self.planner.sync.target.engine.catalogue();
         let mut create = Operation::new(OpKind::Create, case.key.clone(), None);
-        (create.fields, create.create_only) = diff::creation(&desired);
+        let creation = diff::creation(&desired);
+        (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
-        let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
-        let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(as_text);
-        let matches = (catalogue.recognised_by(&self.planner.sync.match_fields).iter())
-            .filter_map(|field| value_of(field).and_then(folded).map(|value| (field.clone(), value)))
-            .collect();
+        let (key_value, matches) = recognised_by(&desired, &self.planner.sync.match_fields, catalogue);
         Ok(self.out.spool().newcomer(&Newcomer { create, key_value, matches, protected })?)
     }
 }
@@ -394,6 +481,8 @@ impl Merge<'_> {
 /// One person about whom is to be decided.
 struct Case<'a> {
     key: &'a Key,
+    /// The state in the snapshot, whatever the target shows.
+    was: PersonState,
     person: Option<&'a Person>,
     body: Body,
     says: SourceSays,

@@ -4,16 +4,19 @@
 //! Nothing here writes to a target or to the state database: the result is a spool, a tally and an id. A dry run ends
 //! after this module.
 
+pub mod listing;
 mod merge;
 pub mod newcomers;
+mod observe;
 mod order;
 mod resolve;
 mod spool;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
@@ -22,11 +25,16 @@ use crate::limits::{Digest, Tally};
 use crate::plan::{OpKind, Operation, PlanHasher};
 use crate::record::Key;
 use crate::source::Intake;
+use crate::state::ledger::CameBack;
 use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
+use crate::time;
 
-pub use resolve::{Resolution, resolve};
+pub use listing::Listing;
+pub use resolve::{Resolution, Resolved, resolve};
+use spool::Handover;
 pub use spool::{PAGE, Spool};
+pub use stock::take_stock;
 
 /// What a plan is made from.
 pub struct Planner {
@@ -50,6 +58,8 @@ pub struct Planner {
     pub only: BTreeSet<Key>,
     /// Bans and deletes of the last 24 hours.
     pub bans_before: u64,
+    /// Compare with these accounts rather than with what was acknowledged: a reconcile.
+    pub observed: Option<Arc<Listing>>,
 }
 
 /// A plan, spooled and counted.
@@ -67,6 +77,8 @@ pub struct Plan {
     pub excluded: u64,
     /// Of those, unchanged.
     pub unchanged: u64,
+    /// Accounts that are as they should be; counted by a reconcile alone.
+    pub in_step: u64,
     /// Rejected records.
     pub rejected: u64,
     /// People deliberately left alone.
@@ -122,8 +134,32 @@ impl Plan {
     pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
         self.spool().retain(|operation| digests.contains(&operation.digest()))?;
         let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
-        self.tally = tally;
+        self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
         self.counts = counts;
+        Ok(())
+    }
+
+    /// Keeps only the operations of these kinds: another plan, with an id of its own.
+    pub fn narrow(&mut self, sync: &str, wanted: impl Fn(OpKind) -> bool) -> Result<(), StateError> {
+        // A step on the way stays with the operation that it opens the way for.
+        let mut steps = BTreeSet::new();
+        self.for_each(|operation| {
+            if operation.step {
+                steps.insert(operation.key.clone());
+            }
+        })?;
+        let mut unwanted = BTreeSet::new();
+        self.for_each(|operation| {
+            if steps.contains(&operation.key) && !operation.step && !wanted(operation.kind) {
+                unwanted.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
+        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, ..tally };
+        self.counts = counts;
+        self.id = id;
         Ok(())
     }
 }
@@ -135,25 +171,28 @@ impl Planner {
     /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
-        let spool = Mutex::new(Spool::new()?);
-        let listed = newcomers::list_for_invited(&planner, &spool).await?;
-        let merging = Arc::clone(&planner);
-        let merged = tokio::task::spawn_blocking(move || merge::merge(&merging, spool, listed))
+        let listing = newcomers::list_for_invited(&planner).await?;
+        let (merging, joining) = (Arc::clone(&planner), listing.clone());
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging, joining))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged, listing).await?;
+        merged.skipped += skipped;
+        merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
-        finish(&planner, merged)
+        let mut plan = finish(&planner, merged)?;
+        plan.tally.flaps = flaps(&planner, &plan).await?;
+        plan.tally.max_flaps = planner.sync.max_flaps.into();
+        Ok(plan)
     }
 }
 
 /// What merging found, on the way to a plan.
 pub(crate) struct Merged {
     spool: Mutex<Spool>,
-    /// The target's listing is in the spool.
-    listed: bool,
     excluded: u64,
     unchanged: u64,
+    in_step: u64,
     unresolved: BTreeSet<Key>,
     skipped: u64,
     skipped_with_work: u64,
@@ -179,6 +218,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         source_records,
         excluded: merged.excluded,
         unchanged: merged.unchanged,
+        in_step: merged.in_step,
         rejected: merged.rejected,
         skipped: merged.skipped,
         skipped_with_work: merged.skipped_with_work,
@@ -190,6 +230,24 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     plan.tally = tally;
     plan.counts = counts;
     Ok(plan)
+}
+
+/// How often the person of this plan who comes and goes most would have come back within the window.
+async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
+    let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
+    let since = time::rfc3339(planner.now - window);
+    let mut back = Vec::new();
+    plan.for_each(|operation| {
+        if operation.kind == OpKind::Reinstate {
+            back.push(operation.key.clone());
+        }
+    })?;
+    let mut most = 0;
+    for keys in back.chunks(PAGE) {
+        let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
+        most = most.max(planner.state.ask(request).await? + 1);
+    }
+    Ok(most)
 }
 
 /// Counts a plan and computes its id, in one pass over its operations.
@@ -205,7 +263,9 @@ fn measure(
     plan.for_each(|operation| {
         hasher.add(operation);
         tally.add(operation);
-        *counts.entry(operation.kind).or_default() += 1;
+        if !operation.step {
+            *counts.entry(operation.kind).or_default() += 1;
+        }
     })?;
     Ok((hasher.id(), tally, counts))
 }

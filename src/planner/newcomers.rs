@@ -5,22 +5,38 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner, Spool};
+use super::{Listing, Merged, PAGE, Planner};
 use crate::delivery::Client;
 use crate::diff;
-use crate::exit::Result;
+use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
+use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
 use crate::value::folded;
+
+/// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
+pub fn recognised_by(
+    desired: &Desired,
+    match_fields: &[String],
+    catalogue: &Catalogue,
+) -> (Option<String>, Vec<(String, String)>) {
+    let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
+    let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
+    let fields = catalogue.recognised_by(match_fields);
+    let matches = fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    (key_value, matches)
+}
 
 /// What looking somebody up came to.
 #[derive(Debug)]
@@ -33,47 +49,54 @@ pub enum Found {
     Conflict(OpError),
 }
 
-/// Turns every newcomer into a create, an adoption or a conflict.
-pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<()> {
+/// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
+/// up are skipped; returns how many.
+pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<Arc<Listing>>) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
-    let listed = merged.listed
-        || match worth_listing(planner, count) {
-            Worth::Looking => false,
-            Worth::Listing(budget) => list(planner, &merged.spool, budget).await?,
-        };
-    let mut after = String::new();
+    let listing = match (planner.observed.clone().or(listing), worth_listing(planner, count)) {
+        (Some(listing), _) => Some(listing),
+        (None, Some(most_pages)) => {
+            list(planner, most_pages).await.or_else(|failure| unless_used_up(planner, None, failure))?
+        }
+        (None, None) => None,
+    };
+    let listing = listing.as_deref();
+    let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { return Ok(skipped) };
         after = last.create.key.to_string();
-        let operations: Vec<Operation> = futures_util::stream::iter(page)
+        let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
-                let found =
-                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
-                Ok::<_, crate::exit::Failure>(operation(newcomer, found?, planner.sync.target.engine.catalogue()))
+                let key = newcomer.create.key.clone();
+                let found = find(planner, merged, &newcomer, listing).await;
+                let found = found.map(Some).or_else(|failure| unless_used_up(planner, None, failure))?;
+                let catalogue = planner.sync.target.engine.catalogue();
+                Ok::<_, Failure>((key, found.map(|found| operation(newcomer, found, catalogue))))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for operation in &operations {
-            spool.add(operation)?;
+        for (key, operation) in &settled {
+            match operation {
+                Some(operation) => spool.add(operation)?,
+                None => spool.skip(key, SkipReason::Quota.name())?,
+            }
         }
+        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
     }
 }
 
-/// Where an account's id stands among the values by which it is found in a listing, folded: no field has this name.
-pub(super) const ITS_ID: &str = "";
-
-/// What takes fewer requests.
-enum Worth {
-    /// One look-up each.
-    Looking,
-    /// One listing of everybody, as long as it takes no more pages than this.
-    Listing(Option<u64>),
+/// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
+fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
+    match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
+        true => Ok(instead),
+        false => Err(failure),
+    }
 }
 
 /// Requests that looking everybody up one by one takes.
@@ -82,88 +105,110 @@ fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
     newcomers * (by_key + planner.sync.match_fields.len() as u64).max(1)
 }
 
-/// Whether a listing promises to take fewer requests. How many accounts the target has isn't known before it is
-/// listed; those that we know of are a lower bound, and [`list`] gives up when the listing turns out longer. What the
-/// target can't be asked for one by one can only be listed.
-fn worth_listing(planner: &Planner, newcomers: u64) -> Worth {
+/// Whether a listing promises to take fewer requests, and how many pages it may take. How many accounts the target has
+/// isn't known before it is listed; those that we know of are a lower bound, and [`list`] gives up when the listing
+/// turns out longer. What the target can't be asked for one by one can only be listed.
+fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
     let engine = &planner.sync.target.engine;
     if !engine.can_list() {
-        return Worth::Looking;
+        return None;
     }
     let catalogue = engine.catalogue();
     let sought = catalogue.recognised_by(&planner.sync.match_fields);
     if !sought.iter().chain(&catalogue.key_field).all(|field| engine.find_fields().contains(field)) {
-        return Worth::Listing(None);
+        return Some(u64::MAX);
     }
-    let budget = look_ups(planner, newcomers);
     let pages = planner.known.users / u64::from(engine.page_size().max(1)) + 1;
-    if pages < budget { Worth::Listing(Some(budget)) } else { Worth::Looking }
+    Some(look_ups(planner, newcomers)).filter(|budget| pages < *budget)
 }
 
-/// Lists the target when somebody is invited, to see who has accepted; tells whether it did. One listing a run, however
-/// many they are.
+/// Lists the target when somebody is invited, to see who has accepted. One listing a run, however many they are; a
+/// reconcile has its own.
 ///
 /// # Errors
-/// The target can't be reached, or the spool fails.
-pub(super) async fn list_for_invited(planner: &Planner, spool: &Mutex<Spool>) -> Result<bool> {
-    match planner.known.invited > 0 && planner.client.engine().can_list() {
-        true => list(planner, spool, None).await,
-        false => Ok(false),
+/// The target can't be reached, the temporary directory is full.
+pub(super) async fn list_for_invited(planner: &Planner) -> Result<Option<Arc<Listing>>> {
+    let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().can_list();
+    match wanted {
+        true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(planner, None, failure)),
+        false => Ok(None),
     }
 }
 
-/// Lists the target into the spool; `false` when it takes more pages than it may.
-async fn list(planner: &Planner, spool: &Mutex<Spool>, budget: Option<u64>) -> Result<bool> {
-    let mut left = budget.unwrap_or(u64::MAX);
-    let sought = planner.client.engine().catalogue().recognised_by(&planner.sync.match_fields);
-    let is_address = planner.client.engine().id_is_address();
-    let listing = planner.client.engine().list();
-    planner
-        .client
-        .pages(listing, |page| {
-            let spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-            for account in &page.accounts {
-                let mut values: Vec<_> = (sought.iter())
-                    .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                    .collect();
-                let id = &account.remote_id;
-                values.push((ITS_ID.into(), if is_address { id.to_lowercase() } else { id.clone() }));
-                spool.list(account, &values)?;
-            }
-            left -= 1;
-            Ok(left > 0)
-        })
-        .await
+/// Lists the target; nothing when that takes more requests than it may.
+async fn list(planner: &Planner, most_pages: u64) -> Result<Option<Arc<Listing>>> {
+    let fields = planner.client.engine().catalogue().recognised_by(&planner.sync.match_fields);
+    Ok(Listing::of(&planner.client, &fields, most_pages).await?.map(Arc::new))
 }
 
-async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
+/// Finds one person, in the listing or by asking.
+async fn find(planner: &Planner, merged: &Merged, newcomer: &Newcomer, listing: Option<&Listing>) -> Result<Found> {
+    let candidates = match listing {
+        Some(listing) => listed_candidates(listing, newcomer)?,
+        None => candidates(&planner.client, newcomer).await?,
+    };
+    let mut found = Vec::with_capacity(candidates.len());
+    for account in candidates {
+        if !given_up(planner, merged, newcomer, &account).await? {
+            found.push(account);
+        }
+    }
+    choose(&planner.client, &planner.state, &planner.sync.name, newcomer, found).await
+}
+
+fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let Some(key) = &newcomer.key_value {
-        let found = merged.spool().listed_by_key(key)?;
+        let found = listing.by_key(key)?;
         if !found.is_empty() {
-            return choose(&planner.client, &planner.state, newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(merged.spool().listed_by_match(field, value)?);
+        found.extend(listing.by_match(field, value)?);
     }
-    choose(&planner.client, &planner.state, newcomer, found).await
+    Ok(found)
 }
 
-async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, newcomer).await
+/// Whether an account is recognised only by values that its owner gives up in this very plan: it is not the
+/// newcomer's, and what they take is free by the time they are created.
+async fn given_up(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account) -> Result<bool> {
+    if newcomer.key_value.is_some() && account.key == newcomer.key_value {
+        return Ok(false);
+    }
+    let owner = OwnerOf { target: planner.sync.target.name.clone(), remote_id: account.remote_id.clone() };
+    let Some((sync, owner)) = planner.state.ask(owner).await? else { return Ok(false) };
+    if sync != planner.sync.name || owner == newcomer.create.key {
+        return Ok(false);
+    }
+    let Some(operation) = merged.spool().operation_of(&owner)? else { return Ok(false) };
+    let holds = |field: &str, value: &String| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let gives_up = |field: &str, value: &String| {
+        operation.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    };
+    Ok(newcomer
+        .matches
+        .iter()
+        .filter(|(field, value)| holds(field, value))
+        .all(|(field, value)| gives_up(field, value)))
 }
 
 /// Looks one person up on the target: by key, then by each `match` field.
 ///
 /// # Errors
 /// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Result<Found> {
+pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
+    let found = candidates(client, newcomer).await?;
+    choose(client, state, sync, newcomer, found).await
+}
+
+/// The accounts that could be theirs, as the target shows them now.
+async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Vec<Account>> {
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
         let mut found = client.find(field, key).await?;
         found.retain(|account| account.key.as_ref() == Some(key));
         if !found.is_empty() {
-            return choose(client, state, newcomer, found).await;
+            return Ok(found);
         }
     }
     let mut found = Vec::new();
@@ -175,45 +220,60 @@ pub async fn look_up(client: &Client, state: &State, newcomer: &Newcomer) -> Res
         let answer = client.find(field, &spelled).await?;
         found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(client, state, newcomer, found).await
+    Ok(found)
 }
 
 /// Judges the candidates.
-async fn choose(client: &Client, state: &State, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn choose(
+    client: &Client,
+    state: &State,
+    sync: &str,
+    newcomer: &Newcomer,
+    mut found: Vec<Account>,
+) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     // Who has come has an account, even where their invitation is still about.
     if found.iter().any(|account| account.state != AccountState::Invited) {
         found.retain(|account| account.state != AccountState::Invited);
     }
-    let key = &newcomer.create.key;
-    let shown = |account: &Account| client.engine().loggable_id(&account.remote_id);
+    let (key, target) = (&newcomer.create.key, client.target());
     if found.len() > 1 {
-        let ids: Vec<_> = found.iter().map(shown).collect();
+        let ids: Vec<_> = found.iter().map(|a| client.engine().loggable_id(&a.remote_id)).collect();
         let message = format!("more than one account could be {key}: {}", ids.join(", "));
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
-    if let Some(other) = foreign_key(&account, newcomer.key_value.as_deref()) {
-        return Ok(Found::Conflict(conflict(key, &shown(&account), &format!("carries the key {other}"))));
+    let carried = foreign_key(&account, newcomer.key_value.as_deref());
+    let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
+    let shown = client.engine().loggable_id(&account.remote_id);
+    let conflict = |why: String| {
+        let message = format!("account {shown} looks like {key} and {why}");
+        Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
+    };
+    match (owner, carried) {
+        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &shown)),
+        (Some((_, other)), _) if other != *key => conflict(format!(
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+        )),
+        (_, Some(other)) => conflict(format!("carries the key {other}")),
+        (_, None) => Ok(Found::Account(Box::new(account))),
     }
-    let owner = state.ask(OwnerOf { target: client.target().into(), remote_id: account.remote_id.clone() }).await?;
-    match owner {
-        Some((_, other)) if other != *key => {
-            Ok(Found::Conflict(conflict(key, &shown(&account), &format!("belongs to {other}"))))
-        }
-        _ => Ok(Found::Account(Box::new(account))),
-    }
+}
+
+/// Two syncs would write to one account by turns.
+fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
+    )
+    .help("two syncs on one target must not share people: tell them apart with include")
 }
 
 /// The key that an account carries, if it is not this one.
 fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str> {
     let carried = account.key.as_deref().map(str::trim).filter(|k| !k.is_empty())?;
     (wanted.map(str::trim) != Some(carried)).then_some(carried)
-}
-
-fn conflict(key: &Key, remote_id: &str, why: &str) -> OpError {
-    OpError::new(ErrorKind::Conflict, format!("account {remote_id} looks like {key} and {why}"))
 }
 
 /// The operation that follows.
@@ -227,17 +287,27 @@ fn operation(newcomer: Newcomer, found: Found, catalogue: &Catalogue) -> Operati
 
 /// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates.
 pub fn adopt(create: Operation, account: Account, protected: bool, catalogue: &Catalogue) -> Operation {
-    let mut operation = create;
-    operation.kind = OpKind::Adopt;
-    operation.remote_id = Some(account.remote_id);
-    operation.fields = match protected || account.state == AccountState::Invited {
-        true => Default::default(),
-        false => diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue),
+    // Of all that the account shows, what the mapping speaks of is ours to know; the rest is the target's own affair.
+    // An object that is sent whole is known whole, or what nobody maps would be lost.
+    let whole = |field: &str| catalogue.field(field).is_some_and(|f| f.whole);
+    let known = account.attributes.iter().filter(|(field, _)| create.speaks_of(field) || whole(field));
+    let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    let left_alone = protected || account.state == AccountState::Invited;
+    let fields = match left_alone {
+        true => BTreeMap::new(),
+        false => diff::adoption(&create, &account.attributes, catalogue),
     };
-    operation.reactivates = account.state == AccountState::Banned && !protected;
-    operation.found = Some(account.state);
-    operation.baseline = account.attributes;
-    operation
+    Operation {
+        kind: OpKind::Adopt,
+        remote_id: Some(account.remote_id),
+        fields,
+        baseline,
+        reactivates: account.state == AccountState::Banned && !protected,
+        found: Some(account.state),
+        // Linked as it is, it is not in step with the record: it is looked at again.
+        fingerprint: create.fingerprint.filter(|_| !left_alone),
+        ..create
+    }
 }
 
 /// The newcomer that an operation of an earlier run was about, for looking them up again.

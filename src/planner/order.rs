@@ -5,27 +5,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PAGE, Spool};
+use super::{Handover, PAGE, Spool};
 use crate::config::settings::SyncSettings;
 use crate::exit::Result;
-use crate::plan::{OpKind, Operation};
+use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
+use crate::target::Catalogue;
 use crate::value::folded;
 
-/// Puts the spooled operations in order.
+/// Puts the spooled operations in order, and adds the steps that a circle of exchanged values needs.
 pub(super) fn arrange(sync: &SyncSettings, spool: &Spool) -> Result<()> {
-    let unique: Vec<&String> = (sync.target.engine.catalogue().fields.iter())
-        .filter(|(_, field)| field.unique)
-        .map(|(name, _)| name)
-        .collect();
+    let catalogue = sync.target.engine.catalogue();
+    let unique: Vec<&String> = catalogue.fields.iter().filter(|(_, f)| f.unique).map(|(name, _)| name).collect();
     note_handovers(spool, &unique)?;
-    let levels = levels(&spool.handovers()?);
-    let deepest = levels.values().max().copied().unwrap_or(0);
+    let handovers = spool.handovers()?;
+    let parkable = |field: &str| catalogue.field(field).is_some_and(|f| f.park.is_some());
+    let order = order(&handovers, parkable);
+    let deepest = order.levels.values().max().copied().unwrap_or(0);
     let (bans, rest) = if sync.bans_first { (0, 1) } else { (deepest + 1, 0) };
+    let givers: BTreeSet<&Key> = handovers.iter().map(|h| &h.giver).collect();
     move_all(spool, |operation| match operation.kind {
-        OpKind::Ban | OpKind::Delete => bans,
-        _ => rest + levels.get(&operation.key).copied().unwrap_or(0),
-    })
+        OpKind::Ban | OpKind::Delete if sync.bans_first || !givers.contains(&operation.key) => bans,
+        _ => rest + order.levels.get(&operation.key).copied().unwrap_or(0),
+    })?;
+    for (key, fields) in &order.parked {
+        park(spool, catalogue, key, fields, rest)?;
+    }
+    Ok(())
+}
+
+/// Adds the step in which somebody's values are parked, so that others can take them before they take their own.
+fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<String>, wave: u32) -> Result<()> {
+    let Some(operation) = spool.operation_of(key)? else { return Ok(()) };
+    let Some(remote_id) = operation.remote_id.clone() else { return Ok(()) };
+    let mut step = Operation::new(OpKind::Update, key.clone(), Some(remote_id.clone()));
+    for field in fields {
+        if let (Some(change), Some(new)) = (operation.fields.get(field), catalogue.parked(field, &remote_id)) {
+            step.fields.insert(field.clone(), Change { old: change.old.clone(), new });
+        }
+    }
+    step.baseline = operation.baseline;
+    step.wave = wave;
+    step.step = true;
+    Ok(spool.add(&step)?)
 }
 
 /// Records which unique values change hands.
@@ -49,32 +71,56 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
     }
 }
 
-/// How many others must have gone before each person: the longest chain of givers behind them. People in a circle
-/// keep the level at which the circle was met.
-fn levels(pairs: &[(Key, Key)]) -> BTreeMap<Key, u32> {
+/// When everybody's turn comes, and whose values are parked first.
+#[derive(Debug, Default, PartialEq)]
+struct Order {
+    /// How many rounds must have ended before each person's: the longest chain of givers behind them.
+    levels: BTreeMap<Key, u32>,
+    /// Whose values are parked in the first round, to open a circle.
+    parked: BTreeMap<Key, BTreeSet<String>>,
+}
+
+/// Finds an order in which every value is given up before it is taken. Where people wait for each other in a circle,
+/// the first of them (by key) whose value may be parked opens it.
+fn order(handovers: &[Handover], parkable: impl Fn(&str) -> bool) -> Order {
     let mut waiting: BTreeMap<&Key, usize> = BTreeMap::new();
-    let mut takers: BTreeMap<&Key, Vec<&Key>> = BTreeMap::new();
-    for (giver, taker) in pairs {
-        *waiting.entry(taker).or_default() += 1;
-        waiting.entry(giver).or_default();
-        takers.entry(giver).or_default().push(taker);
+    let mut gifts: BTreeMap<&Key, Vec<&Handover>> = BTreeMap::new();
+    for handover in handovers {
+        *waiting.entry(&handover.taker).or_default() += 1;
+        waiting.entry(&handover.giver).or_default();
+        gifts.entry(&handover.giver).or_default().push(handover);
     }
-    let mut level: BTreeMap<Key, u32> = BTreeMap::new();
-    let mut ready: BTreeSet<&Key> = waiting.iter().filter(|(_, n)| **n == 0).map(|(key, _)| *key).collect();
-    while let Some(giver) = ready.pop_first() {
-        let next = level.get(giver).copied().unwrap_or(0) + 1;
-        for taker in takers.get(giver).into_iter().flatten() {
-            let own = level.entry((*taker).clone()).or_default();
-            *own = (*own).max(next);
-            if let Some(n) = waiting.get_mut(*taker) {
-                *n -= 1;
-                if *n == 0 {
-                    ready.insert(taker);
+    let mut order = Order::default();
+    loop {
+        let free = waiting.iter().find(|(_, n)| **n == 0).map(|(key, _)| *key);
+        let opens = |key: &&&Key| gifts.get(**key).into_iter().flatten().any(|h| parkable(&h.field));
+        let (giver, after) = match free {
+            Some(giver) => {
+                waiting.remove(giver);
+                (giver, order.levels.get(giver).copied().unwrap_or(0) + 1)
+            }
+            None => match waiting.keys().find(opens) {
+                // Parked in the first round; those who take from them may go in the second.
+                Some(giver) => (*giver, 1),
+                None => return order,
+            },
+        };
+        let given = gifts.remove(giver).unwrap_or_default();
+        for gift in given {
+            if free.is_none() {
+                if !parkable(&gift.field) {
+                    gifts.entry(giver).or_default().push(gift);
+                    continue;
                 }
+                order.parked.entry(giver.clone()).or_default().insert(gift.field.clone());
+            }
+            let level = order.levels.entry(gift.taker.clone()).or_default();
+            *level = (*level).max(after);
+            if let Some(n) = waiting.get_mut(&gift.taker) {
+                *n -= 1;
             }
         }
     }
-    level
 }
 
 /// Moves every operation to its wave. Operations are spooled in wave 0; those that move are met again further on, and
@@ -105,20 +151,58 @@ mod tests {
         Key::parse(text).expect("a key")
     }
 
-    fn pairs(text: &[(&str, &str)]) -> Vec<(Key, Key)> {
-        text.iter().map(|(a, b)| (key(a), key(b))).collect()
+    fn gifts(pairs: &[(&str, &str)]) -> Vec<Handover> {
+        pairs
+            .iter()
+            .map(|(giver, taker)| Handover { field: "email".into(), giver: key(giver), taker: key(taker) })
+            .collect()
+    }
+
+    /// Plays an order: everybody's value is given up, or parked, before it is taken.
+    fn holds(handovers: &[Handover], order: &Order) -> bool {
+        let level = |k: &Key| order.levels.get(k).copied().unwrap_or(0);
+        handovers.iter().all(|h| {
+            let given_up = if order.parked.contains_key(&h.giver) { 0 } else { level(&h.giver) };
+            given_up < level(&h.taker)
+        })
     }
 
     #[test]
     fn a_chain_goes_from_its_last_giver_on() {
-        let levels = levels(&pairs(&[("A", "B"), ("B", "C"), ("C", "D")]));
-        let of = |k: &str| levels.get(&key(k)).copied().unwrap_or(0);
+        let order = order(&gifts(&[("A", "B"), ("B", "C"), ("C", "D")]), |_| true);
+        let of = |k: &str| order.levels.get(&key(k)).copied().unwrap_or(0);
         assert_eq!((of("A"), of("B"), of("C"), of("D")), (0, 1, 2, 3));
+        assert!(order.parked.is_empty());
     }
 
     #[test]
     fn who_waits_for_two_waits_for_the_later() {
-        let levels = levels(&pairs(&[("A", "C"), ("A", "B"), ("B", "C")]));
-        assert_eq!(levels.get(&key("C")), Some(&2));
+        let order = order(&gifts(&[("A", "C"), ("A", "B"), ("B", "C")]), |_| true);
+        assert_eq!(order.levels.get(&key("C")), Some(&2));
+    }
+
+    #[test]
+    fn circles_of_two_three_and_ten_are_opened_by_parking_one() {
+        for n in [2, 3, 10] {
+            let names: Vec<String> = (0..n).map(|i| format!("E{i:02}")).collect();
+            let pairs: Vec<(&str, &str)> = (0..n).map(|i| (names[i].as_str(), names[(i + 1) % n].as_str())).collect();
+            let handovers = gifts(&pairs);
+            let order = order(&handovers, |_| true);
+            assert_eq!(order.parked.len(), 1, "{n}");
+            assert!(holds(&handovers, &order), "{n}: {order:?}");
+        }
+    }
+
+    #[test]
+    fn two_circles_and_a_chain_hanging_on_one() {
+        let handovers = gifts(&[("A", "B"), ("B", "A"), ("C", "D"), ("D", "C"), ("D", "E"), ("E", "F")]);
+        let order = order(&handovers, |_| true);
+        assert!(holds(&handovers, &order), "{order:?}");
+    }
+
+    #[test]
+    fn a_circle_of_what_may_not_be_parked_is_left_as_it_is() {
+        let order = order(&gifts(&[("A", "B"), ("B", "A")]), |_| false);
+        assert!(order.parked.is_empty());
     }
 }

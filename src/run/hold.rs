@@ -13,17 +13,39 @@ use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, PlanStatus, Supersede};
+use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanStatus, Supersede};
 
 use super::Approval;
 
 /// How many of the operations that changed are named when an approval is stale.
 const NAMED: usize = 5;
 
+/// The first few people whom a breach is about.
+fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
+    let concerned = |operation: &Operation| match breach.limit.as_str() {
+        "create" => operation.kind == OpKind::Create,
+        "update" => !operation.fields.is_empty() && !operation.kind.takes_access() && operation.kind != OpKind::Create,
+        "ban" | "ban_per_day" | "ban_all" => operation.kind.takes_access(),
+        "reinstate" | "flap" => operation.kind == OpKind::Reinstate || operation.reactivates,
+        "adopt" => operation.kind == OpKind::Adopt,
+        limit => {
+            let field = limit.strip_prefix("clear.").unwrap_or_default();
+            operation.fields.get(field).is_some_and(crate::plan::Change::clears)
+        }
+    };
+    let mut keys = Vec::new();
+    plan.for_each(|operation| {
+        if keys.len() < NAMED && !operation.step && concerned(operation) {
+            keys.push(operation.key.to_string());
+        }
+    })?;
+    Ok(keys)
+}
+
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
-        if self.wish.only.is_empty() {
+        if self.wish.only.is_empty() && self.wish.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
         let tally = plan.tally.clone();
@@ -32,7 +54,13 @@ impl Run<'_> {
     }
 
     /// Keeps a plan for approval. Its outcomes are written when it is held for the first time.
-    pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
+    pub(super) async fn hold(
+        &self,
+        summary: &mut RunSummary,
+        plan: Plan,
+        breach: Breach,
+        resolved: &BTreeMap<Key, Resolution>,
+    ) -> Result<()> {
         let state = &self.runner.state;
         let held = HeldPlan {
             id: plan.id.clone(),
@@ -42,34 +70,34 @@ impl Run<'_> {
             count: breach.count,
             allowed: breach.allowed,
             counts: plan.counts.clone(),
+            origin: self.wish.origin.clone(),
         };
         // With --only the plan is of a few people: it must not take the place of the whole one.
-        let first = match self.wish.only.is_empty() {
-            true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
-            false => true,
-        };
+        let whole = self.wish.only.is_empty();
+        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
-            self.hold_operations(&plan, self.wish.only.is_empty()).await?;
-            self.record_bystanders(&plan, BTreeMap::new()).await?;
+            self.hold_operations(&plan).await?;
+            self.record_bystanders(&plan, resolved).await?;
+            let sync = self.who.sync.name.clone();
+            state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
         }
-        summary.held(&plan, breach, first);
+        let named = first_keys(&plan, &breach)?;
+        summary.held(&plan, breach, first, named);
         Ok(())
     }
 
-    async fn hold_operations(&self, plan: &Plan, keep: bool) -> Result<()> {
+    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
         let mut last: Option<Operation> = None;
         let mut from = 0;
         loop {
             let page = plan.spool().operations(last.as_ref(), PAGE)?;
             let Some(end) = page.last().cloned() else { return Ok(()) };
             last = Some(end);
-            let outcomes = page.iter().map(|operation| self.held_outcome(operation)).collect();
+            let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
-            if keep {
-                let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
-                self.runner.state.ask(hold).await?;
-            }
+            let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
+            self.runner.state.ask(hold).await?;
             from += count;
         }
     }
@@ -121,12 +149,20 @@ impl Run<'_> {
             Exit::Held,
             format!("the approval of plan {} is stale: {named}{more} would not be planned the same now", approval.plan),
         )
-        .help(format!("nothing was sent; make a new plan with rosterd sync {}, and look at it", self.who.sync.name)))
+        .help(match &self.wish.origin {
+            Origin::Sync => {
+                format!("nothing was sent; make a new plan with rosterd sync {}, and look at it", self.who.sync.name)
+            }
+            Origin::Undo(run) => format!("nothing was sent; make it anew with rosterd undo {run}, and look at it"),
+            Origin::Reconcile(_) => {
+                format!("nothing was sent; compare anew with rosterd reconcile {}, and look at it", self.who.sync.name)
+            }
+        }))
     }
 
     /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped, operations of earlier
     /// runs that turned out to have been done.
-    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
         let mut after = (0, 0, 0);
         loop {
             let page = plan.spool().rejects(after, PAGE)?;
@@ -144,8 +180,8 @@ impl Run<'_> {
         let mut settled = Vec::new();
         for (key, resolution) in resolved {
             // Who is planned anew gets their outcome there.
-            if plan.spool().operation_of(&key)?.is_none() {
-                settled.push(self.resolved_outcome(&key, &resolution));
+            if plan.spool().operation_of(key)?.is_none() {
+                settled.push(self.resolved_outcome(key, resolution));
             }
         }
         self.record(settled).await?;

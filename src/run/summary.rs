@@ -12,6 +12,7 @@ use crate::outcome::Status;
 use crate::plan::OpKind;
 use crate::planner::Plan;
 use crate::state::ledger::FinishRun;
+use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,6 +79,12 @@ pub struct RunSummary {
     /// What held it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
+    /// The first few people whom the limit is about.
+    #[serde(skip)]
+    pub first_keys: Vec<String>,
+    /// Who approved the plan that was sent, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<String>,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
@@ -101,6 +108,8 @@ impl RunSummary {
             duration_ms: 0,
             error: None,
             held: None,
+            first_keys: Vec::new(),
+            approved: None,
             exit: Exit::Ok,
         }
     }
@@ -122,6 +131,19 @@ impl RunSummary {
         self.status = "paused";
     }
 
+    /// The source has not changed since the sync was clean on it: there is nothing to do.
+    pub fn unchanged_source(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        self.source_records = version.records;
+        self.excluded = version.excluded;
+        self.unchanged = version.records.saturating_sub(version.excluded);
+    }
+
+    /// Whether everything that was to be done was done, for everybody.
+    pub fn is_clean(&self) -> bool {
+        self.status == "ok" && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
+    }
+
     /// Takes over what a plan counted.
     pub fn planned(&mut self, plan: &Plan) {
         self.planned = plan.counts.clone();
@@ -133,7 +155,7 @@ impl RunSummary {
     }
 
     /// The plan is held. `first`: not on an earlier run already.
-    pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool) {
+    pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool, first_keys: Vec<String>) {
         self.status = "held";
         self.exit = self.exit.worse(Exit::Held);
         self.plan = Some(plan.id.clone());
@@ -141,6 +163,7 @@ impl RunSummary {
             self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
         }
         self.held = Some(breach);
+        self.first_keys = first_keys;
     }
 
     /// The plan was sent, as far as it went.
@@ -190,7 +213,7 @@ impl RunSummary {
             source_records: self.source_records,
             excluded: self.excluded,
             unchanged: self.unchanged,
-            reason: self.error.as_ref().map(|e| e.message.clone()).or(held),
+            reason: self.error.as_ref().map(|e| e.message.clone()).or(held).or_else(|| self.approved.clone()),
         }
     }
 
@@ -223,6 +246,8 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Asked => {
             Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
         }
+        Stop::Paused => Failure::new(Exit::Partial, "stopped before the end: the sync was paused")
+            .help("nothing is lost: rosterd resume lets it go on"),
         Stop::Failures { failed, allowed } => Failure::new(
             Exit::Partial,
             format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),
@@ -231,6 +256,8 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
+        Stop::Unreachable(why) => client.unreachable(&why),
+        Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }
 }

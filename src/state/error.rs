@@ -35,6 +35,11 @@ impl StateError {
         StateError::new(Exit::Internal, "the state's thread has ended")
     }
 
+    /// The transaction was given up below us.
+    pub fn lost() -> Self {
+        StateError::new(Exit::Io, "the state database gave a transaction up")
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, params};
 
 use super::people::SyncId;
+use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
 use crate::outcome::{Outcome, Status, hashed_id};
 use crate::plan::{Fingerprint, Operation};
@@ -76,10 +77,16 @@ pub enum Effect {
 pub struct Settlement {
     /// Its entry in the journal; none when it was never begun.
     pub entry: Option<EntryId>,
+    /// The person.
+    pub key: Key,
+    /// When, RFC 3339.
+    pub at: String,
     /// What it means for the person.
     pub effect: Effect,
-    /// What the ledger says.
-    pub outcome: Outcome,
+    /// What the ledger says; nothing of a step on the way.
+    pub outcome: Option<Outcome>,
+    /// What it replaced, where the target acknowledged it.
+    pub replaced: Option<Undoable>,
 }
 
 /// Ends operations: entry, outcome and person in one transaction.
@@ -103,8 +110,12 @@ impl Command for Settle {
 }
 
 fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), StateError> {
-    let outcome = &settlement.outcome;
-    ledger::insert(db, outcome)?;
+    if let Some(outcome) = &settlement.outcome {
+        ledger::insert(db, outcome)?;
+        if let Some(replaced) = &settlement.replaced {
+            undo::insert(db, &outcome.run, sync, &settlement.key, replaced)?;
+        }
+    }
     if let Some(entry) = settlement.entry {
         let sql = match settlement.effect {
             Effect::Unknown => "UPDATE journal SET unknown = 1 WHERE id = ?1",
@@ -112,9 +123,25 @@ fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), 
         };
         db.prepare_cached(sql)?.execute([entry])?;
     }
-    match &outcome.key {
-        Some(key) => apply(db, sync, key, &settlement.effect, &outcome.ts),
-        None => Ok(()),
+    apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)
+}
+
+/// Takes over what the target shows of people, whatever was acknowledged before.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what is so.
+    pub observed: Vec<(Key, Effect)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        self.observed.iter().try_for_each(|(key, effect)| apply(db, self.sync, key, effect, &self.at))
     }
 }
 
@@ -177,6 +204,9 @@ impl Command for Recover {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
+            if operation.step {
+                continue;
+            }
             let outcome = Outcome {
                 ts: self.at.clone(),
                 run: row.get(1)?,
@@ -275,12 +305,21 @@ pub struct Resolve {
     pub effect: Effect,
     /// When it was seen, RFC 3339.
     pub at: String,
+    /// What it replaced, where it turned out to have been done.
+    pub replaced: Option<Undoable>,
 }
 
 impl Command for Resolve {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
+        if let Some(replaced) = &self.replaced {
+            // It belongs to the run that sent it, whichever run finds that out.
+            let run: String = db
+                .prepare_cached("SELECT run FROM journal WHERE id = ?1")?
+                .query_row([self.entry], |row| row.get(0))?;
+            undo::insert(db, &run, self.sync, &self.key, replaced)?;
+        }
         db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([self.entry])?;
         apply(db, self.sync, &self.key, &self.effect, &self.at)
     }

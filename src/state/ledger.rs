@@ -298,7 +298,9 @@ impl Command for StatusOf {
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
-            held_plan: text("SELECT id FROM plan WHERE sync = ?1 AND status = 'held' LIMIT 1")?,
+            held_plan: text(
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held' ORDER BY origin <> 'sync', made_at DESC LIMIT 1",
+            )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
             )?
@@ -308,7 +310,35 @@ impl Command for StatusOf {
     }
 }
 
-/// How many bans and deletes were confirmed since a time; the base of `ban_per_day`.
+/// How often the one of these people who came back most was reinstated since a time.
+#[derive(Debug)]
+pub struct CameBack {
+    /// Of which sync.
+    pub sync: String,
+    /// Who.
+    pub keys: Vec<Key>,
+    /// RFC 3339.
+    pub since: String,
+}
+
+impl Command for CameBack {
+    type Reply = u64;
+
+    fn run(self, db: &Connection) -> Result<u64, StateError> {
+        let mut count = db.prepare_cached(
+            "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'",
+        )?;
+        let mut most = 0;
+        for key in &self.keys {
+            let times: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
+            most = most.max(times.unsigned_abs());
+        }
+        Ok(most)
+    }
+}
+
+/// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
+/// which it was found out later that it was done is there twice, and counts once.
 #[derive(Debug)]
 pub struct BansSince {
     /// Of which sync.
@@ -323,8 +353,10 @@ impl Command for BansSince {
     fn run(self, db: &Connection) -> Result<u64, StateError> {
         let count: i64 = db
             .prepare_cached(
-                "SELECT count(*) FROM outcome WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
-                 AND status IN ('ok', 'unknown')",
+                "SELECT count(*) FROM outcome o WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
+                 AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
+                     SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
+                     AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
             )?
             .query_row(params![self.sync, self.since], |row| row.get(0))?;
         Ok(count.unsigned_abs())

@@ -5,6 +5,9 @@
 //! within its own savepoint, and no caller hears of success before the commit has reached the disk
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
+pub mod backup;
+pub mod binding;
+pub mod epoch;
 mod error;
 pub mod journal;
 pub mod ledger;
@@ -12,18 +15,22 @@ pub mod lock;
 mod open;
 pub mod people;
 pub mod plans;
+pub mod quota;
 mod schema;
 pub mod sources;
+pub mod undo;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use error::StateError;
-pub use open::{Access, Info, info, prepare_directory, verify};
+pub use open::{Access, Info, in_memory, info, prepare_directory, verify};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// One thing to ask of the state. Its fields are its arguments.
@@ -41,8 +48,18 @@ const GROUP: usize = 256;
 
 /// Answers the caller once it is known whether the commit held.
 type Answer = Box<dyn FnOnce(Result<(), StateError>) + Send>;
-/// Runs a command and keeps its answer back.
-type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+/// Runs a command and keeps its answer back, telling the command's error besides; or answers with an error at once.
+type Job = Box<dyn FnOnce(Result<&Connection, StateError>) -> (Answer, Option<StateError>) + Send>;
+
+/// What a simulation puts between the commands and the disk.
+pub trait Disk: Send + Sync {
+    /// A command is about to be carried out; the error is what becomes of it instead. A process that is killed here
+    /// never returns.
+    fn before(&self) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// A command is durable, and its caller does not know it yet.
+    fn after(&self) -> BoxFuture<'_, ()>;
+}
 
 /// A handle to the state; cheap to clone.
 #[derive(Clone)]
@@ -50,9 +67,26 @@ pub struct State(Arc<Inner>);
 
 enum Inner {
     /// The connection lives in a thread of its own.
-    Thread(Mutex<Sender<Job>>),
+    Thread(Worker),
     /// The connection is used where it is asked, for tests under a simulated clock.
-    Inline(Mutex<Connection>),
+    Inline(Arc<Mutex<Connection>>, Option<Arc<dyn Disk>>),
+}
+
+/// The thread, for as long as somebody can ask it.
+struct Worker {
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Worker {
+    /// Waits for the thread to close the database. A process that ended before would leave the last transactions in
+    /// the side file `-wal`, and whoever copies the database alone would miss them.
+    fn drop(&mut self) {
+        drop(self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -69,16 +103,23 @@ impl State {
     pub fn open(path: &Path, access: Access) -> Result<State, StateError> {
         let connection = open::connect(path, access)?;
         let (sender, receiver) = channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("state".into())
             .spawn(move || serve(&connection, &receiver))
             .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        Ok(State(Arc::new(Inner::Thread(Mutex::new(sender)))))
+        let worker = Worker { jobs: Mutex::new(Some(sender)), thread: Some(thread) };
+        Ok(State(Arc::new(Inner::Thread(worker))))
     }
 
     /// A state in memory that runs its commands where they are asked; for tests.
     pub fn in_memory() -> Result<State, StateError> {
-        Ok(State(Arc::new(Inner::Inline(Mutex::new(open::in_memory()?)))))
+        Ok(State(Arc::new(Inner::Inline(Arc::new(Mutex::new(open::in_memory()?)), None))))
+    }
+
+    /// A state that runs its commands where they are asked, on a connection that outlives it, with this disk below:
+    /// what a process of a simulation sees of a database.
+    pub fn simulated(database: Arc<Mutex<Connection>>, disk: Arc<dyn Disk>) -> State {
+        State(Arc::new(Inner::Inline(database, Some(disk))))
     }
 
     /// Carries out a command and waits for it to be durable.
@@ -88,7 +129,13 @@ impl State {
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
             Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
-            Inner::Inline(connection) => inline(connection, command),
+            Inner::Inline(connection, None) => inline(connection, command),
+            Inner::Inline(connection, Some(disk)) => {
+                disk.before().await?;
+                let reply = inline(connection, command);
+                disk.after().await;
+                reply
+            }
         }
     }
 
@@ -99,30 +146,34 @@ impl State {
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
             Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
-            Inner::Inline(connection) => inline(connection, command),
+            Inner::Inline(connection, _) => inline(connection, command),
         }
     }
 
     fn post<C: Command>(&self, command: C) -> Result<oneshot::Receiver<Result<C::Reply, StateError>>, StateError> {
         let (reply, receiver) = oneshot::channel();
         let job: Job = Box::new(move |db| {
-            let result = in_savepoint(db, command);
-            Box::new(move |committed| {
+            let result = db.and_then(|db| in_savepoint(db, command));
+            let error = result.as_ref().err().cloned();
+            let answer: Answer = Box::new(move |committed| {
                 let _ = reply.send(committed.and(result));
-            })
+            });
+            (answer, error)
         });
-        let Inner::Thread(sender) = &*self.0 else { return Err(StateError::gone()) };
-        let sender = sender.lock().map_err(|_| StateError::gone())?;
-        sender.send(job).map_err(|_| StateError::gone())?;
+        let Inner::Thread(worker) = &*self.0 else { return Err(StateError::gone()) };
+        let sender = worker.jobs.lock().map_err(|_| StateError::gone())?;
+        sender.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
         Ok(receiver)
     }
 }
 
 fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::Reply, StateError> {
-    let db = connection.lock().map_err(|_| StateError::gone())?;
+    // A panic of another caller left no transaction open: the next BEGIN would say so.
+    let db = connection.lock().unwrap_or_else(PoisonError::into_inner);
     db.execute_batch("BEGIN")?;
     let result = in_savepoint(&db, command);
-    db.execute_batch("COMMIT")?;
+    let lost = db.is_autocommit().then(|| result.as_ref().err().cloned()).flatten();
+    end(&db, lost)?;
     result
 }
 
@@ -130,33 +181,65 @@ fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::R
 fn serve(db: &Connection, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         if let Err(error) = db.execute_batch("BEGIN") {
-            first(db)(Err(error.into()));
+            // Outside a transaction nothing may be run: the caller hears why, and nothing happens.
+            first(Err(error.into())).0(Ok(()));
             continue;
         }
-        let mut answers = vec![first(db)];
-        while answers.len() < GROUP {
-            match jobs.try_recv() {
-                Ok(job) => answers.push(job(db)),
-                Err(_) => break,
+        let mut answers = Vec::new();
+        let mut next = Some(first);
+        let mut lost = None;
+        while let Some(job) = next.take() {
+            let (answer, error) = job(Ok(db));
+            answers.push(answer);
+            if db.is_autocommit() {
+                lost = Some(error.unwrap_or_else(StateError::lost));
+                break;
+            }
+            if answers.len() < GROUP {
+                next = jobs.try_recv().ok();
             }
         }
-        let committed: Result<(), StateError> = db.execute_batch("COMMIT").map_err(Into::into);
-        if committed.is_err() {
-            let _ = db.execute_batch("ROLLBACK");
-        }
+        let committed = end(db, lost);
         for answer in answers {
             answer(committed.clone());
         }
     }
 }
 
+/// Ends the transaction: commits it, or says why it is lost. A full disk or a failing one can make SQLite roll the
+/// whole transaction back in the middle of a command; then everything in it is lost, whatever was answered so far.
+/// Whatever happens, no transaction is open afterwards.
+fn end(db: &Connection, lost: Option<StateError>) -> Result<(), StateError> {
+    let ended = match lost {
+        Some(error) => Err(error),
+        None => db.execute_batch("COMMIT").map_err(StateError::from),
+    };
+    if !db.is_autocommit() {
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    ended
+}
+
 /// Runs one command so that its failure undoes its own writes and nobody else's.
 fn in_savepoint<C: Command>(db: &Connection, command: C) -> Result<C::Reply, StateError> {
     db.prepare_cached("SAVEPOINT command")?.execute([])?;
     let result = command.run(db);
-    if result.is_err() {
-        db.prepare_cached("ROLLBACK TO command")?.execute([])?;
+    if db.is_autocommit() {
+        // SQLite gave the whole transaction up, and the savepoint with it.
+        return result.and_then(|_| Err(StateError::lost()));
     }
-    db.prepare_cached("RELEASE command")?.execute([])?;
+    let undone = match result {
+        Ok(_) => Ok(()),
+        Err(_) => db.execute_batch("ROLLBACK TO command"),
+    };
+    let released = undone.and_then(|()| db.prepare_cached("RELEASE command")?.execute([]));
+    if let Err(error) = released {
+        // Half a command must not be committed: everything in the transaction goes.
+        let _ = db.execute_batch("ROLLBACK");
+        return Err(error.into());
+    }
     result
 }
+
+#[cfg(test)]
+mod tests;

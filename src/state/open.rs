@@ -94,7 +94,7 @@ pub fn prepare_directory(path: &Path) -> Result<(), StateError> {
     })
 }
 
-fn parent(path: &Path) -> PathBuf {
+pub(super) fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -106,19 +106,36 @@ fn parent(path: &Path) -> PathBuf {
 fn create(path: &Path) -> Result<(), StateError> {
     let made = side_file(path, &format!(".new-{}", std::process::id()));
     let _ = fs::remove_file(&made);
-    let result = create_aside(&made).and_then(|()| match fs::hard_link(&made, path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
-        _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
-    });
+    let result =
+        create_aside(&made).and_then(|()| drop_orphans(path)).and_then(|()| match fs::hard_link(&made, path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
+            _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
+        });
     let _ = fs::remove_file(&made);
     result
+}
+
+/// Removes the side files of a database that was removed without them: SQLite would play their pages into the new one.
+fn drop_orphans(path: &Path) -> Result<(), StateError> {
+    for suffix in ["-wal", "-shm"] {
+        // Once there is a database, because somebody else was quicker, they are its own.
+        if !path.exists()
+            && let Err(e) = fs::remove_file(side_file(path, suffix))
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(unusable(path, &e.to_string()));
+        }
+    }
+    Ok(())
 }
 
 fn create_aside(path: &Path) -> Result<(), StateError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|e| unusable(path, &e.to_string()))?;
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.execute_batch("PRAGMA synchronous = FULL;")?;
+    // In WAL mode from the first: switching where others can see it would leave, after a kill, a rollback journal that
+    // nobody who only reads could play back.
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     schema::migrate(&db)?;
     db.close().map_err(|(_, e)| e.into())
 }
@@ -143,7 +160,7 @@ fn inspect(path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)
@@ -259,7 +276,7 @@ const PROMISES: &[(&str, &str)] = &[
     ),
 ];
 
-fn open_existing(path: &Path) -> Result<Connection, StateError> {
+pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
     if !path.exists() {
         return Err(StateError::new(Exit::Unavailable, format!("there is no state database at {}", path.display()))
             .help("the first `rosterd sync` creates it"));

@@ -136,7 +136,100 @@ fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateErr
         Exit::Config,
         format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
     )
-    .help("set it back, or give the sync a new name: under a new name everybody is looked up and adopted, not created")
+    .help(format!(
+        "set it back, or, if these are the same people there: rosterd reconcile {sync} --adopt finds them again and binds the \
+         sync anew"
+    ))
+}
+
+/// Whether somebody has paused a sync.
+#[derive(Debug)]
+pub struct IsPaused(pub SyncId);
+
+impl Command for IsPaused {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        Ok(db.prepare_cached("SELECT 1 FROM sync WHERE id = ?1 AND paused_at IS NOT NULL")?.exists([self.0])?)
+    }
+}
+
+/// Pauses a sync, or lets it go on; `true` when that changed anything.
+#[derive(Debug)]
+pub struct SetPaused {
+    /// Which.
+    pub sync: SyncId,
+    /// Since when (RFC 3339), or not any more.
+    pub since: Option<String>,
+}
+
+impl Command for SetPaused {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        let changed = db
+            .prepare_cached("UPDATE sync SET paused_at = ?2 WHERE id = ?1 AND (paused_at IS NULL) = (?2 IS NOT NULL)")?
+            .execute(params![self.sync, self.since])?;
+        Ok(changed > 0)
+    }
+}
+
+/// What giving somebody a new key came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rekeyed {
+    /// Done.
+    Done,
+    /// Nobody has the old key.
+    Unknown,
+    /// Somebody with an account has the new one.
+    Taken,
+    /// An operation under the old key has no answer yet.
+    Unresolved,
+}
+
+/// Gives a person the key that HR issued anew: everything that is known of them goes with it, and the next run
+/// compares their new record with it.
+#[derive(Debug)]
+pub struct Rekey {
+    /// Whose.
+    pub sync: SyncId,
+    /// The key they had.
+    pub old: Key,
+    /// The key they have.
+    pub new: Key,
+}
+
+impl Command for Rekey {
+    type Reply = Rekeyed;
+
+    fn run(self, db: &Connection) -> Result<Rekeyed, StateError> {
+        let (old, new) = (self.old.as_str(), self.new.as_str());
+        let known = "SELECT 1 FROM person WHERE sync = ?1 AND key = ?2 AND state > 0";
+        if !db.prepare_cached(known)?.exists(params![self.sync, old])? {
+            return Ok(Rekeyed::Unknown);
+        }
+        if db.prepare_cached(known)?.exists(params![self.sync, new])? {
+            return Ok(Rekeyed::Taken);
+        }
+        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
+        if db.prepare_cached(open)?.exists(params![self.sync, old])? {
+            return Ok(Rekeyed::Unresolved);
+        }
+        // What may be there of the new key is no account: a remark that its record was out of scope, say.
+        for sql in ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
+        {
+            db.prepare_cached(sql)?.execute(params![self.sync, new])?;
+        }
+        for sql in [
+            "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
+             WHERE sync = ?1 AND key = ?2",
+            "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
+            "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
+        ] {
+            db.prepare_cached(sql)?.execute(params![self.sync, old, new])?;
+        }
+        Ok(Rekeyed::Done)
+    }
 }
 
 /// Registers a sync, or brings its binding up to date, before its first write.
@@ -232,6 +325,30 @@ impl Command for Bodies {
             }
         }
         Ok(bodies)
+    }
+}
+
+/// Keeps what the target showed of people, apart from what it acknowledged.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what.
+    pub people: Vec<(Key, Attributes)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let mut update =
+            db.prepare_cached("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
+        for (key, observed) in &self.people {
+            update.execute(params![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
+        }
+        Ok(())
     }
 }
 

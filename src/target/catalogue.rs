@@ -26,6 +26,10 @@ pub struct Field {
     pub same_as: Option<String>,
     /// Whether the target lets it be emptied.
     pub clearable: bool,
+    /// It is a member of an object that is sent whole.
+    pub whole: bool,
+    /// What takes the place of a unique value that is given up, where it can't be emptied; `{id}` is the remote id.
+    pub park: Option<String>,
 }
 
 /// All fields of a target's accounts.
@@ -55,6 +59,22 @@ impl Catalogue {
             let (head, tail) = name.split_once('.')?;
             if tail.is_empty() { None } else { self.fields.get(&format!("{head}.*")) }
         })
+    }
+
+    /// What a unique field of this account is set to when its value is given up: nothing where it may be empty, else
+    /// the definition's placeholder. `None` where neither is possible.
+    pub fn released(&self, name: &str, remote_id: &str) -> Option<Value> {
+        let field = self.field(name)?;
+        if field.clearable {
+            return Some(Value::Null);
+        }
+        self.parked(name, remote_id)
+    }
+
+    /// What holds the place of this field's value for a moment, while two people exchange theirs.
+    pub fn parked(&self, name: &str, remote_id: &str) -> Option<Value> {
+        let template = self.field(name)?.park.as_ref()?;
+        Some(Value::String(template.replace("{id}", remote_id)))
     }
 
     /// The type by which a field's values are compared; text where nothing is known.

@@ -125,6 +125,8 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
             range: def.range,
             same_as: def.same_as.clone(),
             clearable: def.clearable,
+            park: def.park.clone(),
+            whole: def.whole,
         };
         fields.insert(name.clone(), field);
     }
@@ -261,6 +263,11 @@ fn check_pointers(parts: &Parts, mistakes: &mut Mistakes) {
     }
     for (index, rule) in parts.failures.iter().enumerate() {
         rule.pointer.iter().for_each(|pointer| check(&["failures", &index.to_string(), "pointer"], pointer));
+    }
+    if let Some(name) = &parts.request.idempotency_header
+        && (name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    {
+        mistakes.at(&["request", "idempotency_header"], format!("{name:?} is not the name of a header"), None);
     }
 }
 

@@ -26,7 +26,8 @@
 //!                            (compared after conversion to the field's type, so that "False" is false); unstated =
 //!                            "active" or "banned": what it means when the field is missing
 //! [request]                  format = "json" (default) or "xml"; content_type, accept; envelope = pointer under which
-//!                            the body is put
+//!                            the body is put; idempotency_header = the header in which writes carry a key that is the
+//!                            same for every try of one operation
 //! [operations.NAME]          NAME: create, invite, update, replace, ban, reinstate, delete, reset, get, find, list,
 //!                            invited. What is missing can't be done; ban and reinstate fall back on update with the
 //!                            state field added. invite stands for create where accounts come about by invitation, and
@@ -71,6 +72,8 @@
 //!     allowed, range         the only values; [least, most]
 //!     same_as                another field that is the same thing underneath: a mapping of both is a mistake
 //!     clearable              may it be emptied (default true)
+//!     park                   what holds the place of a unique value that is given up, `{id}` being the remote id:
+//!                            used when two people exchange theirs, and by `release_on_ban` where it can't be emptied
 //!     entry_id               (set) the field arrives as objects, and the set is of this member of theirs
 //!     write                  (set with entry_id) "objects" ([{id: …}], default) or "values" (the bare ids)
 //!     whole                  (NAME.*) the object is sent whole: what was acknowledged, with what changes
@@ -224,6 +227,7 @@ pub(super) struct RequestDef {
     pub accept: Option<String>,
     #[serde(default)]
     pub envelope: String,
+    pub idempotency_header: Option<String>,
 }
 
 /// What bodies are written in.
@@ -415,6 +419,9 @@ pub(super) struct FieldDef {
     pub same_as: Option<String>,
     #[serde(default = "yes")]
     pub clearable: bool,
+    /// What takes the place of a unique value that is given up.
+    #[serde(default)]
+    pub park: Option<String>,
     pub entry_id: Option<String>,
     pub write: Option<SetStyle>,
     #[serde(default)]

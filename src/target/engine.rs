@@ -194,6 +194,11 @@ impl Engine {
         if self.id_is_address() { crate::outcome::hashed_id(remote_id) } else { remote_id.to_string() }
     }
 
+    /// The header that carries the same key in every try of one operation, where the API knows one.
+    pub fn idempotency_header(&self) -> Option<&str> {
+        self.request.idempotency_header.as_deref()
+    }
+
     /// How many accounts a page of the listing holds; `u32::MAX` when one answer holds all.
     pub fn page_size(&self) -> u32 {
         let paging = self.calls.get("list").and_then(|call| call.paging.as_ref());

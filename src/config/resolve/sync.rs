@@ -20,6 +20,7 @@ use super::{Made, Report};
 use crate::limits::Limit;
 use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
 use crate::nearest::nearest;
+use crate::protect::Protection;
 use crate::schedule::Schedule;
 use crate::target::{Catalogue, Field};
 use crate::value::FieldType;
@@ -76,6 +77,8 @@ pub(super) fn resolve(
     if let Some(source) = &source {
         key_column(report, path, &spec, source, target.as_deref());
     }
+    let typed_protect = raw.protect.take().map(|p| p.0).unwrap_or_default();
+    let protect = protection(report, path, &typed_protect, target.as_ref().map(|t| t.engine.catalogue()));
     let tests = tests(report, path, std::mem::take(&mut raw.tests), &fields);
     if let (Some(RawOnLeave::Delete), Some(target)) = (raw.on_leave, &target)
         && !target.engine.can_delete()
@@ -102,7 +105,7 @@ pub(super) fn resolve(
         },
         leave_grace: raw.leave_grace.map_or(Duration::ZERO, |s| s.0),
         release_on_ban: raw.release_on_ban.unwrap_or_default(),
-        protect: raw.protect.map(|p| p.0).unwrap_or_default(),
+        protect: Arc::new(protect),
         bans_first: raw.bans_first.unwrap_or(true),
         max_flaps: raw.max_flaps.unwrap_or(MAX_FLAPS),
         flap_window: raw.flap_window.map_or(FLAP_WINDOW, |s| s.0),
@@ -168,8 +171,12 @@ fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<
 }
 
 fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
-    let SourceKind::Csv(csv) = &source.kind;
-    if csv.path == Path::new("-") {
+    let reads_it = |source: &SourceSettings| matches!(&source.kind, SourceKind::Csv(csv) if csv.path == Path::new("-"));
+    let member_reads_it = match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| reads_it(member)),
+        SourceKind::Csv(_) | SourceKind::Http(_) => false,
+    };
+    if reads_it(source) || member_reads_it {
         let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
         report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
     }
@@ -272,6 +279,8 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         range: None,
         same_as: None,
         clearable: true,
+        whole: false,
+        park: None,
     };
     let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
     let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, id_field: None, open: true };
@@ -325,12 +334,37 @@ fn key_column(
 ) {
     let Some(key) = target.and_then(|t| t.engine.catalogue().key_field.as_ref()) else { return };
     let column = spec.fields.iter().find(|r| r.field == *key).map(|r| &r.from);
-    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if *c == source.key)) {
+    let is_key = |column: &str| match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| member.key == column),
+        SourceKind::Csv(_) | SourceKind::Http(_) => source.key == column,
+    };
+    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if is_key(c))) {
         let message = format!("`{key}` is where the target keeps a person's key, but it is mapped from {column:?}");
         let help =
             format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);
         report.warning(&path.join("map").join(key), message, Some(help));
     }
+}
+
+fn protection(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    entries: &[String],
+    catalogue: Option<&Catalogue>,
+) -> Protection {
+    let at = path.join("protect");
+    let protection = Protection::compile(entries).unwrap_or_else(|problems| {
+        for (n, problem) in problems {
+            report.error(&at.join(n.to_string()), problem.message, problem.help);
+        }
+        Protection::default()
+    });
+    let Some(catalogue) = catalogue.filter(|c| !c.open) else { return protection };
+    for field in protection.fields().filter(|field| catalogue.field(field).is_none()) {
+        let known = catalogue.fields.keys().map(String::as_str);
+        report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+    }
+    protection
 }
 
 fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue: &Catalogue) {

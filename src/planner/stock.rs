@@ -1,0 +1,94 @@
+//! Taking stock: after the state was restored from a backup, every account that it knows is compared with the target
+//! before anything is planned, because nobody knows what was done since.
+//!
+//! What the target shows replaces what was acknowledged. Accounts made since then are found as those of any newcomer
+//! are: by key, then by `match`.
+
+use super::{Listing, PAGE};
+use crate::config::settings::SyncSettings;
+use crate::delivery::Client;
+use crate::exit::Result;
+use crate::rules::PersonState;
+use crate::state::State;
+use crate::state::epoch::{IsFresh, IsStale};
+use crate::state::journal::{Effect, Observe};
+use crate::state::people::{Bodies, Body, PeoplePage, Person, SyncId};
+use crate::target::{Account, AccountState, Engine};
+use crate::time::Clock;
+use crate::value::same;
+
+/// Compares everybody of a sync with the target, if the state was restored since it last ran.
+///
+/// # Errors
+/// The target can't be reached or the state fails. What was compared stays so, and the next run begins anew.
+pub async fn take_stock(sync: &SyncSettings, id: SyncId, state: &State, client: &Client, clock: &Clock) -> Result<()> {
+    if !state.ask(IsStale(id)).await? {
+        return Ok(());
+    }
+    tracing::warn!(sync = %sync.name, "the state was restored: every account is compared with the target first");
+    let listed = match client.engine().can_list() {
+        true => Listing::of(client, &[], u64::MAX).await?,
+        false => None,
+    };
+    let mut changed = 0;
+    let mut after = None;
+    loop {
+        let page = state.ask(PeoplePage { sync: id, after: after.take(), limit: PAGE }).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        let known: Vec<Person> = page.into_iter().filter(|p| p.remote_id.is_some()).collect();
+        let keys = known.iter().map(|p| p.key.clone()).collect();
+        let mut bodies = state.ask(Bodies { sync: id, keys }).await?;
+        let mut observed = Vec::new();
+        for person in known {
+            let body = bodies.remove(&person.key).unwrap_or_default();
+            let account = find(client, listed.as_ref(), &person).await?;
+            if let Some(effect) = correction(client.engine(), &person, &body, account) {
+                observed.push((person.key, effect));
+            }
+        }
+        changed += observed.len();
+        state.ask(Observe { sync: id, at: clock.stamp(), observed }).await?;
+    }
+    state.ask(IsFresh(id)).await?;
+    tracing::info!(sync = %sync.name, changed, "compared with the target");
+    Ok(())
+}
+
+/// The person's account as it is now. One that the listing lacks is asked for by itself: accounts can slip from page to
+/// page while a listing is under way, and nobody may be given up for that.
+async fn find(client: &Client, listed: Option<&Listing>, person: &Person) -> Result<Option<Account>> {
+    let Some(remote_id) = &person.remote_id else { return Ok(None) };
+    let shown = match listed {
+        Some(listing) => listing.by_id(remote_id)?,
+        None => None,
+    };
+    match shown {
+        Some(account) => Ok(Some(account)),
+        None => client.get(remote_id).await,
+    }
+}
+
+/// What has to be changed in what is known of a person, if anything.
+fn correction(engine: &Engine, person: &Person, body: &Body, account: Option<Account>) -> Option<Effect> {
+    let Some(account) = account else {
+        return (person.state != PersonState::Deleted).then_some(Effect::Gone);
+    };
+    let catalogue = engine.catalogue();
+    let mut attributes = body.attributes.clone();
+    for (field, acknowledged) in body.attributes.iter() {
+        if let Some(shown) = account.attributes.get(field).filter(|s| !same(catalogue.kind(field), s, acknowledged)) {
+            attributes.set(field.clone(), shown.clone());
+        }
+    }
+    let state = match (account.state, person.state) {
+        (AccountState::Banned, _) => PersonState::Banned,
+        (_, PersonState::Left) => PersonState::Left,
+        (AccountState::Invited, _) => PersonState::Invited,
+        (AccountState::Active, _) => PersonState::Active,
+    };
+    if state == person.state && attributes == body.attributes {
+        return None;
+    }
+    Some(Effect::Confirmed { state, remote_id: account.remote_id, attributes, fingerprint: None })
+}

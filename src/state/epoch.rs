@@ -1,0 +1,146 @@
+//! Whether this is still the database that was sent with last: a restored backup knows nothing of what was done since.
+//!
+//! Two marks tell. A copy that `state backup` makes says so itself. And a number that grows when somebody begins and
+//! when they end sending is in the database and in a file beside it (`NAME.epoch`): a database whose number is behind
+//! the file's is older than the last run, and one whose file is missing came from elsewhere. What is behind is not
+//! refused: every sync in it is marked, and compares its accounts with the target before it plans anything.
+//!
+//! Killed between the two writes, the database is ahead of the file, which is never a sign of age.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::people::SyncId;
+use super::{Command, State, StateError};
+
+/// The number beside the database.
+#[derive(Clone, Debug)]
+pub struct EpochFile(PathBuf);
+
+impl EpochFile {
+    /// The one of this database.
+    pub fn beside(database: &Path) -> EpochFile {
+        let mut path = database.as_os_str().to_os_string();
+        path.push(".epoch");
+        EpochFile(path.into())
+    }
+
+    /// The number in it; none when it is missing or can't be understood.
+    fn read(&self) -> Option<i64> {
+        std::fs::read_to_string(&self.0).ok()?.trim().parse().ok()
+    }
+
+    fn write(&self, epoch: i64) -> Result<(), StateError> {
+        let written = || -> std::io::Result<()> {
+            // In place and in one write: a file that is torn by a power cut is as good as missing, which is safe.
+            let mut file: File =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0)?;
+            file.write_all(format!("{epoch}\n").as_bytes())?;
+            file.sync_all()
+        };
+        written().map_err(|e| StateError::io(format!("cannot write {}: {e}", self.0.display())))
+    }
+}
+
+/// What beginning to send found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The database that was sent with last, or a new one.
+    Current,
+    /// An older one: every sync in it must compare with its target first.
+    Restored {
+        /// When the backup was made, where it says so (RFC 3339).
+        backup_at: Option<String>,
+    },
+}
+
+/// Marks the beginning of sending, by the holder of the sender's lock, and tells whether the database was restored.
+///
+/// # Errors
+/// The database or the file beside it can't be written.
+pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError> {
+    let (epoch, begun) = state.ask(BeginEpoch { beside: file.read() }).await?;
+    file.write(epoch)?;
+    Ok(begun)
+}
+
+/// Marks the end of sending.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn end(state: &State, file: &EpochFile) -> Result<(), StateError> {
+    let epoch = state.ask(EndEpoch).await?;
+    file.write(epoch)
+}
+
+/// Compares the database's number with the one beside it, marks every sync where it is behind, and counts on.
+#[derive(Debug)]
+struct BeginEpoch {
+    beside: Option<i64>,
+}
+
+impl Command for BeginEpoch {
+    type Reply = (i64, Begun);
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let (epoch, backup_at): (i64, Option<String>) =
+            db.prepare_cached("SELECT n, backup_at FROM epoch")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let people: bool = db.prepare_cached("SELECT 1 FROM person WHERE state > 0 LIMIT 1")?.exists([])?;
+        let behind = match self.beside {
+            Some(beside) => beside > epoch,
+            // A database that was never sent with since it knows of epochs has no file yet.
+            None => epoch > 0,
+        };
+        let next = epoch.max(self.beside.unwrap_or(0)) + 1;
+        db.prepare_cached("UPDATE epoch SET n = ?1, backup_at = NULL")?.execute([next])?;
+        if !people || !(behind || backup_at.is_some()) {
+            return Ok((next, Begun::Current));
+        }
+        db.prepare_cached("UPDATE sync SET stale = 1")?.execute([])?;
+        Ok((next, Begun::Restored { backup_at }))
+    }
+}
+
+#[derive(Debug)]
+struct EndEpoch;
+
+impl Command for EndEpoch {
+    type Reply = i64;
+
+    fn run(self, db: &Connection) -> Result<i64, StateError> {
+        Ok(db.prepare_cached("UPDATE epoch SET n = n + 1 RETURNING n")?.query_row([], |row| row.get(0))?)
+    }
+}
+
+/// Whether a sync's accounts have to be compared with the target before anything is planned.
+#[derive(Debug)]
+pub struct IsStale(pub SyncId);
+
+impl Command for IsStale {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        let found: Option<bool> = db
+            .prepare_cached("SELECT stale FROM sync WHERE id = ?1")?
+            .query_row([self.0], |row| row.get(0))
+            .optional()?;
+        Ok(found.unwrap_or(false))
+    }
+}
+
+/// A sync's accounts have been compared.
+#[derive(Debug)]
+pub struct IsFresh(pub SyncId);
+
+impl Command for IsFresh {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("UPDATE sync SET stale = 0 WHERE id = ?1")?.execute(params![self.0])?;
+        Ok(())
+    }
+}
