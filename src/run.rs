@@ -7,6 +7,7 @@ mod hold;
 mod reading;
 mod repair;
 mod summary;
+mod undoing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,17 +18,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
+use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
-use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
 pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
+pub use undoing::Undoing;
 
 /// What every run needs.
 #[derive(Clone)]
@@ -66,6 +68,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
     /// Who.
     pub by: String,
     /// Why.
@@ -159,17 +163,17 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        if known.paused {
+            summary.paused();
+            return Ok(());
+        }
         let asked = match asked {
             Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
         if self.stop.is_cancelled() {
             return Err(stopped_early());
-        }
-        let known = self.state.ask(FindSync(binding(sync))).await?;
-        if known.paused {
-            summary.paused();
-            return Ok(());
         }
         let read = match asked {
             Asked::Read(read) => read,
@@ -211,6 +215,7 @@ impl Run<'_> {
             () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
         self.send(summary, plan, resolved).await
     }
@@ -220,15 +225,20 @@ impl Run<'_> {
         let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
+                Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), &resolved.done).await?;
+        self.record_bystanders(approved.plan()).await?;
+        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        if undoes {
+            self.pause(summary).await?;
+        }
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -236,6 +246,7 @@ impl Run<'_> {
             clock: runner.clock.clone(),
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
+            heeds_pause: !undoes,
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
@@ -245,6 +256,19 @@ impl Run<'_> {
             Some(failure) if approved.plan().total() == 0 => Err(failure),
             _ => Ok(()),
         }
+    }
+}
+
+impl Run<'_> {
+    /// Pauses the sync before its last run is undone: the next one would do the same again.
+    async fn pause(&self, summary: &mut RunSummary) -> Result<()> {
+        let since = Some(self.runner.clock.stamp());
+        self.runner.state.ask(SetPaused { sync: self.who.id, since }).await?;
+        let sync = &self.who.sync.name;
+        summary.note = Some(format!(
+            "{sync} is paused, since its next run would do the same again; mend the cause, then: rosterd resume {sync}"
+        ));
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod faults;
 mod journey;
 mod kill;
+mod people;
 mod sandbox;
 mod sources;
 mod support;

@@ -10,6 +10,7 @@ use super::words;
 use crate::config::Settings;
 use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
+use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
 use crate::run::{RunSummary, Runner, Wish};
 use crate::state::epoch::EpochFile;
@@ -126,13 +127,21 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     let took = time::spoken(run.duration_ms / 1000);
     out.line(&format!("{}: {status}  {}", style.strong(&run.sync), style.faint(&format!("run {}, {took}", run.run))))?;
     if run.status == "paused" {
-        return out.line(&format!("  the sync is paused: nothing was done; go on with rosterd resume {}", run.sync));
-    }
-    let done = words::tally(&run.counts, |c| c.ok);
-    let done = if done.is_empty() { "nothing to write".to_string() } else { done };
-    if run.source_records > 0 {
         out.line(&format!(
-            "  {done}; {} read, {} unchanged, {} out of scope",
+            "  the sync is paused: nothing {}; it goes on with rosterd resume {}",
+            if run.counts.is_empty() { "was done" } else { "more is sent" },
+            run.sync
+        ))?;
+    }
+    if run.source_records > 0 {
+        let done = words::tally(&run.counts, |c| c.ok);
+        let done = match (done.is_empty(), run.planned.is_empty()) {
+            (false, _) => format!("{done}; "),
+            (true, true) => "nothing to write; ".into(),
+            (true, false) => String::new(),
+        };
+        out.line(&format!(
+            "  {done}{} read, {} unchanged, {} out of scope",
             words::count(run.source_records, "record", "records"),
             run.unchanged,
             run.excluded
@@ -143,20 +152,10 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
-        out.line(&format!(
-            "  {}: {} {}, {} allowed. Nothing was sent.",
-            style.warn(&format!("held by the limit {}", breach.limit)),
-            breach.count,
-            if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-            breach.allowed
-        ))?;
-        if !run.first_keys.is_empty() {
-            let more = breach.count > run.first_keys.len() as u64;
-            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
-        }
-        out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
+        return held(out, run, breach, plan);
+    }
+    if let Some(note) = &run.note {
+        out.line(&format!("  {}", style.warn(note)))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
@@ -165,6 +164,17 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Why nothing was sent, and how to go on.
+fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &str) -> Result<()> {
+    let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    out.line(&format!("  planned:          {}; nothing was sent", planned.join(", ")))?;
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&run.first_keys))))?;
+    out.line(&format!("  look at it:       rosterd plans show {plan}"))?;
+    out.line(&format!("  if it is right:   rosterd approve {plan} --reason \"…\""))?;
+    out.line(&format!("  if it is wrong:   mend the source and run again; rosterd discard {plan} drops it"))?;
+    out.line(&format!("  what can't wait:  rosterd sync {} --only KEY, for one person", run.sync))
 }
 
 fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {

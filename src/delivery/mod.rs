@@ -79,6 +79,8 @@ pub struct Delivery {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// Whether it stops when the sync is paused; an undo, for which it is paused, goes on.
+    pub heeds_pause: bool,
 }
 
 /// Outcomes by status, for one kind of operation.
@@ -276,7 +278,9 @@ async fn watch_for_pause(shared: Arc<Shared>) {
     let d = &shared.delivery;
     while !shared.halt.is_cancelled() {
         tokio::time::sleep(PAUSE_IS_SEEN_WITHIN).await;
-        if let Ok(true) = d.state.ask(IsPaused(d.who.id)).await {
+        if d.heeds_pause
+            && let Ok(true) = d.state.ask(IsPaused(d.who.id)).await
+        {
             shared.halt_for(Stop::Paused);
         }
     }
@@ -349,8 +353,7 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
+        sync: &d.who.sync,
         entry: (&d.who.run, entry),
         stop: &shared.halt,
         abandon: &shared.abandon,

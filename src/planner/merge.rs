@@ -300,6 +300,11 @@ impl Merge<'_> {
 
     /// What a plan makes of a decision.
     fn planned(&mut self, case: Case<'_>, decision: Decision, state: PersonState) -> Result<()> {
+        let is_back = case.person.is_some_and(|p| p.absent_since.is_some())
+            && matches!(case.says, SourceSays::Same | SourceSays::Differs);
+        if is_back {
+            self.out.spool().note(case.key, &Note::Present)?;
+        }
         match decision {
             Decision::Reject => Ok(()),
             Decision::Nothing => self.nothing(&case, state),
@@ -406,9 +411,6 @@ impl Merge<'_> {
             }
             _ => {
                 self.out.unchanged += 1;
-                if case.person.is_some_and(|p| p.absent_since.is_some()) {
-                    self.out.spool().note(case.key, &Note::Present)?;
-                }
                 match state {
                     PersonState::Active | PersonState::Invited => self.looked(case, Standing::InStep),
                     _ => Ok(()),

@@ -95,7 +95,7 @@ async fn settle(
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
         None => {
-            match look_up(client, state, &sync.name, &again(operation, &sync.match_fields, client.engine().catalogue()))
+            match look_up(client, state, sync, &again(operation, &sync.match_fields, client.engine().catalogue()))
                 .await?
             {
                 Found::Account(account) => Some(*account),

@@ -12,7 +12,8 @@ impl Runner {
     /// # Errors
     /// The sync is unknown by now, or the state fails. What became of the run is in its summary.
     pub async fn approve(&self, plan: &HeldPlan, by: String, reason: Option<String>) -> Result<RunSummary> {
-        let approval = Approval { plan: plan.id.clone(), operations: self.digests(&plan.id).await?, by, reason };
+        let operations = self.digests(&plan.id).await?;
+        let approval = Approval { plan: plan.id.clone(), operations, basis: plan.basis.clone(), by, reason };
         let names = [plan.sync.clone()];
         let none = || Failure::internal(format!("the run of plan {} left no summary", plan.id));
         match &plan.origin {
@@ -28,7 +29,7 @@ impl Runner {
                 let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;
                 run.ok_or_else(none)
             }
-            Origin::Undo(_) => Err(none()),
+            Origin::Undo(run) => self.undo(run, approval).await,
         }
     }
 
@@ -42,7 +43,7 @@ impl Runner {
                 return Ok(digests);
             }
             from += page.len() as u64;
-            digests.extend(page.iter().map(|operation| operation.digest()));
+            digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
         }
     }
 }
