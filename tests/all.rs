@@ -15,4 +15,5 @@ mod secrecy;
 mod simulation;
 mod sources;
 mod support;
+mod targets;
 mod wire;

@@ -11,6 +11,7 @@ use rand::Rng;
 use secrecy::ExposeSecret;
 
 use super::client::{Carrier, Client, Line};
+use super::login::Login;
 use super::rate::GateCounters;
 use super::transport::Transport;
 use crate::config::settings::TargetSettings;
@@ -100,7 +101,8 @@ impl Clients {
         };
         line.refill();
         let carrier = (self.connect)(settings)?;
-        let client = Arc::new(Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), self.seed));
+        let client = Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), self.seed);
+        let client = Arc::new(client.with_login(Login::of(settings)?));
         let entry = Known { client: Arc::clone(&client), settings: Arc::clone(settings), credentials };
         known.insert(settings.name.clone(), entry);
         Ok(client)

@@ -8,6 +8,7 @@
 mod attempt;
 mod client;
 mod clients;
+mod login;
 mod quota;
 pub mod rate;
 pub mod sabotage;
@@ -36,7 +37,7 @@ use crate::time::Clock;
 
 use self::sabotage::Sabotage;
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client, Line, Unanswered};
+pub use client::{Carrier, Client, Line, Unanswered, Unready};
 pub use clients::{Clients, LineReading};
 pub(crate) use transport::explained;
 
