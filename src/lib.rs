@@ -36,6 +36,7 @@ pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod undo;
+pub mod why;
 
 pub mod cli;
 pub mod demo;

@@ -270,6 +270,17 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Tell everything about one person: where they stand, what the next run does with them, and why
+    #[command(after_help = "Examples:\n  rosterd why staff E1007\n  rosterd why staff ann@acme.com")]
+    Why {
+        /// The sync
+        sync: String,
+        /// The person: a key, the target's id, or a value by which people are recognised
+        who: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -474,6 +485,7 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
+            | Command::Why { printing, .. }
             | Command::Undo { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
