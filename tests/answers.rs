@@ -2,6 +2,7 @@
 
 mod comparing;
 mod explaining;
+mod forgetting;
 mod undoing;
 
 use std::collections::BTreeSet;

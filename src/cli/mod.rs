@@ -7,6 +7,7 @@ mod accept;
 pub mod args;
 pub mod check;
 mod connect;
+mod forget;
 mod out;
 mod outcomes;
 mod people;
@@ -140,6 +141,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Why { sync, who, printing } => why::command(load(global)?, &sync, &who, printing).await,
+        Command::Forget { sync, key, printing } => forget::command(&*load(global)?, &sync, &key, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),

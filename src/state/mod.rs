@@ -9,6 +9,7 @@ pub mod backup;
 pub mod binding;
 pub mod epoch;
 mod error;
+pub mod forget;
 pub mod journal;
 pub mod ledger;
 pub mod lock;

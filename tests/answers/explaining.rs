@@ -37,7 +37,7 @@ fn settled(text: &str, sim: &Sim) -> String {
             _ => word.to_string(),
         }
     };
-    text.split_inclusive([' ', '\n']).map(|word| stamp(word)).collect()
+    text.split_inclusive([' ', '\n']).map(stamp).collect()
 }
 
 fn set(home: &Home, lines: &str) {
