@@ -30,6 +30,7 @@ pub mod retry;
 
 pub mod target;
 
+pub mod notify;
 pub mod outcome;
 pub mod reconcile;
 pub mod run;

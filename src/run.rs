@@ -2,6 +2,7 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod announce;
 mod approve;
 mod hold;
 mod reading;
@@ -110,6 +111,9 @@ impl Runner {
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
         self.end().await;
+        if wish.only.is_empty() {
+            self.announce(&summaries).await;
+        }
         Ok(summaries)
     }
 
@@ -161,18 +165,19 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(failure) => return Err(failure.again()),
-        };
         if self.stop.is_cancelled() {
             return Err(stopped_early());
         }
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
+            // Whatever its source is like: it does nothing.
             summary.paused();
             return Ok(());
         }
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(failure) => return Err(failure.again()),
+        };
         let read = match asked {
             Asked::Read(read) => read,
             Asked::Unchanged(versions) => {

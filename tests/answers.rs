@@ -3,6 +3,7 @@
 mod comparing;
 mod explaining;
 mod forgetting;
+mod telling;
 mod undoing;
 
 use std::collections::BTreeSet;
