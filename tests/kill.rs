@@ -22,6 +22,8 @@ enum Scene {
     Mixed,
     /// A plan that is too much, and is being held.
     Held,
+    /// People who exchange their addresses in a circle, and a newcomer who takes one.
+    Swap,
 }
 
 /// When it is killed.
@@ -46,6 +48,16 @@ fn set(scene: Scene) -> (Stage, Vec<Person>) {
         return (stage, everybody);
     }
     stage.sync(&everybody, 0);
+    if scene == Scene::Swap {
+        let first = everybody[0].email.clone();
+        everybody[0].email = everybody[1].email.clone();
+        everybody[1].email = everybody[2].email.clone();
+        everybody[2].email = first;
+        everybody.push(Person { email: everybody[3].email.clone(), ..Person::new(50) });
+        everybody[3].email = "fresh@acme.example".into();
+        stage.home.roster(&everybody);
+        return (stage, everybody);
+    }
     everybody[38..].iter_mut().for_each(|p| p.status = "gone".into());
     stage.sync(&everybody, 0);
     let leavers = if scene == Scene::Held { 10..30 } else { 10..18 };
@@ -197,6 +209,8 @@ fn at_any_system_call() {
     add(Scene::Mixed, "writev", &[1, 2, 4, 7]);
     add(Scene::Mixed, "recvfrom", &[1, 3, 5]);
     add(Scene::Held, "fsync", &[1, 2, 3, 4]);
+    add(Scene::Swap, "fsync", &[3, 4, 5, 6, 7, 8]);
+    add(Scene::Swap, "writev", &[2, 3, 4]);
     moments.push((Scene::Load, Moment::Twice(("writev", 3), ("fsync", 1))));
     moments.push((Scene::Load, Moment::Twice(("fsync", 8), ("recvfrom", 2))));
     moments.push((Scene::Mixed, Moment::Twice(("recvfrom", 2), ("fsync", 2))));
@@ -221,6 +235,10 @@ fn after_the_server_committed_and_before_its_answer_was_read() {
         (Scene::Mixed, "E0015"), // a ban
         (Scene::Mixed, "E0040"), // a reinstatement that writes
         (Scene::Mixed, "E0055"), // a create
+        (Scene::Swap, "E0001"),  // an address that is exchanged
+        (Scene::Swap, "E0002"),
+        (Scene::Swap, "E0004"), // one that is given up
+        (Scene::Swap, "E0050"), // and one that is taken
     ];
     let mut moments = Vec::new();
     for fault in ["commit-then-hang", "hang-before-commit"] {

@@ -19,6 +19,7 @@ pub(super) struct Judge {
     /// Columns that are wanted or required, and whether some record has had them.
     needed: Vec<(String, bool)>,
     count: u64,
+    objects: u64,
 }
 
 impl Judge {
@@ -26,17 +27,13 @@ impl Judge {
     pub fn new(key: &str, wanted: &BTreeSet<String>, required: &[String]) -> Judge {
         let needed: BTreeSet<&String> = required.iter().chain(wanted).collect();
         let needed = needed.into_iter().map(|name| (name.clone(), false)).collect();
-        Judge { key: key.into(), wanted: wanted.iter().cloned().collect(), needed, count: 0 }
+        Judge { key: key.into(), wanted: wanted.iter().cloned().collect(), needed, count: 0, objects: 0 }
     }
 
-    /// How many records were judged.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The columns that no record had, of those that are wanted or required.
+    /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
     pub fn never_seen(&self) -> impl Iterator<Item = &str> {
-        self.needed.iter().filter(|(_, seen)| !seen).map(|(name, _)| name.as_str())
+        let needed = self.needed.iter().filter(|_| self.objects > 0);
+        needed.filter(|(_, seen)| !seen).map(|(name, _)| name.as_str())
     }
 
     /// Judges the next record; `line` is 0 where there are no lines.
@@ -49,6 +46,7 @@ impl Judge {
             Err(reason) => return bad(None, reason),
         };
         let Value::Object(row) = value else { return bad(None, "it is not an object".into()) };
+        self.objects += 1;
         for (name, seen) in &mut self.needed {
             *seen = *seen || column(&row, name).is_some();
         }

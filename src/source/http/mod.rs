@@ -386,13 +386,14 @@ impl Parser<'_> {
 
     /// A required column that no record has is one that is not there; a mapped one is empty for everybody.
     fn required_are_there(&self, whole: bool) -> Result<()> {
-        if !whole || self.judge.count() == 0 {
+        if !whole {
             return Ok(());
         }
         let (required, mapped): (Vec<&str>, Vec<&str>) =
             self.judge.never_seen().partition(|name| self.source.required.iter().any(|r| r == name));
-        for name in mapped {
-            tracing::warn!(source = %self.source.name, "no record has the column {name}: it is empty for everybody");
+        if !mapped.is_empty() {
+            let columns = mapped.join(", ");
+            tracing::warn!(source = %self.source.name, "no record has these columns, so they are empty for everybody: {columns}");
         }
         if required.is_empty() {
             return Ok(());
@@ -410,3 +411,6 @@ fn give(judge: &mut Judge, line: u64, document: Result<json::Document, String>, 
     take(Took::Row(judge.next(line, document)))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
