@@ -137,7 +137,8 @@ for name in server client; do
   printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
   openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out $name.crt
   cat $name.crt $name.key > $name.pem
-done";
+done
+chmod 600 *.pem *.key";
 
 struct Ended(Child);
 
