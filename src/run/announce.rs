@@ -6,7 +6,7 @@ use crate::state::announced::{Announced, LastAnnounced};
 
 impl Runner {
     /// Tells of each run what is new about its sync. That nobody could be told is in the log, and fails no run.
-    pub(super) async fn announce(&self, summaries: &[RunSummary]) {
+    pub async fn announce(&self, summaries: &[RunSummary]) {
         let Some(settings) = &self.settings.notify else { return };
         for summary in summaries {
             let Some(state) = notify::state_of(summary) else { continue };
