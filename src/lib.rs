@@ -30,12 +30,14 @@ pub mod retry;
 
 pub mod target;
 
+pub mod notify;
 pub mod outcome;
 pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
 pub mod undo;
+pub mod why;
 
 pub mod daemon;
 pub mod server;

@@ -2,6 +2,7 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod announce;
 mod approve;
 mod hold;
 mod reading;
@@ -116,6 +117,9 @@ impl Runner {
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
         self.end().await;
+        if wish.only.is_empty() {
+            self.announce(&summaries).await;
+        }
         Ok(summaries)
     }
 

@@ -1,6 +1,9 @@
 //! Answers about what is so, and putting it right: reconcile, why, undo, forget, notifications.
 
 mod comparing;
+mod explaining;
+mod forgetting;
+mod telling;
 mod undoing;
 
 use std::collections::BTreeSet;

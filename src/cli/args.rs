@@ -288,6 +288,30 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Tell everything about one person: where they stand, what the next run does with them, and why
+    #[command(after_help = "Examples:\n  rosterd why staff E1007\n  rosterd why staff ann@acme.com")]
+    Why {
+        /// The sync
+        sync: String,
+        /// The person: a key, the target's id, or a value by which people are recognised
+        who: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Erase what is kept of a person, and say what the target still has
+    ///
+    /// Acknowledged and observed values, undo data and held plans go; rows of the ledger stay without the person.
+    #[command(after_help = "Example:\n  rosterd forget staff E1007")]
+    Forget {
+        /// The sync
+        sync: String,
+        /// The person's key
+        key: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -479,6 +503,8 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
+            | Command::Forget { printing, .. }
+            | Command::Why { printing, .. }
             | Command::Undo { printing, .. }
             | Command::Trigger { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,

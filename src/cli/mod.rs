@@ -7,6 +7,7 @@ mod accept;
 pub mod args;
 pub mod check;
 mod connect;
+mod forget;
 mod out;
 mod outcomes;
 mod people;
@@ -21,6 +22,7 @@ mod status;
 mod sync;
 mod test;
 mod undo;
+mod why;
 mod words;
 
 use std::collections::BTreeSet;
@@ -142,6 +144,8 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
             reconcile::command(load(global)?, &syncs, remedy, detailed_exitcode, global.verbose > 0, printing).await
         }
         Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
+        Command::Why { sync, who, printing } => why::command(load(global)?, &sync, &who, printing).await,
+        Command::Forget { sync, key, printing } => forget::command(&*load(global)?, &sync, &key, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,

@@ -132,5 +132,6 @@ async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<Asked, Ar
     runner.begin(std::slice::from_ref(sync)).await?;
     let summary = runner.sync_one(sync, asked, &Wish::default()).await;
     runner.end().await;
+    runner.announce(std::slice::from_ref(&summary)).await;
     Ok(summary)
 }

@@ -15,7 +15,7 @@ use crate::value;
 /// Runs one test.
 ///
 /// # Errors
-/// How the result differs from what was expected, in one line.
+/// How the result differs from what was expected: a line a field, expected above actual.
 pub fn run(mapping: &Mapping, test: &TestSettings, today: NaiveDate) -> Result<(), String> {
     let columns = mapping.columns();
     // Absent columns are empty.
@@ -32,7 +32,7 @@ fn compare(mapping: &Mapping, expected: &Expectation, mapped: Mapped) -> Result<
         (Expectation::Fields(fields), Mapped::InScope(desired)) => {
             let differences: Vec<String> =
                 fields.iter().filter_map(|(field, value)| difference(mapping, field, value, &desired)).collect();
-            if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+            if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
         }
         (Expectation::Excluded, Mapped::Excluded) => Ok(()),
         (Expectation::Rejected(part), Mapped::Rejected(reason)) if reason.contains(part.as_str()) => Ok(()),
@@ -58,14 +58,25 @@ fn difference(mapping: &Mapping, field: &str, expected: &Value, desired: &Desire
     if value::same(mapping.kind(field), expected, actual) {
         return None;
     }
-    Some(format!("{field}: expected {}, got {}", shown(expected), shown(actual)))
+    let (expected, actual) = (shown(expected), shown(actual));
+    let apart = " ".repeat(common(&expected, &actual));
+    let wide = field.chars().count();
+    Some(format!(
+        "{field}: expected {expected}\n{:wide$}       but is {actual}\n{:wide$}              {apart}^ from here on",
+        "", ""
+    ))
+}
+
+/// How many characters two values have in common at their beginning.
+fn common(a: &str, b: &str) -> usize {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
 }
 
 /// A remark about columns of the test that the mapping doesn't look at: often the reason for a surprise.
 fn unused(mapping: &Mapping, test: &TestSettings) -> String {
     let unused: Vec<&str> =
         test.record.keys().filter(|name| !mapping.columns().contains(name)).map(String::as_str).collect();
-    if unused.is_empty() { String::new() } else { format!(" (the mapping does not use {})", unused.join(", ")) }
+    if unused.is_empty() { String::new() } else { format!("\n(the mapping does not use {})", unused.join(", ")) }
 }
 
 #[cfg(test)]
@@ -94,7 +105,11 @@ mod tests {
         let good = || json!({"mail": " Ann@B.c ", "level": "1", "status": "active"});
         let rows = [
             (good(), fields(json!({"email": "ann@b.c", "level": 1, "title": ""})), None),
-            (good(), fields(json!({"email": "Ann@b.c"})), Some("email: expected “Ann@b.c”, got “ann@b.c”")),
+            (
+                good(),
+                fields(json!({"email": "Ann@b.c"})),
+                Some("email: expected “Ann@b.c”\n            but is “ann@b.c”\n                    ^ from here on"),
+            ),
             (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean email?)")),
             (good(), Expectation::Excluded, Some("in scope, not excluded")),
             (good(), Expectation::Rejected("x".into()), Some("in scope, not rejected")),

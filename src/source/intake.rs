@@ -126,6 +126,11 @@ impl Intake {
         self.spool.warnings()
     }
 
+    /// The good record of this key.
+    pub fn record(&self, key: &Key) -> Result<Option<Record>> {
+        self.spool.record(key)
+    }
+
     /// A page of good records in the order of keys, from the first after `after`; rejected keys are left out.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
         self.spool.rows(after, limit)

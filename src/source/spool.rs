@@ -248,15 +248,22 @@ impl Spool {
         &self.warnings
     }
 
+    /// The good row of this key.
+    pub fn record(&self, key: &Key) -> Result<Option<Record>> {
+        let sql = "SELECT key, record, line, cells FROM good WHERE key = ?1 LIMIT ?2";
+        Ok(self.records(sql, key.as_str(), 1)?.pop())
+    }
+
     /// Good rows in the order of keys, from the first after this key.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
         // The empty text sorts before every key, since no key is empty.
         let after = after.map_or("", Key::as_str);
-        let mut query = self
-            .db
-            .prepare_cached("SELECT key, record, line, cells FROM good WHERE key > ?1 ORDER BY key LIMIT ?2")
-            .map_err(failed)?;
-        let mut rows = query.query(params![after, int(limit as u64)]).map_err(failed)?;
+        self.records("SELECT key, record, line, cells FROM good WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
+    }
+
+    fn records(&self, sql: &str, key: &str, limit: usize) -> Result<Vec<Record>> {
+        let mut query = self.db.prepare_cached(sql).map_err(failed)?;
+        let mut rows = query.query(params![key, int(limit as u64)]).map_err(failed)?;
         let mut records = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let key: String = row.get(0).map_err(failed)?;

@@ -186,6 +186,31 @@ impl Command for Outcomes {
     }
 }
 
+/// The last outcomes of a person, newest first.
+#[derive(Debug)]
+pub struct LastOutcomes {
+    /// Of which sync.
+    pub sync: String,
+    /// Who.
+    pub key: String,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for LastOutcomes {
+    type Reply = Vec<Outcome>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                    duration_ms, reason, error_kind, error_message FROM outcome
+             WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![self.sync, self.key, self.limit as i64], outcome)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
 fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
     let kind = row.get::<_, Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
     let message: Option<String> = row.get(16)?;

@@ -5,10 +5,12 @@
 //! within its own savepoint, and no caller hears of success before the commit has reached the disk
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
+pub mod announced;
 pub mod backup;
 pub mod binding;
 pub mod epoch;
 mod error;
+pub mod forget;
 pub mod history;
 pub mod journal;
 pub mod ledger;

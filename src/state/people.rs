@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::plan::Fingerprint;
 use crate::record::Key;
 use crate::rules::PersonState;
-use crate::value::Attributes;
+use crate::value::{Attributes, folded};
 
 /// What a fingerprint remembers about its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -351,6 +351,68 @@ impl Command for Bodies {
             }
         }
         Ok(bodies)
+    }
+}
+
+/// When the target last acknowledged something of a person, RFC 3339.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub key: Key,
+}
+
+impl Command for Confirmed {
+    type Reply = Option<String>;
+
+    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
+        Ok(db
+            .prepare_cached("SELECT confirmed_at FROM body WHERE sync = ?1 AND key = ?2")?
+            .query_row(params![self.sync, self.key.as_str()], |row| row.get(0))
+            .optional()?)
+    }
+}
+
+/// Who has an account of this id, or this value in one of these fields, case-folded. Reads every body: for one who
+/// asks by hand, not for a run.
+#[derive(Debug)]
+pub struct WhoHas {
+    /// Whose.
+    pub sync: SyncId,
+    /// The id or value.
+    pub who: String,
+    /// The fields.
+    pub fields: Vec<String>,
+}
+
+impl Command for WhoHas {
+    type Reply = std::collections::BTreeSet<Key>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut found = Self::Reply::new();
+        let by_id: Option<String> = db
+            .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
+            .query_row(params![self.sync, self.who], |row| row.get(0))
+            .optional()?;
+        if let Some(key) = by_id {
+            found.extend(Key::parse(&key));
+            return Ok(found);
+        }
+        let wanted = self.who.to_lowercase();
+        let mut statement = db.prepare_cached("SELECT key, attributes, observed FROM body WHERE sync = ?1")?;
+        let mut rows = statement.query([self.sync])?;
+        while let Some(row) = rows.next()? {
+            let texts = [Some(row.get::<_, String>(1)?), row.get::<_, Option<String>>(2)?];
+            for text in texts.into_iter().flatten() {
+                let values: Attributes = serde_json::from_str(&text)?;
+                let has = |field: &String| values.get(field).and_then(folded).as_deref() == Some(wanted.as_str());
+                if self.fields.iter().any(has) {
+                    found.extend(Key::parse(&row.get::<_, String>(0)?));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

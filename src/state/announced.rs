@@ -1,0 +1,41 @@
+//! What people were told of each sync last, so that they are told once a change.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Command, StateError};
+
+/// The state of a sync that was announced last; none when nothing ever was.
+#[derive(Debug)]
+pub struct LastAnnounced(pub String);
+
+impl Command for LastAnnounced {
+    type Reply = Option<String>;
+
+    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
+        Ok(db
+            .prepare_cached("SELECT state FROM announced WHERE sync = ?1")?
+            .query_row([self.0], |row| row.get(0))
+            .optional()?)
+    }
+}
+
+/// Remembers what was announced.
+#[derive(Debug)]
+pub struct Announced {
+    /// The sync.
+    pub sync: String,
+    /// Its state.
+    pub state: &'static str,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
+impl Command for Announced {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("INSERT OR REPLACE INTO announced (sync, state, at) VALUES (?1, ?2, ?3)")?
+            .execute(params![self.sync, self.state, self.at])?;
+        Ok(())
+    }
+}

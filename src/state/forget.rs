@@ -1,0 +1,169 @@
+//! Erasing what is kept of a person: everything that names them or holds a value of theirs.
+//!
+//! The ledger's rows stay, without the person: how many were banned in a day, and what a run came to, is nobody's
+//! personal data, and limits count on it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::people::SyncId;
+use super::{Access, Command, StateError, open};
+use crate::record::Key;
+use crate::rules::PersonState;
+
+/// What takes the place of a name in the ledger.
+const FORGOTTEN: &str = "(forgotten)";
+
+/// What forgetting somebody came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// Done.
+    Done {
+        /// The account that the target still has, and its state as it was known.
+        account: Option<(String, PersonState)>,
+        /// Rows of the ledger that named them.
+        outcomes: u64,
+        /// Held plans that were dropped because they were about them.
+        plans: Vec<String>,
+    },
+    /// Nothing is kept of them.
+    Unknown,
+    /// An operation on them has no answer yet.
+    Unresolved,
+}
+
+/// Forgets a person.
+#[derive(Debug)]
+pub struct Forget {
+    /// Whose.
+    pub sync: SyncId,
+    /// The sync's name.
+    pub name: String,
+    /// Who.
+    pub key: Key,
+}
+
+impl Command for Forget {
+    type Reply = Forgotten;
+
+    fn run(self, db: &Connection) -> Result<Forgotten, StateError> {
+        let key = self.key.as_str();
+        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
+        if db.prepare_cached(open)?.exists(params![self.sync, key])? {
+            return Ok(Forgotten::Unresolved);
+        }
+        let account = db
+            .prepare_cached("SELECT remote_id, state FROM person WHERE sync = ?1 AND key = ?2")?
+            .query_row(params![self.sync, key], |row| {
+                Ok((row.get::<_, Option<String>>(0)?, PersonState::of(row.get(1)?)))
+            })
+            .optional()?;
+        let mut rows = 0;
+        for table in ["person", "body", "undo"] {
+            let sql = format!("DELETE FROM {table} WHERE sync = ?1 AND key = ?2");
+            rows += db.prepare_cached(&sql)?.execute(params![self.sync, key])?;
+        }
+        let outcomes = db
+            .prepare_cached(
+                "UPDATE outcome SET key = NULL, remote_id = NULL, reason = ?3,
+                        error_message = CASE WHEN error_kind IS NULL THEN NULL ELSE ?3 END
+                 WHERE sync = ?1 AND key = ?2",
+            )?
+            .execute(params![self.name, key, FORGOTTEN])?;
+        let plans = self.in_plans(db)?;
+        if rows + outcomes + plans.len() == 0 {
+            return Ok(Forgotten::Unknown);
+        }
+        self.in_messages(db)?;
+        Ok(Forgotten::Done {
+            account: account.and_then(|(id, state)| Some((id?, state))),
+            outcomes: outcomes as u64,
+            plans,
+        })
+    }
+}
+
+impl Forget {
+    /// Plans that wait and are about them are dropped: they could not be sent as they were approved. Of those that
+    /// were sent, what was done to them goes.
+    fn in_plans(&self, db: &Connection) -> Result<Vec<String>, StateError> {
+        let about = "FROM plan_operation o JOIN plan p ON p.id = o.plan
+                     WHERE p.sync = ?1 AND json_extract(o.operation, '$.key') = ?2";
+        let arguments = [self.name.as_str(), self.key.as_str()];
+        let mut find = db.prepare_cached(&format!("SELECT DISTINCT p.id {about} AND p.status = 'held'"))?;
+        let held: Vec<String> = find.query_map(arguments, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for plan in &held {
+            db.prepare_cached("DELETE FROM plan_operation WHERE plan = ?1")?.execute([plan])?;
+            db.prepare_cached("UPDATE plan SET status = 'discarded', reason = ?2 WHERE id = ?1")?
+                .execute([plan, FORGOTTEN])?;
+        }
+        db.prepare_cached(&format!("DELETE FROM plan_operation WHERE (plan, seq) IN (SELECT o.plan, o.seq {about})"))?
+            .execute(arguments)?;
+        Ok(held)
+    }
+
+    /// What the ledger says of others can name them: whose account somebody else's looks like, say.
+    fn in_messages(&self, db: &Connection) -> Result<(), StateError> {
+        let mut find = db.prepare_cached(
+            "SELECT id, reason, error_message FROM outcome
+             WHERE sync = ?1 AND (instr(reason, ?2) > 0 OR instr(error_message, ?2) > 0)",
+        )?;
+        let mut write = db.prepare_cached("UPDATE outcome SET reason = ?2, error_message = ?3 WHERE id = ?1")?;
+        let mut rows = find.query([self.name.as_str(), self.key.as_str()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?));
+        }
+        for (id, reason, message) in found {
+            let without = |text: Option<String>| text.map(|text| without(&text, self.key.as_str()));
+            write.execute(params![id, without(reason), without(message)])?;
+        }
+        Ok(())
+    }
+}
+
+/// The text without a name, where it stands as a word of its own: E1 is not in E10.
+fn without(text: &str, name: &str) -> String {
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(name) {
+        let (before, after) = (&rest[..at], &rest[at + name.len()..]);
+        let joined = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+        let within = joined(before.chars().next_back().or(clean.chars().next_back().filter(|_| before.is_empty())));
+        clean.push_str(before);
+        clean.push_str(if within || joined(after.chars().next()) { name } else { FORGOTTEN });
+        rest = after;
+    }
+    clean + rest
+}
+
+/// Writes the database anew without what was erased: SQLite leaves the old bytes in free pages and in its log.
+///
+/// # Errors
+/// There is no room for a second copy, or somebody else is writing for too long.
+pub fn scrub(database: &Path) -> Result<(), StateError> {
+    let db = open::connect(database, Access::Write)?;
+    db.execute_batch("VACUUM")?;
+    let mut busy = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    let busy: i64 = busy.query_row([], |row| row.get(0))?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(StateError::new(crate::exit::Exit::Partial, "another process keeps the database's log in use")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn a_name_is_taken_out_where_it_is_a_word() {
+        for (text, expected) in [
+            ("account 5 looks like E1 and belongs to E10", "account 5 looks like (forgotten) and belongs to E10"),
+            ("E1: E1E1, xE1", "(forgotten): E1E1, xE1"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without(text, "E1"), expected);
+        }
+    }
+}
