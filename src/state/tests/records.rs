@@ -5,7 +5,7 @@ use crate::outcome::{ErrorKind, OpError};
 use crate::state::ledger::{BansSince, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
-    DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
+    DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanOperations, PlanStatus, Supersede,
 };
 use crate::state::sources::{Accept, BaselineOf, Trusted};
 
@@ -150,6 +150,7 @@ fn held_plan(id: &str) -> HeldPlan {
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Ban, 3)]),
+        origin: Origin::Sync,
     }
 }
 
