@@ -35,11 +35,17 @@ pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
+pub mod undo;
+
+pub mod daemon;
+pub mod server;
+pub mod status;
 
 pub mod cli;
 pub mod demo;
 pub mod exit;
 pub mod logging;
+pub mod metrics;
 pub mod nearest;
 pub mod net;
 pub mod sandbox;

@@ -7,6 +7,7 @@ mod hold;
 mod reading;
 mod repair;
 mod summary;
+mod undoing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,17 +18,19 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
+use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
-use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
+pub use approve::spent;
 pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
+pub use undoing::Undoing;
 
 /// What every run needs.
 #[derive(Clone)]
@@ -46,6 +49,9 @@ pub struct Runner {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
+    /// syncs may be under way.
+    pub resident: bool,
 }
 
 /// What is asked of a run.
@@ -66,6 +72,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
     /// Who.
     pub by: String,
     /// Why.
@@ -97,7 +105,7 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.begin().await?;
+        self.begin(&syncs).await?;
         let mut summaries = Vec::new();
         let whole = wish.only.is_empty() && wish.approval.is_none();
         let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
@@ -112,7 +120,7 @@ impl Runner {
     }
 
     /// What comes after everything has been sent.
-    async fn end(&self) {
+    pub async fn end(&self) {
         if let Some(file) = &self.epoch
             && let Err(error) = epoch::end(&self.state, file).await
         {
@@ -121,20 +129,43 @@ impl Runner {
         }
     }
 
+    /// What comes before these syncs send anything. Of a resident process the other syncs are left alone.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn begin(&self, syncs: &[Arc<SyncSettings>]) -> Result<()> {
+        if !self.resident {
+            return self.open().await;
+        }
+        for sync in syncs {
+            let recover = journal::Recover { at: self.clock.stamp(), sync: Some(sync.name.clone()) };
+            self.state.ask(recover).await?;
+        }
+        Ok(())
+    }
+
     /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
-    async fn begin(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn open(&self) -> Result<()> {
         if let Some(file) = &self.epoch
             && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
         {
             let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
-        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
         Ok(())
     }
 
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    pub async fn sync_one(
+        &self,
+        sync: &Arc<SyncSettings>,
+        asked: &Result<Asked, Arc<Failure>>,
+        wish: &Wish,
+    ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
@@ -159,17 +190,17 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        if known.paused {
+            summary.paused();
+            return Ok(());
+        }
         let asked = match asked {
             Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
         if self.stop.is_cancelled() {
             return Err(stopped_early());
-        }
-        let known = self.state.ask(FindSync(binding(sync))).await?;
-        if known.paused {
-            summary.paused();
-            return Ok(());
         }
         let read = match asked {
             Asked::Read(read) => read,
@@ -211,6 +242,7 @@ impl Run<'_> {
             () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
         self.send(summary, plan, resolved).await
     }
@@ -220,15 +252,20 @@ impl Run<'_> {
         let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
+                Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), &resolved.done).await?;
+        self.record_bystanders(approved.plan()).await?;
+        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        if undoes {
+            self.pause(summary).await?;
+        }
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -236,6 +273,7 @@ impl Run<'_> {
             clock: runner.clock.clone(),
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
+            heeds_pause: !undoes,
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
@@ -245,6 +283,19 @@ impl Run<'_> {
             Some(failure) if approved.plan().total() == 0 => Err(failure),
             _ => Ok(()),
         }
+    }
+}
+
+impl Run<'_> {
+    /// Pauses the sync before its last run is undone: the next one would do the same again.
+    async fn pause(&self, summary: &mut RunSummary) -> Result<()> {
+        let since = Some(self.runner.clock.stamp());
+        self.runner.state.ask(SetPaused { sync: self.who.id, since }).await?;
+        let sync = &self.who.sync.name;
+        summary.note = Some(format!(
+            "{sync} is paused, since its next run would do the same again; mend the cause, then: rosterd resume {sync}"
+        ));
+        Ok(())
     }
 }
 

@@ -157,6 +157,25 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Run every scheduled sync, until stopped
+    ///
+    /// SIGHUP loads the configuration anew, SIGTERM ends it: requests under way may finish.
+    #[command(
+        after_help = "Examples:\n  rosterd run\n  systemctl reload rosterd       after a change of the configuration"
+    )]
+    Run,
+    /// Have the running daemon run a sync now
+    #[command(after_help = "Examples:\n  rosterd trigger staff\n  rosterd trigger staff --wait   end as the run ends")]
+    Trigger {
+        /// The sync
+        sync: String,
+        /// Wait for the end of the run, and tell what came of it
+        #[arg(long)]
+        wait: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Take a source as it is now as its new baseline, after a genuine shrink
     ///
     /// Good for the next read that passes every other check, however small it is; it is then spent.
@@ -253,6 +272,19 @@ pub enum Command {
         /// End with 2 when there are differences
         #[arg(long)]
         detailed_exitcode: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Take back what a run did: make the inverse plan, and hold it for approval
+    ///
+    /// Who was created is banned, who was adopted is unlinked, values that the run replaced come back where the target
+    /// still has what it wrote, who was banned is reinstated. What was deleted can't come back. Approving the plan
+    /// pauses the sync, since its next run would do the same again.
+    #[command(after_help = "Example:\n  rosterd undo 01J…\n  rosterd approve 3f9a0c12be77 --reason \"wrong export\"")]
+    Undo {
+        /// The run's id, from `rosterd outcomes`
+        run: String,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -395,6 +427,13 @@ pub enum StateCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
+    #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
+    Prune {
+        /// How old they must be, e.g. 90d
+        #[arg(long, value_name = "SPAN")]
+        older_than: crate::config::units::Span,
+    },
 }
 
 /// `targets show`.
@@ -461,12 +500,15 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
+            | Command::Undo { printing, .. }
+            | Command::Trigger { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
             Command::Demo
+            | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
             | Command::Completions { .. }

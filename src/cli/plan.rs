@@ -52,6 +52,7 @@ pub async fn command(
         clock: Clock::system(),
         stop: CancellationToken::new(),
         watch: Arc::new(Nobody),
+        resident: false,
     };
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;
@@ -202,6 +203,9 @@ pub fn operation_json(operation: &Operation) -> Value {
     if let Some(conflict) = &operation.conflict {
         value["conflict"] = json!(conflict.message);
     }
+    if let Some(hint) = &operation.hint {
+        value["hint"] = json!(hint);
+    }
     value
 }
 
@@ -226,13 +230,7 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     bystanders(out, plan, all)?;
     match held {
         Some(breach) => {
-            out.line(&format!(
-                "\n  {}: {} {}, {} allowed. It would be held, and nothing sent.",
-                style.warn(&format!("Over the limit {}", breach.limit)),
-                breach.count,
-                if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-                breach.allowed
-            ))?;
+            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(&[])))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
         None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),

@@ -10,10 +10,11 @@ use super::words;
 use crate::config::Settings;
 use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
+use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
-use crate::run::{RunSummary, Runner, Wish};
+use crate::run::{RunSummary, Runner, Wish, spent};
 use crate::state::epoch::EpochFile;
-use crate::state::lock::SenderLock;
+use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
@@ -34,8 +35,13 @@ pub async fn command(
 
 /// `rosterd approve`.
 pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
-    let _lock = SenderLock::take(&settings.state.path)?;
+    let lock = match SenderLock::take(&settings.state.path) {
+        Ok(lock) => Some(lock),
+        Err(_) if holder(&settings.state.path) == Some(Holder::Daemon) => None,
+        Err(error) => return Err(error.into()),
+    };
     let state = State::open(&settings.state.path, Access::Write)?;
+    // Judged here too: what is wrong is said at once, whoever sends.
     let (plan, status) = state
         .ask(FindPlan(id.into()))
         .await?
@@ -43,21 +49,13 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
+    if lock.is_none() {
+        return super::run::approve(&settings, &state, id, reason, printing).await;
+    }
     let progress = Arc::new(Progress::new(None, false)?);
     let runner = runner(settings, state, &progress)?;
     let run = runner.approve(&plan, who(), reason).await?;
     finish(&[run], &progress, printing)
-}
-
-/// The refusal of a plan that is not held any more.
-pub fn spent(id: &str, status: PlanStatus) -> Failure {
-    let (why, help) = match status {
-        PlanStatus::Sent => ("was approved already", "an approval is good once"),
-        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
-        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
-        PlanStatus::Held => ("is held", "see: rosterd plans"),
-    };
-    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
 }
 
 /// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
@@ -94,23 +92,25 @@ pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
         watch: Arc::<Progress>::clone(progress),
+        resident: false,
     })
 }
 
 fn finish(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<Exit> {
     let finished = progress.finish();
-    print(runs, progress, printing)?;
+    print(runs, |run| progress.notable(run), printing)?;
     finished?;
     Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
 }
 
-fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<()> {
+/// Prints what became of runs; `notable` tells which outcomes of a run need attention.
+pub fn print(runs: &[RunSummary], notable: impl Fn(&str) -> Vec<Outcome>, printing: Printing) -> Result<()> {
     let mut out = Out::stdout();
     if printing.format == Format::Json {
         return out.json(&serde_json::json!({ "runs": runs }));
     }
     for run in runs {
-        text(&mut out, run, &progress.notable(&run.run))?;
+        text(&mut out, run, &notable(&run.run))?;
     }
     Ok(())
 }
@@ -126,13 +126,21 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     let took = time::spoken(run.duration_ms / 1000);
     out.line(&format!("{}: {status}  {}", style.strong(&run.sync), style.faint(&format!("run {}, {took}", run.run))))?;
     if run.status == "paused" {
-        return out.line(&format!("  the sync is paused: nothing was done; go on with rosterd resume {}", run.sync));
-    }
-    let done = words::tally(&run.counts, |c| c.ok);
-    let done = if done.is_empty() { "nothing to write".to_string() } else { done };
-    if run.source_records > 0 {
         out.line(&format!(
-            "  {done}; {} read, {} unchanged, {} out of scope",
+            "  the sync is paused: nothing {}; it goes on with rosterd resume {}",
+            if run.counts.is_empty() { "was done" } else { "more is sent" },
+            run.sync
+        ))?;
+    }
+    if run.source_records > 0 {
+        let done = words::tally(&run.counts, |c| c.ok);
+        let done = match (done.is_empty(), run.planned.is_empty()) {
+            (false, _) => format!("{done}; "),
+            (true, true) => "nothing to write; ".into(),
+            (true, false) => String::new(),
+        };
+        out.line(&format!(
+            "  {done}{} read, {} unchanged, {} out of scope",
             words::count(run.source_records, "record", "records"),
             run.unchanged,
             run.excluded
@@ -143,20 +151,10 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
-        out.line(&format!(
-            "  {}: {} {}, {} allowed. Nothing was sent.",
-            style.warn(&format!("held by the limit {}", breach.limit)),
-            breach.count,
-            if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-            breach.allowed
-        ))?;
-        if !run.first_keys.is_empty() {
-            let more = breach.count > run.first_keys.len() as u64;
-            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
-        }
-        out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if right:      rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if not:        rosterd discard {plan}, and mend the source"))?;
+        return held(out, run, breach, plan);
+    }
+    if let Some(note) = &run.note {
+        out.line(&format!("  {}", style.warn(note)))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
@@ -165,6 +163,17 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Why nothing was sent, and how to go on.
+fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &str) -> Result<()> {
+    let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    out.line(&format!("  planned:          {}; nothing was sent", planned.join(", ")))?;
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&run.first_keys))))?;
+    out.line(&format!("  look at it:       rosterd plans show {plan}"))?;
+    out.line(&format!("  if it is right:   rosterd approve {plan} --reason \"…\""))?;
+    out.line(&format!("  if it is wrong:   mend the source and run again; rosterd discard {plan} drops it"))?;
+    out.line(&format!("  what can't wait:  rosterd sync {} --only KEY, for one person", run.sync))
 }
 
 fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {

@@ -31,6 +31,7 @@ use crate::state::{State, StateError};
 use crate::time;
 
 pub use listing::Listing;
+pub use observe::overlaid;
 pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
@@ -87,6 +88,8 @@ pub struct Plan {
     pub skipped_with_work: u64,
     /// People with an operation whose fate is not known yet.
     pub unresolved: BTreeSet<Key>,
+    /// The first few of those who would come back more often than `max_flaps` allows, in key order.
+    pub flapping: Vec<Key>,
     /// The sync's number; `None` when it never ran.
     pub sync: Option<SyncId>,
 }
@@ -121,22 +124,61 @@ impl Plan {
         }
     }
 
-    /// The digests of all operations.
+    /// The digests of all operations that people see: steps on the way are not theirs to approve.
     pub fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
         let mut digests = BTreeSet::new();
         self.for_each(|operation| {
-            digests.insert(operation.digest());
+            if !operation.step {
+                digests.insert(operation.digest());
+            }
         })?;
         Ok(digests)
     }
 
-    /// Keeps only the operations with these digests; the id stays that of the whole plan.
+    /// Keeps only the operations with these digests and the steps towards them; the id stays that of the whole plan.
     pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
-        self.spool().retain(|operation| digests.contains(&operation.digest()))?;
+        let mut kept = BTreeSet::new();
+        self.for_each(|operation| {
+            if !operation.step && digests.contains(&operation.digest()) {
+                kept.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|operation| match operation.step {
+            true => kept.contains(&operation.key),
+            false => digests.contains(&operation.digest()),
+        })?;
         let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
         self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
         self.counts = counts;
         Ok(())
+    }
+
+    /// A plan of operations that come from elsewhere than from comparing: an undo's.
+    ///
+    /// # Errors
+    /// The temporary directory.
+    pub fn assemble(sync: &SyncSettings, known: KnownSync, spool: Spool) -> Result<Plan> {
+        spool.index()?;
+        order::arrange(sync, &spool)?;
+        let mut plan = Plan {
+            spool: Mutex::new(spool),
+            id: String::new(),
+            tally: Tally::default(),
+            counts: BTreeMap::new(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            in_step: 0,
+            rejected: 0,
+            skipped: 0,
+            skipped_with_work: 0,
+            unresolved: BTreeSet::new(),
+            flapping: Vec::new(),
+            sync: known.id,
+        };
+        let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
+        (plan.id, plan.tally, plan.counts) = (id, tally, counts);
+        Ok(plan)
     }
 
     /// Keeps only the operations of these kinds: another plan, with an id of its own.
@@ -171,17 +213,18 @@ impl Planner {
     /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
-        let merging = Arc::clone(&planner);
-        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let listing = newcomers::list_for_invited(&planner).await?;
+        let (merging, joining) = (Arc::clone(&planner), listing.clone());
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging, joining))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        let skipped = newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged, listing).await?;
         merged.skipped += skipped;
         merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
-        plan.tally.flaps = flaps(&planner, &plan).await?;
         plan.tally.max_flaps = planner.sync.max_flaps.into();
+        flaps(&planner, &mut plan).await?;
         Ok(plan)
     }
 }
@@ -222,6 +265,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         skipped: merged.skipped,
         skipped_with_work: merged.skipped_with_work,
         unresolved: merged.unresolved,
+        flapping: Vec::new(),
         sync: planner.known.id,
     };
     let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;
@@ -231,8 +275,12 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     Ok(plan)
 }
 
-/// How often the person of this plan who comes and goes most would have come back within the window.
-async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
+/// How many of those who flap are named.
+const FLAPPING_NAMED: usize = 5;
+
+/// Finds out how often the person of this plan who comes and goes most would have come back within the window, and
+/// who does so more often than allowed.
+async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
     let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
     let since = time::rfc3339(planner.now - window);
     let mut back = Vec::new();
@@ -241,12 +289,19 @@ async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
             back.push(operation.key.clone());
         }
     })?;
-    let mut most = 0;
+    back.sort();
     for keys in back.chunks(PAGE) {
         let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
-        most = most.max(planner.state.ask(request).await? + 1);
+        let times = planner.state.ask(request).await?;
+        for (key, before) in keys.iter().zip(times) {
+            let times = before + 1;
+            plan.tally.flaps = plan.tally.flaps.max(times);
+            if times > plan.tally.max_flaps && plan.flapping.len() < FLAPPING_NAMED {
+                plan.flapping.push(key.clone());
+            }
+        }
     }
-    Ok(most)
+    Ok(())
 }
 
 /// Counts a plan and computes its id, in one pass over its operations.

@@ -95,7 +95,7 @@ async fn settle(
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
         None => {
-            match look_up(client, state, &sync.name, &again(operation, &sync.match_fields, client.engine().catalogue()))
+            match look_up(client, state, sync, &again(operation, &sync.match_fields, client.engine().catalogue()))
                 .await?
             {
                 Found::Account(account) => Some(*account),
@@ -133,8 +133,11 @@ fn looks_done(operation: &Operation, account: &Account, client: &Client) -> bool
         _ => account.state != AccountState::Banned,
     };
     let null = serde_json::Value::Null;
+    // An invitation holds some of the fields only; the others were never sent.
+    let acknowledged = client.engine().acknowledged(operation);
+    let mut sent = operation.fields.iter().filter(|(field, _)| acknowledged.get(field).is_some());
     state
-        && operation.fields.iter().all(|(field, change)| {
+        && sent.all(|(field, change)| {
             same(catalogue.kind(field), account.attributes.get(field).unwrap_or(&null), &change.new)
         })
 }

@@ -47,7 +47,9 @@ const TABLES: &str = "
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
     CREATE TABLE newcomer (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE claim (remote_id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
     CREATE TABLE handover (field TEXT, value TEXT, key TEXT, gives INTEGER, PRIMARY KEY (field, value, gives, key)) WITHOUT ROWID;
 ";
 
@@ -125,8 +127,11 @@ impl Spool {
 
     /// Who is left alone, in key order.
     pub fn skips(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        self.reasons("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
+    }
+
+    fn reasons(&self, sql: &str, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement
             .query_map(params![after, limit as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let mut skips = Vec::new();
@@ -135,6 +140,17 @@ impl Spool {
             skips.extend(Key::parse(&key).map(|key| (key, reason)));
         }
         Ok(skips)
+    }
+
+    /// Something is left as it is, for which no outcome is due.
+    pub fn remark(&self, key: &Key, why: &str) -> Result<(), StateError> {
+        self.db.prepare_cached("INSERT OR REPLACE INTO remark VALUES (?1, ?2)")?.execute([key.as_str(), why])?;
+        Ok(())
+    }
+
+    /// What is left as it is, in key order.
+    pub fn remarks(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        self.reasons("SELECT key, why FROM remark WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
     }
 
     /// A record that can't be used.
@@ -242,6 +258,16 @@ impl Spool {
         Ok(operations)
     }
 
+    /// Notes that a newcomer would adopt this account; tells who else would already.
+    pub fn claim(&self, remote_id: &str, key: &Key) -> Result<Option<Key>, StateError> {
+        self.db.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?1, ?2)")?.execute([remote_id, key.as_str()])?;
+        let holder: String = self
+            .db
+            .prepare_cached("SELECT key FROM claim WHERE remote_id = ?1")?
+            .query_row([remote_id], |row| row.get(0))?;
+        Ok(Key::parse(&holder).filter(|holder| holder != key))
+    }
+
     /// A unique value that an operation gives up, or takes.
     pub fn handover(&self, field: &str, value: &str, key: &Key, gives: bool) -> Result<(), StateError> {
         self.db.prepare_cached("INSERT OR IGNORE INTO handover VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -275,6 +301,16 @@ impl Spool {
         let found: Option<String> = self
             .db
             .prepare_cached("SELECT body FROM operation WHERE key = ?1 ORDER BY wave LIMIT 1")?
+            .query_row([key.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    /// The operation on this person without the steps towards it.
+    pub fn last_operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
+        let found: Option<String> = self
+            .db
+            .prepare_cached("SELECT body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1")?
             .query_row([key.as_str()], |row| row.get(0))
             .optional()?;
         Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)

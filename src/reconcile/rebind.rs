@@ -156,7 +156,11 @@ impl Search {
         let remote_id = account.remote_id.clone();
         let before = self.state.ask_blocking(WhoseWas { sync: self.old, remote_id: remote_id.clone() })?;
         let known = before.is_some() || self.was_known(key)?;
-        let owner = self.state.ask_blocking(OwnerOf { target: self.sync.target.name.clone(), remote_id })?;
+        let owner = self.state.ask_blocking(OwnerOf {
+            syncs: self.sync.writers(),
+            base_url: self.sync.target.base_url.to_string(),
+            remote_id,
+        })?;
         let anothers = owner.is_some_and(|(sync, _)| sync != self.sync.name);
         let carried = account.key.as_deref().map(str::trim).filter(|k| !k.is_empty());
         let foreign = carried.is_some() && carried != key_value.as_deref();

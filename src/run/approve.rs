@@ -2,9 +2,9 @@
 //! operation is the same.
 
 use super::{Approval, RunSummary, Runner, Wish, chosen};
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::planner::PAGE;
-use crate::state::plans::{HeldPlan, Origin, PlanOperations};
+use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
 
 impl Runner {
     /// Sends a held plan, approved by this person for this reason. Only the holder of the sender's lock may ask.
@@ -12,7 +12,8 @@ impl Runner {
     /// # Errors
     /// The sync is unknown by now, or the state fails. What became of the run is in its summary.
     pub async fn approve(&self, plan: &HeldPlan, by: String, reason: Option<String>) -> Result<RunSummary> {
-        let approval = Approval { plan: plan.id.clone(), operations: self.digests(&plan.id).await?, by, reason };
+        let operations = self.digests(&plan.id).await?;
+        let approval = Approval { plan: plan.id.clone(), operations, basis: plan.basis.clone(), by, reason };
         let names = [plan.sync.clone()];
         let none = || Failure::internal(format!("the run of plan {} left no summary", plan.id));
         match &plan.origin {
@@ -28,7 +29,7 @@ impl Runner {
                 let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;
                 run.ok_or_else(none)
             }
-            Origin::Undo(_) => Err(none()),
+            Origin::Undo(run) => self.undo(run, approval).await,
         }
     }
 
@@ -42,7 +43,18 @@ impl Runner {
                 return Ok(digests);
             }
             from += page.len() as u64;
-            digests.extend(page.iter().map(|operation| operation.digest()));
+            digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
         }
     }
+}
+
+/// The refusal of a plan that is not held any more.
+pub fn spent(id: &str, status: PlanStatus) -> Failure {
+    let (why, help) = match status {
+        PlanStatus::Sent => ("was approved already", "an approval is good once"),
+        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
+        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
+        PlanStatus::Held => ("is held", "see: rosterd plans"),
+    };
+    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Client, Delivered, Stop};
 use crate::exit::{Exit, Failure, Result};
@@ -15,7 +15,7 @@ use crate::state::ledger::FinishRun;
 use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Acknowledged.
     pub ok: u64,
@@ -30,7 +30,7 @@ pub struct Counted {
 }
 
 /// Why a run failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// The exit code.
     pub code: Exit,
@@ -47,15 +47,28 @@ impl From<&Failure> for RunError {
     }
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Serialize)]
+/// The words that a run's status may be.
+const STATUSES: [&str; 6] = ["ok", "partial", "held", "failed", "untrusted", "paused"];
+
+/// One of [`STATUSES`]. (Under a name of its own, since serde takes a bare `&str` for something to borrow.)
+pub type StatusWord = &'static str;
+
+fn status_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StatusWord, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let known = STATUSES.into_iter().find(|known| *known == word);
+    known.ok_or_else(|| serde::de::Error::custom(format!("{word:?} is no status of a run")))
+}
+
+/// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run's id.
     pub run: String,
     /// The sync.
     pub sync: String,
     /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "status_word")]
+    pub status: StatusWord,
     /// The held plan.
     pub plan: Option<String>,
     /// Operations planned, by kind.
@@ -83,8 +96,11 @@ pub struct RunSummary {
     #[serde(skip)]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub approved: Option<String>,
+    /// What else somebody must know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
@@ -110,6 +126,7 @@ impl RunSummary {
             held: None,
             first_keys: Vec::new(),
             approved: None,
+            note: None,
             exit: Exit::Ok,
         }
     }
@@ -126,7 +143,7 @@ impl RunSummary {
         self.error = Some(failure.into());
     }
 
-    /// The sync is paused: nothing was done.
+    /// The sync is paused: nothing was done, or nothing more.
     pub fn paused(&mut self) {
         self.status = "paused";
     }
@@ -156,8 +173,10 @@ impl RunSummary {
 
     /// The plan is held. `first`: not on an earlier run already.
     pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool, first_keys: Vec<String>) {
-        self.status = "held";
-        self.exit = self.exit.worse(Exit::Held);
+        let id = &plan.id;
+        let message = format!("{}; nothing was sent", breach.sentence(&first_keys));
+        let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
+        self.fail(&Failure::new(Exit::Held, message).help(help));
         self.plan = Some(plan.id.clone());
         if first {
             self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
@@ -173,6 +192,7 @@ impl RunSummary {
     pub fn delivered(&mut self, plan: &Plan, delivered: Delivered, client: &Arc<Client>) -> Result<()> {
         // An approved plan may be less than what was planned now.
         self.planned = plan.counts.clone();
+        let paused = matches!(delivered.stopped, Some(Stop::Paused));
         let mut left_over = plan.rejected + plan.skipped_with_work + plan.unresolved.len() as u64;
         for (op, by_status) in &delivered.counts {
             let counted = self.counts.entry(*op).or_default();
@@ -186,7 +206,8 @@ impl RunSummary {
                 } += n;
             }
             self.skipped += counted.skipped;
-            left_over += counted.failed + counted.unknown + counted.skipped;
+            // What a pause kept back is as it should be.
+            left_over += counted.failed + counted.unknown + if paused { 0 } else { counted.skipped };
         }
         if left_over > 0 {
             self.status = "partial";
@@ -194,16 +215,19 @@ impl RunSummary {
         }
         match delivered.stopped {
             None => Ok(()),
+            Some(Stop::Paused) => {
+                self.paused();
+                Ok(())
+            }
             Some(stop) => Err(stopped(stop, client)),
         }
     }
 
     /// The row of the run in the ledger.
     pub fn finish(&self, at: String) -> FinishRun {
-        let held = self
-            .held
-            .as_ref()
-            .map(|b| format!("held by the limit {}: {} planned, {} allowed", b.limit, b.count, b.allowed));
+        // Who approved what was sent belongs to the run whatever became of it.
+        let error = self.error.as_ref().map(|e| e.message.as_str());
+        let reason: Vec<&str> = self.approved.as_deref().into_iter().chain(error).collect();
         FinishRun {
             id: self.run.clone(),
             at,
@@ -213,29 +237,38 @@ impl RunSummary {
             source_records: self.source_records,
             excluded: self.excluded,
             unchanged: self.unchanged,
-            reason: self.error.as_ref().map(|e| e.message.clone()).or(held).or_else(|| self.approved.clone()),
+            reason: (!reason.is_empty()).then(|| reason.join("; ")),
         }
     }
 
-    /// One line of log a run.
+    /// One line of log a run, as loud as it deserves.
     pub fn log(&self) {
         let total = |pick: fn(&Counted) -> u64| self.counts.values().map(pick).sum::<u64>();
-        tracing::info!(
-            target: "rosterd::run",
-            run = %self.run,
-            sync = %self.sync,
-            status = self.status,
-            ok = total(|c| c.ok),
-            failed = total(|c| c.failed),
-            unknown = total(|c| c.unknown),
-            held = total(|c| c.held),
-            rejected = self.rejected,
-            skipped = self.skipped,
-            unchanged = self.unchanged,
-            duration_ms = self.duration_ms,
-            error = self.error.as_ref().map(|e| e.message.as_str()),
-            "run finished"
-        );
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "rosterd::run",
+                    run = %self.run,
+                    sync = %self.sync,
+                    status = self.status,
+                    ok = total(|c| c.ok),
+                    failed = total(|c| c.failed),
+                    unknown = total(|c| c.unknown),
+                    held = total(|c| c.held),
+                    rejected = self.rejected,
+                    skipped = self.skipped,
+                    unchanged = self.unchanged,
+                    duration_ms = self.duration_ms,
+                    error = self.error.as_ref().map(|e| e.message.as_str()),
+                    "run finished"
+                )
+            };
+        }
+        match self.status {
+            "failed" | "untrusted" => event!(error),
+            "held" | "partial" => event!(warn),
+            _ => event!(info),
+        }
     }
 }
 
@@ -246,8 +279,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Asked => {
             Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
         }
-        Stop::Paused => Failure::new(Exit::Partial, "stopped before the end: the sync was paused")
-            .help("nothing is lost: rosterd resume lets it go on"),
+        Stop::Paused => Failure::new(Exit::Ok, "the sync was paused"),
         Stop::Failures { failed, allowed } => Failure::new(
             Exit::Partial,
             format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),

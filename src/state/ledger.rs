@@ -145,35 +145,44 @@ pub struct Outcomes {
     pub limit: usize,
 }
 
+/// The outcomes after a row, in either order.
+pub(super) fn outcomes(
+    db: &Connection,
+    asked: Outcomes,
+    newest_first: bool,
+) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let f = asked.filter;
+    let mut sql = String::from(
+        "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
+    );
+    let mut arguments = vec![Sql::Integer(asked.after)];
+    let conditions = [
+        ("sync = ?", f.sync),
+        ("run = ?", f.run),
+        ("key = ?", f.key),
+        ("status = ?", f.status.map(|s| s.name().into())),
+        ("ts >= ?", f.since),
+    ];
+    for (condition, argument) in conditions {
+        if let Some(argument) = argument {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            arguments.push(Sql::Text(argument));
+        }
+    }
+    sql.push_str(if newest_first { " ORDER BY id DESC LIMIT ?" } else { " ORDER BY id LIMIT ?" });
+    arguments.push(Sql::Integer(asked.limit as i64));
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 impl Command for Outcomes {
     type Reply = Vec<(i64, Outcome)>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let f = self.filter;
-        let mut sql = String::from(
-            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                    duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
-        );
-        let mut arguments = vec![Sql::Integer(self.after)];
-        let conditions = [
-            ("sync = ?", f.sync),
-            ("run = ?", f.run),
-            ("key = ?", f.key),
-            ("status = ?", f.status.map(|s| s.name().into())),
-            ("ts >= ?", f.since),
-        ];
-        for (condition, argument) in conditions {
-            if let Some(argument) = argument {
-                sql.push_str(" AND ");
-                sql.push_str(condition);
-                arguments.push(Sql::Text(argument));
-            }
-        }
-        sql.push_str(" ORDER BY id LIMIT ?");
-        arguments.push(Sql::Integer(self.limit as i64));
-        let mut statement = db.prepare_cached(&sql)?;
-        let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        outcomes(db, self, false)
     }
 }
 
@@ -299,7 +308,8 @@ impl Command for StatusOf {
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
             held_plan: text(
-                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held' ORDER BY origin <> 'sync', made_at DESC LIMIT 1",
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
+                 ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
             )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
@@ -310,7 +320,7 @@ impl Command for StatusOf {
     }
 }
 
-/// How often the one of these people who came back most was reinstated since a time.
+/// How often each of these people was reinstated since a time, in their order.
 #[derive(Debug)]
 pub struct CameBack {
     /// Of which sync.
@@ -322,18 +332,18 @@ pub struct CameBack {
 }
 
 impl Command for CameBack {
-    type Reply = u64;
+    type Reply = Vec<u64>;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
+    fn run(self, db: &Connection) -> Result<Vec<u64>, StateError> {
         let mut count = db.prepare_cached(
             "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'",
         )?;
-        let mut most = 0;
+        let mut times = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            let times: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
-            most = most.max(times.unsigned_abs());
+            let n: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
+            times.push(n.unsigned_abs());
         }
-        Ok(most)
+        Ok(times)
     }
 }
 

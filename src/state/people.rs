@@ -1,6 +1,6 @@
 //! People: what a sync knows of each, page by page in key order, and the changes that need no request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,8 @@ pub struct KnownSync {
     pub paused: bool,
     /// Users active or invited: the base of percentages.
     pub users: u64,
+    /// Of those, who was invited and has not come yet.
+    pub invited: u64,
 }
 
 /// Looks a sync up and refuses one that was bound to something else while it has people.
@@ -105,7 +107,7 @@ impl Command for FindSync {
             })
             .optional()?;
         let Some((id, [kind, base_url, source_key], paused)) = found else {
-            return Ok(KnownSync { id: None, paused: false, users: 0 });
+            return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
         };
         let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
         if people > 0 {
@@ -120,7 +122,8 @@ impl Command for FindSync {
             }
         }
         let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;
-        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs() })
+        let invited: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state = 3", id)?;
+        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs(), invited: invited.unsigned_abs() })
     }
 }
 
@@ -180,7 +183,7 @@ pub enum Rekeyed {
     Unknown,
     /// Somebody with an account has the new one.
     Taken,
-    /// An operation under the old key has no answer yet.
+    /// An operation under one of the keys has no answer yet.
     Unresolved,
 }
 
@@ -208,8 +211,8 @@ impl Command for Rekey {
         if db.prepare_cached(known)?.exists(params![self.sync, new])? {
             return Ok(Rekeyed::Taken);
         }
-        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
-        if db.prepare_cached(open)?.exists(params![self.sync, old])? {
+        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key IN (?2, ?3)";
+        if db.prepare_cached(open)?.exists(params![self.sync, old, new])? {
             return Ok(Rekeyed::Unresolved);
         }
         // What may be there of the new key is no account: a remark that its record was out of scope, say.
@@ -286,6 +289,32 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
+/// These people, as far as they are known.
+#[derive(Debug)]
+pub struct People {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub keys: Vec<Key>,
+}
+
+impl Command for People {
+    type Reply = BTreeMap<Key, Person>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut people = BTreeMap::new();
+        for key in self.keys {
+            if let Some(found) = statement.query_row(params![self.sync, key.as_str()], person).optional()? {
+                people.insert(key, found);
+            }
+        }
+        Ok(people)
+    }
+}
+
 /// What the target acknowledged of one person, and what was last observed there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
@@ -349,11 +378,13 @@ impl Command for Observe {
     }
 }
 
-/// Which person of which sync on this target owns an account.
+/// Which person of which of these syncs owns an account.
 #[derive(Debug)]
 pub struct OwnerOf {
-    /// The target's name.
-    pub target: String,
+    /// The syncs that write to the target: a sync that is no longer configured owns nothing.
+    pub syncs: BTreeSet<String>,
+    /// Where the target is: the ids of another place are other accounts.
+    pub base_url: String,
     /// The account's id there.
     pub remote_id: String,
 }
@@ -362,14 +393,18 @@ impl Command for OwnerOf {
     type Reply = Option<(String, Key)>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let found = db
-            .prepare_cached(
-                "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
-                 WHERE s.target = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) LIMIT 1",
-            )?
-            .query_row([&self.target, &self.remote_id], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
-            .optional()?;
-        Ok(found.and_then(|(sync, key)| Key::parse(&key).map(|key| (sync, key))))
+        let mut statement = db.prepare_cached(
+            "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
+             WHERE s.base_url = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) ORDER BY s.name",
+        )?;
+        let mut rows = statement.query([&self.base_url, &self.remote_id])?;
+        while let Some(row) = rows.next()? {
+            let (sync, key): (String, String) = (row.get(0)?, row.get(1)?);
+            if self.syncs.contains(&sync) {
+                return Ok(Key::parse(&key).map(|key| (sync, key)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -384,6 +419,15 @@ pub enum Note {
     Present,
     /// They left and the sync ignores leavers, or came back from that.
     State(PersonState),
+    /// They accepted their invitation: this is the account, and its record has to be looked at anew.
+    Accepted {
+        /// Its state.
+        state: PersonState,
+        /// Its id.
+        remote_id: String,
+        /// What the target shows of it.
+        attributes: Attributes,
+    },
 }
 
 /// Stores notes; one command a page, so that a million unchanged people need no million commands.
@@ -409,6 +453,11 @@ impl Command for TakeNotes {
         let mut present = db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
         let mut state =
             db.prepare_cached("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut accepted = db.prepare_cached(
+            "UPDATE person SET state = ?3, remote_id = ?4, fingerprint = NULL, standing = 0
+             WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut body = db.prepare_cached("UPDATE body SET attributes = ?3 WHERE sync = ?1 AND key = ?2")?;
         for (key, note) in &self.notes {
             let key = key.as_str();
             match note {
@@ -416,6 +465,10 @@ impl Command for TakeNotes {
                 Note::Absent(at) => absent.execute(params![self.sync, key, at])?,
                 Note::Present => present.execute(params![self.sync, key])?,
                 Note::State(to) => state.execute(params![self.sync, key, to.code()])?,
+                Note::Accepted { state, remote_id, attributes } => {
+                    body.execute(params![self.sync, key, serde_json::to_string(attributes)?])?;
+                    accepted.execute(params![self.sync, key, state.code(), remote_id])?
+                }
             };
         }
         Ok(())

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{Command, StateError};
+use crate::limits::Basis;
 use crate::plan::{OpKind, Operation};
 use crate::reconcile::Remedy;
 
@@ -80,6 +81,12 @@ pub struct HeldPlan {
     /// Where it comes from; not said of an ordinary run.
     #[serde(skip_serializing_if = "Origin::is_sync")]
     pub origin: Origin,
+    /// What it was made and judged by; unknown of one that an earlier version of this program held.
+    #[serde(skip)]
+    pub basis: Option<Basis>,
+    /// It is of named people only (`--only`).
+    #[serde(skip)]
+    pub partial: bool,
 }
 
 /// What became of a plan.
@@ -111,7 +118,8 @@ impl PlanStatus {
 
 /// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
 /// fits. Nobody sees it, and what was held stays held, until [`HoldComplete`]: killed in between, there is no half of
-/// a plan that somebody could approve. `true` when it was not held before, so that its outcomes are to be written.
+/// a plan that somebody could approve. `true` when it was not held before, so that its outcomes are to be written; a
+/// plan that is held already is held under today's limits from now on.
 #[derive(Debug)]
 pub struct Hold {
     /// The plan.
@@ -125,8 +133,20 @@ impl Command for Hold {
 
     fn run(self, db: &Connection) -> Result<bool, StateError> {
         let plan = self.plan;
-        let held = db.prepare_cached("SELECT 1 FROM plan WHERE id = ?1 AND status = 'held'")?.exists([&plan.id])?;
-        if held {
+        let held = db
+            .prepare_cached(
+                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6)
+             WHERE id = ?1 AND status = 'held'",
+            )?
+            .execute(params![
+                plan.id,
+                plan.limit,
+                plan.count as i64,
+                plan.allowed as i64,
+                serde_json::to_string(&plan.basis)?,
+                plan.partial
+            ])?;
+        if held > 0 {
             return Ok(false);
         }
         drop_unfinished(db, &plan.sync)?;
@@ -134,8 +154,8 @@ impl Command for Hold {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
         db.prepare_cached(
-            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'unfinished')",
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'unfinished')",
         )?
         .execute(params![
             plan.id,
@@ -147,6 +167,8 @@ impl Command for Hold {
             plan.allowed as i64,
             serde_json::to_string(&plan.counts)?,
             plan.origin.spelled(),
+            plan.basis.as_ref().map(serde_json::to_string).transpose()?,
+            plan.partial,
         ])?;
         Ok(true)
     }
@@ -161,7 +183,7 @@ impl Command for Supersede {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        supersede(db, &self.0, &Origin::Sync)
+        supersede(db, &self.0, &Origin::Sync, "")
     }
 }
 
@@ -185,7 +207,7 @@ impl Command for HoldComplete {
             let origin: String = db
                 .prepare_cached("SELECT origin FROM plan WHERE id = ?1")?
                 .query_row([&self.plan], |row| row.get(0))?;
-            supersede(db, &self.sync, &Origin::read(&origin))?;
+            supersede(db, &self.sync, &Origin::read(&origin), &self.plan)?;
         }
         db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
             .execute([&self.plan])?;
@@ -203,20 +225,21 @@ fn drop_unfinished(db: &Connection, sync: &str) -> Result<(), StateError> {
     Ok(())
 }
 
-/// A plan takes the place of the one that waits and was made in the same way.
-fn supersede(db: &Connection, sync: &str, origin: &Origin) -> Result<(), StateError> {
+/// A plan takes the place of the others (but itself) that wait and were made in the same way.
+fn supersede(db: &Connection, sync: &str, origin: &Origin, but: &str) -> Result<(), StateError> {
     let spelled = origin.spelled();
     let way = spelled.split(' ').next().unwrap_or_default();
     db.prepare_cached(
         "DELETE FROM plan_operation WHERE plan IN
-             (SELECT id FROM plan WHERE sync = ?1 AND status = 'held' AND (origin = ?2 OR origin LIKE ?2 || ' %'))",
+             (SELECT id FROM plan WHERE sync = ?1 AND status = 'held' AND id <> ?3
+              AND (origin = ?2 OR origin LIKE ?2 || ' %'))",
     )?
-    .execute([sync, way])?;
+    .execute([sync, way, but])?;
     db.prepare_cached(
         "UPDATE plan SET status = 'superseded'
-         WHERE sync = ?1 AND status = 'held' AND (origin = ?2 OR origin LIKE ?2 || ' %')",
+         WHERE sync = ?1 AND status = 'held' AND id <> ?3 AND (origin = ?2 OR origin LIKE ?2 || ' %')",
     )?
-    .execute([sync, way])?;
+    .execute([sync, way, but])?;
     Ok(())
 }
 
@@ -255,8 +278,8 @@ impl Command for HeldPlans {
 
     fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
         let mut statement = db.prepare_cached(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin FROM plan WHERE status = 'held'
-             ORDER BY sync, made_at",
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
+             WHERE status = 'held' ORDER BY sync, partial, made_at",
         )?;
         let rows = statement.query_map([], held_plan)?;
         Ok(rows.map(|row| row.map(|(plan, _)| plan)).collect::<Result<_, _>>()?)
@@ -273,7 +296,7 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin FROM plan
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
                  WHERE id = ?1 AND status <> 'unfinished'",
             )?
             .query_row([self.0], held_plan)
@@ -292,6 +315,8 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
         allowed: row.get::<_, i64>(5)?.unsigned_abs(),
         counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
         origin: Origin::read(&row.get::<_, String>(8)?),
+        basis: row.get::<_, Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+        partial: row.get(10)?,
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))

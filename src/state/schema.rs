@@ -19,6 +19,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
@@ -76,9 +78,8 @@ mod tests {
     fn whatever_touches_a_person_makes_the_known_version_of_the_export_worthless() {
         let db = Connection::open_in_memory().expect("a database");
         migrate(&db).expect("made");
-        let sync = "INSERT INTO sync (id, name, source, target, kind, base_url, source_key)
-                    VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id')";
-        db.execute_batch(sync).expect("a sync");
+        db.execute_batch("INSERT INTO sync (id, name, source, target, kind, base_url, source_key, paused_at) VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id', NULL);")
+            .expect("a sync");
         for change in [
             "INSERT INTO person (sync, key, state) VALUES (1, 'E1', 1)",
             "UPDATE person SET state = 2 WHERE key = 'E1'",

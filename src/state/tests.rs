@@ -127,7 +127,7 @@ fn confirmed(state: PersonState, remote_id: &str) -> Effect {
 fn settlement(entry: Option<i64>, k: &str, effect: Effect) -> Settlement {
     let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
     let outcome = Some(outcome(k, OpKind::Create, status));
-    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome, replaced: None }
+    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome, replaced: Default::default() }
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn what_a_dead_process_left_becomes_unknown_once() {
     let place = Place::new();
     let step = Operation { step: true, ..create("E2") };
     place.intend(&[create("E1"), step]);
-    assert_eq!(place.ask(Recover { at: NOON.into() }), 1);
-    assert_eq!(place.ask(Recover { at: NOON.into() }), 0);
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
     let told = place.seen("SELECT run, key, op, status, attempts FROM v_outcomes");
     assert_eq!(json!(told), json!([["R1", "E1", "create", "unknown", 0]]), "a step has no outcome of its own");
     let run = place.seen("SELECT finished_at, status, reason FROM run");
@@ -209,14 +209,14 @@ fn what_a_dead_process_left_becomes_unknown_once() {
 fn resolving_ends_the_entry_and_moves_the_person_together() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
-    place.ask(Recover { at: NOON.into() });
+    place.ask(Recover { at: NOON.into(), sync: None });
     let resolve = |entry, k: &str, effect| Resolve {
         sync: place.sync,
         entry,
         key: key(k),
         effect,
         at: NOON.into(),
-        replaced: None,
+        replaced: Default::default(),
     };
     place.ask(resolve(entries[0], "E1", confirmed(PersonState::Active, "1001")));
     place.ask(resolve(entries[1], "E2", Effect::None));
