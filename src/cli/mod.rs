@@ -19,6 +19,7 @@ mod state;
 mod status;
 mod sync;
 mod test;
+mod undo;
 mod words;
 
 use std::collections::BTreeSet;
@@ -139,6 +140,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
             let remedy = Remedy { adopt, repair };
             reconcile::command(load(global)?, &syncs, remedy, detailed_exitcode, global.verbose > 0, printing).await
         }
+        Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
