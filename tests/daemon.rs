@@ -197,7 +197,7 @@ fn one_run_of_a_sync_at_a_time_and_no_pile_up() {
     // Two triggers while it runs come to one more run.
     home.run(&["trigger", "staff"]).exits(0);
     home.run(&["trigger", "staff"]).exits(0);
-    until("a run was left out", || daemon.get("/metrics").1.contains("rosterd_skipped_runs_total{sync=\"staff\"}"));
+    until("a run was left out", || daemon.get("/metrics").1.contains("\nrosterd_skipped_runs_total{sync=\"staff\"}"));
     sim.calm();
     until("three runs have ended", || daemon.runs().iter().filter(|r| r["finished_at"].is_string()).count() >= 3);
     let runs = daemon.runs();
@@ -294,7 +294,7 @@ fn a_hangup_loads_a_good_configuration_and_refuses_a_bad_one() {
 
     std::fs::write(home.config(), good.replace("match = [\"email\"]", "match = [\"emial\"]")).expect("written");
     daemon.signal("HUP");
-    until("it is refused", || daemon.get("/metrics").1.contains("rosterd_configuration_refused 1"));
+    until("it is refused", || daemon.get("/metrics").1.contains("\nrosterd_configuration_refused 1\n"));
     assert!(
         daemon.log().contains("the one before stays in force") && daemon.log().contains("emial"),
         "{}",
@@ -311,7 +311,7 @@ fn a_hangup_loads_a_good_configuration_and_refuses_a_bad_one() {
     daemon.signal("HUP");
     until("it serves elsewhere", || get(moved, "/readyz").0 == 200);
     until("the new schedule is in force", || sim.users().len() == 3);
-    assert!(get(moved, "/metrics").1.contains("rosterd_configuration_refused 0"));
+    assert!(get(moved, "/metrics").1.contains("\nrosterd_configuration_refused 0\n"));
     until("the old address is given up", || daemon.get("/healthz").0 == 0);
 
     std::fs::write(home.config(), with.replace("rosterd.db", "other.db")).expect("written");
@@ -509,7 +509,7 @@ fn holdings(id: u32) -> (u64, usize, u64) {
     (number("VmRSS:"), handles, number("Threads:"))
 }
 
-/// An hour at sixty times its speed: fifty syncs, each due every other minute. Run by `.ci/soak`.
+/// An hour at sixty times its speed: fifty syncs, each due every fourth minute. Run by `.ci/soak`.
 #[test]
 #[ignore = "takes a minute of a whole machine"]
 fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
@@ -523,12 +523,13 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         let own =
             one.replace("client_id = \"employee_id\"", &format!("client_id = {{ cel = \"'s{n}-' + employee_id\" }}"));
         let own = own.replace("email.trim()", &format!("'s{n}-' + email.trim()"));
-        let minute = if n % 2 == 0 { "0/2" } else { "1/2" };
+        let minute = format!("{}/4", n % 4);
         many.push_str(&format!("\n[syncs.s{n}]\nschedule = \"0 {minute} * * * *\"{own}"));
     }
     std::fs::write(home.config(), many).expect("written");
     let daemon = Daemon::start_with(&home, |command| {
-        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").arg("-q");
+        // Few arenas, as the unit file says: what several threads have freed would look like growth.
+        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").env("MALLOC_ARENA_MAX", "2").arg("-q");
     });
     let mut seen = Vec::new();
     for minute in 1..=60 {
@@ -546,8 +547,8 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         let lines = metrics.lines().filter(|l| l.starts_with(name) && l.contains(with));
         lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     };
-    let (runs, bad) = (total("rosterd_runs_total", ""), total("rosterd_runs_total", "failed"));
-    let skipped = total("rosterd_skipped_runs_total", "");
+    let (runs, bad) = (total("rosterd_runs_total{", ""), total("rosterd_runs_total{", "failed").abs());
+    let skipped = total("rosterd_skipped_runs_total{", "").abs();
     let most = |of: &[(u64, usize, u64)]| {
         of.iter().fold((0, 0, 0), |most, now| (most.0.max(now.0), most.1.max(now.1), most.2.max(now.2)))
     };
@@ -557,7 +558,11 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
         seen[0]
     );
-    assert!(runs >= 1_200.0 && bad == 0.0, "{runs} runs, {bad} failed:\n{}", daemon.log());
+    assert!(
+        runs >= 600.0 && bad == 0.0,
+        "{runs} runs, {bad} failed:\n{}",
+        daemon.log().lines().filter(|l| l.contains("ERROR")).take(5).collect::<Vec<_>>().join("\n")
+    );
     assert!(late.0 <= early.0 + early.0 / 10, "memory grows: {early:?}, then {late:?} kB");
     assert!(late.1 <= early.1 + 5, "handles pile up: {early:?}, then {late:?}");
     assert_eq!(daemon.end(), 0);
