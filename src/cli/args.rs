@@ -500,8 +500,8 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
-            | Command::Trigger { printing, .. }
             | Command::Undo { printing, .. }
+            | Command::Trigger { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }

@@ -11,6 +11,7 @@ use rand::Rng;
 use secrecy::ExposeSecret;
 
 use super::client::{Carrier, Client, Line};
+use super::login::Login;
 use super::rate::GateCounters;
 use super::transport::Transport;
 use crate::config::settings::TargetSettings;
@@ -27,6 +28,7 @@ pub struct Clients {
     state: State,
     clock: Clock,
     connect: Box<Connect>,
+    seed: u64,
     known: Mutex<BTreeMap<String, Known>>,
 }
 
@@ -63,16 +65,17 @@ impl std::fmt::Debug for Clients {
 impl Clients {
     /// Clients over the network. Daily quotas are counted in `state`.
     pub fn new(state: State, clock: Clock) -> Clients {
-        Clients::over(state, clock, |settings| Ok(Box::new(Transport::new(settings)?)))
+        Clients::over(state, clock, rand::rng().random(), |settings| Ok(Box::new(Transport::new(settings)?)))
     }
 
-    /// Clients over carriers that this function makes.
+    /// Clients over carriers that this function makes. `seed` feeds the jitter of retries.
     pub fn over(
         state: State,
         clock: Clock,
+        seed: u64,
         connect: impl Fn(&TargetSettings) -> Result<Box<dyn Carrier>> + Send + Sync + 'static,
     ) -> Clients {
-        Clients { state, clock, connect: Box::new(connect), known: Mutex::default() }
+        Clients { state, clock, connect: Box::new(connect), seed, known: Mutex::default() }
     }
 
     /// The client of a target, with its secrets as they are now. Whoever asks begins a run: the floor of the retry
@@ -98,8 +101,8 @@ impl Clients {
         };
         line.refill();
         let carrier = (self.connect)(settings)?;
-        let client =
-            Arc::new(Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), rand::rng().random()));
+        let client = Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), self.seed);
+        let client = Arc::new(client.with_login(Login::of(settings)?));
         let entry = Known { client: Arc::clone(&client), settings: Arc::clone(settings), credentials };
         known.insert(settings.name.clone(), entry);
         Ok(client)

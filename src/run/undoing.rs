@@ -128,7 +128,7 @@ impl Runner {
             allowed: 0,
             counts: plan.counts.clone(),
             origin: Origin::Undo(run.to_string()),
-            basis: None,
+            basis: Some(super::hold::basis(sync)),
             partial: false,
         };
         if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {

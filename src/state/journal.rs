@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
-use crate::outcome::{Outcome, Status};
+use crate::outcome::{Outcome, Status, hashed_id};
 use crate::plan::{Fingerprint, Operation};
 use crate::record::Key;
 use crate::rules::PersonState;
@@ -219,7 +219,8 @@ impl Command for Recover {
                 key: Some(operation.key.clone()),
                 op: Some(operation.kind),
                 status: Status::Unknown,
-                remote_id: operation.remote_id.clone(),
+                // What the id is, the target's definition knows; here, what looks like an address is treated as one.
+                remote_id: operation.remote_id.clone().map(|id| if id.contains('@') { hashed_id(&id) } else { id }),
                 fields: operation.fields.keys().cloned().collect(),
                 attempts: 0,
                 http_status: None,
