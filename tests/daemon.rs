@@ -107,10 +107,17 @@ fn free_address() -> SocketAddr {
 }
 
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, "GET", path, "", "")
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
         return (0, String::new());
     };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
     let mut answer = Vec::new();
     if stream.write_all(request.as_bytes()).is_err() || stream.read_to_end(&mut answer).is_err() {
         return (0, String::new());
@@ -462,6 +469,28 @@ fn systemd_is_told_how_it_is() {
 }
 
 #[test]
+fn a_reconcile_on_schedule_reports_and_repairs_where_it_may() {
+    for (repair, city) in [(false, "Elsewhere"), (true, "Bern")] {
+        let sim = Sim::start();
+        let home = home(&sim, &format!("reconcile_schedule = \"* * * * * *\"\nreconcile_repair = {repair}"));
+        home.run(&["sync"]).exits(0);
+        let id = sim.user("E1").expect("an account")["id"].clone();
+        let path = format!("/juno/api/users/{id}");
+        let sandbox = sim.url().trim_start_matches("http://").parse().expect("an address");
+        let headers = "Authorization: Bearer sandbox\r\nContent-Type: application/json\r\n";
+        assert_eq!(ask(sandbox, "PUT", &path, headers, r#"{"city": "Elsewhere"}"#).0, 200);
+        let daemon = Daemon::start(&home);
+        until("it has reconciled", || daemon.log().contains("\"message\":\"reconciled\""));
+        assert!(daemon.log().contains("\"drifted\":1"), "{}", daemon.log());
+        if repair {
+            until("it is repaired", || sim.user("E1").expect("an account")["city"] == city);
+        }
+        assert_eq!(daemon.end(), 0);
+        assert_eq!(sim.user("E1").expect("an account")["city"], city);
+    }
+}
+
+#[test]
 fn old_outcomes_are_forgotten_and_people_are_not() {
     let sim = Sim::start();
     let home = home(&sim, "");
@@ -512,6 +541,7 @@ fn holdings(id: u32) -> (u64, usize, u64) {
 /// An hour at sixty times its speed: fifty syncs, each due every fourth minute. Run by `.ci/soak`.
 #[test]
 #[ignore = "takes a minute of a whole machine"]
+#[allow(clippy::print_stdout, reason = "its figures are what it is for")]
 fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
     let sim = Sim::start();
     let home = home(&sim, "");
