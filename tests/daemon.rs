@@ -584,7 +584,7 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
     };
     // The first quarter warms up caches and threads; from then on nothing may grow.
     let (early, late) = (most(&seen[15..30]), most(&seen[45..]));
-    println!(
+    eprintln!(
         "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
         seen[0]
     );

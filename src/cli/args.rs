@@ -3,12 +3,11 @@
 //! clap parses; this module turns its usage errors into exit code 64 and its help into plain output.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::config::units::Rate;
+pub use super::sandbox_args::SandboxArgs;
 use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
 
@@ -388,26 +387,6 @@ pub struct OutcomesArgs {
 fn status(name: &str) -> Result<crate::outcome::Status, String> {
     let names = crate::outcome::Status::ALL.map(|s| s.name());
     crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
-}
-
-/// `sandbox`.
-#[derive(Args, Clone, Debug)]
-pub struct SandboxArgs {
-    /// The address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
-    pub listen: SocketAddr,
-    /// How many users each target has at the start
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub users: usize,
-    /// How long each answer takes, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency: u64,
-    /// How many requests in a hundred fail
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub fail: u8,
-    /// How many requests a target admits before it answers 429, e.g. 20/s
-    #[arg(long, value_name = "N/s")]
-    pub rate: Option<Rate>,
 }
 
 /// `state …`.

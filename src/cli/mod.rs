@@ -15,6 +15,7 @@ mod plans;
 mod progress;
 mod reconcile;
 mod run;
+mod sandbox_args;
 mod state;
 mod status;
 mod sync;
