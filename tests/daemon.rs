@@ -107,10 +107,17 @@ fn free_address() -> SocketAddr {
 }
 
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, "GET", path, "", "")
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
         return (0, String::new());
     };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
     let mut answer = Vec::new();
     if stream.write_all(request.as_bytes()).is_err() || stream.read_to_end(&mut answer).is_err() {
         return (0, String::new());
@@ -197,7 +204,7 @@ fn one_run_of_a_sync_at_a_time_and_no_pile_up() {
     // Two triggers while it runs come to one more run.
     home.run(&["trigger", "staff"]).exits(0);
     home.run(&["trigger", "staff"]).exits(0);
-    until("a run was left out", || daemon.get("/metrics").1.contains("rosterd_skipped_runs_total{sync=\"staff\"}"));
+    until("a run was left out", || daemon.get("/metrics").1.contains("\nrosterd_skipped_runs_total{sync=\"staff\"}"));
     sim.calm();
     until("three runs have ended", || daemon.runs().iter().filter(|r| r["finished_at"].is_string()).count() >= 3);
     let runs = daemon.runs();
@@ -294,7 +301,7 @@ fn a_hangup_loads_a_good_configuration_and_refuses_a_bad_one() {
 
     std::fs::write(home.config(), good.replace("match = [\"email\"]", "match = [\"emial\"]")).expect("written");
     daemon.signal("HUP");
-    until("it is refused", || daemon.get("/metrics").1.contains("rosterd_configuration_refused 1"));
+    until("it is refused", || daemon.get("/metrics").1.contains("\nrosterd_configuration_refused 1\n"));
     assert!(
         daemon.log().contains("the one before stays in force") && daemon.log().contains("emial"),
         "{}",
@@ -311,7 +318,7 @@ fn a_hangup_loads_a_good_configuration_and_refuses_a_bad_one() {
     daemon.signal("HUP");
     until("it serves elsewhere", || get(moved, "/readyz").0 == 200);
     until("the new schedule is in force", || sim.users().len() == 3);
-    assert!(get(moved, "/metrics").1.contains("rosterd_configuration_refused 0"));
+    assert!(get(moved, "/metrics").1.contains("\nrosterd_configuration_refused 0\n"));
     until("the old address is given up", || daemon.get("/healthz").0 == 0);
 
     std::fs::write(home.config(), with.replace("rosterd.db", "other.db")).expect("written");
@@ -462,6 +469,28 @@ fn systemd_is_told_how_it_is() {
 }
 
 #[test]
+fn a_reconcile_on_schedule_reports_and_repairs_where_it_may() {
+    for (repair, city) in [(false, "Elsewhere"), (true, "Bern")] {
+        let sim = Sim::start();
+        let home = home(&sim, &format!("reconcile_schedule = \"* * * * * *\"\nreconcile_repair = {repair}"));
+        home.run(&["sync"]).exits(0);
+        let id = sim.user("E1").expect("an account")["id"].clone();
+        let path = format!("/juno/api/users/{id}");
+        let sandbox = sim.url().trim_start_matches("http://").parse().expect("an address");
+        let headers = "Authorization: Bearer sandbox\r\nContent-Type: application/json\r\n";
+        assert_eq!(ask(sandbox, "PUT", &path, headers, r#"{"city": "Elsewhere"}"#).0, 200);
+        let daemon = Daemon::start(&home);
+        until("it has reconciled", || daemon.log().contains("\"message\":\"reconciled\""));
+        assert!(daemon.log().contains("\"drifted\":1"), "{}", daemon.log());
+        if repair {
+            until("it is repaired", || sim.user("E1").expect("an account")["city"] == city);
+        }
+        assert_eq!(daemon.end(), 0);
+        assert_eq!(sim.user("E1").expect("an account")["city"], city);
+    }
+}
+
+#[test]
 fn old_outcomes_are_forgotten_and_people_are_not() {
     let sim = Sim::start();
     let home = home(&sim, "");
@@ -509,9 +538,10 @@ fn holdings(id: u32) -> (u64, usize, u64) {
     (number("VmRSS:"), handles, number("Threads:"))
 }
 
-/// An hour at sixty times its speed: fifty syncs, each due every other minute. Run by `.ci/soak`.
+/// An hour at sixty times its speed: fifty syncs, each due every fourth minute. Run by `.ci/soak`.
 #[test]
 #[ignore = "takes a minute of a whole machine"]
+#[allow(clippy::print_stdout, reason = "its figures are what it is for")]
 fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
     let sim = Sim::start();
     let home = home(&sim, "");
@@ -523,12 +553,13 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         let own =
             one.replace("client_id = \"employee_id\"", &format!("client_id = {{ cel = \"'s{n}-' + employee_id\" }}"));
         let own = own.replace("email.trim()", &format!("'s{n}-' + email.trim()"));
-        let minute = if n % 2 == 0 { "0/2" } else { "1/2" };
+        let minute = format!("{}/4", n % 4);
         many.push_str(&format!("\n[syncs.s{n}]\nschedule = \"0 {minute} * * * *\"{own}"));
     }
     std::fs::write(home.config(), many).expect("written");
     let daemon = Daemon::start_with(&home, |command| {
-        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").arg("-q");
+        // Few arenas, as the unit file says: what several threads have freed would look like growth.
+        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").env("MALLOC_ARENA_MAX", "2").arg("-q");
     });
     let mut seen = Vec::new();
     for minute in 1..=60 {
@@ -546,8 +577,8 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         let lines = metrics.lines().filter(|l| l.starts_with(name) && l.contains(with));
         lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     };
-    let (runs, bad) = (total("rosterd_runs_total", ""), total("rosterd_runs_total", "failed"));
-    let skipped = total("rosterd_skipped_runs_total", "");
+    let (runs, bad) = (total("rosterd_runs_total{", ""), total("rosterd_runs_total{", "failed").abs());
+    let skipped = total("rosterd_skipped_runs_total{", "").abs();
     let most = |of: &[(u64, usize, u64)]| {
         of.iter().fold((0, 0, 0), |most, now| (most.0.max(now.0), most.1.max(now.1), most.2.max(now.2)))
     };
@@ -557,7 +588,11 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
         "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
         seen[0]
     );
-    assert!(runs >= 1_200.0 && bad == 0.0, "{runs} runs, {bad} failed:\n{}", daemon.log());
+    assert!(
+        runs >= 600.0 && bad == 0.0,
+        "{runs} runs, {bad} failed:\n{}",
+        daemon.log().lines().filter(|l| l.contains("ERROR")).take(5).collect::<Vec<_>>().join("\n")
+    );
     assert!(late.0 <= early.0 + early.0 / 10, "memory grows: {early:?}, then {late:?} kB");
     assert!(late.1 <= early.1 + 5, "handles pile up: {early:?}, then {late:?}");
     assert_eq!(daemon.end(), 0);

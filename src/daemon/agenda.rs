@@ -23,9 +23,18 @@ const PUT_BACK: TimeDelta = TimeDelta::minutes(1);
 /// The schedules of all syncs that have one.
 #[derive(Debug)]
 pub struct Agenda {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<(String, Work), Entry>,
     seed: u64,
     asked_at: Option<DateTime<Utc>>,
+}
+
+/// What a schedule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// A run: `schedule`.
+    Sync,
+    /// A reconcile: `reconcile_schedule`.
+    Reconcile,
 }
 
 /// A sync's schedule, and its next run.
@@ -60,6 +69,8 @@ struct Next {
 pub struct Turn {
     /// The sync.
     pub sync: String,
+    /// What is due.
+    pub work: Work,
     /// When the schedule had it due.
     pub due: DateTime<Utc>,
     /// Whether to run it.
@@ -80,16 +91,16 @@ pub enum TurnKind {
 impl Agenda {
     /// The schedules of this configuration. `seed` feeds the jitter.
     pub fn new(settings: &Settings, seed: u64) -> Agenda {
-        let entries = settings.syncs.values().filter_map(|sync| Some((sync.name.clone(), entry(sync)?))).collect();
-        Agenda { entries, seed, asked_at: None }
+        Agenda { entries: entries(settings), seed, asked_at: None }
     }
 
     /// Reckons every next run from `now`. A sync whose last run began so long ago that it missed one is due at once,
-    /// where `catch_up` says so. One that never ran has missed nothing.
+    /// where `catch_up` says so. One that never ran has missed nothing, and neither has a reconcile: the next will do.
     pub fn begin(&mut self, now: DateTime<Utc>, last_begun: &BTreeMap<String, DateTime<Utc>>) {
         self.asked_at = Some(now);
-        for (sync, entry) in &mut self.entries {
-            let missed = last_begun.get(sync).and_then(|at| entry.schedule.next_after(*at)).filter(|due| *due <= now);
+        for ((sync, work), entry) in &mut self.entries {
+            let last = last_begun.get(sync).filter(|_| *work == Work::Sync);
+            let missed = last.and_then(|at| entry.schedule.next_after(*at)).filter(|due| *due <= now);
             entry.next = match missed.filter(|_| entry.catch_up) {
                 Some(due) => Some(Next { due, begins: now + jitter(self.seed, &entry.key, due) }),
                 None => next(self.seed, entry, now),
@@ -100,13 +111,12 @@ impl Agenda {
     /// Takes over another configuration: what did not change keeps its next run.
     pub fn adopt(&mut self, settings: &Settings, now: DateTime<Utc>) {
         let mut old = std::mem::take(&mut self.entries);
-        for sync in settings.syncs.values() {
-            let Some(mut entry) = entry(sync) else { continue };
-            entry.next = match old.remove(&sync.name) {
+        self.entries = entries(settings);
+        for (what, entry) in &mut self.entries {
+            entry.next = match old.remove(what) {
                 Some(before) if before.key == entry.key => before.next,
-                _ => next(self.seed, &entry, now),
+                _ => next(self.seed, entry, now),
             };
-            self.entries.insert(sync.name.clone(), entry);
         }
     }
 
@@ -115,7 +125,7 @@ impl Agenda {
         let set_back = self.asked_at.is_some_and(|before| now + PUT_BACK < before);
         self.asked_at = Some(now);
         let mut turns = Vec::new();
-        for (sync, entry) in &mut self.entries {
+        for ((sync, work), entry) in &mut self.entries {
             if set_back {
                 entry.next = next(self.seed, entry, now);
                 continue;
@@ -127,15 +137,16 @@ impl Agenda {
                 (true, true) => TurnKind::MadeUp,
                 (true, false) => TurnKind::LeftOut,
             };
-            turns.push(Turn { sync: sync.clone(), due: came.due, kind });
+            turns.push(Turn { sync: sync.clone(), work: *work, due: came.due, kind });
             entry.next = next(self.seed, entry, now);
         }
         turns
     }
 
-    /// When each sync begins next.
+    /// When each sync begins to run next.
     pub fn next_runs(&self) -> BTreeMap<String, DateTime<Utc>> {
-        self.entries.iter().filter_map(|(sync, entry)| Some((sync.clone(), entry.next?.begins))).collect()
+        let runs = self.entries.iter().filter(|((_, work), _)| *work == Work::Sync);
+        runs.filter_map(|((sync, _), entry)| Some((sync.clone(), entry.next?.begins))).collect()
     }
 
     /// How long nothing is due; zero when something is.
@@ -145,8 +156,19 @@ impl Agenda {
     }
 }
 
-fn entry(sync: &SyncSettings) -> Option<Entry> {
-    let line = sync.schedule.clone()?;
+fn entries(settings: &Settings) -> BTreeMap<(String, Work), Entry> {
+    let mut entries = BTreeMap::new();
+    for sync in settings.syncs.values() {
+        for (work, line) in [(Work::Sync, &sync.schedule), (Work::Reconcile, &sync.daemon.reconcile_schedule)] {
+            let entry = line.as_deref().and_then(|line| entry(sync, line));
+            entries.extend(entry.map(|entry| ((sync.name.clone(), work), entry)));
+        }
+    }
+    entries
+}
+
+fn entry(sync: &SyncSettings, line: &str) -> Option<Entry> {
+    let line = line.to_string();
     let schedule = Schedule::parse(&line, sync.timezone).ok()?;
     let (zone, jitter, source) = (sync.timezone, sync.daemon.jitter, sync.source.name.clone());
     Some(Entry {

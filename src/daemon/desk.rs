@@ -20,6 +20,8 @@ pub(super) type Asker = RequestId;
 pub(super) enum Errand {
     /// Run it.
     Run(Vec<Asker>),
+    /// Compare it with its target; nobody waits for that.
+    Reconcile,
     /// Send a held plan.
     Approve(Taken),
 }
@@ -95,8 +97,8 @@ impl Daemon {
         let id = request.id;
         tracing::info!(by = %request.by, ask = ?request.ask, "asked by an operator");
         let taken = match request.ask.clone() {
-            Ask::Trigger(sync) => self.trigger(sync, id).map(|()| None),
-            Ask::Approve(plan) => self.approve(request, &plan).await.map(|()| None::<()>),
+            Ask::Trigger(sync) => self.trigger(sync, id),
+            Ask::Approve(plan) => self.approve(request, &plan).await,
         };
         if let Err(failure) = taken {
             self.answer(id, &Err(failure)).await;
@@ -112,7 +114,7 @@ impl Daemon {
             Some(under) => {
                 let waiting = under.queue.iter_mut().find_map(|errand| match errand {
                     Errand::Run(waiting) => Some(waiting),
-                    Errand::Approve(_) => None,
+                    Errand::Approve(_) | Errand::Reconcile => None,
                 });
                 match waiting {
                     Some(waiting) => waiting.push(id),
@@ -155,8 +157,11 @@ impl Daemon {
                 Errand::Run(waiting) if self.settings.syncs.contains_key(&sync) => {
                     self.launch(std::slice::from_ref(&sync), Task::Sync, waiting);
                 }
+                Errand::Reconcile if self.settings.syncs.contains_key(&sync) => {
+                    self.launch(std::slice::from_ref(&sync), Task::Reconcile, Vec::new());
+                }
                 // It is no longer configured.
-                errand @ Errand::Run(_) => self.refuse(vec![errand]).await,
+                errand @ (Errand::Run(_) | Errand::Reconcile) => self.refuse(vec![errand]).await,
                 Errand::Approve(request) => self.take(request).await,
             }
             if let Some(under) = self.running.get_mut(&sync) {
@@ -182,6 +187,7 @@ impl Daemon {
             let askers = match errand {
                 Errand::Run(askers) => askers,
                 Errand::Approve(request) => vec![request.id],
+                Errand::Reconcile => Vec::new(),
             };
             for id in askers {
                 self.answer(id, &Err(ending())).await;
@@ -192,7 +198,8 @@ impl Daemon {
     /// Answers one request.
     pub(super) async fn answer(&self, id: Asker, result: &RunResult) {
         let (exit, answer) = match result {
-            Ok(summary) => match serde_json::to_string(&Told::of(summary)) {
+            Ok(None) => (Exit::Ok, "{}".into()),
+            Ok(Some(summary)) => match serde_json::to_string(&Told::of(summary)) {
                 Ok(answer) => (summary.exit, answer),
                 Err(error) => {
                     let failure = Failure::internal("the run's summary can't be written").because(error);

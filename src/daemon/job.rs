@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{RunResult, ending};
 use crate::config::settings::SyncSettings;
 use crate::exit::{Failure, Result};
+use crate::reconcile::{Comparison, Remedy};
 use crate::run::{Asked, Runner, Wish, read_sources};
 use crate::state::plans::HeldPlan;
 
@@ -25,6 +26,8 @@ pub(super) struct Ended {
 pub(super) enum Task {
     /// Plan and send.
     Sync,
+    /// Compare with the target, report, and repair where the configuration says so.
+    Reconcile,
     /// Send a held plan that somebody approved.
     Approve {
         /// The plan.
@@ -83,10 +86,16 @@ impl Job {
         let Job { runner, task, mut pledges, tasks } = self;
         match task {
             Task::Sync => run_all(&runner, pledges, &tasks).await,
+            Task::Reconcile => {
+                for pledge in pledges {
+                    let result = reconcile(&runner, &pledge.sync).await;
+                    pledge.keep(result);
+                }
+            }
             Task::Approve { plan, by, reason } => {
                 let result = runner.approve(&plan, by, reason).await;
                 if let Some(pledge) = pledges.pop() {
-                    pledge.keep(result);
+                    pledge.keep(result.map(Some));
                 }
             }
         }
@@ -133,5 +142,30 @@ async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<Asked, Ar
     let summary = runner.sync_one(sync, asked, &Wish::default()).await;
     runner.end().await;
     runner.announce(std::slice::from_ref(&summary)).await;
-    Ok(summary)
+    Ok(Some(summary))
+}
+
+/// A scheduled reconcile: what differs is logged, and repaired where `reconcile_repair` says so.
+async fn reconcile(runner: &Runner, sync: &Arc<SyncSettings>) -> RunResult {
+    let remedy = Remedy { adopt: false, repair: sync.daemon.reconcile_repair };
+    let mut readings = runner.read_to_reconcile(std::slice::from_ref(sync), remedy).await?;
+    let (read, _) = readings.pop().ok_or_else(|| Failure::internal("the source of a sync is not configured"))?;
+    let report = |comparison: &Comparison| {
+        let ([missing, drifted, banned_there, active_there, adoptable], orphaned) = comparison.counts()?;
+        tracing::info!(
+            target: "rosterd::reconcile",
+            sync = %sync.name,
+            target_users = comparison.target_users,
+            in_step = comparison.plan.in_step,
+            missing,
+            drifted,
+            banned_there,
+            active_there,
+            adoptable,
+            orphaned,
+            "reconciled"
+        );
+        Ok(())
+    };
+    runner.reconcile(sync, &read, remedy, None, report).await
 }

@@ -35,7 +35,7 @@ use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::prune::Prune;
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
-use agenda::{Agenda, TurnKind};
+use agenda::{Agenda, TurnKind, Work};
 pub use board::{Board, Pace, View};
 pub use desk::Told;
 use job::{Ended, Job, Task};
@@ -218,9 +218,16 @@ impl Daemon {
         if turns.is_empty() {
             return;
         }
+        let mut reconciles = Vec::new();
         let mut by_source: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for turn in turns {
             let Some(sync) = self.settings.syncs.get(&turn.sync) else { continue };
+            if turn.work == Work::Reconcile {
+                if turn.kind != TurnKind::LeftOut {
+                    reconciles.push(turn.sync);
+                }
+                continue;
+            }
             if self.running.contains_key(&turn.sync) {
                 metrics::skipped_run(&turn.sync);
                 tracing::warn!(sync = %turn.sync, "still running: the run that is due now is left out");
@@ -246,7 +253,17 @@ impl Daemon {
         for syncs in by_source.into_values() {
             self.launch(&syncs, Task::Sync, Vec::new());
         }
+        reconciles.into_iter().for_each(|sync| self.reconcile(sync));
         self.board.agenda(self.agenda.next_runs());
+    }
+
+    /// Compares a sync with its target now, or after the run that is under way.
+    fn reconcile(&mut self, sync: String) {
+        match self.running.get_mut(&sync) {
+            None => self.launch(&[sync], Task::Reconcile, Vec::new()),
+            Some(under) if under.queue.iter().any(|e| matches!(e, desk::Errand::Reconcile)) => {}
+            Some(under) => under.queue.push(desk::Errand::Reconcile),
+        }
     }
 
     /// Starts a run of these syncs, which have one source and are not running.
@@ -268,7 +285,8 @@ impl Daemon {
         let under = self.running.remove(&ended.sync).unwrap_or_default();
         self.board.ended(&ended.sync);
         match &ended.result {
-            Ok(summary) => metrics::run(&ended.sync, summary.status, Duration::from_millis(summary.duration_ms)),
+            Ok(None) => {}
+            Ok(Some(summary)) => metrics::run(&ended.sync, summary.status, Duration::from_millis(summary.duration_ms)),
             Err(failure) => {
                 metrics::run(&ended.sync, "failed", Duration::ZERO);
                 tracing::error!(sync = %ended.sync, error = %failure.chain(), "a run could not be recorded");
@@ -374,8 +392,8 @@ pub fn prune_request(settings: &Settings, keep: Duration, now: DateTime<Utc>) ->
     Prune { before: stamp(keep), counted_since: stamp(counted) }
 }
 
-/// What a run came to, or why it could not even be recorded.
-type RunResult = Result<RunSummary, Failure>;
+/// What a run came to, or why it could not even be recorded; nothing where there was only something to look at.
+type RunResult = Result<Option<RunSummary>, Failure>;
 
 /// The failure of what begins while the daemon ends.
 fn ending() -> Failure {

@@ -23,6 +23,9 @@ const MOST_MARKS: usize = 400;
 /// How many failures are shown.
 const FAILURES: usize = 10;
 
+/// How many outcomes of a kind are looked at for them: many a failure comes back with every run.
+const LOOKED_AT: usize = 200;
+
 /// How far back failures are of interest at night.
 const FAILED_WITHIN: TimeDelta = TimeDelta::hours(24);
 
@@ -44,7 +47,7 @@ pub struct Overview {
     /// What waits for approval.
     pub held: Vec<HeldView>,
     /// The last operations that the target refused or left unanswered, and records that were rejected.
-    pub failures: Vec<Outcome>,
+    pub failures: Vec<Failures>,
     /// How fast requests go.
     pub paces: Vec<Pace>,
     /// Whether values of people may be shown.
@@ -63,6 +66,14 @@ pub struct SyncView {
     pub zone: Tz,
     /// Its runs within [`SPAN`], oldest first.
     pub marks: Vec<Mark>,
+}
+
+/// A failure on the page.
+pub struct Failures {
+    /// Its latest occurrence.
+    pub latest: Outcome,
+    /// How often it occurred, as far as was looked.
+    pub times: usize,
 }
 
 /// A held plan on the page.
@@ -119,13 +130,31 @@ async fn held(state: &State) -> Result<Vec<HeldView>> {
     Ok(held)
 }
 
-async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Outcome>> {
+async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Failures>> {
     let mut all = Vec::new();
     for status in [Status::Failed, Status::Unknown, Status::Rejected] {
         let filter = Filter { status: Some(status), since: Some(rfc3339(now - FAILED_WITHIN)), ..Filter::default() };
-        all.extend(state.ask(RecentOutcomes { filter, limit: FAILURES }).await?);
+        all.extend(state.ask(RecentOutcomes { filter, limit: LOOKED_AT }).await?);
     }
     all.sort_by(|a, b| b.ts.cmp(&a.ts));
-    all.truncate(FAILURES);
-    Ok(all)
+    let mut failures = together(all);
+    failures.truncate(FAILURES);
+    Ok(failures)
+}
+
+/// The same failure of the same person, run after run, is one; the latest first.
+pub(super) fn together(newest_first: Vec<Outcome>) -> Vec<Failures> {
+    let mut failures: Vec<Failures> = Vec::new();
+    for outcome in newest_first {
+        let same = |f: &&mut Failures| {
+            let (a, b) = (&f.latest, &outcome);
+            (&a.sync, &a.key, a.op, a.status) == (&b.sync, &b.key, b.op, b.status)
+                && (&a.reason, &a.error) == (&b.reason, &b.error)
+        };
+        match failures.iter_mut().find(same) {
+            Some(known) => known.times += 1,
+            None => failures.push(Failures { latest: outcome, times: 1 }),
+        }
+    }
+    failures
 }

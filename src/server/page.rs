@@ -6,10 +6,9 @@
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::overview::{HeldView, Overview, SyncView};
+use super::overview::{Failures, HeldView, Overview, SyncView};
 use super::picture::timeline;
 use crate::daemon::Pace;
-use crate::outcome::Outcome;
 use crate::plan::{Operation, shown};
 use crate::time::{parse, spoken};
 
@@ -184,14 +183,18 @@ fn one_pace(pace: &Pace) -> Markup {
     }
 }
 
-fn one_failure(outcome: &Outcome, now: DateTime<Utc>) -> Markup {
+fn one_failure(failure: &Failures, now: DateTime<Utc>) -> Markup {
+    let outcome = &failure.latest;
     let why = outcome.error.as_ref().map(|e| e.message.as_str()).or(outcome.reason.as_deref()).unwrap_or_default();
     let op = outcome.op.map_or("record", |op| op.name());
     html! {
         div class="failure" {
             span class="quiet" { (ago(&outcome.ts, now)) }
             b { (outcome.sync) " " (outcome.key.as_ref().map_or("(no key)", |key| key.as_str())) }
-            span { (op) " " (outcome.status) @if !why.is_empty() { ": " (why) } }
+            span {
+                (op) " " (outcome.status) @if !why.is_empty() { ": " (why) }
+                @if failure.times > 1 { span class="quiet" { " (" (failure.times) " times)" } }
+            }
         }
     }
 }

@@ -67,6 +67,17 @@ fn times_missed_while_nobody_ran_are_made_up_for_once_at_the_start() {
 }
 
 #[test]
+fn a_reconcile_has_a_schedule_of_its_own_and_is_not_made_up_for_at_the_start() {
+    let line = "staff: schedule = \"0 */15 * * * *\"|reconcile_schedule = \"0 0 * * * *\"";
+    let mut agenda = Agenda::new(&settings(line), 7);
+    agenda.begin(at("03:59:00"), &BTreeMap::from([("staff".to_string(), at("03:45:01"))]));
+    assert!(agenda.turns(at("03:59:30")).is_empty());
+    let works: Vec<_> = agenda.turns(at("04:00:00")).iter().map(|turn| turn.work).collect();
+    assert_eq!(works, [Work::Sync, Work::Reconcile]);
+    assert_eq!(agenda.next_runs()["staff"], at("04:15:00"));
+}
+
+#[test]
 fn a_clock_put_back_silences_nobody() {
     let mut agenda = agenda(QUARTERLY, "09:01:00");
     assert!(agenda.turns(at("03:01:00")).is_empty());

@@ -6,9 +6,10 @@ use serde_json::json;
 use super::*;
 use crate::config::units::Rate;
 use crate::delivery::LineReading;
-use crate::outcome::{ErrorKind, OpError, Status};
+use crate::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::plan::{Change, OpKind};
 use crate::record::Key;
+use crate::server::overview::together;
 use crate::state::plans::HeldPlan;
 use crate::status::Line;
 
@@ -119,10 +120,15 @@ fn values_of_people_are_shown_only_where_that_is_configured() {
 
 #[test]
 fn it_is_whole_in_itself_and_escapes_what_it_shows() {
-    let overview = Overview { failures: vec![failure("<E1>")], ..overview(&["untrusted", "ok"], true) };
+    let overview = Overview {
+        failures: together(vec![failure("<E1>"), failure("E2"), failure("<E1>")]),
+        ..overview(&["untrusted", "ok"], true)
+    };
     let page = render(&overview).into_string();
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
     assert!(page.contains("not trusted: &lt;too small&gt;") && page.contains("&lt;E1&gt;"), "{page}");
+    assert_eq!(page.matches("&lt;E1&gt;").count(), 1, "the same failure is shown once: {page}");
+    assert!(page.contains("(2 times)"), "{page}");
     assert!(page.contains("HTTP 422 on email") && page.contains("4.3 of 10/s"), "{page}");
     assert!(page.contains("prefers-color-scheme:dark") && page.contains("width=device-width"));
 }
