@@ -31,6 +31,7 @@ pub mod retry;
 pub mod target;
 
 pub mod outcome;
+pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;

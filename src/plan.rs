@@ -120,6 +120,9 @@ pub struct Operation {
     /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step: bool,
+    /// What a person should know before they agree to it; not part of what they agree to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Fields that the record leaves empty. A new account has nothing to clear; one that turns out to exist may.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blank: BTreeSet<String>,
@@ -147,6 +150,7 @@ impl Operation {
             fingerprint: None,
             create_only: BTreeSet::new(),
             step: false,
+            hint: None,
             blank: BTreeSet::new(),
             conflict: None,
         }

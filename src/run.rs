@@ -2,8 +2,10 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod approve;
 mod hold;
 mod reading;
+mod repair;
 mod summary;
 
 use std::collections::BTreeSet;
@@ -15,15 +17,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
-use crate::planner::{self, Plan, Planner, Resolved};
+use crate::limits::{self, Basis, Digest};
+use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Asked, Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 
 /// What every run needs.
@@ -52,6 +55,8 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
 }
 
 /// Somebody's yes to a held plan.
@@ -61,6 +66,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
     /// Who.
     pub by: String,
     /// Why.
@@ -102,13 +109,18 @@ impl Runner {
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        self.end().await;
+        Ok(summaries)
+    }
+
+    /// What comes after everything has been sent.
+    async fn end(&self) {
         if let Some(file) = &self.epoch
             && let Err(error) = epoch::end(&self.state, file).await
         {
             // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
             tracing::warn!(%error, "could not mark the end of the run");
         }
-        Ok(summaries)
     }
 
     /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
@@ -149,17 +161,17 @@ impl Runner {
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        if known.paused {
+            summary.paused();
+            return Ok(());
+        }
         let asked = match asked {
             Ok(asked) => asked,
             Err(failure) => return Err(failure.again()),
         };
         if self.stop.is_cancelled() {
             return Err(stopped_early());
-        }
-        let known = self.state.ask(FindSync(binding(sync))).await?;
-        if known.paused {
-            summary.paused();
-            return Ok(());
         }
         let read = match asked {
             Asked::Read(read) => read,
@@ -201,19 +213,26 @@ impl Run<'_> {
             () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        self.send(summary, plan, resolved).await
+    }
 
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
+        let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach, &resolved.done).await,
+                Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), &resolved.done).await?;
+        self.record_bystanders(approved.plan()).await?;
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -250,6 +269,22 @@ pub async fn make_plan(
     known: KnownSync,
     only: &BTreeSet<Key>,
 ) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
+) -> Result<Plan> {
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
     let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since }).await?;
@@ -264,6 +299,7 @@ pub async fn make_plan(
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,
+        observed,
     };
     planner.plan().await
 }

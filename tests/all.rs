@@ -1,8 +1,10 @@
 //! The integration tests: one binary, a module a theme.
 
+mod answers;
 mod faults;
 mod journey;
 mod kill;
+mod people;
 mod sandbox;
 mod sources;
 mod support;

@@ -233,6 +233,30 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Compare source, snapshot and what the target really holds
+    ///
+    /// Lists the target's accounts: who is missing there, whose fields drifted, who is wrongly banned or active, which
+    /// accounts are nobody's. Accounts that are nobody's are never touched.
+    #[command(
+        after_help = "Examples:\n  rosterd reconcile staff\n  rosterd reconcile staff --repair\n  rosterd reconcile --detailed-exitcode || echo differences, or worse"
+    )]
+    Reconcile {
+        /// The syncs; all of them unless named
+        #[arg(value_name = "SYNC")]
+        syncs: Vec<String>,
+        /// Link accounts that are there and belong to somebody in the source; bind a sync anew whose target or key changed
+        #[arg(long)]
+        adopt: bool,
+        /// Create who is missing, set right what drifted, correct who is wrongly banned or active; limits apply
+        #[arg(long)]
+        repair: bool,
+        /// End with 2 when there are differences
+        #[arg(long)]
+        detailed_exitcode: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -436,6 +460,7 @@ impl Command {
             | Command::Pause { printing, .. }
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
+            | Command::Reconcile { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }

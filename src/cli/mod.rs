@@ -13,6 +13,7 @@ mod people;
 mod plan;
 mod plans;
 mod progress;
+mod reconcile;
 mod state;
 mod status;
 mod sync;
@@ -32,6 +33,7 @@ use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
+use crate::reconcile::Remedy;
 use crate::record::Key;
 use crate::target::Engine;
 use crate::{demo, logging, sandbox};
@@ -129,6 +131,10 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Resume { sync, printing } => people::pause(&*load(global)?, &sync, false, printing).await,
         Command::Rekey { sync, old, new, printing } => {
             people::rekey(&*load(global)?, &sync, (&old, &new), printing).await
+        }
+        Command::Reconcile { syncs, adopt, repair, detailed_exitcode, printing } => {
+            let remedy = Remedy { adopt, repair };
+            reconcile::command(load(global)?, &syncs, remedy, detailed_exitcode, global.verbose > 0, printing).await
         }
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,

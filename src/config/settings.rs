@@ -1,7 +1,7 @@
 //! The configuration as the rest of the program uses it: parsed into types, defaults filled in, paths absolute,
 //! references between sections checked. Made only by [`super::resolve`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -386,8 +386,17 @@ pub struct SyncSettings {
     pub limits: LimitSettings,
     /// What only the daemon goes by.
     pub daemon: DaemonSettings,
+    /// The other syncs on the same target: none of them may own an account that this one does.
+    pub rivals: BTreeSet<String>,
     /// The mapping tests.
     pub tests: Vec<TestSettings>,
+}
+
+impl SyncSettings {
+    /// Every sync that writes to this one's target, itself included.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.rivals.iter().chain([&self.name]).cloned().collect()
+    }
 }
 
 /// What only the daemon goes by, besides `schedule`.

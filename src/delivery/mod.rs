@@ -348,8 +348,7 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
+        sync: &d.who.sync,
         entry: (&d.who.run, entry),
         stop: &shared.halt,
         abandon: &shared.abandon,
@@ -408,7 +407,8 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
             .map(|(entry, finished)| {
                 let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
                 let key = finished.operation.key.clone();
-                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome }
+                let replaced = finished.replaced();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();

@@ -16,6 +16,7 @@ use crate::rules::PersonState;
 use crate::state::State;
 use crate::state::journal::{Effect, Resolve, Unresolved, UnresolvedPage};
 use crate::state::people::{Bodies, SyncId};
+use crate::state::undo::Undoable;
 use crate::target::{Account, AccountState};
 use crate::time::Clock;
 use crate::value::{Attributes, same};
@@ -94,7 +95,7 @@ async fn settle(
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
         None => {
-            match look_up(client, state, &sync.name, &again(operation, &sync.match_fields, client.engine().catalogue()))
+            match look_up(client, state, sync, &again(operation, &sync.match_fields, client.engine().catalogue()))
                 .await?
             {
                 Found::Account(account) => Some(*account),
@@ -117,7 +118,8 @@ async fn settle(
         _ => operation.remote_id.clone(),
     };
     let key = operation.key.clone();
-    state.ask(Resolve { sync: id, entry: unresolved.entry, key, effect, at: clock.stamp() }).await?;
+    let replaced = (was_done && !operation.step).then(|| Undoable::of(operation, remote_id.clone()));
+    state.ask(Resolve { sync: id, entry: unresolved.entry, key, effect, at: clock.stamp(), replaced }).await?;
     let kind = if operation.kind == OpKind::Create { OpKind::Adopt } else { operation.kind };
     Ok((was_done && !operation.step).then_some(Resolution { kind, remote_id }))
 }

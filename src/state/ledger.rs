@@ -298,7 +298,10 @@ impl Command for StatusOf {
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
-            held_plan: text("SELECT id FROM plan WHERE sync = ?1 AND status = 'held' LIMIT 1")?,
+            held_plan: text(
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
+                 ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
+            )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
             )?
@@ -308,7 +311,7 @@ impl Command for StatusOf {
     }
 }
 
-/// How often the one of these people who came back most was reinstated since a time.
+/// How often each of these people was reinstated since a time, in their order.
 #[derive(Debug)]
 pub struct CameBack {
     /// Of which sync.
@@ -320,18 +323,18 @@ pub struct CameBack {
 }
 
 impl Command for CameBack {
-    type Reply = u64;
+    type Reply = Vec<u64>;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
+    fn run(self, db: &Connection) -> Result<Vec<u64>, StateError> {
         let mut count = db.prepare_cached(
             "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'",
         )?;
-        let mut most = 0;
+        let mut times = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            let times: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
-            most = most.max(times.unsigned_abs());
+            let n: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
+            times.push(n.unsigned_abs());
         }
-        Ok(most)
+        Ok(times)
     }
 }
 

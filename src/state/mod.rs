@@ -6,6 +6,7 @@
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
 pub mod backup;
+pub mod binding;
 pub mod epoch;
 mod error;
 pub mod journal;
@@ -17,6 +18,7 @@ pub mod plans;
 pub mod quota;
 mod schema;
 pub mod sources;
+pub mod undo;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -127,7 +127,7 @@ fn confirmed(state: PersonState, remote_id: &str) -> Effect {
 fn settlement(entry: Option<i64>, k: &str, effect: Effect) -> Settlement {
     let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
     let outcome = Some(outcome(k, OpKind::Create, status));
-    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome }
+    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome, replaced: Default::default() }
 }
 
 #[test]
@@ -210,7 +210,14 @@ fn resolving_ends_the_entry_and_moves_the_person_together() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
     place.ask(Recover { at: NOON.into() });
-    let resolve = |entry, k: &str, effect| Resolve { sync: place.sync, entry, key: key(k), effect, at: NOON.into() };
+    let resolve = |entry, k: &str, effect| Resolve {
+        sync: place.sync,
+        entry,
+        key: key(k),
+        effect,
+        at: NOON.into(),
+        replaced: Default::default(),
+    };
     place.ask(resolve(entries[0], "E1", confirmed(PersonState::Active, "1001")));
     place.ask(resolve(entries[1], "E2", Effect::None));
     assert_eq!((place.count("journal"), place.count("v_users")), (0, 1));

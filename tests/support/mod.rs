@@ -11,6 +11,7 @@ mod sim;
 
 pub use home::{Home, Ran, Started};
 pub use people::{Person, people, reduced, sorted};
+pub use rosterd::sandbox::Op;
 pub use sim::Sim;
 
 /// A sandbox, and a home whose target it is.

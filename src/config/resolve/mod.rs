@@ -205,7 +205,8 @@ pub(super) fn resolve(raw: Raw, report: &mut Report<'_>) -> Option<Settings> {
         sources.extend(made);
     }
     let targets = section("targets", raw.targets, report, target::resolve);
-    let all = sync::Defined { sources: &sources, targets: &targets };
+    let target_of = raw.syncs.iter().map(|(name, sync)| (name.clone(), sync.target.clone())).collect();
+    let all = sync::Defined { sources: &sources, targets: &targets, target_of };
     let syncs = section("syncs", raw.syncs, report, |report, path, name, raw| {
         sync::resolve(report, path, name, raw, &all).map_or(Made::Broken, |s| Made::Ready(Arc::new(s)))
     });

@@ -150,6 +150,7 @@ fn held_plan(id: &str) -> HeldPlan {
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Ban, 3)]),
+        origin: crate::state::plans::Origin::Sync,
     }
 }
 
@@ -235,8 +236,13 @@ fn people_come_in_pages_in_key_order_with_their_bodies() {
     assert_eq!(keys, sorted.iter().map(Key::to_string).collect::<Vec<_>>(), "as the source's rows are ordered");
     let bodies = place.ask(Bodies { sync: place.sync, keys: vec![key("a"), key("nobody")] });
     assert_eq!((bodies.len(), bodies[&key("a")].attributes.get("title")), (1, Some(&json!("Clerk"))));
-    let owner = place.ask(OwnerOf { target: "juno".into(), remote_id: "2".into() });
-    assert_eq!(owner, Some(("staff".into(), key("a"))));
+    let owner = |sync: &str, base_url: &str| {
+        let syncs = [sync.to_string()].into();
+        place.ask(OwnerOf { syncs, base_url: base_url.into(), remote_id: "2".into() })
+    };
+    assert_eq!(owner("staff", "https://a.example/"), Some(("staff".into(), key("a"))));
+    assert_eq!(owner("staff", "http://elsewhere"), None);
+    assert_eq!(owner("of-old", "https://a.example/"), None);
 }
 
 #[test]
