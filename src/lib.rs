@@ -35,6 +35,7 @@ pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
+pub mod undo;
 
 pub mod cli;
 pub mod demo;

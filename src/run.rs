@@ -7,6 +7,7 @@ mod hold;
 mod reading;
 mod repair;
 mod summary;
+mod undoing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,13 +22,14 @@ use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
-use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
 pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
+pub use undoing::Undoing;
 
 /// What every run needs.
 #[derive(Clone)]
@@ -233,6 +235,10 @@ impl Run<'_> {
             },
         };
         self.record_bystanders(approved.plan()).await?;
+        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        if undoes {
+            self.pause(summary).await?;
+        }
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -240,6 +246,7 @@ impl Run<'_> {
             clock: runner.clock.clone(),
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
+            heeds_pause: !undoes,
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
@@ -249,6 +256,19 @@ impl Run<'_> {
             Some(failure) if approved.plan().total() == 0 => Err(failure),
             _ => Ok(()),
         }
+    }
+}
+
+impl Run<'_> {
+    /// Pauses the sync before its last run is undone: the next one would do the same again.
+    async fn pause(&self, summary: &mut RunSummary) -> Result<()> {
+        let since = Some(self.runner.clock.stamp());
+        self.runner.state.ask(SetPaused { sync: self.who.id, since }).await?;
+        let sync = &self.who.sync.name;
+        summary.note = Some(format!(
+            "{sync} is paused, since its next run would do the same again; mend the cause, then: rosterd resume {sync}"
+        ));
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers about what is so, and putting it right: reconcile, why, undo, forget, notifications.
 
 mod comparing;
+mod undoing;
 
 use std::collections::BTreeSet;
 

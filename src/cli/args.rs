@@ -257,6 +257,19 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Take back what a run did: make the inverse plan, and hold it for approval
+    ///
+    /// Who was created is banned, who was adopted is unlinked, values that the run replaced come back where the target
+    /// still has what it wrote, who was banned is reinstated. What was deleted can't come back. Approving the plan
+    /// pauses the sync, since its next run would do the same again.
+    #[command(after_help = "Example:\n  rosterd undo 01J…\n  rosterd approve 3f9a0c12be77 --reason \"wrong export\"")]
+    Undo {
+        /// The run's id, from `rosterd outcomes`
+        run: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -461,6 +474,7 @@ impl Command {
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
+            | Command::Undo { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }

@@ -18,6 +18,7 @@ mod state;
 mod status;
 mod sync;
 mod test;
+mod undo;
 mod words;
 
 use std::collections::BTreeSet;
@@ -136,6 +137,7 @@ async fn run(cli: Cli) -> Result<Exit> {
             let remedy = Remedy { adopt, repair };
             reconcile::command(load(global)?, &syncs, remedy, detailed_exitcode, global.verbose > 0, printing).await
         }
+        Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),

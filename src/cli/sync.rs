@@ -154,6 +154,9 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
         return held(out, run, breach, plan);
     }
+    if let Some(note) = &run.note {
+        out.line(&format!("  {}", style.warn(note)))?;
+    }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
         if let Some(help) = &error.help {

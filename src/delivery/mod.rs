@@ -78,6 +78,8 @@ pub struct Delivery {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// Whether it stops when the sync is paused; an undo, for which it is paused, goes on.
+    pub heeds_pause: bool,
 }
 
 /// Outcomes by status, for one kind of operation.
@@ -275,7 +277,9 @@ async fn watch_for_pause(shared: Arc<Shared>) {
     let d = &shared.delivery;
     while !shared.halt.is_cancelled() {
         tokio::time::sleep(PAUSE_IS_SEEN_WITHIN).await;
-        if let Ok(true) = d.state.ask(IsPaused(d.who.id)).await {
+        if d.heeds_pause
+            && let Ok(true) = d.state.ask(IsPaused(d.who.id)).await
+        {
             shared.halt_for(Stop::Paused);
         }
     }

@@ -31,6 +31,7 @@ use crate::state::{State, StateError};
 use crate::time;
 
 pub use listing::Listing;
+pub use observe::overlaid;
 pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
@@ -150,6 +151,34 @@ impl Plan {
         self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
         self.counts = counts;
         Ok(())
+    }
+
+    /// A plan of operations that come from elsewhere than from comparing: an undo's.
+    ///
+    /// # Errors
+    /// The temporary directory.
+    pub fn assemble(sync: &SyncSettings, known: KnownSync, spool: Spool) -> Result<Plan> {
+        spool.index()?;
+        order::arrange(sync, &spool)?;
+        let mut plan = Plan {
+            spool: Mutex::new(spool),
+            id: String::new(),
+            tally: Tally::default(),
+            counts: BTreeMap::new(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            in_step: 0,
+            rejected: 0,
+            skipped: 0,
+            skipped_with_work: 0,
+            unresolved: BTreeSet::new(),
+            flapping: Vec::new(),
+            sync: known.id,
+        };
+        let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
+        (plan.id, plan.tally, plan.counts) = (id, tally, counts);
+        Ok(plan)
     }
 
     /// Keeps only the operations of these kinds: another plan, with an id of its own.

@@ -47,6 +47,7 @@ const TABLES: &str = "
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
     CREATE TABLE newcomer (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
     CREATE TABLE claim (remote_id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
     CREATE TABLE handover (field TEXT, value TEXT, key TEXT, gives INTEGER, PRIMARY KEY (field, value, gives, key)) WITHOUT ROWID;
@@ -126,8 +127,11 @@ impl Spool {
 
     /// Who is left alone, in key order.
     pub fn skips(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        self.reasons("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
+    }
+
+    fn reasons(&self, sql: &str, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement
             .query_map(params![after, limit as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let mut skips = Vec::new();
@@ -136,6 +140,17 @@ impl Spool {
             skips.extend(Key::parse(&key).map(|key| (key, reason)));
         }
         Ok(skips)
+    }
+
+    /// Something is left as it is, for which no outcome is due.
+    pub fn remark(&self, key: &Key, why: &str) -> Result<(), StateError> {
+        self.db.prepare_cached("INSERT OR REPLACE INTO remark VALUES (?1, ?2)")?.execute([key.as_str(), why])?;
+        Ok(())
+    }
+
+    /// What is left as it is, in key order.
+    pub fn remarks(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        self.reasons("SELECT key, why FROM remark WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
     }
 
     /// A record that can't be used.

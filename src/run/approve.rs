@@ -29,7 +29,7 @@ impl Runner {
                 let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;
                 run.ok_or_else(none)
             }
-            Origin::Undo(_) => Err(none()),
+            Origin::Undo(run) => self.undo(run, approval).await,
         }
     }
 

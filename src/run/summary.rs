@@ -85,6 +85,9 @@ pub struct RunSummary {
     /// Who approved the plan that was sent, and why.
     #[serde(skip)]
     pub approved: Option<String>,
+    /// What else somebody must know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
@@ -110,6 +113,7 @@ impl RunSummary {
             held: None,
             first_keys: Vec::new(),
             approved: None,
+            note: None,
             exit: Exit::Ok,
         }
     }

@@ -286,6 +286,32 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
+/// These people, as far as they are known.
+#[derive(Debug)]
+pub struct People {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub keys: Vec<Key>,
+}
+
+impl Command for People {
+    type Reply = BTreeMap<Key, Person>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut people = BTreeMap::new();
+        for key in self.keys {
+            if let Some(found) = statement.query_row(params![self.sync, key.as_str()], person).optional()? {
+                people.insert(key, found);
+            }
+        }
+        Ok(people)
+    }
+}
+
 /// What the target acknowledged of one person, and what was last observed there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {

@@ -151,6 +151,8 @@ fn held_plan(id: &str) -> HeldPlan {
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Ban, 3)]),
         origin: crate::state::plans::Origin::Sync,
+        basis: None,
+        partial: false,
     }
 }
 
