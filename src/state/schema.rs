@@ -78,8 +78,11 @@ mod tests {
     fn whatever_touches_a_person_makes_the_known_version_of_the_export_worthless() {
         let db = Connection::open_in_memory().expect("a database");
         migrate(&db).expect("made");
-        db.execute_batch("INSERT INTO sync (id, name, source, target, kind, base_url, source_key, paused_at) VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id', NULL);")
-            .expect("a sync");
+        db.execute_batch(
+            "INSERT INTO sync (id, name, source, target, kind, base_url, source_key)
+             VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id');",
+        )
+        .expect("a sync");
         for change in [
             "INSERT INTO person (sync, key, state) VALUES (1, 'E1', 1)",
             "UPDATE person SET state = 2 WHERE key = 'E1'",

@@ -136,7 +136,7 @@ impl Command for KeepVersion {
 }
 
 /// Asks for the version on which a sync is clean. None also when something is under way that the same records would
-/// move on: a grace that runs, an operation to be resolved, a plan that is held, a pause.
+/// move on: a grace that runs, an operation to be resolved, a plan that is held, a pause, a database that was restored.
 #[derive(Debug)]
 pub struct CleanVersion(pub String);
 
@@ -148,7 +148,7 @@ impl Command for CleanVersion {
             .prepare_cached(
                 "SELECT v.source, v.configuration, v.etag, v.last_modified, v.records, v.excluded
                  FROM source_version v JOIN sync s ON s.name = v.sync
-                 WHERE v.sync = ?1 AND s.paused_at IS NULL
+                 WHERE v.sync = ?1 AND s.paused_at IS NULL AND s.stale = 0
                    AND NOT EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.absent_since IS NOT NULL)
                    AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.sync = s.id)
                    AND NOT EXISTS (SELECT 1 FROM plan h WHERE h.sync = s.name AND h.status = 'held')
