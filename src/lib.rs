@@ -31,14 +31,17 @@ pub mod retry;
 pub mod target;
 
 pub mod outcome;
+pub mod reconcile;
 pub mod run;
 pub mod schedule;
 pub mod state;
+pub mod undo;
 
 pub mod cli;
 pub mod demo;
 pub mod exit;
 pub mod logging;
 pub mod nearest;
+pub mod net;
 pub mod sandbox;
 pub mod time;

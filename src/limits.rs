@@ -39,7 +39,7 @@ impl Limit {
 }
 
 /// The limits of a sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Accounts made.
     pub create: Limit,
@@ -57,6 +57,49 @@ pub struct Limits {
     pub adopt: Limit,
     /// Failed operations after which sending stops, of the plan's operations.
     pub failures: Limit,
+}
+
+/// What a plan was made and judged by, besides the source: kept with a held plan, because whoever approves it agrees
+/// to it under these rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Hash of the mapping, in hexadecimal digits.
+    pub mapping: String,
+    /// The limits.
+    pub limits: Limits,
+    /// How often anybody may come back.
+    pub max_flaps: u32,
+}
+
+impl Basis {
+    /// What is different now, in words; empty when nothing is.
+    pub fn differences(&self, now: &Basis) -> Vec<String> {
+        let mapping = (self.mapping != now.mapping).then(|| "the mapping has changed".to_string());
+        let flaps = (self.max_flaps != now.max_flaps)
+            .then(|| format!("max_flaps was {} and is {}", self.max_flaps, now.max_flaps));
+        let limits = self.limits.named().into_iter().zip(now.limits.named());
+        let limits = limits
+            .filter(|((_, was), (_, is))| was != is)
+            .map(|((name, was), (_, is))| format!("limits.{name} was {was} and is {is}"));
+        mapping.into_iter().chain(limits).chain(flaps).collect()
+    }
+}
+
+impl Limits {
+    /// Each limit under its name in the configuration.
+    fn named(&self) -> [(&'static str, Limit); 8] {
+        let Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures } = *self;
+        [
+            ("create", create),
+            ("update", update),
+            ("clear", clear),
+            ("ban", ban),
+            ("ban_per_day", ban_per_day),
+            ("reinstate", reinstate),
+            ("adopt", adopt),
+            ("failures", failures),
+        ]
+    }
 }
 
 /// What a plan comes to, in the terms of the limits.
@@ -120,6 +163,45 @@ pub struct Breach {
     pub count: u64,
     /// How many are allowed.
     pub allowed: u64,
+}
+
+/// Whether an operation is among those that the limit of this name counts.
+pub fn counts_towards(operation: &Operation, limit: &str) -> bool {
+    let mut one = Tally::default();
+    one.add(operation);
+    match limit {
+        "create" => one.creates > 0,
+        "update" => one.updates > 0,
+        "ban" | "ban_per_day" | "ban_all" => one.bans > 0,
+        "reinstate" => one.reinstates > 0,
+        "adopt" => one.adopts > 0,
+        other => other.strip_prefix("clear.").is_some_and(|field| one.clears.contains_key(field)),
+    }
+}
+
+impl Breach {
+    /// The breach as people read it, with the first few of those whom it is about.
+    pub fn sentence(&self, first_keys: &[String]) -> String {
+        let Breach { limit, count, allowed } = self;
+        let what = match limit.as_str() {
+            "create" => format!("{count} accounts would be created, at most {allowed} allowed"),
+            "update" => format!("{count} accounts would be written, at most {allowed} allowed"),
+            "reinstate" => format!("{count} people would be let in again, at most {allowed} allowed"),
+            "adopt" => format!("{count} accounts would be adopted, at most {allowed} allowed"),
+            "ban" => format!("{count} people would be banned, at most {allowed} allowed"),
+            "ban_per_day" => format!("{count} people would be banned within 24 hours, at most {allowed} allowed"),
+            "ban_all" => format!("{count} of {count} people would be banned, never all of them at once"),
+            "flap" => format!("somebody would come back {count} times within flap_window, at most {allowed} allowed"),
+            "undo" => format!("{count} operations would undo a run, which always waits for an approval"),
+            other => match other.strip_prefix("clear.") {
+                Some(field) => format!("{field} would be emptied for {count} people, at most {allowed} allowed"),
+                None => format!("{count} planned, at most {allowed} allowed"),
+            },
+        };
+        let more = if *count > first_keys.len() as u64 && limit != "flap" { ", …" } else { "" };
+        let who = if first_keys.is_empty() { String::new() } else { format!(" ({}{more})", first_keys.join(", ")) };
+        format!("held by the limit {limit}: {what}{who}")
+    }
 }
 
 /// From this many users on, no plan bans all of them, whatever the limits say.
@@ -210,6 +292,8 @@ pub fn consent<P>(plan: P, approved: &BTreeSet<Digest>, present: &BTreeSet<Diges
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn defaults() -> Limits {
@@ -268,6 +352,95 @@ mod tests {
             let tally = Tally { users, bans, ..Tally::default() };
             assert_eq!(limit_of(&tally).as_deref(), expected, "{bans} of {users}");
         }
+    }
+
+    fn any_limit() -> impl Strategy<Value = Limit> {
+        let part = || (proptest::option::of(0u64..30), proptest::option::of(0u8..=100));
+        prop_oneof![
+            1 => Just(Limit::Unlimited),
+            4 => part().prop_map(|(count, percent)| Limit::AtMost { count, percent }),
+        ]
+    }
+
+    prop_compose! {
+        fn any_limits()(limits in proptest::array::uniform8(any_limit())) -> Limits {
+            let [create, update, clear, ban, ban_per_day, reinstate, adopt, failures] = limits;
+            Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures }
+        }
+    }
+
+    prop_compose! {
+        fn any_tally()(
+            counts in proptest::array::uniform8(0u64..40),
+            clears in proptest::collection::btree_map("[a-c]", 1u64..40, 0..3),
+            flaps in 0u64..5,
+        ) -> Tally {
+            let [users, bans_before, creates, updates, reinstates, adopts, bans, _] = counts;
+            Tally { users, bans_before, creates, updates, reinstates, adopts, bans, clears, flaps, max_flaps: 3 }
+        }
+    }
+
+    /// Everything that a plan may not exceed, counted without [`breach`].
+    fn within(tally: &Tally, limits: &Limits) -> bool {
+        let fits = |count: u64, limit: &Limit| limit.allowed(tally.users).is_none_or(|allowed| count <= allowed);
+        fits(tally.creates, &limits.create)
+            && fits(tally.updates, &limits.update)
+            && tally.clears.values().all(|count| fits(*count, &limits.clear))
+            && fits(tally.bans, &limits.ban)
+            && (tally.bans == 0 || fits(tally.bans_before + tally.bans, &limits.ban_per_day))
+            && fits(tally.reinstates, &limits.reinstate)
+            && fits(tally.adopts, &limits.adopt)
+            && tally.flaps <= tally.max_flaps
+            && (tally.users < 3 || tally.bans < tally.users)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_approved_that_exceeds_a_limit_and_nothing_held_that_does_not(
+            tally in any_tally(), limits in any_limits(),
+        ) {
+            match judge((), &tally, &limits) {
+                Ok(_) => prop_assert!(within(&tally, &limits)),
+                Err(held) => {
+                    prop_assert!(!within(&tally, &limits));
+                    prop_assert!(held.breach.count > held.breach.allowed, "{:?}", held.breach);
+                }
+            }
+        }
+
+        #[test]
+        fn more_of_the_same_never_frees_a_held_plan(tally in any_tally(), limits in any_limits(), more in 1u64..9) {
+            if breach(&tally, &limits).is_some() {
+                let larger = Tally { bans: tally.bans + more, updates: tally.updates + more, ..tally };
+                prop_assert!(breach(&larger, &limits).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn an_adoption_counts_for_what_it_writes() {
+        use crate::plan::Change;
+        use serde_json::json;
+        let key = crate::record::Key::parse("E1").expect("a key");
+        let linked = Operation::new(OpKind::Adopt, key, Some("1".into()));
+        let mut written = Operation { reactivates: true, ..linked.clone() };
+        written.fields.insert("phone".into(), Change { old: json!("1"), new: json!(null) });
+        let failing = crate::outcome::OpError::new(crate::outcome::ErrorKind::Conflict, "two");
+        let conflict = Operation { conflict: Some(failing), ..written.clone() };
+        let mut tally = Tally::default();
+        [linked, written, conflict].iter().for_each(|operation| tally.add(operation));
+        let clears = [("phone".to_string(), 1)].into();
+        assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
+    }
+
+    #[test]
+    fn what_a_plan_was_judged_by_is_compared_limit_by_limit() {
+        let was = Basis { mapping: "a1".into(), limits: defaults(), max_flaps: 3 };
+        assert!(was.differences(&was.clone()).is_empty());
+        let ban = Limit::AtMost { count: Some(2), percent: None };
+        let is = Basis { mapping: "b2".into(), limits: Limits { ban, ..defaults() }, max_flaps: 1 };
+        let expected = ["the mapping has changed", "limits.ban was 10 or 5% and is 2", "max_flaps was 3 and is 1"];
+        assert_eq!(was.differences(&is), expected);
     }
 
     #[test]

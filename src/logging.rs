@@ -39,6 +39,8 @@ pub struct Options {
     pub quiet: bool,
     /// `RUST_LOG`.
     pub rust_log: Option<String>,
+    /// Runs and outcomes are told by the command itself, to somebody who is reading: don't log them as well.
+    pub told: bool,
 }
 
 /// The prefix of our own events' targets.
@@ -96,7 +98,8 @@ fn wanted(options: &Options) -> EnvFilter {
         (false, _) => LevelFilter::TRACE,
     };
     let asked = options.rust_log.as_deref().filter(|text| !text.trim().is_empty());
-    asked.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(level.to_string()))
+    let told = if options.told { ",rosterd::run=off,rosterd::outcome=off" } else { "" };
+    asked.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(format!("{level}{told}")))
 }
 
 /// The cap on everybody else, which no option lifts: nothing below `info`, nothing below `warn` from what handles

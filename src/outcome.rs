@@ -153,3 +153,66 @@ pub struct Outcome {
     /// Why it failed.
     pub error: Option<OpError>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's example, member by member and in its order.
+    #[test]
+    fn a_line_is_the_contracts() {
+        let outcome = Outcome {
+            ts: "2026-11-22T03:34:00.123Z".into(),
+            run: "01J9".into(),
+            sync: "staff".into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            key: Key::parse("E1007"),
+            op: Some(OpKind::Update),
+            status: Status::Ok,
+            remote_id: Some("123".into()),
+            fields: vec!["title".into(), "city".into()],
+            attempts: 1,
+            http_status: Some(200),
+            duration_ms: 84,
+            reason: None,
+            error: None,
+        };
+        let line = serde_json::to_string(&outcome).expect("JSON");
+        assert_eq!(
+            line,
+            r#"{"ts":"2026-11-22T03:34:00.123Z","run":"01J9","sync":"staff","source":"hr","target":"juno","key":"E1007","op":"update","status":"ok","remote_id":"123","fields":["title","city"],"attempts":1,"http_status":200,"duration_ms":84,"reason":null,"error":null}"#
+        );
+        assert_eq!(serde_json::from_str::<Outcome>(&line).expect("read back"), outcome);
+
+        let rejected = Outcome {
+            key: None,
+            op: None,
+            status: Status::Rejected,
+            remote_id: None,
+            error: Some(OpError::new(ErrorKind::RateLimited, "HTTP 429")),
+            ..outcome
+        };
+        let line = serde_json::to_string(&rejected).expect("JSON");
+        assert!(line.contains(r#""key":null,"op":null,"status":"rejected","remote_id":null"#), "{line}");
+        assert!(line.ends_with(r#""error":{"kind":"rate_limited","message":"HTTP 429"}}"#), "{line}");
+    }
+
+    #[test]
+    fn every_word_is_read_back_and_is_the_one_in_json() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.name()), Some(status));
+            assert_eq!(serde_json::to_value(status).expect("JSON"), status.name());
+        }
+        let kinds = ["refused", "timeout", "network", "auth", "rate_limited", "protocol", "invalid", "conflict"];
+        for word in kinds {
+            let kind = ErrorKind::parse(word).expect(word);
+            assert_eq!((kind.name(), serde_json::to_value(kind).expect("JSON")), (word, word.into()));
+        }
+        for kind in OpKind::ALL {
+            assert_eq!(OpKind::parse(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.name());
+        }
+        assert_eq!((Status::parse("done"), ErrorKind::parse("oops"), OpKind::parse("ok")), (None, None, None));
+    }
+}

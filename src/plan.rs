@@ -120,6 +120,12 @@ pub struct Operation {
     /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub step: bool,
+    /// What a person should know before they agree to it; not part of what they agree to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Fields that the record leaves empty. A new account has nothing to clear; one that turns out to exist may.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub blank: BTreeSet<String>,
     /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<OpError>,
@@ -144,6 +150,8 @@ impl Operation {
             fingerprint: None,
             create_only: BTreeSet::new(),
             step: false,
+            hint: None,
+            blank: BTreeSet::new(),
             conflict: None,
         }
     }
@@ -155,6 +163,11 @@ impl Operation {
             after.set(field.clone(), change.new.clone());
         }
         after
+    }
+
+    /// Whether the mapping has a say about this field, as far as this operation shows.
+    pub fn speaks_of(&self, field: &str) -> bool {
+        self.fields.contains_key(field) || self.create_only.contains(field) || self.blank.contains(field)
     }
 
     /// Whether a request is needed at all: linking an account that is already right needs none.
@@ -212,5 +225,124 @@ pub fn shown(value: &Value) -> String {
             format!("“{}”", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::planner::Spool;
+
+    fn key(text: &str) -> Key {
+        Key::parse(text).expect("a key")
+    }
+
+    fn update(k: &str, title: &str) -> Operation {
+        let mut operation = Operation::new(OpKind::Update, key(k), Some("1001".into()));
+        operation.fields.insert("title".into(), Change { old: json!("Clerk"), new: json!(title) });
+        operation
+    }
+
+    fn id(operations: &[Operation]) -> String {
+        let mut hasher = PlanHasher::new("staff");
+        operations.iter().for_each(|operation| hasher.add(operation));
+        hasher.id()
+    }
+
+    /// Held plans are stored under their ids, with the digests of their operations: were these to change, whoever
+    /// approves after an upgrade would be told that the plan is stale.
+    #[test]
+    fn digests_and_ids_are_what_they_have_always_been() {
+        let hex = |digest: [u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let ban = Operation::new(OpKind::Ban, key("E2"), Some("1002".into()));
+        assert_eq!(hex(update("E1", "Chef").digest())[..16], *"e12a301089f55685");
+        assert_eq!(hex(ban.digest())[..16], *"eab7a3fe662bfa2a");
+        assert_eq!(id(&[update("E1", "Chef"), ban]), "d965f3731f7a");
+        assert_eq!(id(&[]), "a465db4820ff");
+    }
+
+    #[test]
+    fn a_digest_is_of_what_a_person_agrees_to_and_of_nothing_else() {
+        let base = update("E1", "Chef");
+        let same = [
+            Operation { wave: 3, ..base.clone() },
+            Operation { fingerprint: Some([1; 16]), ..base.clone() },
+            Operation { baseline: [("city".to_string(), json!("Bern"))].into_iter().collect(), ..base.clone() },
+        ];
+        for other in same {
+            assert_eq!(other.digest(), base.digest(), "{other:?}");
+        }
+        let different = [
+            update("E2", "Chef"),
+            update("E1", "Cook"),
+            Operation { kind: OpKind::Reinstate, ..base.clone() },
+            Operation { remote_id: Some("1002".into()), ..base.clone() },
+            Operation { reactivates: true, ..base.clone() },
+            Operation { fields: BTreeMap::new(), ..base.clone() },
+        ];
+        for other in different {
+            assert_ne!(other.digest(), base.digest(), "{other:?}");
+        }
+        let mut old_differs = base.clone();
+        old_differs.fields.get_mut("title").expect("a field").old = json!("Boss");
+        assert_ne!(old_differs.digest(), base.digest(), "what it replaces was seen too");
+    }
+
+    #[test]
+    fn a_plan_of_another_sync_is_another_plan() {
+        let mut other = PlanHasher::new("guests");
+        other.add(&update("E1", "Chef"));
+        assert_ne!(other.id(), id(&[update("E1", "Chef")]));
+    }
+
+    #[test]
+    fn what_needs_no_request_gets_none() {
+        let linked = Operation::new(OpKind::Adopt, key("E1"), Some("1".into()));
+        assert!(!linked.needs_request());
+        assert!(Operation { reactivates: true, ..linked.clone() }.needs_request());
+        assert!(!Operation::new(OpKind::Update, key("E1"), Some("1".into())).needs_request());
+        assert!(Operation::new(OpKind::Ban, key("E1"), Some("1".into())).needs_request());
+        let error = OpError::new(crate::outcome::ErrorKind::Conflict, "two accounts");
+        assert!(!Operation { conflict: Some(error), ..update("E1", "Chef") }.needs_request());
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let mut operation = update("E1", "Chef");
+        operation.baseline.set("phone", json!("555"));
+        let text = format!("{operation:?}");
+        assert!(!text.contains("Chef") && !text.contains("Clerk") && !text.contains("555"), "{text}");
+    }
+
+    proptest! {
+        /// The same inputs make the same plan, byte for byte, in whatever order they were met.
+        #[test]
+        fn the_order_in_which_operations_are_found_does_not_matter(
+            mut operations in proptest::collection::btree_map("[a-zA-Z0-9]{1,4}", (0u32..3, "[a-z]{1,3}"), 0..40)
+                .prop_map(|map| map.into_iter().map(|(k, (wave, title))| {
+                    Operation { wave, ..update(&k, &title) }
+                }).collect::<Vec<_>>())
+                .prop_shuffle(),
+        ) {
+            let spooled = |operations: &[Operation]| {
+                let spool = Spool::new().expect("a spool");
+                operations.iter().for_each(|o| spool.add(o).expect("added"));
+                let (mut all, mut last) = (Vec::new(), None);
+                loop {
+                    let page = spool.operations(last.as_ref(), 7).expect("a page");
+                    let Some(end) = page.last().cloned() else { return all };
+                    all.extend(page);
+                    last = Some(end);
+                }
+            };
+            let met = spooled(&operations);
+            operations.sort_by(|a, b| (a.wave, &a.key).cmp(&(b.wave, &b.key)));
+            prop_assert_eq!(&met, &operations);
+            operations.reverse();
+            prop_assert_eq!(id(&spooled(&operations)), id(&met));
+        }
     }
 }

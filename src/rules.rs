@@ -250,16 +250,85 @@ pub fn decide(state: PersonState, source: SourceSays, circumstances: &Circumstan
         .map_or(Decision::Reject, |row| row.then)
 }
 
+impl SourceSays {
+    /// Every one.
+    pub const ALL: [SourceSays; 5] =
+        [SourceSays::Differs, SourceSays::Same, SourceSays::Excluded, SourceSays::Absent, SourceSays::Rejected];
+
+    /// In words, for the table that people read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SourceSays::Differs => "in scope, differs",
+            SourceSays::Same => "in scope, same",
+            SourceSays::Excluded => "out of scope",
+            SourceSays::Absent => "absent",
+            SourceSays::Rejected => "rejected",
+        }
+    }
+}
+
+impl Decision {
+    /// What is done, which limits count it, and what the ledger says of it.
+    pub const fn explained(self) -> [&'static str; 3] {
+        const DONE: &str = "`ok`, `failed`, `unknown` or `held`";
+        match self {
+            Decision::Nothing => ["nothing", "", "none: unchanged or out of scope"],
+            Decision::Provision => [
+                "look up, then `create` or `adopt`",
+                "`create`, or `adopt` and what it writes: `update`, `reinstate`",
+                DONE,
+            ],
+            Decision::Update => ["`update`", "`update`, `clear.FIELD`", DONE],
+            Decision::Reinstate => ["`reinstate`, with what differs", "`reinstate`, `flap`, `clear.FIELD`", DONE],
+            Decision::Ban => ["`ban`, with `release_on_ban`", "`ban`, `ban_per_day`, `ban_all`", DONE],
+            Decision::Delete => ["`delete`", "`ban`, `ban_per_day`, `ban_all`", DONE],
+            Decision::Return => ["nothing: counts as active again", "", "none: unchanged"],
+            Decision::Leave => ["nothing, from now on", "", "`skipped`: on_leave, once"],
+            Decision::Skip(reason) => ["nothing", "", reason.outcome()],
+            Decision::Reject => ["nothing: left exactly as they are", "", "`rejected`"],
+        }
+    }
+}
+
+impl SkipReason {
+    /// The outcome as the table shows it.
+    const fn outcome(self) -> &'static str {
+        match self {
+            SkipReason::Protected => "`skipped`: protected",
+            SkipReason::Grace => "`skipped`: grace",
+            SkipReason::InvitationPending => "`skipped`: invitation pending",
+            SkipReason::KeylessRow => "`skipped`: keyless row",
+            SkipReason::Incomplete => "`skipped`: incomplete read",
+            SkipReason::Quota => "`skipped`: quota",
+            SkipReason::Stopped => "`skipped`: stopped",
+            SkipReason::OnLeave => "`skipped`: on_leave",
+        }
+    }
+}
+
+/// The table as the README shows it, in Markdown.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "| the account is | the source says | if | then | counts towards | outcome |\n|---|---|---|---|---|---|\n",
+    );
+    for row in TABLE {
+        let states: Vec<&str> = row.states.iter().map(|s| s.name()).collect();
+        let states = if row.states.len() == PersonState::ALL.len() { "any".into() } else { states.join(", ") };
+        let source: Vec<&str> = row.source.iter().map(|s| s.name()).collect();
+        let [then, limits, outcome] = row.then.explained();
+        let cells = [&states, &source.join("; "), row.when.0, then, limits, outcome];
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SAYS: [SourceSays; 5] =
-        [SourceSays::Differs, SourceSays::Same, SourceSays::Excluded, SourceSays::Absent, SourceSays::Rejected];
-
     fn everything() -> impl Iterator<Item = (PersonState, SourceSays, Circumstances)> {
         PersonState::ALL.into_iter().flat_map(|state| {
-            SAYS.into_iter().flat_map(move |says| {
+            SourceSays::ALL.into_iter().flat_map(move |says| {
                 (0..48u8).map(move |n| {
                     let on_leave = [LeavePolicy::Ban, LeavePolicy::Delete, LeavePolicy::Ignore][usize::from(n / 16)];
                     let bit = |b: u8| n & (1 << b) != 0;
@@ -304,6 +373,15 @@ mod tests {
     fn who_is_rejected_is_left_exactly_as_they_are() {
         for (state, _, c) in everything() {
             assert_eq!(decide(state, SourceSays::Rejected, &c), Decision::Reject);
+        }
+    }
+
+    #[test]
+    fn a_reason_reads_the_same_in_the_table_and_in_the_ledger() {
+        for row in TABLE {
+            if let Decision::Skip(reason) = row.then {
+                assert_eq!(row.then.explained()[2], format!("`skipped`: {}", reason.name()));
+            }
         }
     }
 

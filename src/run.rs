@@ -2,11 +2,14 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod approve;
 mod hold;
 mod reading;
+mod repair;
 mod summary;
+mod undoing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -15,16 +18,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Digest};
-use crate::planner::{self, Plan, Planner, Resolution};
+use crate::limits::{self, Basis, Digest};
+use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
-use crate::state::people::{BindSync, Binding, FindSync, KnownSync};
+use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
+use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
-pub use reading::{Read, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
+pub use undoing::Undoing;
 
 /// What every run needs.
 #[derive(Clone)]
@@ -52,6 +57,8 @@ pub struct Wish {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
 }
 
 /// Somebody's yes to a held plan.
@@ -61,6 +68,8 @@ pub struct Approval {
     pub plan: String,
     /// The operations they saw.
     pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
     /// Who.
     pub by: String,
     /// Why.
@@ -94,19 +103,26 @@ impl Runner {
         let syncs = chosen(&self.settings, names)?;
         self.begin().await?;
         let mut summaries = Vec::new();
-        for (read, syncs) in read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only).await? {
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &read, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        self.end().await;
+        Ok(summaries)
+    }
+
+    /// What comes after everything has been sent.
+    async fn end(&self) {
         if let Some(file) = &self.epoch
             && let Err(error) = epoch::end(&self.state, file).await
         {
             // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
             tracing::warn!(%error, "could not mark the end of the run");
         }
-        Ok(summaries)
     }
 
     /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
@@ -122,10 +138,10 @@ impl Runner {
     }
 
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, read: &Result<Read, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, read, wish).await {
+        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -140,37 +156,46 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        read: &Result<Read, Arc<Failure>>,
+        asked: &Result<Asked, Arc<Failure>>,
         wish: &Wish,
     ) -> Result<()> {
         let partial = !wish.only.is_empty();
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
-        let read = match read {
-            Ok(read) => read,
-            Err(failure) => return Err(failure.again()),
-        };
-        if self.stop.is_cancelled() {
-            return Err(stopped_early());
-        }
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
             summary.paused();
             return Ok(());
         }
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(failure) => return Err(failure.again()),
+        };
+        if self.stop.is_cancelled() {
+            return Err(stopped_early());
+        }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
         let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
         client.rest().await;
-        result
+        result?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
     }
 }
 
 impl Run<'_> {
     /// What an earlier run left open, found out; then the plan.
-    async fn plan(&self, read: &Read) -> Result<(BTreeMap<Key, Resolution>, Plan)> {
+    async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
         let runner = self.runner;
         planner::take_stock(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         let resolved =
@@ -190,19 +215,30 @@ impl Run<'_> {
             () = runner.stop.cancelled() => return Err(stopped_early()),
         };
         summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        self.send(summary, plan, resolved).await
+    }
 
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
+        let runner = self.runner;
         let approved = match &self.wish.approval {
             Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
-                self.consent(plan, approval).await?
+                approved
             }
             None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
                 Ok(_) => self.within_limits(plan).await?,
                 Err(held) => return self.hold(summary, plan, held.breach).await,
             },
         };
-        self.record_bystanders(approved.plan(), resolved).await?;
+        self.record_bystanders(approved.plan()).await?;
+        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        if undoes {
+            self.pause(summary).await?;
+        }
         let delivery = Delivery {
             who: self.who.clone(),
             state: runner.state.clone(),
@@ -210,10 +246,29 @@ impl Run<'_> {
             clock: runner.clock.clone(),
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
+            heeds_pause: !undoes,
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
-        summary.delivered(approved.plan(), delivered, &self.client)
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Pauses the sync before its last run is undone: the next one would do the same again.
+    async fn pause(&self, summary: &mut RunSummary) -> Result<()> {
+        let since = Some(self.runner.clock.stamp());
+        self.runner.state.ask(SetPaused { sync: self.who.id, since }).await?;
+        let sync = &self.who.sync.name;
+        summary.note = Some(format!(
+            "{sync} is paused, since its next run would do the same again; mend the cause, then: rosterd resume {sync}"
+        ));
+        Ok(())
     }
 }
 
@@ -234,6 +289,22 @@ pub async fn make_plan(
     known: KnownSync,
     only: &BTreeSet<Key>,
 ) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
+) -> Result<Plan> {
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
     let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since }).await?;
@@ -248,6 +319,7 @@ pub async fn make_plan(
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,
+        observed,
     };
     planner.plan().await
 }

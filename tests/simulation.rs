@@ -18,7 +18,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rosterd::config::Settings;
-use rosterd::config::settings::{CsvSettings, SourceKind, SourceSettings, SyncSettings, TargetSettings};
+use rosterd::config::settings::{CsvSettings, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings};
 use rosterd::config::units::Rate;
 use rosterd::exit::Exit;
 use rosterd::limits::Limit;
@@ -67,12 +67,8 @@ fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
         concurrency: chance.random_range(1..9),
         ..TargetSettings::clone(target)
     });
-    let kind = SourceKind::Csv(CsvSettings {
-        path: source.to_path_buf(),
-        delimiter: b',',
-        quote: b'"',
-        encoding: "utf-8".into(),
-    });
+    let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into() };
+    let kind = SourceKind::Csv(CsvSettings { path: source.to_path_buf(), text });
     let hr = Arc::new(SourceSettings { kind, ..SourceSettings::clone(&base.sources["hr"]) });
     let mut sync = SyncSettings {
         source: Arc::clone(&hr),

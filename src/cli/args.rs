@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -95,8 +96,21 @@ pub enum Command {
     Demo,
     /// Judge the configuration: all mistakes at once, each with file, line and remedy
     ///
-    /// Nothing is read from a source and nothing is sent.
-    Check(Printing),
+    /// Nothing is read from a source and nothing is sent, unless --connect asks for it.
+    #[command(
+        after_help = "Examples:\n  rosterd check\n  rosterd check --connect     which columns are there, and how does a record come out?"
+    )]
+    Check {
+        /// Also read one page of each source, and log in at each target; writes nothing
+        #[arg(long)]
+        connect: bool,
+        /// Show the values of the sample record, which are masked otherwise
+        #[arg(long, requires = "connect")]
+        show_values: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Run the mapping tests that stand in the configuration
     ///
     /// Ends with 75 when one fails.
@@ -139,6 +153,17 @@ pub enum Command {
         /// Append what became of each operation to this file, one JSON object a line
         #[arg(long, value_name = "FILE")]
         outcomes: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Take a source as it is now as its new baseline, after a genuine shrink
+    ///
+    /// Good for the next read that passes every other check, however small it is; it is then spent.
+    #[command(after_help = "Example:\n  rosterd accept hr")]
+    Accept {
+        /// The source
+        source: String,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -208,6 +233,43 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Compare source, snapshot and what the target really holds
+    ///
+    /// Lists the target's accounts: who is missing there, whose fields drifted, who is wrongly banned or active, which
+    /// accounts are nobody's. Accounts that are nobody's are never touched.
+    #[command(
+        after_help = "Examples:\n  rosterd reconcile staff\n  rosterd reconcile staff --repair\n  rosterd reconcile --detailed-exitcode || echo differences, or worse"
+    )]
+    Reconcile {
+        /// The syncs; all of them unless named
+        #[arg(value_name = "SYNC")]
+        syncs: Vec<String>,
+        /// Link accounts that are there and belong to somebody in the source; bind a sync anew whose target or key changed
+        #[arg(long)]
+        adopt: bool,
+        /// Create who is missing, set right what drifted, correct who is wrongly banned or active; limits apply
+        #[arg(long)]
+        repair: bool,
+        /// End with 2 when there are differences
+        #[arg(long)]
+        detailed_exitcode: bool,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Take back what a run did: make the inverse plan, and hold it for approval
+    ///
+    /// Who was created is banned, who was adopted is unlinked, values that the run replaced come back where the target
+    /// still has what it wrote, who was banned is reinstated. What was deleted can't come back. Approving the plan
+    /// pauses the sync, since its next run would do the same again.
+    #[command(after_help = "Example:\n  rosterd undo 01J…\n  rosterd approve 3f9a0c12be77 --reason \"wrong export\"")]
+    Undo {
+        /// The run's id, from `rosterd outcomes`
+        run: String,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Search the ledger: what became of whom, when and why
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
@@ -233,9 +295,9 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StateCommand,
-        /// How to print.
-        #[command(flatten)]
-        printing: Printing,
+        /// How the result is printed
+        #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", global = true)]
+        format: Format,
     },
     /// List the built-in target definitions, or print one to copy
     Targets {
@@ -389,10 +451,20 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it tells people what became of a run, in words of its own.
+    pub fn tells_people(&self) -> bool {
+        let printing = match self {
+            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
+            _ => return false,
+        };
+        printing.format == Format::Text
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {
-            Command::Check(printing)
+            Command::Check { printing, .. }
+            | Command::Accept { printing, .. }
             | Command::Test { printing, .. }
             | Command::Plan { printing, .. }
             | Command::Sync { printing, .. }
@@ -401,8 +473,10 @@ impl Command {
             | Command::Pause { printing, .. }
             | Command::Resume { printing, .. }
             | Command::Rekey { printing, .. }
-            | Command::Status { printing, .. }
-            | Command::State { printing, .. } => printing.format == Format::Json,
+            | Command::Reconcile { printing, .. }
+            | Command::Undo { printing, .. }
+            | Command::Status { printing, .. } => printing.format == Format::Json,
+            Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
@@ -464,6 +538,7 @@ mod tests {
             ("plans --format json", true),
             ("state info", false),
             ("state --format json verify", true),
+            ("state verify --format json", true),
         ] {
             assert_eq!(read(line).expect(line).command.prints_json(), json, "{line}");
         }

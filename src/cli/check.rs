@@ -113,8 +113,20 @@ fn counted(count: usize, thing: &str) -> String {
 }
 
 fn source_line(source: &SourceSettings) -> String {
-    let SourceKind::Csv(csv) = &source.kind;
-    format!("{}: {}, people by {}", source.name, csv.path.display(), source.key)
+    let place = match &source.kind {
+        SourceKind::Csv(csv) => csv.path.display().to_string(),
+        // A query may carry a key of sorts: it is not shown.
+        SourceKind::Http(http) => {
+            let mut url = http.url.clone();
+            url.set_query(None);
+            format!("{url}, auth {}", http.auth.kind())
+        }
+        SourceKind::Union(members) => {
+            let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+            format!("union of {}", names.join(", "))
+        }
+    };
+    format!("{}: {place}, people by {}", source.name, source.key)
 }
 
 fn target_line(target: &TargetSettings) -> String {

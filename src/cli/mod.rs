@@ -3,18 +3,22 @@
 //! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
 //! on standard output when JSON was asked for, else text on standard error) and turns it into the exit code.
 
+mod accept;
 pub mod args;
 pub mod check;
+mod connect;
 mod out;
 mod outcomes;
 mod people;
 mod plan;
 mod plans;
 mod progress;
+mod reconcile;
 mod state;
 mod status;
 mod sync;
 mod test;
+mod undo;
 mod words;
 
 use std::collections::BTreeSet;
@@ -26,10 +30,11 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, TargetsCommand};
+use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use self::out::Out;
 use crate::config::{self, Settings};
 use crate::exit::{Exit, Failure, Result};
+use crate::reconcile::Remedy;
 use crate::record::Key;
 use crate::target::Engine;
 use crate::{demo, logging, sandbox};
@@ -84,6 +89,7 @@ fn start(cli: Cli) -> Result<Exit> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
         rust_log: std::env::var("RUST_LOG").ok(),
+        told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -101,9 +107,14 @@ async fn run(cli: Cli) -> Result<Exit> {
             sandbox::command(options.listen, options.users, latency, options.fail, options.rate).await?;
             Ok(Exit::Ok)
         }
-        Command::Check(printing) => {
-            check::run(&global.config, config::environment(), printing.format, &mut std::io::stdout().lock())
+        Command::Check { connect: true, show_values, printing } => {
+            let loaded = config::load(&global.config, std::env::vars());
+            connect::command(&global.config, loaded, show_values, printing).await
         }
+        Command::Check { printing, .. } => {
+            check::run(&global.config, std::env::vars(), printing.format, &mut std::io::stdout().lock())
+        }
+        Command::Accept { source, printing } => accept::command(&*load(global)?, &source, printing).await,
         Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
         Command::Plan { scope, detailed_exitcode, printing } => {
             plan::command(load(global)?, &scope, detailed_exitcode, global.verbose > 0, printing).await
@@ -122,9 +133,14 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Rekey { sync, old, new, printing } => {
             people::rekey(&*load(global)?, &sync, (&old, &new), printing).await
         }
+        Command::Reconcile { syncs, adopt, repair, detailed_exitcode, printing } => {
+            let remedy = Remedy { adopt, repair };
+            reconcile::command(load(global)?, &syncs, remedy, detailed_exitcode, global.verbose > 0, printing).await
+        }
+        Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, printing } => state::command(&*load(global)?, command, printing),
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

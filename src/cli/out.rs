@@ -91,6 +91,29 @@ impl Out {
     }
 }
 
+/// Puts commas between the elements of an array that is written piece by piece.
+#[derive(Default)]
+pub struct Comma(bool);
+
+impl Comma {
+    /// Writes the comma before the next element, if it needs one.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub fn next(&mut self, out: &mut Out) -> Result<()> {
+        if std::mem::replace(&mut self.0, true) { out.write(",") } else { Ok(()) }
+    }
+
+    /// Writes the next element.
+    ///
+    /// # Errors
+    /// As [`Out::write`].
+    pub fn write(&mut self, out: &mut Out, value: &serde_json::Value) -> Result<()> {
+        self.next(out)?;
+        out.write(&value.to_string())
+    }
+}
+
 fn end_quietly(error: io::Error) -> Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         // `rosterd outcomes | head` is no mistake. The code is that of a program that SIGPIPE ended.

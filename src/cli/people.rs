@@ -51,8 +51,8 @@ pub async fn rekey(settings: &Settings, sync: &str, keys: (&str, &str), printing
             Rekeyed::Done => {}
             Rekeyed::Unknown => return Err(unknown()),
             Rekeyed::Unresolved => {
-                return Err(Failure::new(Exit::Partial, format!("an operation on {old} has no answer yet"))
-                    .help(format!("resolve it first: rosterd sync {sync} --only {old}")));
+                return Err(Failure::new(Exit::Partial, format!("an operation on {old} or {new} has no answer yet"))
+                    .help(format!("resolve it first: rosterd sync {sync} --only {old} --only {new}")));
             }
             Rekeyed::Taken => {
                 return Err(Failure::new(

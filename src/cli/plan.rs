@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
-use super::out::Out;
+use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
@@ -183,19 +183,6 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     out.write("]}")
 }
 
-/// Puts commas between the elements of an array.
-#[derive(Default)]
-struct Comma(bool);
-
-impl Comma {
-    fn write(&mut self, out: &mut Out, value: &Value) -> Result<()> {
-        if std::mem::replace(&mut self.0, true) {
-            out.write(",")?;
-        }
-        out.write(&value.to_string())
-    }
-}
-
 /// Visits the rejected records, in the source's order.
 fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::record::Reject) -> Result<()>) -> Result<()> {
     let mut after = (0, 0, 0);
@@ -214,6 +201,9 @@ pub fn operation_json(operation: &Operation) -> Value {
     });
     if let Some(conflict) = &operation.conflict {
         value["conflict"] = json!(conflict.message);
+    }
+    if let Some(hint) = &operation.hint {
+        value["hint"] = json!(hint);
     }
     value
 }
@@ -239,13 +229,7 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     bystanders(out, plan, all)?;
     match held {
         Some(breach) => {
-            out.line(&format!(
-                "\n  {}: {} {}, {} allowed. It would be held, and nothing sent.",
-                style.warn(&format!("Over the limit {}", breach.limit)),
-                breach.count,
-                if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-                breach.allowed
-            ))?;
+            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(&[])))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
         None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),

@@ -9,6 +9,7 @@ use super::sync::{spent, who};
 use super::words;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
+use crate::limits::Breach;
 use crate::state::ledger::{RunTotals, TotalsOf};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
 use crate::state::{Access, State};
@@ -48,15 +49,16 @@ async fn list(state: &State, printing: Printing) -> Result<Exit> {
 fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
     let age = time::parse(&plan.made_at).map_or(0, |at| (Clock::system().now() - at).num_seconds().max(0));
     let counts: Vec<_> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    let breach = Breach { limit: plan.limit.clone(), count: plan.count, allowed: plan.allowed };
     out.line(&format!(
-        "{}  {}: {} ({}, {} allowed), held for {}",
+        "{}  {}: {}{}, waiting for {}",
         out.style.strong(&plan.id),
         plan.sync,
         counts.join(", "),
-        out.style.warn(&format!("limit {}: {}", plan.limit, plan.count)),
-        plan.allowed,
+        if plan.partial { " of named people" } else { "" },
         time::spoken(age.unsigned_abs())
-    ))
+    ))?;
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&[]))))
 }
 
 async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
@@ -68,8 +68,11 @@ fn open(path: &Path) -> Result<File> {
 
 impl Watch for Progress {
     fn begin(&self, sync: &str, operations: u64) {
-        let template = "{prefix} {bar:30} {pos}/{len}  {per_sec}  {eta} left";
+        let template = "{prefix} {bar:30} {pos}/{len}  {rate}  {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            let _ = write!(text, "{:.0}/s", state.per_sec());
+        });
         self.bar.set_style(style.progress_chars("━╸ "));
         self.bar.set_prefix(sync.to_string());
         self.bar.reset();

@@ -10,17 +10,14 @@ use super::words;
 use crate::config::Settings;
 use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::Digest;
+use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
-use crate::run::{Approval, RunSummary, Runner, Wish};
+use crate::run::{RunSummary, Runner, Wish};
 use crate::state::epoch::EpochFile;
 use crate::state::lock::SenderLock;
-use crate::state::plans::{FindPlan, PlanOperations, PlanStatus};
+use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
-
-/// How many operations of a held plan are in memory at once while its digests are read.
-const PAGE: usize = 500;
 
 /// `rosterd sync`.
 pub async fn command(
@@ -29,7 +26,7 @@ pub async fn command(
     outcomes: Option<&Path>,
     printing: Printing,
 ) -> Result<Exit> {
-    let wish = Wish { only: super::keys(&scope.only)?, approval: None };
+    let wish = Wish { only: super::keys(&scope.only)?, ..Wish::default() };
     crate::run::chosen(&settings, &scope.syncs)?;
     let _lock = SenderLock::take(&settings.state.path)?;
     let state = State::open(&settings.state.path, Access::Write)?;
@@ -47,9 +44,10 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
-    let approval = Approval { plan: plan.id.clone(), operations: digests(&state, id).await?, by: who(), reason };
-    let wish = Wish { approval: Some(approval), ..Wish::default() };
-    send(settings, state, &[plan.sync], &wish, None, printing).await
+    let progress = Arc::new(Progress::new(None, false)?);
+    let runner = runner(settings, state, &progress)?;
+    let run = runner.approve(&plan, who(), reason).await?;
+    finish(&[run], &progress, printing)
 }
 
 /// The refusal of a plan that is not held any more.
@@ -61,19 +59,6 @@ pub fn spent(id: &str, status: PlanStatus) -> Failure {
         PlanStatus::Held => ("is held", "see: rosterd plans"),
     };
     Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
-}
-
-async fn digests(state: &State, id: &str) -> Result<std::collections::BTreeSet<Digest>> {
-    let mut digests = std::collections::BTreeSet::new();
-    let mut from = 0;
-    loop {
-        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
-        if page.is_empty() {
-            return Ok(digests);
-        }
-        from += page.len() as u64;
-        digests.extend(page.iter().map(|operation| operation.digest()));
-    }
 }
 
 /// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
@@ -93,18 +78,29 @@ async fn send(
     printing: Printing,
 ) -> Result<Exit> {
     let progress = Arc::new(Progress::new(outcomes, false)?);
-    let runner = Runner {
+    let runs = runner(settings, state, &progress)?.sync(syncs, wish).await?;
+    finish(&runs, &progress, printing)
+}
+
+/// What runs need, with this watcher.
+///
+/// # Errors
+/// Signals can't be listened for.
+pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
+    Ok(Runner {
         epoch: Some(EpochFile::beside(&settings.state.path)),
         settings,
         clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
-        watch: Arc::<Progress>::clone(&progress),
-    };
-    let runs = runner.sync(syncs, wish).await?;
+        watch: Arc::<Progress>::clone(progress),
+    })
+}
+
+fn finish(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<Exit> {
     let finished = progress.finish();
-    print(&runs, &progress, printing)?;
+    print(runs, progress, printing)?;
     finished?;
     Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
 }
@@ -121,7 +117,7 @@ fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result
 }
 
 /// One run as a colleague would tell it.
-fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
+pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
     let style = out.style;
     let status = match run.status {
         "ok" => style.good("ok"),
@@ -131,13 +127,21 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
     let took = time::spoken(run.duration_ms / 1000);
     out.line(&format!("{}: {status}  {}", style.strong(&run.sync), style.faint(&format!("run {}, {took}", run.run))))?;
     if run.status == "paused" {
-        return out.line(&format!("  the sync is paused: nothing was done; go on with rosterd resume {}", run.sync));
-    }
-    let done = words::tally(&run.counts, |c| c.ok);
-    let done = if done.is_empty() { "nothing to write".to_string() } else { done };
-    if run.source_records > 0 {
         out.line(&format!(
-            "  {done}; {} read, {} unchanged, {} out of scope",
+            "  the sync is paused: nothing {}; it goes on with rosterd resume {}",
+            if run.counts.is_empty() { "was done" } else { "more is sent" },
+            run.sync
+        ))?;
+    }
+    if run.source_records > 0 {
+        let done = words::tally(&run.counts, |c| c.ok);
+        let done = match (done.is_empty(), run.planned.is_empty()) {
+            (false, _) => format!("{done}; "),
+            (true, true) => "nothing to write; ".into(),
+            (true, false) => String::new(),
+        };
+        out.line(&format!(
+            "  {done}{} read, {} unchanged, {} out of scope",
             words::count(run.source_records, "record", "records"),
             run.unchanged,
             run.excluded
@@ -148,20 +152,10 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
     }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
-        out.line(&format!(
-            "  {}: {} {}, {} allowed. Nothing was sent.",
-            style.warn(&format!("held by the limit {}", breach.limit)),
-            breach.count,
-            if breach.limit == "ban_per_day" { "in 24 hours" } else { "planned" },
-            breach.allowed
-        ))?;
-        if !run.first_keys.is_empty() {
-            let more = breach.count > run.first_keys.len() as u64;
-            out.line(&format!("  among them:    {}{}", run.first_keys.join(", "), if more { ", …" } else { "" }))?;
-        }
-        out.line(&format!("  look at it:    rosterd plans show {plan}"))?;
-        out.line(&format!("  if it is right: rosterd approve {plan} --reason \"…\""))?;
-        out.line(&format!("  if it is not:   rosterd discard {plan}, and mend the source"))?;
+        return held(out, run, breach, plan);
+    }
+    if let Some(note) = &run.note {
+        out.line(&format!("  {}", style.warn(note)))?;
     }
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
@@ -170,6 +164,17 @@ fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Why nothing was sent, and how to go on.
+fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &str) -> Result<()> {
+    let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    out.line(&format!("  planned:          {}; nothing was sent", planned.join(", ")))?;
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&run.first_keys))))?;
+    out.line(&format!("  look at it:       rosterd plans show {plan}"))?;
+    out.line(&format!("  if it is right:   rosterd approve {plan} --reason \"…\""))?;
+    out.line(&format!("  if it is wrong:   mend the source and run again; rosterd discard {plan} drops it"))?;
+    out.line(&format!("  what can't wait:  rosterd sync {} --only KEY, for one person", run.sync))
 }
 
 fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {

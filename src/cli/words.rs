@@ -66,6 +66,9 @@ pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
     if let Some(conflict) = &operation.conflict {
         let _ = write!(text, "  can't be done: {}", conflict.message);
     }
+    if let Some(hint) = &operation.hint {
+        let _ = write!(text, "  ({hint})");
+    }
     text.trim_end().to_string()
 }
 

@@ -198,7 +198,7 @@ pub struct RawSync {
 }
 
 /// `on_leave`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RawOnLeave {
     Ban,

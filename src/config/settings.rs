@@ -1,7 +1,7 @@
 //! The configuration as the rest of the program uses it: parsed into types, defaults filled in, paths absolute,
 //! references between sections checked. Made only by [`super::resolve`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +109,10 @@ pub enum OnIncomplete {
 pub enum SourceKind {
     /// A delimited text file.
     Csv(CsvSettings),
+    /// An export behind an address.
+    Http(Box<HttpSettings>),
+    /// Several sources as one.
+    Union(Vec<Arc<SourceSettings>>),
 }
 
 /// A delimited text file.
@@ -116,12 +120,114 @@ pub enum SourceKind {
 pub struct CsvSettings {
     /// The file; `-` is standard input.
     pub path: PathBuf,
+    /// How its text is read.
+    pub text: TextSettings,
+}
+
+/// How delimited text is read.
+#[derive(Clone, Debug)]
+pub struct TextSettings {
     /// The byte between fields.
     pub delimiter: u8,
     /// The byte around fields that contain the delimiter.
     pub quote: u8,
     /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
     pub encoding: String,
+}
+
+/// An export behind an address.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Where its first page is.
+    pub url: Url,
+    /// What its pages are.
+    pub format: BodyFormat,
+    /// JSON pointer to the list of records; empty: the document itself.
+    pub records: String,
+    /// How we authenticate.
+    pub auth: AuthSettings,
+    /// How one page leads to the next.
+    pub pagination: Pagination,
+    /// JSON pointer to the number of records that there are.
+    pub total: Option<String>,
+    /// The largest page, in bytes, unpacked.
+    pub max_page: u64,
+    /// Ceiling on all requests; none: as fast as one after the other goes.
+    pub rate: Option<Rate>,
+    /// Of one whole page.
+    pub timeout: Duration,
+    /// What is done after a failure that may pass.
+    pub retry: RetrySettings,
+    /// How connections are made.
+    pub network: NetworkSettings,
+    /// How the text of CSV pages is read.
+    pub text: TextSettings,
+}
+
+/// What the pages of an export are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// One JSON document with a list of records.
+    Json,
+    /// A JSON record a line.
+    Ndjson,
+    /// Delimited text, each page with its header.
+    Csv,
+}
+
+/// How one page leads to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pagination {
+    /// There is one page.
+    None,
+    /// By a `Link` header with `rel="next"` (RFC 8288).
+    Link,
+    /// By a header that holds the next address, or, with `param`, the next value of that parameter.
+    Header {
+        /// The header.
+        name: String,
+        /// The parameter.
+        param: Option<String>,
+    },
+    /// By an address in the body.
+    Next {
+        /// JSON pointer to it.
+        pointer: String,
+    },
+    /// By a mark in the body that is handed back.
+    Cursor {
+        /// JSON pointer to it.
+        pointer: String,
+        /// The parameter in which it is handed back.
+        param: String,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+    /// By the number of the page, until a page is empty.
+    Page {
+        /// The parameter.
+        param: String,
+        /// The first page's number.
+        start: u64,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+    /// By the number of records so far, until a page is empty.
+    Offset {
+        /// The parameter.
+        param: String,
+        /// How much a page is asked to hold.
+        size: Option<PageSize>,
+    },
+}
+
+/// How much a page is asked to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// The parameter.
+    pub param: String,
+    /// Records.
+    pub size: u64,
 }
 
 /// `[targets.NAME]`.
@@ -280,8 +386,17 @@ pub struct SyncSettings {
     pub limits: LimitSettings,
     /// What only the daemon goes by.
     pub daemon: DaemonSettings,
+    /// The other syncs on the same target: none of them may own an account that this one does.
+    pub rivals: BTreeSet<String>,
     /// The mapping tests.
     pub tests: Vec<TestSettings>,
+}
+
+impl SyncSettings {
+    /// Every sync that writes to this one's target, itself included.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.rivals.iter().chain([&self.name]).cloned().collect()
+    }
 }
 
 /// What only the daemon goes by, besides `schedule`.

@@ -73,8 +73,8 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.state.keep_outcomes, Duration::from_secs(180 * 86_400));
     assert!(settings.server.is_none() && settings.notify.is_none());
     let source = &settings.sources["hr"];
-    let SourceKind::Csv(csv) = &source.kind;
-    assert_eq!((csv.delimiter, csv.quote, csv.encoding.as_str()), (b',', b'"', "utf-8"));
+    let SourceKind::Csv(csv) = &source.kind else { panic!("a file") };
+    assert_eq!((csv.text.delimiter, csv.text.quote, csv.text.encoding.as_str()), (b',', b'"', "utf-8"));
     assert_eq!((source.gate.min_records, source.gate.max_age), (1, None));
     assert_eq!((source.gate.max_shrink, source.gate.max_rejected), (both(10, 20), both(10, 5)));
     assert_eq!(source.gate.on_incomplete, OnIncomplete::Stop);
@@ -150,7 +150,7 @@ fn later_files_win_and_paths_belong_to_their_file() {
         write(second.path(), "b.toml", "[sources.hr]\npath = \"other.csv\"\n[targets.juno]\nrate = \"500/s\"\n", 0o600),
     ];
     let settings = load(&files, []).map_err(told).expect("valid").settings;
-    let SourceKind::Csv(csv) = &settings.sources["hr"].kind;
+    let SourceKind::Csv(csv) = &settings.sources["hr"].kind else { panic!("a file") };
     assert_eq!(csv.path, second.path().join("other.csv"));
     assert_eq!(settings.state.path, first.path().join("s.db"));
     assert_eq!(settings.targets["juno"].burst, 50, "a tenth of a second's worth");
@@ -331,11 +331,23 @@ const OTHER_KINDS: &str = "[sources.api]\nkind = \"http\"\nurl = \"https://h/x\"
     rate = \"5/s\"\nretry = { attempts = 2 }\n[sources.all]\nkind = \"union\"\nmembers = [\"hr\", \"api\"]\n";
 
 #[test]
-fn sources_of_other_kinds_are_judged_and_refused_only_where_they_are_used() {
+fn sources_of_other_kinds_are_judged() {
     let text = minimal() + OTHER_KINDS;
-    let warnings = told(load_text(&text).map_err(told).expect("valid").warnings);
-    assert_eq!(warnings.len(), 2, "{warnings:#?}");
-    one_error(&text.replace("source = \"hr\"", "source = \"api\""), &["this version reads csv sources"]);
+    let loaded = load_text(&text).map_err(told).expect("valid");
+    assert!(loaded.warnings.is_empty(), "{:#?}", told(loaded.warnings));
+    let SourceKind::Union(members) = &loaded.settings.sources["all"].kind else { panic!("a union") };
+    assert_eq!(members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["hr", "api"]);
+    let SourceKind::Http(http) = &loaded.settings.sources["api"].kind else { panic!("an address") };
+    assert_eq!((http.max_page, http.total.as_deref(), http.retry.attempts), (64_000_000, Some("/meta/total"), 2));
+    one_error(&text.replace("kind = \"cursor\"", "kind = \"curser\""), &["pagination.kind", "`cursor`"]);
+    one_error(
+        &text
+            .replace("format = \"json\"\nrecords = \"/data\"", "format = \"ndjson\"")
+            .replace("total = \"/meta/total\"\n", ""),
+        &["needs format = \"json\""],
+    );
+    one_error(&text.replace("param = \"c\"", "param = \"c\", size = 5"), &["belong together"]);
+    one_error(&text.replace("kind = \"oauth2\", token_url = \"https://h/t\", client_id = \"c\", client_secret = { env = \"S\" }, scope = \"r\"", "kind = \"session\", username = \"u\", password = { env = \"S\" }"), &["sources.api.auth.kind", "session"]);
     one_error(&text.replace("/meta/total", "meta.total"), &["sources.api.total", "/meta/total"]);
     one_error(&text.replace(", param = \"c\"", ""), &["pagination.param", "missing"]);
     one_error(&text.replace("\"hr\", \"api\"", "\"hr\", \"apy\""), &["members.1", "`api`"]);
@@ -369,7 +381,7 @@ fn mapping_tests_expect_one_thing_about_mapped_fields() {
 fn standard_input_has_no_schedule() {
     let text = minimal().replace("path = \"hr.csv\"", "path = \"-\"");
     let settings = load_text(&text).map_err(told).expect("valid").settings;
-    let SourceKind::Csv(csv) = &settings.sources["hr"].kind;
+    let SourceKind::Csv(csv) = &settings.sources["hr"].kind else { panic!("a file") };
     assert_eq!(csv.path, Path::new("-"));
     one_error(&text.replace("target = \"juno\"", "target = \"juno\"\nschedule = \"0 0 1 * * *\""), &["standard input"]);
 }

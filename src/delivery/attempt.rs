@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Unanswered};
 use super::transport::SendError;
+use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
+use crate::mapping::Mapping;
 use crate::outcome::{ErrorKind, OpError, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::planner::newcomers::{Found, adopt, again, look_up};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId};
+use crate::state::undo::Undoable;
 use crate::target::{AccountState, Answer, Verdict};
 use crate::value::is_empty;
 
@@ -46,6 +49,17 @@ pub struct Finished {
     pub state_failed: Option<Failure>,
 }
 
+impl Finished {
+    /// What it replaced on the target, to be kept for an undo; nothing where the target did not acknowledge it.
+    pub fn replaced(&self) -> Option<Undoable> {
+        let remote_id = match &self.effect {
+            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
+            _ => self.operation.remote_id.clone(),
+        };
+        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
+    }
+}
+
 /// What carrying out needs.
 pub struct Attempt<'a> {
     /// The target.
@@ -53,9 +67,7 @@ pub struct Attempt<'a> {
     /// The state, to see who owns an account.
     pub state: &'a State,
     /// The sync.
-    pub sync: &'a str,
-    /// The fields by which an existing account is recognised.
-    pub match_fields: &'a [String],
+    pub sync: &'a SyncSettings,
     /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
     pub entry: (&'a str, EntryId),
     /// Asks to take up nothing new.
@@ -263,8 +275,8 @@ impl Work<'_> {
     }
 
     fn adopt(&mut self, account: crate::target::Account) -> Step {
-        let catalogue = self.at.client.engine().catalogue();
-        self.operation = adopt(self.operation.clone(), account, false, catalogue);
+        let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
+        self.operation = adopt(self.operation.clone(), account, self.at.sync, today, false);
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),
@@ -282,7 +294,7 @@ impl Work<'_> {
             }
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
-                self.operation = as_create(&self.operation);
+                self.operation = as_create(&self.operation, &self.at.sync.mapping);
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),
                     Ok(Found::Nobody) => Step::Onward,
@@ -295,7 +307,7 @@ impl Work<'_> {
 
     async fn look_up(&self) -> Result<Found, Failure> {
         let catalogue = self.at.client.engine().catalogue();
-        let newcomer = again(&self.operation, self.at.match_fields, catalogue);
+        let newcomer = again(&self.operation, &self.at.sync.match_fields, catalogue);
         tokio::select! {
             biased;
             found = look_up(self.at.client, self.at.state, self.at.sync, &newcomer) => found,
@@ -407,15 +419,18 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
     }
 }
 
-/// The create that would make the account which an operation expected to be there.
-fn as_create(operation: &Operation) -> Operation {
+/// The create that would make the account which an operation expected to be there: of what is known of it, the fields
+/// that are mapped.
+fn as_create(operation: &Operation, mapping: &Mapping) -> Operation {
+    let mapped = |field: &str| mapping.rules().iter().any(|rule| rule.field == field);
     let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
-    create.fields = operation
-        .after()
-        .iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(field, value)| (field.clone(), Change { old: serde_json::Value::Null, new: value.clone() }))
-        .collect();
+    for (field, value) in operation.after().iter().filter(|(field, _)| mapped(field)) {
+        if is_empty(value) {
+            create.blank.insert(field.clone());
+        } else {
+            create.fields.insert(field.clone(), Change { old: serde_json::Value::Null, new: value.clone() });
+        }
+    }
     create.create_only = operation.create_only.clone();
     create.fingerprint = operation.fingerprint;
     create.wave = operation.wave;

@@ -283,7 +283,7 @@ impl Client {
                 },
             };
             if !self.may_retry(tries) {
-                return Err(self.unreachable(&trouble));
+                return Err(self.unreachable(&trouble.message));
             }
             self.back_off(tries).await;
         }
@@ -296,8 +296,9 @@ impl Client {
             .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
     }
 
-    fn unreachable(&self, trouble: &OpError) -> Failure {
-        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {}", self.settings.name, trouble.message))
+    /// The target can't be reached.
+    pub fn unreachable(&self, why: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
             .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
     }
 

@@ -14,8 +14,8 @@ pub mod sabotage;
 pub mod transport;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -38,6 +38,7 @@ use self::sabotage::Sabotage;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered};
 pub use clients::Clients;
+pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -79,6 +80,8 @@ pub struct Delivery {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// Whether it stops when the sync is paused; an undo, for which it is paused, goes on.
+    pub heeds_pause: bool,
 }
 
 /// Outcomes by status, for one kind of operation.
@@ -111,6 +114,8 @@ pub enum Stop {
     Breaker,
     /// The credentials were refused.
     Denied(String),
+    /// Whatever was tried, the target took nothing: it was down before anything was sent.
+    Unreachable(String),
     /// The day's requests are used up.
     Quota,
     /// The state failed: nothing may be sent that can't be journalled.
@@ -143,6 +148,10 @@ struct Shared {
     failed: AtomicU64,
     in_a_row: AtomicU64,
     allowed: Option<u64>,
+    /// A request has, or may have, come to something.
+    reached: AtomicBool,
+    /// The first word of a target that took nothing.
+    down: std::sync::Mutex<Option<String>>,
 }
 
 /// An operation with its entry in the journal.
@@ -162,6 +171,8 @@ impl Delivery {
             failed: AtomicU64::new(0),
             in_a_row: AtomicU64::new(0),
             allowed,
+            reached: AtomicBool::new(false),
+            down: std::sync::Mutex::new(None),
         });
         let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
         let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
@@ -177,21 +188,53 @@ impl Delivery {
         });
         pauses.abort();
         patience.abort();
-        let why = shared.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let asked = shared.delivery.stop.is_cancelled().then_some(Stop::Asked);
-        Delivered { counts, stopped: why.or(asked) }
+        Delivered { stopped: shared.why_stopped(&counts), counts }
     }
 }
 
 impl Shared {
     /// Takes up nothing new, for the first of possibly several reasons.
     fn halt_for(&self, why: Stop) {
-        let mut slot = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         let graver = matches!(why, Stop::State(_)) && !matches!(*slot, Some(Stop::State(_)));
         if slot.is_none() || graver {
             *slot = Some(why);
         }
         self.halt.cancel();
+    }
+
+    /// Why it stopped, all told.
+    fn why_stopped(&self, counts: &BTreeMap<OpKind, Counts>) -> Option<Stop> {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (why, down) {
+            (None | Some(Stop::Breaker | Stop::Failures { .. }), Some(down))
+                if !self.reached.load(Ordering::Relaxed) =>
+            {
+                Some(Stop::Unreachable(down))
+            }
+            (Some(why), _) => Some(why),
+            // Asked to stop, with nothing left to be stopped: it has ended by itself.
+            (None, _) => {
+                let left = counts.values().any(|by_status| by_status.contains_key(&Status::Skipped));
+                (left && self.delivery.stop.is_cancelled()).then_some(Stop::Asked)
+            }
+        }
+    }
+
+    /// Notes whether the target took anything at all.
+    fn watch_for_a_sign(&self, finished: &Finished) {
+        let error = finished.error.as_ref();
+        let silent = |kind| matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited);
+        match (finished.status, error) {
+            (Status::Failed, Some(error)) if silent(error.kind) => {
+                let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+                down.get_or_insert_with(|| error.message.clone());
+            }
+            // Nothing was asked of it.
+            _ if finished.attempts == 0 => {}
+            _ => self.reached.store(true, Ordering::Relaxed),
+        }
     }
 
     /// Why what is left is left.
@@ -204,6 +247,7 @@ impl Shared {
 
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
+        self.watch_for_a_sign(finished);
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
@@ -235,7 +279,9 @@ async fn watch_for_pause(shared: Arc<Shared>) {
     let d = &shared.delivery;
     while !shared.halt.is_cancelled() {
         tokio::time::sleep(PAUSE_IS_SEEN_WITHIN).await;
-        if let Ok(true) = d.state.ask(IsPaused(d.who.id)).await {
+        if d.heeds_pause
+            && let Ok(true) = d.state.ask(IsPaused(d.who.id)).await
+        {
             shared.halt_for(Stop::Paused);
         }
     }
@@ -315,8 +361,7 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
     let attempt = Attempt {
         client: &d.client,
         state: &d.state,
-        sync: &d.who.sync.name,
-        match_fields: &d.who.sync.match_fields,
+        sync: &d.who.sync,
         entry: (&d.who.run, entry),
         stop: &shared.halt,
         abandon: &shared.abandon,
@@ -341,7 +386,14 @@ async fn confirm_unasked(d: &Delivery, operation: &Operation) {
     let state = if operation.kind == OpKind::Ban { PersonState::Banned } else { PersonState::Active };
     let (attributes, fingerprint) = (operation.after(), operation.fingerprint);
     let effect = Effect::Confirmed { state, remote_id, attributes, fingerprint };
-    let settlement = Settlement { entry: None, key: operation.key.clone(), at: d.clock.stamp(), effect, outcome: None };
+    let settlement = Settlement {
+        entry: None,
+        key: operation.key.clone(),
+        at: d.clock.stamp(),
+        effect,
+        outcome: None,
+        replaced: None,
+    };
     let _ = d.state.ask(Settle { sync: d.who.id, settlements: vec![settlement] }).await;
 }
 
@@ -388,7 +440,8 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
             .map(|(entry, finished)| {
                 let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
                 let key = finished.operation.key.clone();
-                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome }
+                let replaced = finished.replaced();
+                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
         let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();

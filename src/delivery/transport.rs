@@ -5,30 +5,20 @@
 //! and keeps no more of an answer than [`LARGEST_ANSWER`]. Its errors name neither URL nor value.
 
 use std::fmt;
-use std::sync::Once;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response};
-use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use crate::config::secret::Secret;
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure};
+use crate::net;
 use crate::outcome::ErrorKind;
 use crate::target::{Answer, Wire};
 
 /// The largest answer, decompressed: the contract's 10 MB. Nothing beyond it is kept in memory.
 pub const LARGEST_ANSWER: usize = 10_000_000;
-
-/// The longest time for a connection to come about, where the whole call has longer: what takes more on the networks
-/// of today is not there, and an early end tells that nothing was sent.
-const LONGEST_CONNECT: Duration = Duration::from_secs(10);
-
-/// How long an idle connection is kept: below the 60 seconds after which common servers and balancers close theirs,
-/// since a request on a connection that is being closed is one whose fate is unknown.
-const IDLE: Duration = Duration::from_secs(45);
 
 /// A client of one target.
 pub struct Transport {
@@ -69,24 +59,12 @@ impl Transport {
     /// A secret can't be read (as [`Secret::read`] says) or can't stand in a header, the kind of authentication is not
     /// one of this target's, credentials would go unencrypted to another machine: exit 78.
     pub fn new(settings: &TargetSettings) -> Result<Transport, Failure> {
-        install_tls();
-        let name = &settings.name;
+        let owner = format!("target {}", settings.name);
         refuse_credentials_in_the_clear(settings)?;
-        let client = Client::builder()
-            .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
+        let builder = net::builder(&owner, &settings.network, settings.timeout)?
             .default_headers(credentials(settings)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(LONGEST_CONNECT.min(settings.timeout / 2))
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(settings.concurrency)
-            .tcp_keepalive(Duration::from_secs(15)) // a peer that vanished is noticed within a call's usual limit
-            .build()
-            .map_err(|error| {
-                Failure::new(Exit::Config, format!("target {name}: no HTTP client can be made"))
-                    .because(error.without_url())
-            })?;
+            .pool_max_idle_per_host(settings.concurrency);
+        let client = net::client(&owner, builder)?;
         Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout })
     }
 
@@ -170,7 +148,7 @@ async fn body(response: &mut Response) -> Result<Vec<u8>, SendError> {
 }
 
 /// An error of the client in our words. Its own text would show the URL, and with it what was looked for.
-fn explained(error: &reqwest::Error) -> SendError {
+pub(crate) fn explained(error: &reqwest::Error) -> SendError {
     let (kind, maybe_sent, what) = if error.is_builder() {
         (ErrorKind::Invalid, false, "the request can't be made")
     } else if error.is_connect() && error.is_timeout() {
@@ -207,56 +185,21 @@ fn detail(error: &reqwest::Error, connecting: bool) -> Option<String> {
 
 /// The headers that authenticate, marked so that no `Debug` shows them.
 fn credentials(settings: &TargetSettings) -> Result<HeaderMap, Failure> {
-    let wrong = |what: &str| Failure::new(Exit::Config, format!("target {}: {what}", settings.name));
-    let (kind, name, value) = match &settings.auth {
+    let kind = settings.auth.kind();
+    let admitted = settings.engine.auth_kinds().iter().any(|admitted| admitted == kind);
+    match &settings.auth {
         AuthSettings::None => return Ok(HeaderMap::new()),
-        AuthSettings::Bearer(token) => ("bearer", AUTHORIZATION, prefixed("Bearer ", token)?),
-        AuthSettings::Token(token) => ("token", AUTHORIZATION, prefixed("Token ", token)?),
-        AuthSettings::Header { name, value } => {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| wrong(&format!("auth: {name:?} is not the name of a header")))?;
-            ("header", name, value.read()?)
-        }
-        AuthSettings::Basic { username, password } => ("basic", AUTHORIZATION, basic(username, password)?),
-        AuthSettings::Session { .. } => return Err(unsupported(settings, "session")),
-        AuthSettings::OAuth2 { .. } => return Err(unsupported(settings, "oauth2")),
-    };
-    if !settings.engine.auth_kinds().iter().any(|admitted| admitted == kind) {
-        return Err(unsupported(settings, kind));
+        AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. } => return Err(unsupported(settings, kind)),
+        _ if !admitted => return Err(unsupported(settings, kind)),
+        _ => {}
     }
-    let mut value = HeaderValue::from_str(value.expose_secret())
-        .map_err(|_| wrong("the secret holds characters that can't stand in a header").help("is it a whole file?"))?;
-    value.set_sensitive(true);
-    Ok(HeaderMap::from_iter([(name, value)]))
+    Ok(net::fixed_credentials(&format!("target {}", settings.name), &settings.auth)?.into_iter().collect())
 }
 
 fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {
     let message =
         format!("target {}: authentication of kind {kind:?} is not supported by {}", settings.name, settings.kind);
     Failure::new(Exit::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", ")))
-}
-
-fn prefixed(prefix: &str, secret: &Secret) -> Result<SecretString, Failure> {
-    Ok(format!("{prefix}{}", secret.read()?.expose_secret()).into())
-}
-
-fn basic(username: &str, password: &Secret) -> Result<SecretString, Failure> {
-    let pair = format!("{username}:{}", password.read()?.expose_secret());
-    Ok(format!("Basic {}", base64(pair.as_bytes())).into())
-}
-
-/// Base64 with padding (RFC 4648), for HTTP Basic: a dozen lines against a dependency.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain([0, 0].iter()).take(3).fold(0u32, |group, byte| group << 8 | u32::from(*byte));
-        for place in 0..4 {
-            let digit = (group >> (18 - 6 * place)) & 63;
-            text.push(if place > chunk.len() { '=' } else { char::from(ALPHABET[digit as usize]) });
-        }
-    }
-    text
 }
 
 /// Over `http://` credentials go to this machine alone.
@@ -272,14 +215,6 @@ fn refuse_credentials_in_the_clear(settings: &TargetSettings) -> Result<(), Fail
     }
     let message = format!("target {}: credentials would go unencrypted to another machine", settings.name);
     Err(Failure::new(Exit::Config, message).help("use https:// in base_url"))
-}
-
-/// Installs the process's TLS provider, once. Who installed another one before keeps it.
-fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }
 
 #[cfg(test)]

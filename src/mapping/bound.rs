@@ -101,16 +101,30 @@ impl Bound {
 
     /// What becomes of the record.
     pub fn apply(&self, cells: &[Value], today: NaiveDate) -> Mapped {
+        self.evaluate(cells, today, |scope| match self.in_scope(scope) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Mapped::Excluded),
+            Err(why) => Err(Mapped::Rejected(format!("include: {why}"))),
+        })
+    }
+
+    /// What the target should hold for the record, in scope or not; nothing when it can't be mapped.
+    pub fn regardless_of_scope(&self, cells: &[Value], today: NaiveDate) -> Option<Desired> {
+        match self.evaluate(cells, today, |_| Ok(())) {
+            Mapped::InScope(desired) => Some(desired),
+            Mapped::Excluded | Mapped::Rejected(_) => None,
+        }
+    }
+
+    fn evaluate(&self, cells: &[Value], today: NaiveDate, admit: impl Fn(&Scope<'_>) -> Result<(), Mapped>) -> Mapped {
         let cell = |name: &str| {
             let at = self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
             Some(cells.get(self.cells[at].1).unwrap_or(&Value::Null))
         };
         let today = if self.mapping.uses_today { today.to_string() } else { String::new() };
         let scope = Scope::new(&cell, &today);
-        match self.in_scope(&scope) {
-            Ok(true) => {}
-            Ok(false) => return Mapped::Excluded,
-            Err(why) => return Mapped::Rejected(format!("include: {why}")),
+        if let Err(out) = admit(&scope) {
+            return out;
         }
         let mut desired = Desired::default();
         for rule in &self.mapping.rules {

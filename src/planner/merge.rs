@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::newcomers::recognised_by;
+use super::observe::as_listed;
 use super::spool::Newcomer;
 use super::{Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
@@ -22,7 +24,7 @@ use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
 use crate::time;
-use crate::value::{Attributes, folded, is_empty};
+use crate::value::{Attributes, is_empty};
 
 /// Merges everything; blocking.
 pub(super) fn merge(planner: &Planner) -> Result<Merged> {
@@ -48,6 +50,7 @@ pub(super) fn merge(planner: &Planner) -> Result<Merged> {
             spool: Mutex::new(Spool::new()?),
             excluded: 0,
             unchanged: 0,
+            in_step: 0,
             unresolved: BTreeSet::new(),
             skipped: 0,
             skipped_with_work: 0,
@@ -161,6 +164,10 @@ impl Merge<'_> {
             self.out.unresolved.insert(key.clone());
             return Ok(false);
         }
+        if self.planner.observed.is_some() {
+            // What was looked at before tells nothing of what the target shows now.
+            return Ok(true);
+        }
         let (Some(record), Some(person)) = (&pair.record, &pair.person) else {
             // Gone from the source: of interest only while there is access to take. New there: always.
             let has_access = matches!(pair.state(), PersonState::Active | PersonState::Invited);
@@ -195,47 +202,72 @@ impl Merge<'_> {
             (Some(sync), false) => self.planner.state.ask_blocking(Bodies { sync, keys })?,
             _ => BTreeMap::new(),
         };
-        for pair in page {
+        for mut pair in page {
             let Some(key) = pair.key().cloned() else { continue };
-            let body = bodies.remove(&key).unwrap_or_default();
+            let mut body = bodies.remove(&key).unwrap_or_default();
+            let was = pair.state();
+            if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
+                as_listed(listing, self.planner.sync.target.engine.catalogue(), person, &mut body)?;
+            }
+            let case = Case {
+                key: &key,
+                was,
+                person: pair.person.as_ref(),
+                body,
+                says: SourceSays::Absent,
+                print: None,
+                desired: None,
+            };
             match &pair.record {
-                Some(record) => self.present(&key, record, pair.person.as_ref(), body)?,
-                None => self.missing(&key, &pair, body)?,
+                Some(record) => self.present(case, record)?,
+                None => self.missing(case)?,
             }
         }
         Ok(())
     }
 
     /// Somebody in the source.
-    fn present(&mut self, key: &Key, record: &Record, person: Option<&Person>, body: Body) -> Result<()> {
-        let print = self.bound.fingerprint(&record.cells, self.planner.today);
+    fn present(&mut self, case: Case<'_>, record: &Record) -> Result<()> {
+        let print = Some(self.bound.fingerprint(&record.cells, self.planner.today));
         match self.bound.apply(&record.cells, self.planner.today) {
             Mapped::Rejected(reason) => {
-                self.reject(&Reject { key: Some(key.clone()), position: record.position, reason })
+                let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());
+                self.out.in_step += u64::from(there);
+                self.reject(&Reject { key: Some(case.key.clone()), position: record.position, reason })
             }
-            Mapped::Excluded => {
-                let case = Case { key, person, body, says: SourceSays::Excluded, print: Some(print), desired: None };
-                self.settle(case)
-            }
+            Mapped::Excluded => self.settle(Case { says: SourceSays::Excluded, print, ..case }),
             Mapped::InScope(desired) => {
-                let fields = diff::changes(&desired, &body.attributes, self.planner.sync.target.engine.catalogue());
+                let catalogue = self.planner.sync.target.engine.catalogue();
+                let fields = diff::changes(&desired, &case.body.attributes, catalogue);
                 let says = if fields.is_empty() { SourceSays::Same } else { SourceSays::Differs };
-                let desired = Some((desired, fields));
-                self.settle(Case { key, person, body, says, print: Some(print), desired })
+                self.settle(Case { says, print, desired: Some((desired, fields)), ..case })
             }
         }
     }
 
     /// Somebody in the snapshot alone: a leaver, unless a row of theirs was there and could not be used.
-    fn missing(&mut self, key: &Key, pair: &Pair, body: Body) -> Result<()> {
-        let says = if self.intake.contains(key)? { SourceSays::Rejected } else { SourceSays::Absent };
-        self.settle(Case { key, person: pair.person.as_ref(), body, says, print: None, desired: None })
+    fn missing(&mut self, case: Case<'_>) -> Result<()> {
+        let says = if self.intake.contains(case.key)? { SourceSays::Rejected } else { SourceSays::Absent };
+        self.settle(Case { says, ..case })
     }
 
     fn settle(&mut self, case: Case<'_>) -> Result<()> {
         let state = case.person.map_or(PersonState::None, |p| p.state);
         let circumstances = self.circumstances(&case);
         let decision = decide(state, case.says, &circumstances);
+        if self.planner.observed.is_some() {
+            return self.compared(case, decision);
+        }
+        self.planned(case, decision, state)
+    }
+
+    /// What a plan makes of a decision.
+    fn planned(&mut self, case: Case<'_>, decision: Decision, state: PersonState) -> Result<()> {
+        let is_back = case.person.is_some_and(|p| p.absent_since.is_some())
+            && matches!(case.says, SourceSays::Same | SourceSays::Differs);
+        if is_back {
+            self.out.spool().note(case.key, &Note::Present)?;
+        }
         match decision {
             Decision::Reject => Ok(()),
             Decision::Nothing => self.nothing(&case, state),
@@ -262,13 +294,42 @@ impl Merge<'_> {
         }
     }
 
+    /// What a reconcile makes of a decision: the same operations, and nothing to remember, since the snapshot is not
+    /// what was looked at.
+    fn compared(&mut self, case: Case<'_>, decision: Decision) -> Result<()> {
+        match decision {
+            Decision::Provision => self.provision(case),
+            Decision::Update => self.write(OpKind::Update, case),
+            Decision::Reinstate => self.write(OpKind::Reinstate, case),
+            Decision::Ban => self.write(OpKind::Ban, case),
+            Decision::Delete => self.write(OpKind::Delete, case),
+            Decision::Skip(SkipReason::Protected) => {
+                let kind = match (case.says, case.person.map(|p| p.state)) {
+                    (SourceSays::Excluded | SourceSays::Absent, _) => OpKind::Ban,
+                    (_, Some(PersonState::Banned)) => OpKind::Reinstate,
+                    _ => OpKind::Update,
+                };
+                self.skip(case.key, SkipReason::Protected)?;
+                let operation = self.operation(kind, case);
+                Ok(self.out.spool().withhold(&operation)?)
+            }
+            Decision::Nothing | Decision::Return | Decision::Leave | Decision::Skip(_) | Decision::Reject => {
+                self.out.in_step += u64::from(case.person.is_some_and(|p| p.remote_id.is_some()));
+                self.out.excluded += u64::from(case.says == SourceSays::Excluded);
+                self.out.unchanged += u64::from(case.says == SourceSays::Same);
+                Ok(())
+            }
+        }
+    }
+
     fn circumstances(&self, case: &Case<'_>) -> Circumstances {
         let since = case.person.and_then(|p| p.absent_since.as_deref()).and_then(time::parse);
         Circumstances {
             protected: self.is_protected(case),
             keyless: self.keyless,
             incomplete: self.planner.incomplete,
-            in_grace: self.in_grace(since),
+            // Who had been banned already has had their grace.
+            in_grace: case.was != PersonState::Banned && self.in_grace(since),
             on_leave: match self.planner.sync.on_leave {
                 OnLeave::Ban => LeavePolicy::Ban,
                 OnLeave::Delete => LeavePolicy::Delete,
@@ -313,9 +374,6 @@ impl Merge<'_> {
             }
             _ => {
                 self.out.unchanged += 1;
-                if case.person.is_some_and(|p| p.absent_since.is_some()) {
-                    self.out.spool().note(case.key, &Note::Present)?;
-                }
                 match state {
                     PersonState::Active | PersonState::Invited => self.looked(case, Standing::InStep),
                     _ => Ok(()),
@@ -339,18 +397,24 @@ impl Merge<'_> {
 
     /// An operation on an account that we know.
     fn write(&mut self, kind: OpKind, case: Case<'_>) -> Result<()> {
+        let operation = self.operation(kind, case);
+        Ok(self.out.spool().add(&operation)?)
+    }
+
+    fn operation(&self, kind: OpKind, case: Case<'_>) -> Operation {
         let remote_id = case.person.and_then(|p| p.remote_id.clone());
         let mut operation = Operation::new(kind, case.key.clone(), remote_id);
         operation.baseline = case.body.attributes;
-        if let (OpKind::Update | OpKind::Reinstate, Some((_, fields))) = (kind, case.desired) {
-            operation.fields = fields;
+        if let (OpKind::Update | OpKind::Reinstate, Some((desired, fields))) = (kind, &case.desired) {
+            operation.create_only = diff::create_only(desired);
+            operation.fields = fields.clone();
             operation.fingerprint = case.print;
             operation.create_only = self.create_only.clone();
         }
         if kind == OpKind::Ban {
             operation.fields = self.releases(&operation);
         }
-        Ok(self.out.spool().add(&operation)?)
+        operation
     }
 
     /// The unique values that a banned account gives up.
@@ -371,13 +435,10 @@ impl Merge<'_> {
         let Some((desired, _)) = case.desired else { return Ok(()) };
         let catalogue = self.planner.sync.target.engine.catalogue();
         let mut create = Operation::new(OpKind::Create, case.key.clone(), None);
-        (create.fields, create.create_only) = diff::creation(&desired);
+        let creation = diff::creation(&desired);
+        (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
-        let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
-        let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(as_text);
-        let matches = (self.planner.sync.match_fields.iter())
-            .filter_map(|field| value_of(field).and_then(folded).map(|value| (field.clone(), value)))
-            .collect();
+        let (key_value, matches) = recognised_by(&desired, &self.planner.sync.match_fields, catalogue);
         Ok(self.out.spool().newcomer(&Newcomer { create, key_value, matches, protected })?)
     }
 }
@@ -385,6 +446,8 @@ impl Merge<'_> {
 /// One person about whom is to be decided.
 struct Case<'a> {
     key: &'a Key,
+    /// The state in the snapshot, whatever the target shows.
+    was: PersonState,
     person: Option<&'a Person>,
     body: Body,
     says: SourceSays,

@@ -4,8 +4,10 @@
 //! Nothing here writes to a target or to the state database: the result is a spool, a tally and an id. A dry run ends
 //! after this module.
 
+pub mod listing;
 mod merge;
 pub mod newcomers;
+mod observe;
 mod order;
 mod resolve;
 mod spool;
@@ -28,7 +30,9 @@ use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 use crate::time;
 
-pub use resolve::{Resolution, resolve};
+pub use listing::Listing;
+pub use observe::overlaid;
+pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
 pub use spool::{PAGE, Spool};
 pub use stock::take_stock;
@@ -55,6 +59,8 @@ pub struct Planner {
     pub only: BTreeSet<Key>,
     /// Bans and deletes of the last 24 hours.
     pub bans_before: u64,
+    /// Compare with these accounts rather than with what was acknowledged: a reconcile.
+    pub observed: Option<Arc<Listing>>,
 }
 
 /// A plan, spooled and counted.
@@ -72,6 +78,8 @@ pub struct Plan {
     pub excluded: u64,
     /// Of those, unchanged.
     pub unchanged: u64,
+    /// Accounts that are as they should be; counted by a reconcile alone.
+    pub in_step: u64,
     /// Rejected records.
     pub rejected: u64,
     /// People deliberately left alone.
@@ -80,6 +88,8 @@ pub struct Plan {
     pub skipped_with_work: u64,
     /// People with an operation whose fate is not known yet.
     pub unresolved: BTreeSet<Key>,
+    /// The first few of those who would come back more often than `max_flaps` allows, in key order.
+    pub flapping: Vec<Key>,
     /// The sync's number; `None` when it never ran.
     pub sync: Option<SyncId>,
 }
@@ -114,21 +124,84 @@ impl Plan {
         }
     }
 
-    /// The digests of all operations.
+    /// The digests of all operations that people see: steps on the way are not theirs to approve.
     pub fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
         let mut digests = BTreeSet::new();
         self.for_each(|operation| {
-            digests.insert(operation.digest());
+            if !operation.step {
+                digests.insert(operation.digest());
+            }
         })?;
         Ok(digests)
     }
 
-    /// Keeps only the operations with these digests; the id stays that of the whole plan.
+    /// Keeps only the operations with these digests and the steps towards them; the id stays that of the whole plan.
     pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
-        self.spool().retain(|operation| digests.contains(&operation.digest()))?;
+        let mut kept = BTreeSet::new();
+        self.for_each(|operation| {
+            if !operation.step && digests.contains(&operation.digest()) {
+                kept.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|operation| match operation.step {
+            true => kept.contains(&operation.key),
+            false => digests.contains(&operation.digest()),
+        })?;
         let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
         self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
         self.counts = counts;
+        Ok(())
+    }
+
+    /// A plan of operations that come from elsewhere than from comparing: an undo's.
+    ///
+    /// # Errors
+    /// The temporary directory.
+    pub fn assemble(sync: &SyncSettings, known: KnownSync, spool: Spool) -> Result<Plan> {
+        spool.index()?;
+        order::arrange(sync, &spool)?;
+        let mut plan = Plan {
+            spool: Mutex::new(spool),
+            id: String::new(),
+            tally: Tally::default(),
+            counts: BTreeMap::new(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            in_step: 0,
+            rejected: 0,
+            skipped: 0,
+            skipped_with_work: 0,
+            unresolved: BTreeSet::new(),
+            flapping: Vec::new(),
+            sync: known.id,
+        };
+        let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
+        (plan.id, plan.tally, plan.counts) = (id, tally, counts);
+        Ok(plan)
+    }
+
+    /// Keeps only the operations of these kinds: another plan, with an id of its own.
+    pub fn narrow(&mut self, sync: &str, wanted: impl Fn(OpKind) -> bool) -> Result<(), StateError> {
+        // A step on the way stays with the operation that it opens the way for.
+        let mut steps = BTreeSet::new();
+        self.for_each(|operation| {
+            if operation.step {
+                steps.insert(operation.key.clone());
+            }
+        })?;
+        let mut unwanted = BTreeSet::new();
+        self.for_each(|operation| {
+            if steps.contains(&operation.key) && !operation.step && !wanted(operation.kind) {
+                unwanted.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
+        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, ..tally };
+        self.counts = counts;
+        self.id = id;
         Ok(())
     }
 }
@@ -149,8 +222,8 @@ impl Planner {
         merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
-        plan.tally.flaps = flaps(&planner, &plan).await?;
         plan.tally.max_flaps = planner.sync.max_flaps.into();
+        flaps(&planner, &mut plan).await?;
         Ok(plan)
     }
 }
@@ -160,6 +233,7 @@ pub(crate) struct Merged {
     spool: Mutex<Spool>,
     excluded: u64,
     unchanged: u64,
+    in_step: u64,
     unresolved: BTreeSet<Key>,
     skipped: u64,
     skipped_with_work: u64,
@@ -185,10 +259,12 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         source_records,
         excluded: merged.excluded,
         unchanged: merged.unchanged,
+        in_step: merged.in_step,
         rejected: merged.rejected,
         skipped: merged.skipped,
         skipped_with_work: merged.skipped_with_work,
         unresolved: merged.unresolved,
+        flapping: Vec::new(),
         sync: planner.known.id,
     };
     let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;
@@ -198,8 +274,12 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     Ok(plan)
 }
 
-/// How often the person of this plan who comes and goes most would have come back within the window.
-async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
+/// How many of those who flap are named.
+const FLAPPING_NAMED: usize = 5;
+
+/// Finds out how often the person of this plan who comes and goes most would have come back within the window, and
+/// who does so more often than allowed.
+async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
     let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
     let since = time::rfc3339(planner.now - window);
     let mut back = Vec::new();
@@ -208,12 +288,19 @@ async fn flaps(planner: &Planner, plan: &Plan) -> Result<u64> {
             back.push(operation.key.clone());
         }
     })?;
-    let mut most = 0;
+    back.sort();
     for keys in back.chunks(PAGE) {
         let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
-        most = most.max(planner.state.ask(request).await? + 1);
+        let times = planner.state.ask(request).await?;
+        for (key, before) in keys.iter().zip(times) {
+            let times = before + 1;
+            plan.tally.flaps = plan.tally.flaps.max(times);
+            if times > plan.tally.max_flaps && plan.flapping.len() < FLAPPING_NAMED {
+                plan.flapping.push(key.clone());
+            }
+        }
     }
-    Ok(most)
+    Ok(())
 }
 
 /// Counts a plan and computes its id, in one pass over its operations.

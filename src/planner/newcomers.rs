@@ -5,13 +5,19 @@
 //! candidates are reported with both. Whichever takes fewer requests is used: one look-up each, or one listing of the
 //! whole target.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner};
+use super::{Listing, Merged, PAGE, Planner};
+use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Desired;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
@@ -20,6 +26,18 @@ use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue};
 use crate::value::folded;
+
+/// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
+pub fn recognised_by(
+    desired: &Desired,
+    match_fields: &[String],
+    catalogue: &Catalogue,
+) -> (Option<String>, Vec<(String, String)>) {
+    let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
+    let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
+    let matches = match_fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    (key_value, matches)
+}
 
 /// What looking somebody up came to.
 #[derive(Debug)]
@@ -39,10 +57,14 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
     if count == 0 {
         return Ok(0);
     }
-    let listed = match worth_listing(planner, count) {
-        true => list(planner, merged, count).await.or_else(|failure| unless_used_up(planner, false, failure))?,
-        false => false,
+    let listing = match &planner.observed {
+        Some(observed) => Some(Arc::clone(observed)),
+        None if worth_listing(planner, count) => {
+            list(planner, count).await.or_else(|failure| unless_used_up(planner, None, failure))?
+        }
+        None => None,
     };
+    let listing = listing.as_deref();
     let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
@@ -51,23 +73,20 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
         let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
                 let key = newcomer.create.key.clone();
-                let found =
-                    if listed { find_listed(planner, merged, &newcomer).await } else { find(planner, &newcomer).await };
-                let found = found.map(Some).or_else(|failure| unless_used_up(planner, None, failure))?;
-                let catalogue = planner.sync.target.engine.catalogue();
-                Ok::<_, Failure>((key, found.map(|found| operation(newcomer, found, catalogue))))
+                let operation = one(planner, merged, newcomer, listing).await.map(Some);
+                Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(planner, None, failure))?))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()
             .await?;
         let spool = merged.spool();
-        for (key, operation) in &settled {
+        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
+        for (key, operation) in settled {
             match operation {
-                Some(operation) => spool.add(operation)?,
-                None => spool.skip(key, SkipReason::Quota.name())?,
+                Some(operation) => claim(&spool, operation)?,
+                None => spool.skip(&key, SkipReason::Quota.name())?,
             }
         }
-        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
     }
 }
 
@@ -77,6 +96,79 @@ fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<
         true => Ok(instead),
         false => Err(failure),
     }
+}
+
+/// What is to be done for one newcomer.
+async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listing: Option<&Listing>) -> Result<Operation> {
+    let mut candidates = match listing {
+        Some(listing) => listed_candidates(listing, &newcomer)?,
+        None => candidates(&planner.client, &newcomer).await?,
+    };
+    let hint = match candidates.by_key {
+        true => None,
+        false => without_what_is_given_up(planner, merged, &newcomer, &mut candidates.accounts).await?,
+    };
+    let found = choose(&planner.state, &planner.sync, &newcomer, candidates.accounts).await?;
+    Ok(Operation { hint, ..operation(planner, newcomer, found) })
+}
+
+/// Leaves out accounts whose owners give up, within this plan, the very value by which they were found: it will be
+/// free. Tells when such an owner leaves, since leaver and newcomer may then be one person under two keys.
+async fn without_what_is_given_up(
+    planner: &Planner,
+    merged: &Merged,
+    newcomer: &Newcomer,
+    found: &mut Vec<Account>,
+) -> Result<Option<String>> {
+    let mut hint = None;
+    let mut kept = Vec::new();
+    for account in found.drain(..) {
+        let owner = owner_of(&planner.state, &planner.sync, &account).await?;
+        let giver = match owner {
+            Some((sync, key)) if sync == planner.sync.name => merged.spool().operation_of(&key)?,
+            _ => None,
+        };
+        match giver.filter(|giver| gives_up(giver, newcomer, &account)) {
+            Some(giver) if giver.kind.takes_access() => {
+                let (sync, old, new) = (&planner.sync.name, &giver.key, &newcomer.create.key);
+                hint = Some(format!(
+                    "takes what {old} gives up by leaving; if {old} is {new} under an old key: \
+                     rosterd rekey {sync} {old} {new}"
+                ));
+            }
+            Some(_) => {}
+            None => kept.push(account),
+        }
+    }
+    *found = kept;
+    Ok(hint)
+}
+
+/// Whether this operation on the account's owner gives up every value by which the newcomer was found.
+fn gives_up(giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
+    let holds =
+        |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let goes = |(field, value): &(String, String)| {
+        giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    };
+    giver.conflict.is_none() && newcomer.matches.iter().filter(holds).all(goes)
+}
+
+/// Spools a newcomer's operation. An account that two of them would adopt is left to neither: which of them it
+/// belongs to is for a person to say.
+fn claim(spool: &super::Spool, operation: Operation) -> Result<()> {
+    let claimed = match (&operation.kind, &operation.remote_id) {
+        (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?,
+        _ => None,
+    };
+    let Some(first) = claimed else { return Ok(spool.add(&operation)?) };
+    let id = operation.remote_id.clone().unwrap_or_default();
+    let message = format!("account {id} could be {first} or {}: both are newcomers whom it fits", operation.key);
+    let conflict = Some(OpError::new(ErrorKind::Conflict, message));
+    if let Some(other) = spool.operation_of(&first)? {
+        spool.add(&Operation { conflict: conflict.clone(), ..other })?;
+    }
+    Ok(spool.add(&Operation { conflict, ..operation })?)
 }
 
 /// Requests that looking everybody up one by one takes.
@@ -93,79 +185,72 @@ fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
     engine.can_list() && pages < look_ups(planner, newcomers)
 }
 
-/// Lists the target into the spool; `false` when it takes more requests than looking up would.
-async fn list(planner: &Planner, merged: &Merged, newcomers: u64) -> Result<bool> {
-    let budget = look_ups(planner, newcomers);
-    let mut next = Some(planner.client.engine().list());
-    let mut pages = 0;
-    while let Some(request) = next {
-        if pages >= budget {
-            return Ok(false);
-        }
-        let page = planner.client.page(&request).await?;
-        pages += 1;
-        let spool = merged.spool();
-        for account in &page.accounts {
-            let values: Vec<_> = (planner.sync.match_fields.iter())
-                .filter_map(|f| Some((f.clone(), account.attributes.get(f).and_then(folded)?)))
-                .collect();
-            spool.list(account, &values)?;
-        }
-        next = page.next;
-    }
-    Ok(true)
+/// Lists the target; nothing when that takes more requests than looking up would.
+async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>> {
+    let listing = Listing::of(&planner.client, &planner.sync.match_fields, look_ups(planner, newcomers)).await?;
+    Ok(listing.map(Arc::new))
 }
 
-async fn find_listed(planner: &Planner, merged: &Merged, newcomer: &Newcomer) -> Result<Found> {
+/// Accounts that could be somebody's.
+struct Candidates {
+    accounts: Vec<Account>,
+    /// They carry the person's key; otherwise they are recognised by a `match` field.
+    by_key: bool,
+}
+
+fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Candidates> {
     if let Some(key) = &newcomer.key_value {
-        let found = merged.spool().listed_by_key(key)?;
-        if !found.is_empty() {
-            return choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await;
+        let accounts = listing.by_key(key)?;
+        if !accounts.is_empty() {
+            return Ok(Candidates { accounts, by_key: true });
         }
     }
-    let mut found = Vec::new();
+    let mut accounts = Vec::new();
     for (field, value) in &newcomer.matches {
-        found.extend(merged.spool().listed_by_match(field, value)?);
+        accounts.extend(listing.by_match(field, value)?);
     }
-    choose(&planner.state, (&planner.sync.name, &planner.sync.target.name), newcomer, found).await
+    Ok(Candidates { accounts, by_key: false })
 }
 
-async fn find(planner: &Planner, newcomer: &Newcomer) -> Result<Found> {
-    look_up(&planner.client, &planner.state, &planner.sync.name, newcomer).await
-}
-
-/// Looks one person up on the target: by key, then by each `match` field.
-///
-/// # Errors
-/// The target can't be reached, or the state fails.
-pub async fn look_up(client: &Client, state: &State, sync: &str, newcomer: &Newcomer) -> Result<Found> {
-    let target = client.target();
+/// Asks the target: by key, then by each `match` field.
+async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Candidates> {
     if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
-        let mut found = client.find(field, key).await?;
-        found.retain(|account| account.key.as_ref() == Some(key));
-        if !found.is_empty() {
-            return choose(state, (sync, target), newcomer, found).await;
+        let mut accounts = client.find(field, key).await?;
+        accounts.retain(|account| account.key.as_ref() == Some(key));
+        if !accounts.is_empty() {
+            return Ok(Candidates { accounts, by_key: true });
         }
     }
-    let mut found = Vec::new();
+    let mut accounts = Vec::new();
     for (field, value) in &newcomer.matches {
         // What is sent is the value as planned; what comes back counts only when it is equal, case set aside.
         let Some(spelled) = newcomer.create.fields.get(field).map(|c| &c.new).and_then(super::merge::as_text) else {
             continue;
         };
         let answer = client.find(field, &spelled).await?;
-        found.extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
+        accounts
+            .extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
     }
-    choose(state, (sync, target), newcomer, found).await
+    Ok(Candidates { accounts, by_key: false })
+}
+
+/// Looks one person up on the target.
+///
+/// # Errors
+/// The target can't be reached, the state fails, or another sync on the target owns the account (78).
+pub async fn look_up(client: &Client, state: &State, sync: &SyncSettings, newcomer: &Newcomer) -> Result<Found> {
+    let found = candidates(client, newcomer).await?;
+    choose(state, sync, newcomer, found.accounts).await
+}
+
+/// Who owns an account: a person of this sync, or of another on the same target.
+async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Result<Option<(String, Key)>> {
+    let base_url = sync.target.base_url.to_string();
+    Ok(state.ask(OwnerOf { syncs: sync.writers(), base_url, remote_id: account.remote_id.clone() }).await?)
 }
 
 /// Judges the candidates.
-async fn choose(
-    state: &State,
-    (sync, target): (&str, &str),
-    newcomer: &Newcomer,
-    mut found: Vec<Account>,
-) -> Result<Found> {
+async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     let key = &newcomer.create.key;
@@ -176,15 +261,18 @@ async fn choose(
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
     let carried = foreign_key(&account, newcomer.key_value.as_deref());
-    let owner = state.ask(OwnerOf { target: target.into(), remote_id: account.remote_id.clone() }).await?;
+    let owner = owner_of(state, sync, &account).await?;
     let conflict = |why: String| {
         let message = format!("account {} looks like {key} and {why}", account.remote_id);
         Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
     };
     match (owner, carried) {
-        (Some((owner, _)), _) if owner != sync => Err(two_syncs(sync, &owner, target, &account.remote_id)),
+        (Some((owner, _)), _) if owner != sync.name => {
+            Err(two_syncs(&sync.name, &owner, &sync.target.name, &account.remote_id))
+        }
         (Some((_, other)), _) if other != *key => conflict(format!(
-            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {sync} {other} {key}"
+            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {} {other} {key}",
+            sync.name
         )),
         (_, Some(other)) => conflict(format!("carries the key {other}")),
         (_, None) => Ok(Found::Account(Box::new(account))),
@@ -207,27 +295,42 @@ fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str
 }
 
 /// The operation that follows.
-fn operation(newcomer: Newcomer, found: Found, catalogue: &Catalogue) -> Operation {
+fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Operation {
     match found {
         Found::Nobody => newcomer.create,
         Found::Conflict(error) => Operation { conflict: Some(error), ..newcomer.create },
-        Found::Account(account) => adopt(newcomer.create, *account, newcomer.protected, catalogue),
+        Found::Account(account) => adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.protected),
     }
 }
 
-/// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates.
-pub fn adopt(create: Operation, account: Account, protected: bool, catalogue: &Catalogue) -> Operation {
-    let mut operation = create;
-    operation.kind = OpKind::Adopt;
-    operation.remote_id = Some(account.remote_id);
-    operation.fields = match protected || account.state == AccountState::Invited {
-        true => Default::default(),
-        false => diff::adoption(&operation.fields, &operation.create_only, &account.attributes, catalogue),
+/// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates. Of a
+/// protected person (`protected`: by what the source says; here also by what the target shows) the account is linked
+/// as it is.
+pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: NaiveDate, protected: bool) -> Operation {
+    let recognised_by = sync.match_fields.iter().filter_map(|field| account.attributes.get(field));
+    let covers = || sync.protect.covers(&create.key, recognised_by, Some(&account.attributes), &today.to_string());
+    let protected = protected || covers();
+    let left_alone = protected || account.state == AccountState::Invited;
+    let fields = match left_alone {
+        true => BTreeMap::new(),
+        false => diff::adoption(&create, &account.attributes, sync.target.engine.catalogue()),
     };
-    operation.reactivates = account.state == AccountState::Banned && !protected;
-    operation.found = Some(account.state);
-    operation.baseline = account.attributes;
-    operation
+    // Of all that the account shows, what mapping and `protect` speak of is ours to know; the rest is the target's own
+    // affair.
+    let ours = |field: &str| create.speaks_of(field) || sync.protect.fields().any(|f| f == field);
+    let known = account.attributes.iter().filter(|(field, _)| ours(field));
+    let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    Operation {
+        kind: OpKind::Adopt,
+        remote_id: Some(account.remote_id),
+        fields,
+        baseline,
+        reactivates: account.state == AccountState::Banned && !protected,
+        found: Some(account.state),
+        // Linked as it is, it is not in step with the record: it is looked at again.
+        fingerprint: create.fingerprint.filter(|_| !left_alone),
+        ..create
+    }
 }
 
 /// The newcomer that an operation of an earlier run was about, for looking them up again.

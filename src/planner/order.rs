@@ -10,7 +10,7 @@ use crate::config::settings::SyncSettings;
 use crate::exit::Result;
 use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
-use crate::target::Catalogue;
+use crate::target::{AccountState, Catalogue};
 use crate::value::folded;
 
 /// Puts the spooled operations in order, and adds the steps that a circle of exchanged values needs.
@@ -47,6 +47,8 @@ fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<Strin
     step.baseline = operation.baseline;
     step.wave = wave;
     step.step = true;
+    // Parking moves nobody's access: who is to be reinstated is disabled until their turn comes.
+    step.found = (operation.kind == OpKind::Reinstate).then_some(AccountState::Banned);
     Ok(spool.add(&step)?)
 }
 
@@ -56,7 +58,7 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
     loop {
         let page = spool.operations(last.as_ref(), PAGE)?;
         let Some(end) = page.last().cloned() else { return Ok(()) };
-        for operation in &page {
+        for operation in page.iter().filter(|o| o.conflict.is_none()) {
             for field in unique {
                 let Some(change) = operation.fields.get(*field) else { continue };
                 if let Some(old) = folded(&change.old) {
@@ -90,9 +92,10 @@ fn order(handovers: &[Handover], parkable: impl Fn(&str) -> bool) -> Order {
         waiting.entry(&handover.giver).or_default();
         gifts.entry(&handover.giver).or_default().push(handover);
     }
+    let mut free_ones: BTreeSet<&Key> = waiting.iter().filter(|(_, n)| **n == 0).map(|(key, _)| *key).collect();
     let mut order = Order::default();
     loop {
-        let free = waiting.iter().find(|(_, n)| **n == 0).map(|(key, _)| *key);
+        let free = free_ones.pop_first();
         let opens = |key: &&&Key| gifts.get(**key).into_iter().flatten().any(|h| parkable(&h.field));
         let (giver, after) = match free {
             Some(giver) => {
@@ -118,6 +121,9 @@ fn order(handovers: &[Handover], parkable: impl Fn(&str) -> bool) -> Order {
             *level = (*level).max(after);
             if let Some(n) = waiting.get_mut(&gift.taker) {
                 *n -= 1;
+                if *n == 0 {
+                    free_ones.insert(&gift.taker);
+                }
             }
         }
     }

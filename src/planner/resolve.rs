@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use super::newcomers::{Found, again, look_up};
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
 use crate::rules::PersonState;
 use crate::state::State;
 use crate::state::journal::{Effect, Resolve, Unresolved, UnresolvedPage};
 use crate::state::people::{Bodies, SyncId};
+use crate::state::undo::Undoable;
 use crate::target::{Account, AccountState};
 use crate::time::Clock;
 use crate::value::{Attributes, same};
@@ -32,32 +33,49 @@ pub struct Resolution {
 /// How many unresolved operations are in memory at once.
 const PAGE: usize = 100;
 
-/// Resolves what can be resolved; returns whose operations turned out to have been done.
+/// So many look-ups in a row that fail, and the rest would only wait for nothing.
+const PATIENCE: u32 = 3;
+
+/// What resolving came to.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// Whose operations turned out to have been done.
+    pub done: BTreeMap<Key, Resolution>,
+    /// Why the others could not be looked up.
+    pub unreachable: Option<Failure>,
+}
+
+/// Resolves what can be resolved.
 ///
 /// # Errors
-/// The state fails, or the credentials are refused. A target that can't be reached for one person is no error here.
+/// The state fails, or the credentials are refused. A target that can't be reached is no error here: planning will
+/// meet the same target.
 pub async fn resolve(
     sync: &SyncSettings,
     id: SyncId,
     state: &State,
     client: &Client,
     clock: &Clock,
-) -> Result<BTreeMap<Key, Resolution>> {
-    let mut done = BTreeMap::new();
-    let mut after = 0;
+) -> Result<Resolved> {
+    let mut resolved = Resolved::default();
+    let (mut after, mut failed_in_a_row) = (0, 0);
     loop {
         let page = state.ask(UnresolvedPage { sync: id, after, limit: PAGE }).await?;
-        let Some(last) = page.last() else { return Ok(done) };
+        let Some(last) = page.last() else { return Ok(resolved) };
         after = last.entry;
         for unresolved in page {
             match settle(sync, id, state, client, clock, &unresolved).await {
-                Ok(Some(resolution)) => {
-                    done.insert(unresolved.operation.key.clone(), resolution);
+                Ok(resolution) => {
+                    failed_in_a_row = 0;
+                    resolved.done.extend(resolution.map(|r| (unresolved.operation.key.clone(), r)));
                 }
-                Ok(None) => {}
-                // Not the place to give up on everybody: planning will meet the same target and say so.
                 Err(failure) if matches!(failure.exit, Exit::Unavailable | Exit::Partial) => {
                     tracing::warn!(key = %unresolved.operation.key, error = %failure, "could not resolve an earlier operation");
+                    failed_in_a_row += 1;
+                    resolved.unreachable = Some(failure);
+                    if failed_in_a_row == PATIENCE {
+                        return Ok(resolved);
+                    }
                 }
                 Err(failure) => return Err(failure),
             }
@@ -77,7 +95,7 @@ async fn settle(
     let account = match &operation.remote_id {
         Some(remote_id) => client.get(remote_id).await?,
         None => {
-            match look_up(client, state, &sync.name, &again(operation, &sync.match_fields, client.engine().catalogue()))
+            match look_up(client, state, sync, &again(operation, &sync.match_fields, client.engine().catalogue()))
                 .await?
             {
                 Found::Account(account) => Some(*account),
@@ -100,7 +118,8 @@ async fn settle(
         _ => operation.remote_id.clone(),
     };
     let key = operation.key.clone();
-    state.ask(Resolve { sync: id, entry: unresolved.entry, key, effect, at: clock.stamp() }).await?;
+    let replaced = (was_done && !operation.step).then(|| Undoable::of(operation, remote_id.clone()));
+    state.ask(Resolve { sync: id, entry: unresolved.entry, key, effect, at: clock.stamp(), replaced }).await?;
     let kind = if operation.kind == OpKind::Create { OpKind::Adopt } else { operation.kind };
     Ok((was_done && !operation.step).then_some(Resolution { kind, remote_id }))
 }
@@ -120,7 +139,7 @@ fn looks_done(operation: &Operation, account: &Account, client: &Client) -> bool
         })
 }
 
-/// The account as it is now: what the operation was about is taken from the target, the rest stays as acknowledged.
+/// The account as it is now: what the operation speaks of is taken from the target, the rest stays as acknowledged.
 async fn observed(
     id: SyncId,
     state: &State,
@@ -133,11 +152,8 @@ async fn observed(
         Some(body) => body.attributes,
         None => operation.baseline.clone(),
     };
-    for (field, value) in account.attributes.iter() {
-        let touched = operation.fields.contains_key(field);
-        if touched || attributes.get(field).is_none() {
-            attributes.set(field.clone(), value.clone());
-        }
+    for (field, value) in account.attributes.iter().filter(|(field, _)| operation.speaks_of(field)) {
+        attributes.set(field.clone(), value.clone());
     }
     Ok(Effect::Confirmed {
         state: match account.state {

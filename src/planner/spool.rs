@@ -9,7 +9,6 @@ use crate::plan::Operation;
 use crate::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
-use crate::target::{Account, AccountState};
 
 /// Someone without an account that we know of, to be looked up before anything is created.
 #[derive(Clone, Debug)]
@@ -48,9 +47,9 @@ const TABLES: &str = "
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
     CREATE TABLE newcomer (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
-    CREATE TABLE listed (remote_id TEXT PRIMARY KEY, key TEXT, state INTEGER, attributes TEXT) WITHOUT ROWID;
-    CREATE INDEX listed_key ON listed (key) WHERE key IS NOT NULL;
-    CREATE TABLE listed_match (field TEXT, value TEXT, remote_id TEXT, PRIMARY KEY (field, value, remote_id)) WITHOUT ROWID;
+    CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
+    CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE claim (remote_id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
     CREATE TABLE handover (field TEXT, value TEXT, key TEXT, gives INTEGER, PRIMARY KEY (field, value, gives, key)) WITHOUT ROWID;
 ";
 
@@ -128,8 +127,11 @@ impl Spool {
 
     /// Who is left alone, in key order.
     pub fn skips(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        self.reasons("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
+    }
+
+    fn reasons(&self, sql: &str, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement
             .query_map(params![after, limit as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let mut skips = Vec::new();
@@ -138,6 +140,17 @@ impl Spool {
             skips.extend(Key::parse(&key).map(|key| (key, reason)));
         }
         Ok(skips)
+    }
+
+    /// Something is left as it is, for which no outcome is due.
+    pub fn remark(&self, key: &Key, why: &str) -> Result<(), StateError> {
+        self.db.prepare_cached("INSERT OR REPLACE INTO remark VALUES (?1, ?2)")?.execute([key.as_str(), why])?;
+        Ok(())
+    }
+
+    /// What is left as it is, in key order.
+    pub fn remarks(&self, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
+        self.reasons("SELECT key, why FROM remark WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
     }
 
     /// A record that can't be used.
@@ -226,58 +239,33 @@ impl Spool {
         Ok(newcomers)
     }
 
-    /// An account from the target's listing, with its folded values for the fields by which accounts are recognised.
-    pub fn list(&self, account: &Account, matches: &[(String, String)]) -> Result<(), StateError> {
-        let state = account_state_code(account.state);
-        self.db.prepare_cached("INSERT OR REPLACE INTO listed VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            account.remote_id,
-            account.key,
-            state,
-            serde_json::to_string(&account.attributes)?
-        ])?;
-        for (field, value) in matches {
-            self.db.prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?.execute([
-                field,
-                value,
-                &account.remote_id,
-            ])?;
-        }
+    /// An operation that would be planned if the person were not left alone; for the report of a reconcile.
+    pub fn withhold(&self, operation: &Operation) -> Result<(), StateError> {
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO withheld VALUES (?1, ?2)")?
+            .execute([operation.key.as_str(), &serde_json::to_string(operation)?])?;
         Ok(())
     }
 
-    /// The listed account with this id.
-    pub fn listed_by_id(&self, remote_id: &str) -> Result<Option<Account>, StateError> {
-        let found =
-            self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE remote_id = ?1", &[remote_id])?;
-        Ok(found.into_iter().next())
-    }
-
-    /// Listed accounts whose key field holds this.
-    pub fn listed_by_key(&self, key: &str) -> Result<Vec<Account>, StateError> {
-        self.listed("SELECT remote_id, key, state, attributes FROM listed WHERE key = ?1 ORDER BY remote_id", &[key])
-    }
-
-    /// Listed accounts whose field holds this, case-folded.
-    pub fn listed_by_match(&self, field: &str, value: &str) -> Result<Vec<Account>, StateError> {
-        self.listed(
-            "SELECT l.remote_id, l.key, l.state, l.attributes FROM listed_match m JOIN listed l USING (remote_id)
-             WHERE m.field = ?1 AND m.value = ?2 ORDER BY remote_id",
-            &[field, value],
-        )
-    }
-
-    fn listed(&self, sql: &str, arguments: &[&str]) -> Result<Vec<Account>, StateError> {
-        let mut statement = self.db.prepare_cached(sql)?;
-        let rows = statement.query_map(rusqlite::params_from_iter(arguments), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
-        })?;
-        let mut accounts = Vec::new();
+    /// What was withheld, in key order.
+    pub fn withheld(&self, after: &str, limit: usize) -> Result<Vec<Operation>, StateError> {
+        let mut statement = self.db.prepare_cached("SELECT body FROM withheld WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        let rows = statement.query_map(params![after, limit as i64], |row| row.get::<_, String>(0))?;
+        let mut operations = Vec::new();
         for row in rows {
-            let (remote_id, key, state, attributes) = row?;
-            let attributes = serde_json::from_str(&attributes)?;
-            accounts.push(Account { remote_id, key, state: account_state(state), attributes });
+            operations.push(serde_json::from_str(&row?)?);
         }
-        Ok(accounts)
+        Ok(operations)
+    }
+
+    /// Notes that a newcomer would adopt this account; tells who else would already.
+    pub fn claim(&self, remote_id: &str, key: &Key) -> Result<Option<Key>, StateError> {
+        self.db.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?1, ?2)")?.execute([remote_id, key.as_str()])?;
+        let holder: String = self
+            .db
+            .prepare_cached("SELECT key FROM claim WHERE remote_id = ?1")?
+            .query_row([remote_id], |row| row.get(0))?;
+        Ok(Key::parse(&holder).filter(|holder| holder != key))
     }
 
     /// A unique value that an operation gives up, or takes.
@@ -318,6 +306,16 @@ impl Spool {
         Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
+    /// The operation on this person without the steps towards it.
+    pub fn last_operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
+        let found: Option<String> = self
+            .db
+            .prepare_cached("SELECT body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1")?
+            .query_row([key.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
     /// Makes looking up by key cheap; called once, when all operations are there.
     pub fn index(&self) -> Result<(), StateError> {
         Ok(self.db.execute_batch("CREATE INDEX IF NOT EXISTS operation_key ON operation (key)")?)
@@ -326,19 +324,3 @@ impl Spool {
 
 /// How many rows are in memory at once while a spool is read.
 pub const PAGE: usize = 500;
-
-const fn account_state_code(state: AccountState) -> i64 {
-    match state {
-        AccountState::Active => 1,
-        AccountState::Banned => 2,
-        AccountState::Invited => 3,
-    }
-}
-
-const fn account_state(code: i64) -> AccountState {
-    match code {
-        2 => AccountState::Banned,
-        3 => AccountState::Invited,
-        _ => AccountState::Active,
-    }
-}

@@ -4,7 +4,7 @@
 //! What the target shows replaces what was acknowledged. Accounts made since then are found as those of any newcomer
 //! are: by key, then by `match`.
 
-use super::{PAGE, Spool};
+use super::{Listing, PAGE};
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
 use crate::exit::Result;
@@ -27,7 +27,7 @@ pub async fn take_stock(sync: &SyncSettings, id: SyncId, state: &State, client: 
     }
     tracing::warn!(sync = %sync.name, "the state was restored: every account is compared with the target first");
     let listed = match client.engine().can_list() {
-        true => Some(list(client).await?),
+        true => Listing::of(client, &[], u64::MAX).await?,
         false => None,
     };
     let mut changed = 0;
@@ -55,25 +55,12 @@ pub async fn take_stock(sync: &SyncSettings, id: SyncId, state: &State, client: 
     Ok(())
 }
 
-/// All accounts of the target, on disk.
-async fn list(client: &Client) -> Result<std::sync::Mutex<Spool>> {
-    let spool = std::sync::Mutex::new(Spool::new()?);
-    let mut next = Some(client.engine().list());
-    while let Some(request) = next {
-        let page = client.page(&request).await?;
-        let spool = spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        page.accounts.iter().try_for_each(|account| spool.list(account, &[]))?;
-        next = page.next;
-    }
-    Ok(spool)
-}
-
 /// The person's account as it is now. One that the listing lacks is asked for by itself: accounts can slip from page to
 /// page while a listing is under way, and nobody may be given up for that.
-async fn find(client: &Client, listed: Option<&std::sync::Mutex<Spool>>, person: &Person) -> Result<Option<Account>> {
+async fn find(client: &Client, listed: Option<&Listing>, person: &Person) -> Result<Option<Account>> {
     let Some(remote_id) = &person.remote_id else { return Ok(None) };
     let shown = match listed {
-        Some(spool) => spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner).listed_by_id(remote_id)?,
+        Some(listing) => listing.by_id(remote_id)?,
         None => None,
     };
     match shown {

@@ -1,19 +1,22 @@
 //! What happens between plan and delivery: holding what exceeds a limit, letting through what somebody approved, and
 //! recording those for whom nothing is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Run;
 use super::summary::RunSummary;
+use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure, Result};
-use crate::limits::{self, Approved, Breach, Digest};
+use crate::limits::{self, Approved, Basis, Breach, Digest};
 use crate::outcome::{Outcome, Status};
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan, Resolution};
 use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
-use crate::state::people::TakeNotes;
-use crate::state::plans::{DecidePlan, HeldPlan, Hold, HoldOperations, PlanStatus, Supersede};
+use crate::state::people::{Note, TakeNotes};
+use crate::state::plans::{
+    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanOperations, PlanStatus, Supersede,
+};
 
 use super::Approval;
 
@@ -22,30 +25,49 @@ const NAMED: usize = 5;
 
 /// The first few people whom a breach is about.
 fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
-    let concerned = |operation: &Operation| match breach.limit.as_str() {
-        "create" => operation.kind == OpKind::Create,
-        "update" => !operation.fields.is_empty() && !operation.kind.takes_access() && operation.kind != OpKind::Create,
-        "ban" | "ban_per_day" | "ban_all" => operation.kind.takes_access(),
-        "reinstate" | "flap" => operation.kind == OpKind::Reinstate || operation.reactivates,
-        "adopt" => operation.kind == OpKind::Adopt,
-        limit => {
-            let field = limit.strip_prefix("clear.").unwrap_or_default();
-            operation.fields.get(field).is_some_and(crate::plan::Change::clears)
-        }
-    };
+    if breach.limit == "flap" {
+        return Ok(plan.flapping.iter().map(ToString::to_string).collect());
+    }
     let mut keys = Vec::new();
     plan.for_each(|operation| {
-        if keys.len() < NAMED && !operation.step && concerned(operation) {
+        if keys.len() < NAMED && limits::counts_towards(operation, &breach.limit) {
             keys.push(operation.key.to_string());
         }
     })?;
     Ok(keys)
 }
 
+/// What the plans of a sync are made and judged by now.
+fn basis(sync: &SyncSettings) -> Basis {
+    Basis {
+        mapping: blake3::Hash::from(sync.mapping.version()).to_hex().to_string(),
+        limits: sync.limits.clone(),
+        max_flaps: sync.max_flaps,
+    }
+}
+
+/// How an approved operation differs from what is planned for the person now: names, never values.
+fn difference(was: &Operation, is: Option<&Operation>) -> String {
+    let Some(is) = is else { return format!("{} {} is not planned any more", was.kind, was.key) };
+    if was.kind != is.kind {
+        return format!("{} {} would be {} {} now", was.kind, was.key, is.kind, is.key);
+    }
+    if was.remote_id != is.remote_id {
+        return format!("{} {} would go to another account now", was.kind, was.key);
+    }
+    let names: BTreeSet<&String> = was.fields.keys().chain(is.fields.keys()).collect();
+    let fields: Vec<&str> =
+        names.into_iter().filter(|f| was.fields.get(*f) != is.fields.get(*f)).map(String::as_str).collect();
+    match fields.is_empty() {
+        true => format!("{} {} would not be planned the same now", was.kind, was.key),
+        false => format!("{} {} would write something else now ({})", was.kind, was.key, fields.join(", ")),
+    }
+}
+
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
-        if self.wish.only.is_empty() {
+        if self.wish.only.is_empty() && self.wish.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
         let tally = plan.tally.clone();
@@ -53,9 +75,9 @@ impl Run<'_> {
             .map_err(|held| Failure::internal(format!("the limit {} was judged twice", held.breach.limit)))
     }
 
-    /// Keeps a plan for approval. Its outcomes are written when it is held for the first time.
+    /// Keeps a plan for approval. Its outcomes are written when it is held for the first time; what is to be
+    /// remembered of those who only wait for their grace to end, every time.
     pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
-        let state = &self.runner.state;
         let held = HeldPlan {
             id: plan.id.clone(),
             sync: self.who.sync.name.clone(),
@@ -64,22 +86,27 @@ impl Run<'_> {
             count: breach.count,
             allowed: breach.allowed,
             counts: plan.counts.clone(),
+            origin: self.wish.origin.clone(),
+            basis: Some(basis(&self.who.sync)),
+            partial: !self.wish.only.is_empty(),
         };
-        // With --only the plan is of a few people: it must not take the place of the whole one.
-        let first = match self.wish.only.is_empty() {
-            true => state.ask(Hold { plan: held, run: summary.run.clone() }).await?,
-            false => true,
-        };
+        let state = &self.runner.state;
+        let (sync, whole) = (self.who.sync.name.clone(), self.wish.only.is_empty());
+        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
-            self.hold_operations(&plan, self.wish.only.is_empty()).await?;
-            self.record_bystanders(&plan, BTreeMap::new()).await?;
+            self.hold_operations(&plan).await?;
+            self.record_bystanders(&plan).await?;
+        } else {
+            // Who is left alone for good gets an outcome with the note: that waits for a run that writes outcomes.
+            self.take_notes(&plan, |note| !matches!(note, Note::State(_))).await?;
         }
+        state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
         let named = first_keys(&plan, &breach)?;
         summary.held(&plan, breach, first, named);
         Ok(())
     }
 
-    async fn hold_operations(&self, plan: &Plan, keep: bool) -> Result<()> {
+    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
         let mut last: Option<Operation> = None;
         let mut from = 0;
         loop {
@@ -89,67 +116,87 @@ impl Run<'_> {
             let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
-            if keep {
-                let hold = HoldOperations { plan: plan.id.clone(), from, operations: page };
-                self.runner.state.ask(hold).await?;
-            }
+            self.runner.state.ask(HoldOperations { plan: plan.id.clone(), from, operations: page }).await?;
             from += count;
         }
     }
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
     pub(super) async fn consent(&self, mut plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
-        let present: std::collections::BTreeSet<Digest> =
-            plan.digests()?.intersection(&approval.operations).copied().collect();
+        let mut differences = match &approval.basis {
+            Some(was) => was.differences(&basis(&self.who.sync)),
+            None => vec!["it was planned by an earlier version of rosterd".into()],
+        };
+        let present: BTreeSet<Digest> = plan.digests()?.intersection(&approval.operations).copied().collect();
         if present.len() < approval.operations.len() {
-            return Err(self.stale(approval, &present).await?);
+            differences.extend(self.different(&plan, approval, &present).await?);
+        }
+        if !differences.is_empty() {
+            return Err(self.stale(approval, differences));
         }
         plan.keep(&approval.operations)?;
         let approved = limits::consent(plan, &approval.operations, &present)
             .map_err(|missing| Failure::internal(format!("{missing} approved operations got lost")))?;
-        let decided = self
-            .runner
-            .state
-            .ask(DecidePlan {
-                id: approval.plan.clone(),
-                status: PlanStatus::Sent,
-                at: self.runner.clock.stamp(),
-                by: approval.by.clone(),
-                reason: approval.reason.clone(),
-            })
-            .await?;
-        if !decided {
+        let decision = DecidePlan {
+            id: approval.plan.clone(),
+            status: PlanStatus::Sent,
+            at: self.runner.clock.stamp(),
+            by: approval.by.clone(),
+            reason: approval.reason.clone(),
+        };
+        if !self.runner.state.ask(decision).await? {
             return Err(Failure::new(Exit::Held, format!("plan {} is not held any more", approval.plan)));
         }
         Ok(approved)
     }
 
-    /// Says what has changed since the plan was made.
-    async fn stale(&self, approval: &Approval, present: &std::collections::BTreeSet<Digest>) -> Result<Failure> {
-        let mut gone = Vec::new();
+    /// What of an approved plan would not be planned the same now, operation by operation.
+    async fn different(&self, plan: &Plan, approval: &Approval, present: &BTreeSet<Digest>) -> Result<Vec<String>> {
+        let mut differences = Vec::new();
         let mut from = 0;
         loop {
-            let request = crate::state::plans::PlanOperations { plan: approval.plan.clone(), from, limit: PAGE };
+            let request = PlanOperations { plan: approval.plan.clone(), from, limit: PAGE };
             let page = self.runner.state.ask(request).await?;
             if page.is_empty() {
-                break;
+                return Ok(differences);
             }
             from += page.len() as u64;
-            let missing = page.iter().filter(|o| !present.contains(&o.digest()));
-            gone.extend(missing.map(|o| format!("{} {}", o.kind, o.key)));
+            for was in page.iter().filter(|o| !o.step && !present.contains(&o.digest())) {
+                differences.push(difference(was, plan.spool().last_operation_of(&was.key)?.as_ref()));
+            }
         }
-        let named = gone.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        let more = if gone.len() > NAMED { format!(" and {} more", gone.len() - NAMED) } else { String::new() };
-        Ok(Failure::new(
-            Exit::Held,
-            format!("the approval of plan {} is stale: {named}{more} would not be planned the same now", approval.plan),
-        )
-        .help(format!("nothing was sent; make a new plan with rosterd sync {}, and look at it", self.who.sync.name)))
     }
 
-    /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped, operations of earlier
-    /// runs that turned out to have been done.
-    pub(super) async fn record_bystanders(&self, plan: &Plan, resolved: BTreeMap<Key, Resolution>) -> Result<()> {
+    fn stale(&self, approval: &Approval, differences: Vec<String>) -> Failure {
+        let named = differences.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+        let more = match differences.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            n => format!("; and {n} more"),
+        };
+        let sync = &self.who.sync.name;
+        let anew = match &self.wish.origin {
+            Origin::Sync => format!("make a new plan with rosterd sync {sync}"),
+            Origin::Undo(run) => format!("make it anew with rosterd undo {run}"),
+            Origin::Reconcile(_) => format!("compare anew with rosterd reconcile {sync}"),
+        };
+        Failure::new(Exit::Held, format!("the approval of plan {} is stale: {named}{more}", approval.plan))
+            .help(format!("nothing was sent; {anew}, and look at it"))
+    }
+
+    /// Outcomes of operations of earlier runs that turned out to have been done. Who is planned anew gets theirs
+    /// there.
+    pub(super) async fn record_resolved(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
+        let mut settled = Vec::new();
+        for (key, resolution) in resolved {
+            if plan.spool().operation_of(key)?.is_none() {
+                settled.push(self.resolved_outcome(key, resolution));
+            }
+        }
+        self.record(settled).await
+    }
+
+    /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped.
+    pub(super) async fn record_bystanders(&self, plan: &Plan) -> Result<()> {
         let mut after = (0, 0, 0);
         loop {
             let page = plan.spool().rejects(after, PAGE)?;
@@ -164,24 +211,16 @@ impl Run<'_> {
             after = last.to_string();
             self.record(page.iter().map(|(key, reason)| self.skipped_outcome(key, reason)).collect()).await?;
         }
-        let mut settled = Vec::new();
-        for (key, resolution) in resolved {
-            // Who is planned anew gets their outcome there.
-            if plan.spool().operation_of(&key)?.is_none() {
-                settled.push(self.resolved_outcome(&key, &resolution));
-            }
-        }
-        self.record(settled).await?;
-        self.take_notes(plan).await
+        self.take_notes(plan, |_| true).await
     }
 
-    async fn take_notes(&self, plan: &Plan) -> Result<()> {
+    async fn take_notes(&self, plan: &Plan, wanted: impl Fn(&Note) -> bool) -> Result<()> {
         let mut after = 0;
         loop {
             let page = plan.spool().notes(after, PAGE)?;
             let Some((last, _, _)) = page.last() else { return Ok(()) };
             after = *last;
-            let notes = page.into_iter().map(|(_, key, note)| (key, note)).collect();
+            let notes = page.into_iter().map(|(_, key, note)| (key, note)).filter(|(_, note)| wanted(note)).collect();
             self.runner.state.ask(TakeNotes { sync: self.who.id, notes }).await?;
         }
     }

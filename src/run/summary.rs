@@ -12,6 +12,7 @@ use crate::outcome::Status;
 use crate::plan::OpKind;
 use crate::planner::Plan;
 use crate::state::ledger::FinishRun;
+use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -79,11 +80,14 @@ pub struct RunSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
     /// The first few people whom the limit is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip)]
     pub first_keys: Vec<String>,
     /// Who approved the plan that was sent, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub approved: Option<String>,
+    /// What else somebody must know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
@@ -109,6 +113,7 @@ impl RunSummary {
             held: None,
             first_keys: Vec::new(),
             approved: None,
+            note: None,
             exit: Exit::Ok,
         }
     }
@@ -125,9 +130,22 @@ impl RunSummary {
         self.error = Some(failure.into());
     }
 
-    /// The sync is paused: nothing was done.
+    /// The sync is paused: nothing was done, or nothing more.
     pub fn paused(&mut self) {
         self.status = "paused";
+    }
+
+    /// The source has not changed since the sync was clean on it: there is nothing to do.
+    pub fn unchanged_source(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        self.source_records = version.records;
+        self.excluded = version.excluded;
+        self.unchanged = version.records.saturating_sub(version.excluded);
+    }
+
+    /// Whether everything that was to be done was done, for everybody.
+    pub fn is_clean(&self) -> bool {
+        self.status == "ok" && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
     }
 
     /// Takes over what a plan counted.
@@ -142,8 +160,10 @@ impl RunSummary {
 
     /// The plan is held. `first`: not on an earlier run already.
     pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool, first_keys: Vec<String>) {
-        self.status = "held";
-        self.exit = self.exit.worse(Exit::Held);
+        let id = &plan.id;
+        let message = format!("{}; nothing was sent", breach.sentence(&first_keys));
+        let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
+        self.fail(&Failure::new(Exit::Held, message).help(help));
         self.plan = Some(plan.id.clone());
         if first {
             self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
@@ -159,6 +179,7 @@ impl RunSummary {
     pub fn delivered(&mut self, plan: &Plan, delivered: Delivered, client: &Arc<Client>) -> Result<()> {
         // An approved plan may be less than what was planned now.
         self.planned = plan.counts.clone();
+        let paused = matches!(delivered.stopped, Some(Stop::Paused));
         let mut left_over = plan.rejected + plan.skipped_with_work + plan.unresolved.len() as u64;
         for (op, by_status) in &delivered.counts {
             let counted = self.counts.entry(*op).or_default();
@@ -172,7 +193,8 @@ impl RunSummary {
                 } += n;
             }
             self.skipped += counted.skipped;
-            left_over += counted.failed + counted.unknown + counted.skipped;
+            // What a pause kept back is as it should be.
+            left_over += counted.failed + counted.unknown + if paused { 0 } else { counted.skipped };
         }
         if left_over > 0 {
             self.status = "partial";
@@ -180,16 +202,19 @@ impl RunSummary {
         }
         match delivered.stopped {
             None => Ok(()),
+            Some(Stop::Paused) => {
+                self.paused();
+                Ok(())
+            }
             Some(stop) => Err(stopped(stop, client)),
         }
     }
 
     /// The row of the run in the ledger.
     pub fn finish(&self, at: String) -> FinishRun {
-        let held = self
-            .held
-            .as_ref()
-            .map(|b| format!("held by the limit {}: {} planned, {} allowed", b.limit, b.count, b.allowed));
+        // Who approved what was sent belongs to the run whatever became of it.
+        let error = self.error.as_ref().map(|e| e.message.as_str());
+        let reason: Vec<&str> = self.approved.as_deref().into_iter().chain(error).collect();
         FinishRun {
             id: self.run.clone(),
             at,
@@ -199,7 +224,7 @@ impl RunSummary {
             source_records: self.source_records,
             excluded: self.excluded,
             unchanged: self.unchanged,
-            reason: self.error.as_ref().map(|e| e.message.clone()).or(held).or_else(|| self.approved.clone()),
+            reason: (!reason.is_empty()).then(|| reason.join("; ")),
         }
     }
 
@@ -232,8 +257,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Asked => {
             Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
         }
-        Stop::Paused => Failure::new(Exit::Partial, "stopped before the end: the sync was paused")
-            .help("nothing is lost: rosterd resume lets it go on"),
+        Stop::Paused => Failure::new(Exit::Ok, "the sync was paused"),
         Stop::Failures { failed, allowed } => Failure::new(
             Exit::Partial,
             format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),
@@ -242,6 +266,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
+        Stop::Unreachable(why) => client.unreachable(&why),
         Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }

@@ -19,6 +19,8 @@ use crate::config::units::Rate;
 pub enum Do {
     /// `status:N`: answers this status and does nothing.
     Status(u16),
+    /// `commit-then-status:N`: does what is asked, then answers this status.
+    CommitThenStatus(u16),
     /// `commit-then-close`: does what is asked, then drops the connection without an answer.
     CommitThenClose,
     /// `commit-then-hang:MS`: does what is asked, then says nothing for this long and drops the connection.
@@ -36,7 +38,7 @@ pub enum Do {
 impl Do {
     /// Whether the target does what was asked before the fault strikes.
     pub const fn commits(self) -> bool {
-        matches!(self, Do::CommitThenClose | Do::CommitThenHang(_) | Do::Garbage)
+        matches!(self, Do::CommitThenStatus(_) | Do::CommitThenClose | Do::CommitThenHang(_) | Do::Garbage)
     }
 }
 
@@ -44,6 +46,7 @@ impl fmt::Display for Do {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Do::Status(status) => write!(f, "status:{status}"),
+            Do::CommitThenStatus(status) => write!(f, "commit-then-status:{status}"),
             Do::CommitThenClose => f.write_str("commit-then-close"),
             Do::CommitThenHang(ms) => write!(f, "commit-then-hang:{ms}"),
             Do::CloseBeforeCommit => f.write_str("close-before-commit"),
@@ -68,7 +71,10 @@ impl TryFrom<String> for Do {
         let number = number.map(|n| n.parse::<u64>().map_err(|_| format!("`{n}` in `{text}` is not a whole number")));
         match (name, number.transpose()?) {
             ("status", Some(n @ 200..=599)) => Ok(Do::Status(n as u16)),
-            ("status", _) => Err(format!("`{text}` needs a status from 200 to 599, as in `status:503`")),
+            ("commit-then-status", Some(n @ 200..=599)) => Ok(Do::CommitThenStatus(n as u16)),
+            ("status" | "commit-then-status", _) => {
+                Err(format!("`{text}` needs a status from 200 to 599, as in `status:503`"))
+            }
             ("commit-then-hang", Some(ms)) => Ok(Do::CommitThenHang(ms)),
             ("hang-before-commit", Some(ms)) => Ok(Do::HangBeforeCommit(ms)),
             ("commit-then-close", None) => Ok(Do::CommitThenClose),
@@ -76,7 +82,7 @@ impl TryFrom<String> for Do {
             ("garbage", None) => Ok(Do::Garbage),
             ("html", None) => Ok(Do::Html),
             _ => Err(format!(
-                "`{text}` is none of status:N, commit-then-close, commit-then-hang:MS, close-before-commit, \
+                "`{text}` is none of status:N, commit-then-status:N, commit-then-close, commit-then-hang:MS, close-before-commit, \
                  hang-before-commit:MS, garbage, html"
             )),
         }
@@ -296,8 +302,15 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_back_as_it_is_written() {
-        for text in ["status:503", "commit-then-close", "commit-then-hang:5", "close-before-commit", "garbage", "html"]
-        {
+        for text in [
+            "status:503",
+            "commit-then-status:500",
+            "commit-then-close",
+            "commit-then-hang:5",
+            "close-before-commit",
+            "garbage",
+            "html",
+        ] {
             let parsed = Do::try_from(text.to_string()).expect(text);
             assert_eq!(parsed.to_string(), text);
         }

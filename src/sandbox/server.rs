@@ -177,7 +177,7 @@ async fn strike(
 ) -> Option<Response<Body>> {
     let answer = fault.action.commits().then(|| commit(world, hosted, seq, call));
     match fault.action {
-        Do::Status(status) => Some(scripted_answer(status, fault)),
+        Do::Status(status) | Do::CommitThenStatus(status) => Some(scripted_answer(status, fault)),
         Do::CommitThenClose | Do::CloseBeforeCommit => None,
         Do::CommitThenHang(ms) | Do::HangBeforeCommit(ms) => {
             connection.pause(Duration::from_millis(ms)).await;

@@ -5,16 +5,15 @@
 //! read, and says so.
 
 use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::path::Path;
-use std::time::SystemTime;
+use std::io::{ErrorKind, Read};
 
 use chrono::{DateTime, Utc};
 
 use super::decode::Utf8Reader;
+use super::file::{Input, unusable};
+use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
-use crate::config::settings::{CsvSettings, SourceSettings};
+use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::nearest::nearest;
 use crate::record::{Key, Position};
@@ -23,44 +22,15 @@ use crate::trust::Completeness;
 /// How many column names a message lists before it stops.
 const LISTED: usize = 40;
 
-/// One row, judged.
-pub(super) enum Parsed {
-    /// It can be used.
-    Good {
-        /// The person.
-        key: Key,
-        /// Where it stands.
-        position: Position,
-        /// Hash of all its fields: equal rows have equal ones.
-        digest: [u8; 16],
-        /// The cells that were wanted, as a JSON array.
-        cells: String,
-    },
-    /// It can't.
-    Bad {
-        /// The person, as far as one can tell.
-        key: Option<Key>,
-        /// Whether that is certain; if not, whose row it is and whether others were lost with it is unknown.
-        certain: bool,
-        /// Where it stands.
-        position: Position,
-        /// Why.
-        reason: String,
-    },
-    /// There is no further row.
-    End(Completeness),
-}
-
-/// A file being read.
+/// A delimited text being read.
 pub(super) struct CsvReader {
-    rows: RowReader<Utf8Reader<Tap>>,
+    rows: RowReader<Utf8Reader<Input>>,
     row: RawRow,
     header: Vec<String>,
     key: usize,
     /// Where the wanted columns stand, in their order.
     wanted: Vec<usize>,
     count: u64,
-    file: Option<Watched>,
     modified_at: Option<DateTime<Utc>>,
 }
 
@@ -70,24 +40,22 @@ impl CsvReader {
     /// # Errors
     /// 69 when there is no such file or it can't be opened, 65 when it is not as configured.
     pub fn open(source: &SourceSettings, settings: &CsvSettings, wanted: &BTreeSet<String>) -> Result<CsvReader> {
-        if settings.path == Path::new("-") {
-            return CsvReader::start(source, settings, wanted, Box::new(io::stdin()), None);
-        }
-        let (file, metadata) = open_file(source, &settings.path)?;
-        let watched = file.try_clone().ok().map(|file| Watched::new(file, &metadata));
-        CsvReader::start(source, settings, wanted, Box::new(file), watched)
+        CsvReader::start(source, &settings.text, wanted, Input::open(source, &settings.path)?, 0)
     }
 
-    /// Reads the header of what was opened.
+    /// Reads the header of what was opened; `count` rows came before it.
+    ///
+    /// # Errors
+    /// 65 when it is not as configured.
     pub fn start(
         source: &SourceSettings,
-        settings: &CsvSettings,
+        settings: &TextSettings,
         wanted: &BTreeSet<String>,
-        input: Box<dyn Read + Send>,
-        file: Option<Watched>,
+        input: Input,
+        count: u64,
     ) -> Result<CsvReader> {
-        let tap = Tap { inner: input, hasher: blake3::Hasher::new(), bytes: 0 };
-        let decoded = Utf8Reader::new(tap, &settings.encoding).ok_or_else(|| {
+        let modified_at = input.modified_at();
+        let decoded = Utf8Reader::new(input, &settings.encoding).ok_or_else(|| {
             let message = format!("source {}: there is no encoding {:?}", source.name, settings.encoding);
             Failure::new(Exit::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
         })?;
@@ -98,8 +66,7 @@ impl CsvReader {
         let place = |name: &String| header.iter().position(|h| h == name);
         let wanted = wanted.iter().filter_map(place).collect();
         let key = place(&source.key).unwrap_or_default();
-        let modified_at = file.as_ref().and_then(|f| f.modified).map(DateTime::from);
-        Ok(CsvReader { rows, row, header, key, wanted, count: 0, file, modified_at })
+        Ok(CsvReader { rows, row, header, key, wanted, count, modified_at })
     }
 
     /// When the file was last changed, where there is a file.
@@ -107,9 +74,14 @@ impl CsvReader {
         self.modified_at
     }
 
-    /// Hash of the bytes that were read.
-    pub fn digest(&self) -> [u8; 32] {
-        self.rows.get_ref().get_ref().hasher.finalize().into()
+    /// How many rows there were so far, those before the header included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The names of the columns that are there.
+    pub fn header(&self) -> &[String] {
+        &self.header
     }
 
     /// The next row.
@@ -124,20 +96,21 @@ impl CsvReader {
                 self.judge()
             }
             Step::End => self.end(Completeness::Complete),
+            // What unpacks without end is no part of anything.
+            Step::Broken(Broken::Io(error)) if error.kind() == ErrorKind::Other => {
+                self.end(Completeness::Unusable(error.to_string()))
+            }
             Step::Broken(broken) => self.end(Completeness::Incomplete(broken_words(&broken))),
         }
     }
 
     /// The end: it is the end of what was opened only if the file stayed as it was.
     fn end(&self, completeness: Completeness) -> Parsed {
-        let bytes = self.rows.get_ref().get_ref().bytes;
-        let at_end = matches!(completeness, Completeness::Complete);
-        match &self.file {
-            Some(file) if !file.unchanged(at_end.then_some(bytes)) => {
-                Parsed::End(Completeness::Unusable("the file changed while it was read; try again".into()))
-            }
-            _ => Parsed::End(completeness),
+        let at_end = completeness == Completeness::Complete;
+        if self.rows.get_ref().get_ref().unchanged(at_end) {
+            return Parsed::End(completeness);
         }
+        Parsed::End(Completeness::Unusable("the file changed while it was read; try again".into()))
     }
 
     fn judge(&self) -> Parsed {
@@ -150,7 +123,7 @@ impl CsvReader {
         }
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
-            let certain = self.key == 0 && !row.spans_lines && self.likely_key().is_some();
+            let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();
             let reason = format!("it has {} fields, and the header has {}", row.len(), self.header.len());
             return bad(self.likely_key(), certain, reason);
         }
@@ -226,7 +199,9 @@ fn broken_words(broken: &Broken) -> String {
             format!("a field of the row on line {line} is longer than 1 MB; is a quote not closed?")
         }
         Broken::RowTooLong(line) => {
-            format!("the row on line {line} is longer than 16 MB; is it a delimited text file?")
+            format!(
+                "the row on line {line} is longer than 16 MB, or has more than 100000 fields; is it a delimited text file?"
+            )
         }
         Broken::Io(error) => format!("reading stopped before the end: {error}"),
     }
@@ -264,7 +239,7 @@ fn looks_like_html(field: &[u8]) -> bool {
 /// Everything that is wrong with the header, at once.
 fn check_header(
     source: &SourceSettings,
-    settings: &CsvSettings,
+    settings: &TextSettings,
     header: &[String],
     wanted: &BTreeSet<String>,
 ) -> Result<()> {
@@ -301,68 +276,4 @@ fn check_header(
     } else {
         failure.help("have the export mended, or name the columns as they are")
     })
-}
-
-fn unusable(source: &SourceSettings, what: String) -> Failure {
-    Failure::new(Exit::Untrusted, format!("source {} can't be read as configured: {what}", source.name))
-}
-
-fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
-    let failed = |error: io::Error| {
-        let (what, help) = match error.kind() {
-            io::ErrorKind::NotFound => ("does not exist", "see whether the export was made"),
-            io::ErrorKind::PermissionDenied => ("may not be read by this user", "give this user the right to read it"),
-            _ => ("can't be opened", "see whether it can be read by hand"),
-        };
-        let message = format!("source {}: the file {} {what}", source.name, path.display());
-        Failure::new(Exit::Unavailable, message).help(help).because(error)
-    };
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(unusable(source, format!("{} is a directory", path.display())));
-    }
-    Ok((file, metadata))
-}
-
-/// Counts and hashes what passes.
-struct Tap {
-    inner: Box<dyn Read + Send>,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl Read for Tap {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        self.bytes += n as u64;
-        Ok(n)
-    }
-}
-
-/// The file as it was when it was opened.
-pub(super) struct Watched {
-    file: File,
-    length: u64,
-    modified: Option<SystemTime>,
-    regular: bool,
-}
-
-impl Watched {
-    fn new(file: File, metadata: &Metadata) -> Watched {
-        let modified = metadata.modified().ok();
-        Watched { file, length: metadata.len(), modified, regular: metadata.is_file() }
-    }
-
-    /// Whether it is still as it was, and as long as what was read of it.
-    fn unchanged(&self, read: Option<u64>) -> bool {
-        if !self.regular {
-            return true;
-        }
-        let Ok(now) = self.file.metadata() else { return false };
-        now.len() == self.length
-            && now.modified().ok() == self.modified
-            && read.is_none_or(|bytes| bytes == self.length)
-    }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::csv::{CsvReader, Parsed};
+use super::csv::CsvReader;
+use super::parsed::Sink;
 use super::spool::Spool;
+use super::{Validators, http, union};
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::exit::Result;
 use crate::record::{Columns, Key, Position, Record, Reject};
@@ -18,7 +21,17 @@ pub struct Intake {
     spool: Spool,
     columns: Columns,
     stats: ReadStats,
-    digest: [u8; 32],
+    validators: Option<Validators>,
+    members: Vec<Member>,
+}
+
+/// What the read of a union's member came to.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The member.
+    pub source: Arc<SourceSettings>,
+    /// Its own read.
+    pub stats: ReadStats,
 }
 
 impl Intake {
@@ -26,39 +39,71 @@ impl Intake {
     ///
     /// What breaks off in the middle is no error here: it is in [`ReadStats::completeness`], to be judged.
     ///
+    /// Blocks. A source behind an address is fetched by the runtime in which this is called.
+    ///
     /// # Errors
-    /// 69 when the source can't be reached, 65 when it is not as configured (no header, columns missing), 74 when the
-    /// spool can't be written.
-    pub fn read(source: &SourceSettings, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        let SourceKind::Csv(settings) = &source.kind;
-        let reader = CsvReader::open(source, settings, wanted)?;
-        Intake::fill(reader, wanted, spool_dir)
+    /// 69 when the source can't be reached, 77 when it refuses us, 65 when it is not as configured (no header, columns
+    /// missing), 74 when the spool can't be written.
+    pub fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        match &source.kind {
+            SourceKind::Csv(settings) => Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, spool_dir),
+            SourceKind::Http(settings) => {
+                let mut sink = Sink::create(spool_dir)?;
+                let fetched = {
+                    let mut take = http::into_sink(&mut sink);
+                    http::read(source, settings, wanted, spool_dir, u64::MAX, &mut take)?
+                };
+                let stats = ReadStats {
+                    completeness: fetched.completeness,
+                    modified_at: fetched.modified_at,
+                    ..ReadStats::default()
+                };
+                let intake = Intake::settled(sink, wanted, stats)?;
+                Ok(Intake { validators: fetched.validators, ..intake })
+            }
+            SourceKind::Union(members) => union::read(source, members, wanted, spool_dir),
+        }
     }
 
     fn fill(mut reader: CsvReader, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        let mut spool = Spool::create(spool_dir)?;
-        let mut keyless_rejects = 0;
+        let mut sink = Sink::create(spool_dir)?;
         let completeness = loop {
-            match reader.next() {
-                Parsed::Good { key, position, digest, cells } => spool.good(&key, position, &digest, &cells)?,
-                Parsed::Bad { key, certain, position, reason } => {
-                    keyless_rejects += u64::from(!certain);
-                    spool.bad(key.as_ref(), position, &reason)?;
-                }
-                Parsed::End(completeness) => break completeness,
+            if let Some(completeness) = sink.take(reader.next())? {
+                break completeness;
             }
         };
+        let stats = ReadStats { completeness, modified_at: reader.modified_at(), ..ReadStats::default() };
+        Intake::settled(sink, wanted, stats)
+    }
+
+    /// Settles what was taken, and adds its counts to `stats`.
+    pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
+        let Sink { mut spool, keyless, .. } = sink;
         spool.settle()?;
         let tally = spool.tally();
         let stats = ReadStats {
             records: tally.records,
-            rejected_rows: tally.rejected_rows,
-            keyless_rejects,
-            duplicate_equal: tally.duplicate_equal,
-            completeness,
-            modified_at: reader.modified_at(),
+            rejected_rows: stats.rejected_rows + tally.rejected_rows,
+            keyless_rejects: stats.keyless_rejects + keyless,
+            duplicate_equal: stats.duplicate_equal + tally.duplicate_equal,
+            ..stats
         };
-        Ok(Intake { spool, columns: Columns::new(wanted.iter().cloned()), stats, digest: reader.digest() })
+        let columns = Columns::new(wanted.iter().cloned());
+        Ok(Intake { spool, columns, stats, validators: None, members: Vec::new() })
+    }
+
+    pub(super) fn with_members(self, members: Vec<Member>) -> Intake {
+        Intake { members, ..self }
+    }
+
+    /// The reads of a union's members; of any other source, none.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// With what to ask next time whether it has changed.
+    pub fn validators(&self) -> Option<&Validators> {
+        self.validators.as_ref()
     }
 
     /// The columns of the records' cells: those that were wanted, in the order of names.
@@ -79,11 +124,6 @@ impl Intake {
     /// What is worth saying about it that rejects nothing, a bounded number of sentences.
     pub fn warnings(&self) -> &[String] {
         self.spool.warnings()
-    }
-
-    /// Hash of the bytes that were read.
-    pub fn digest(&self) -> [u8; 32] {
-        self.digest
     }
 
     /// A page of good records in the order of keys, from the first after `after`; rejected keys are left out.

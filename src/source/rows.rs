@@ -1,45 +1,61 @@
 //! Splitting delimited text into rows, strictly, as a stream.
 //!
-//! The `csv` crate's reader takes whatever comes: the end of the file inside a quote gives a row like any other, text
-//! after a closing quote is glued to the field, and a quote that is never closed swallows the rest of the file into
-//! memory. With bans at stake each of these must be noticed, so rows are split here; the crate's writer is what the
-//! tests hold this against.
+//! The splitting is `csv-core`'s, with a buffer of ours, so that a field without end can't fill the memory. What it
+//! takes in silence must be noticed where bans are at stake: the end of the file inside a quote (it gives a row like
+//! any other), text after a closing quote (it is glued to the field), a last row without a line break. So a
+//! [`Watcher`] looks at the bytes that the splitter consumes, and remembers where it is in the row and nothing else.
 
 use std::io::{self, ErrorKind, Read};
 
+use csv_core::ReadRecordResult;
+
 /// The longest field, in bytes. A field of a person is shorter by far; a longer one is a quote that was never closed.
-const MAX_FIELD: usize = 1_000_000;
+pub(super) const MAX_FIELD: usize = 1_000_000;
 
 /// The longest row, in bytes: room for some such fields, and a bound on memory.
-const MAX_ROW: usize = 16_000_000;
+pub(super) const MAX_ROW: usize = 16_000_000;
+
+/// The most fields of a row: a sheet of the common programs has 16 384 columns at most.
+const MAX_FIELDS: usize = 100_000;
 
 /// How many bytes are read at once: large enough that a system call costs little beside the splitting.
 const CHUNK: usize = 64 * 1024;
 
+/// Room for a row and for its fields to begin with; both grow as needed, up to the caps.
+const FIRST_ROOM: (usize, usize) = (4096, 64);
+
 /// One row, not yet decoded. Reused from row to row.
-#[derive(Default)]
 pub(super) struct RawRow {
+    /// The fields one after the other; what lies beyond `used` is room.
     bytes: Vec<u8>,
+    used: usize,
+    /// Where each field ends; what lies beyond `count` is room.
     ends: Vec<usize>,
+    count: usize,
     /// The line on which it starts, from 1.
     pub line: u64,
-    /// A quoted field contains a line break.
-    pub spans_lines: bool,
     /// Text follows a closing quote: where the fields are is a guess.
     pub misquoted: bool,
     /// The file ends with it, without a line break.
     pub unterminated: bool,
 }
 
+impl Default for RawRow {
+    fn default() -> Self {
+        let (bytes, ends) = (vec![0; FIRST_ROOM.0], vec![0; FIRST_ROOM.1]);
+        RawRow { bytes, used: 0, ends, count: 0, line: 0, misquoted: false, unterminated: false }
+    }
+}
+
 impl RawRow {
     /// How many fields it has.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     /// The field at this place.
     pub fn field(&self, at: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(at)?;
+        let end = *self.ends[..self.count].get(at)?;
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         Some(&self.bytes[start..end])
     }
@@ -51,20 +67,36 @@ impl RawRow {
 
     /// The bytes of all fields, one after the other.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.used]
+    }
+
+    /// Whether a quoted field contains a line break; no other can.
+    pub fn spans_lines(&self) -> bool {
+        self.bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r'))
     }
 
     /// Whether each field is text. The whole is checked first: that is one pass for nearly every row.
     pub fn is_text(&self) -> bool {
-        std::str::from_utf8(&self.bytes).is_ok_and(|text| self.ends.iter().all(|end| text.is_char_boundary(*end)))
+        let ends = &self.ends[..self.count];
+        std::str::from_utf8(self.bytes()).is_ok_and(|text| ends.iter().all(|end| text.is_char_boundary(*end)))
     }
 
     fn clear(&mut self) {
-        let RawRow { bytes, ends, line, spans_lines, misquoted, unterminated } = self;
-        bytes.clear();
-        ends.clear();
-        *line = 0;
-        (*spans_lines, *misquoted, *unterminated) = (false, false, false);
+        (self.used, self.count, self.line) = (0, 0, 0);
+        (self.misquoted, self.unterminated) = (false, false);
+    }
+
+    /// What is too long about it, as far as it has been read.
+    fn too_long(&self, line: u64) -> Option<Broken> {
+        if self.used > MAX_ROW || self.count > MAX_FIELDS {
+            return Some(Broken::RowTooLong(line));
+        }
+        if self.used <= MAX_FIELD {
+            return None;
+        }
+        let last = if self.count == 0 { 0 } else { self.ends[self.count - 1] };
+        let long = self.used - last > MAX_FIELD || self.fields().any(|field| field.len() > MAX_FIELD);
+        long.then_some(Broken::FieldTooLong(line))
     }
 }
 
@@ -90,32 +122,21 @@ pub(super) enum Broken {
     Io(io::Error),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    FieldStart,
-    Unquoted,
-    Quoted,
-    /// After a quote inside a quoted field: the end of the field, or the first of two that stand for one.
-    QuoteInQuoted,
-}
-
 /// Splits what a reader gives into rows.
 pub(super) struct RowReader<R> {
     inner: R,
     buffer: Box<[u8]>,
     at: usize,
     filled: usize,
-    delimiter: u8,
-    quote: u8,
-    line: u64,
-    /// The last row ended with CR: a LF that follows belongs to it.
-    after_return: bool,
+    splitter: Box<csv_core::Reader>,
+    watcher: Watcher,
 }
 
 impl<R: Read> RowReader<R> {
     pub fn new(inner: R, delimiter: u8, quote: u8) -> Self {
+        let splitter = Box::new(csv_core::ReaderBuilder::new().delimiter(delimiter).quote(quote).build());
         let buffer = vec![0; CHUNK].into_boxed_slice();
-        RowReader { inner, buffer, at: 0, filled: 0, delimiter, quote, line: 1, after_return: false }
+        RowReader { inner, buffer, at: 0, filled: 0, splitter, watcher: Watcher::new(delimiter, quote) }
     }
 
     /// What it reads from.
@@ -123,98 +144,111 @@ impl<R: Read> RowReader<R> {
         &self.inner
     }
 
-    fn next_byte(&mut self) -> io::Result<Option<u8>> {
-        if self.at == self.filled {
-            self.filled = loop {
-                match self.inner.read(&mut self.buffer) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    other => break other?,
-                }
-            };
-            self.at = 0;
-            if self.filled == 0 {
-                return Ok(None);
-            }
+    /// Reads on when everything was consumed; nothing is left after that at the end alone.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.at < self.filled {
+            return Ok(());
         }
-        self.at += 1;
-        Ok(Some(self.buffer[self.at - 1]))
+        self.at = 0;
+        self.filled = loop {
+            match self.inner.read(&mut self.buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        Ok(())
     }
 
     /// Reads the next row into `row`. Empty lines are passed over.
     pub fn next(&mut self, row: &mut RawRow) -> Step {
         row.clear();
-        row.line = self.line;
-        let mut state = State::FieldStart;
+        self.watcher.misquoted = false;
         loop {
-            let byte = match self.next_byte() {
-                Ok(Some(byte)) => byte,
-                Ok(None) => return end_of_input(row, state),
-                Err(error) => return Step::Broken(Broken::Io(error)),
-            };
-            if std::mem::take(&mut self.after_return) && byte == b'\n' {
-                continue;
+            if let Err(error) = self.fill() {
+                return Step::Broken(Broken::Io(error));
             }
-            if byte == b'\n' || (byte == b'\r' && state != State::Quoted) {
-                self.line += 1;
-            }
-            state = match (state, byte) {
-                (State::Quoted, b) if b == self.quote => State::QuoteInQuoted,
-                (State::Quoted, b) => {
-                    row.spans_lines |= b == b'\n' || b == b'\r';
-                    row.bytes.push(b);
-                    State::Quoted
-                }
-                (State::QuoteInQuoted, b) if b == self.quote => {
-                    row.bytes.push(b);
-                    State::Quoted
-                }
-                (_, b'\n' | b'\r') => {
-                    self.after_return = byte == b'\r';
-                    if state == State::FieldStart && row.ends.is_empty() {
-                        row.line = self.line;
-                        continue;
-                    }
-                    row.ends.push(row.bytes.len());
-                    return Step::Row;
-                }
-                (_, b) if b == self.delimiter => {
-                    row.ends.push(row.bytes.len());
-                    State::FieldStart
-                }
-                (State::FieldStart, b) if b == self.quote => State::Quoted,
-                (State::QuoteInQuoted, b) => {
-                    row.misquoted = true;
-                    row.bytes.push(b);
-                    State::Unquoted
-                }
-                (State::FieldStart | State::Unquoted, b) => {
-                    row.bytes.push(b);
-                    State::Unquoted
-                }
-            };
-            if let Some(broken) = too_long(row) {
+            let input = &self.buffer[self.at..self.filled];
+            let (result, read, wrote, ended) =
+                self.splitter.read_record(input, &mut row.bytes[row.used..], &mut row.ends[row.count..]);
+            self.watcher.see(&input[..read]);
+            self.at += read;
+            row.used += wrote;
+            row.count += ended;
+            if let Some(broken) = row.too_long(self.watcher.row_line) {
                 return Step::Broken(broken);
+            }
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => row.bytes.resize(row.bytes.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => row.ends.resize(row.ends.len() * 2, 0),
+                ReadRecordResult::End => return Step::End,
+                ReadRecordResult::Record => return self.finish(row),
             }
         }
     }
-}
 
-fn too_long(row: &RawRow) -> Option<Broken> {
-    let start = row.ends.last().copied().unwrap_or(0);
-    if row.bytes.len() - start > MAX_FIELD {
-        return Some(Broken::FieldTooLong(row.line));
+    fn finish(&self, row: &mut RawRow) -> Step {
+        row.line = self.watcher.row_line;
+        row.misquoted = self.watcher.misquoted;
+        row.unterminated = self.watcher.place != Place::RowStart;
+        if self.watcher.place == Place::Quoted {
+            return Step::Broken(Broken::InsideQuote(row.line));
+        }
+        Step::Row
     }
-    (row.bytes.len() + row.ends.len() > MAX_ROW).then_some(Broken::RowTooLong(row.line))
 }
 
-fn end_of_input(row: &mut RawRow, state: State) -> Step {
-    match state {
-        State::FieldStart if row.ends.is_empty() => Step::End,
-        State::Quoted => Step::Broken(Broken::InsideQuote(row.line)),
-        State::FieldStart | State::Unquoted | State::QuoteInQuoted => {
-            row.ends.push(row.bytes.len());
-            row.unterminated = true;
-            Step::Row
+/// Where in a row the bytes seen so far end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    RowStart,
+    FieldStart,
+    Unquoted,
+    Quoted,
+    /// After a quote inside a quoted field: the end of the field, or the first of two that stand for one.
+    QuoteInQuoted,
+}
+
+/// Sees what the splitter doesn't tell.
+struct Watcher {
+    delimiter: u8,
+    quote: u8,
+    place: Place,
+    /// The last byte was CR: a LF that follows belongs to it.
+    after_return: bool,
+    line: u64,
+    /// The line on which the row under way began.
+    row_line: u64,
+    misquoted: bool,
+}
+
+impl Watcher {
+    fn new(delimiter: u8, quote: u8) -> Self {
+        let place = Place::RowStart;
+        Watcher { delimiter, quote, place, after_return: false, line: 1, row_line: 1, misquoted: false }
+    }
+
+    fn see(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let breaks = matches!(byte, b'\n' | b'\r');
+            if self.place == Place::RowStart && !breaks {
+                self.row_line = self.line;
+            }
+            self.line += u64::from(byte == b'\r' || (byte == b'\n' && !self.after_return));
+            self.after_return = byte == b'\r';
+            self.place = match self.place {
+                Place::Quoted if byte == self.quote => Place::QuoteInQuoted,
+                Place::Quoted => Place::Quoted,
+                Place::QuoteInQuoted if byte == self.quote => Place::Quoted,
+                _ if breaks => Place::RowStart,
+                _ if byte == self.delimiter => Place::FieldStart,
+                Place::RowStart | Place::FieldStart if byte == self.quote => Place::Quoted,
+                Place::QuoteInQuoted => {
+                    self.misquoted = true;
+                    Place::Unquoted
+                }
+                Place::RowStart | Place::FieldStart | Place::Unquoted => Place::Unquoted,
+            };
         }
     }
 }
@@ -277,7 +311,9 @@ mod tests {
         assert!(matches!(split(&long).1, Some(Broken::InsideQuote(2))), "as long as allowed");
         long.push(b'x');
         assert!(matches!(split(&long).1, Some(Broken::FieldTooLong(2))));
-        assert!(matches!(split(&vec![b','; MAX_ROW + 1]).1, Some(Broken::RowTooLong(1))));
+        assert!(matches!(split(&vec![b','; MAX_FIELDS + 1]).1, Some(Broken::RowTooLong(1))));
+        let wide = vec![[b'x'; 999_999].as_slice(); 17].join(&b',');
+        assert!(matches!(split(&wide).1, Some(Broken::RowTooLong(1))));
     }
 
     #[test]
@@ -292,7 +328,7 @@ mod tests {
             let mut row = RawRow::default();
             assert!(matches!(reader.next(&mut row), Step::Row));
             assert_eq!(
-                (row.misquoted, row.spans_lines, row.unterminated),
+                (row.misquoted, row.spans_lines(), row.unterminated),
                 (misquoted, spans, unterminated),
                 "{text:?}"
             );

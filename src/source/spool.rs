@@ -53,6 +53,8 @@ pub(super) struct Spool {
     tally: Tally,
     warnings: Vec<String>,
     unlisted_warnings: u64,
+    /// The members of a union, each with the number of rows before its own.
+    members: Vec<(u64, String)>,
 }
 
 /// What arrived for one key beside its first good row.
@@ -97,7 +99,18 @@ impl Spool {
         db.execute_batch(SCHEMA).map_err(failed)?;
         // The file is open now; dropping its name leaves it to the connection alone.
         drop(file);
-        Ok(Spool { db, tally: Tally::default(), warnings: Vec::new(), unlisted_warnings: 0 })
+        Ok(Spool { db, tally: Tally::default(), warnings: Vec::new(), unlisted_warnings: 0, members: Vec::new() })
+    }
+
+    /// The rows that follow are those of this member of a union, and come after `before` others.
+    pub fn begin_member(&mut self, before: u64, name: &str) {
+        self.members.push((before, name.to_owned()));
+    }
+
+    /// The member that a row is of, and its number there.
+    fn member(&self, record: u64) -> Option<(&str, u64)> {
+        let (before, name) = self.members.iter().rev().find(|(before, _)| record > *before)?;
+        Some((name, record - before))
     }
 
     /// Adds a row that can be used.
@@ -186,17 +199,16 @@ impl Spool {
         group.positions.extend(good);
         group.positions.sort_by_key(|position| position.record);
         group.count += u64::from(good.is_some());
-        let records = listed(&group, |position| position.record);
+        let records = self.listed(&group);
         let Some(why) = group.reason.take().or_else(|| group.differs.then(String::new)) else {
             self.tally.duplicate_equal += group.count - 1;
-            self.warn(format!("key {}: rows {records} are the same and count once", group.key));
+            self.warn(format!("key {}: {records} are the same and count once", group.key));
             return Ok(group.key);
         };
-        let lines = listed(&group, |position| position.line);
         let reason = match (why.is_empty(), group.count) {
-            (true, _) => format!("rows {records} have this key and differ (lines {lines})"),
+            (true, _) => format!("{records} have this key and differ{}", lines(&group)),
             (false, 1) => why,
-            (false, _) => format!("{why}; rows {records} have this key (lines {lines}), and none is used"),
+            (false, _) => format!("{why}; {records} have this key{}, and none is used", lines(&group)),
         };
         self.tally.rejected_rows += group.count;
         self.tally.records -= u64::from(good.is_some());
@@ -207,6 +219,15 @@ impl Spool {
         let first = group.positions.first().copied().unwrap_or_default();
         self.reject(Some(&group.key), first, &reason)?;
         Ok(group.key)
+    }
+
+    /// `rows 3, 17 and 29`; in a union, `rows 3 of hr-a and 17 of hr-b`.
+    fn listed(&self, group: &Group) -> String {
+        let row = |position: &Position| match self.member(position.record) {
+            Some((name, record)) => format!("{record} of {name}"),
+            None => position.record.to_string(),
+        };
+        format!("rows {}", joined(group, row))
     }
 
     fn warn(&mut self, warning: String) {
@@ -298,9 +319,17 @@ impl Spool {
     }
 }
 
+/// ` (lines 3, 17 and 29)`; nothing where there are no lines.
+fn lines(group: &Group) -> String {
+    if group.positions.iter().any(|position| position.line == 0) {
+        return String::new();
+    }
+    format!(" (lines {})", joined(group, |position| position.line.to_string()))
+}
+
 /// `3, 17 and 29`; of many, the first and how many more.
-fn listed(group: &Group, number: impl Fn(&Position) -> u64) -> String {
-    let numbers: Vec<String> = group.positions.iter().take(LISTED).map(|p| number(p).to_string()).collect();
+fn joined(group: &Group, number: impl Fn(&Position) -> String) -> String {
+    let numbers: Vec<String> = group.positions.iter().take(LISTED).map(number).collect();
     let more = group.count - numbers.len() as u64;
     match numbers.split_last() {
         Some(_) if more > 0 => format!("{} and {more} more", numbers.join(", ")),

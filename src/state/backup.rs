@@ -98,6 +98,7 @@ mod tests {
                 fingerprint: None,
             },
             outcome: None,
+            replaced: None,
         };
         state.ask(Settle { sync, settlements: vec![settlement] }).await.expect("settled");
         state

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, params};
 
 use super::people::SyncId;
+use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
 use crate::outcome::{Outcome, Status};
 use crate::plan::{Fingerprint, Operation};
@@ -84,6 +85,8 @@ pub struct Settlement {
     pub effect: Effect,
     /// What the ledger says; nothing of a step on the way.
     pub outcome: Option<Outcome>,
+    /// What it replaced, where the target acknowledged it.
+    pub replaced: Option<Undoable>,
 }
 
 /// Ends operations: entry, outcome and person in one transaction.
@@ -109,6 +112,9 @@ impl Command for Settle {
 fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), StateError> {
     if let Some(outcome) = &settlement.outcome {
         ledger::insert(db, outcome)?;
+        if let Some(replaced) = &settlement.replaced {
+            undo::insert(db, &outcome.run, sync, &settlement.key, replaced)?;
+        }
     }
     if let Some(entry) = settlement.entry {
         let sql = match settlement.effect {
@@ -298,12 +304,21 @@ pub struct Resolve {
     pub effect: Effect,
     /// When it was seen, RFC 3339.
     pub at: String,
+    /// What it replaced, where it turned out to have been done.
+    pub replaced: Option<Undoable>,
 }
 
 impl Command for Resolve {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
+        if let Some(replaced) = &self.replaced {
+            // It belongs to the run that sent it, whichever run finds that out.
+            let run: String = db
+                .prepare_cached("SELECT run FROM journal WHERE id = ?1")?
+                .query_row([self.entry], |row| row.get(0))?;
+            undo::insert(db, &run, self.sync, &self.key, replaced)?;
+        }
         db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([self.entry])?;
         apply(db, self.sync, &self.key, &self.effect, &self.at)
     }

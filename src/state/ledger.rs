@@ -298,7 +298,10 @@ impl Command for StatusOf {
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY finished_at DESC LIMIT 1",
             )?,
-            held_plan: text("SELECT id FROM plan WHERE sync = ?1 AND status = 'held' LIMIT 1")?,
+            held_plan: text(
+                "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
+                 ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
+            )?,
             unresolved: number(
                 "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
             )?
@@ -308,7 +311,7 @@ impl Command for StatusOf {
     }
 }
 
-/// How often the one of these people who came back most was reinstated since a time.
+/// How often each of these people was reinstated since a time, in their order.
 #[derive(Debug)]
 pub struct CameBack {
     /// Of which sync.
@@ -320,22 +323,23 @@ pub struct CameBack {
 }
 
 impl Command for CameBack {
-    type Reply = u64;
+    type Reply = Vec<u64>;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
+    fn run(self, db: &Connection) -> Result<Vec<u64>, StateError> {
         let mut count = db.prepare_cached(
             "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'",
         )?;
-        let mut most = 0;
+        let mut times = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            let times: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
-            most = most.max(times.unsigned_abs());
+            let n: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
+            times.push(n.unsigned_abs());
         }
-        Ok(most)
+        Ok(times)
     }
 }
 
-/// How many bans and deletes were confirmed since a time; the base of `ban_per_day`.
+/// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
+/// which it was found out later that it was done is there twice, and counts once.
 #[derive(Debug)]
 pub struct BansSince {
     /// Of which sync.
@@ -350,8 +354,10 @@ impl Command for BansSince {
     fn run(self, db: &Connection) -> Result<u64, StateError> {
         let count: i64 = db
             .prepare_cached(
-                "SELECT count(*) FROM outcome WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
-                 AND status IN ('ok', 'unknown')",
+                "SELECT count(*) FROM outcome o WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
+                 AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
+                     SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
+                     AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
             )?
             .query_row(params![self.sync, self.since], |row| row.get(0))?;
         Ok(count.unsigned_abs())

@@ -6,6 +6,7 @@
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
 pub mod backup;
+pub mod binding;
 pub mod epoch;
 mod error;
 pub mod journal;
@@ -17,6 +18,7 @@ pub mod plans;
 pub mod quota;
 mod schema;
 pub mod sources;
+pub mod undo;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -64,21 +66,25 @@ pub trait Disk: Send + Sync {
 pub struct State(Arc<Inner>);
 
 enum Inner {
-    /// The connection lives in a thread of its own, which ends when nobody can ask any more.
-    Thread { jobs: Mutex<Option<Sender<Job>>>, thread: Option<JoinHandle<()>> },
+    /// The connection lives in a thread of its own.
+    Thread(Worker),
     /// The connection is used where it is asked, for tests under a simulated clock.
     Inline(Arc<Mutex<Connection>>, Option<Arc<dyn Disk>>),
 }
 
-impl Drop for Inner {
-    /// Waits for the connection to be closed, so that the database file is complete by itself afterwards: SQLite moves
-    /// what is in the write-ahead log into it.
+/// The thread, for as long as somebody can ask it.
+struct Worker {
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Worker {
+    /// Waits for the thread to close the database. A process that ended before would leave the last transactions in
+    /// the side file `-wal`, and whoever copies the database alone would miss them.
     fn drop(&mut self) {
-        if let Inner::Thread { jobs, thread } = self {
-            drop(jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
-            if let Some(thread) = thread.take() {
-                let _ = thread.join();
-            }
+        drop(self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
@@ -101,7 +107,8 @@ impl State {
             .name("state".into())
             .spawn(move || serve(&connection, &receiver))
             .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        Ok(State(Arc::new(Inner::Thread { jobs: Mutex::new(Some(sender)), thread: Some(thread) })))
+        let worker = Worker { jobs: Mutex::new(Some(sender)), thread: Some(thread) };
+        Ok(State(Arc::new(Inner::Thread(worker))))
     }
 
     /// A state in memory that runs its commands where they are asked; for tests.
@@ -121,7 +128,7 @@ impl State {
     /// What the command says, or that the state has failed (full disk, damage).
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread { .. } => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, None) => inline(connection, command),
             Inner::Inline(connection, Some(disk)) => {
                 disk.before().await?;
@@ -138,7 +145,7 @@ impl State {
     /// As [`State::ask`].
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread { .. } => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, _) => inline(connection, command),
         }
     }
@@ -153,9 +160,9 @@ impl State {
             });
             (answer, error)
         });
-        let Inner::Thread { jobs, .. } = &*self.0 else { return Err(StateError::gone()) };
-        let jobs = jobs.lock().map_err(|_| StateError::gone())?;
-        jobs.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
+        let Inner::Thread(worker) = &*self.0 else { return Err(StateError::gone()) };
+        let sender = worker.jobs.lock().map_err(|_| StateError::gone())?;
+        sender.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
         Ok(receiver)
     }
 }

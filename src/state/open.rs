@@ -106,19 +106,36 @@ pub(super) fn parent(path: &Path) -> PathBuf {
 fn create(path: &Path) -> Result<(), StateError> {
     let made = side_file(path, &format!(".new-{}", std::process::id()));
     let _ = fs::remove_file(&made);
-    let result = create_aside(&made).and_then(|()| match fs::hard_link(&made, path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
-        _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
-    });
+    let result =
+        create_aside(&made).and_then(|()| drop_orphans(path)).and_then(|()| match fs::hard_link(&made, path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
+            _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
+        });
     let _ = fs::remove_file(&made);
     result
+}
+
+/// Removes the side files of a database that was removed without them: SQLite would play their pages into the new one.
+fn drop_orphans(path: &Path) -> Result<(), StateError> {
+    for suffix in ["-wal", "-shm"] {
+        // Once there is a database, because somebody else was quicker, they are its own.
+        if !path.exists()
+            && let Err(e) = fs::remove_file(side_file(path, suffix))
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(unusable(path, &e.to_string()));
+        }
+    }
+    Ok(())
 }
 
 fn create_aside(path: &Path) -> Result<(), StateError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.map_err(|e| unusable(path, &e.to_string()))?;
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.execute_batch("PRAGMA synchronous = FULL;")?;
+    // In WAL mode from the first: switching where others can see it would leave, after a kill, a rollback journal that
+    // nobody who only reads could play back.
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     schema::migrate(&db)?;
     db.close().map_err(|(_, e)| e.into())
 }

@@ -1,6 +1,6 @@
 //! People: what a sync knows of each, page by page in key order, and the changes that need no request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,10 @@ fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateErr
         Exit::Config,
         format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
     )
-    .help("set it back, or give the sync a new name: under a new name everybody is looked up and adopted, not created")
+    .help(format!(
+        "set it back, or, if these are the same people there: rosterd reconcile {sync} --adopt finds them again and binds the \
+         sync anew"
+    ))
 }
 
 /// Whether somebody has paused a sync.
@@ -177,7 +180,7 @@ pub enum Rekeyed {
     Unknown,
     /// Somebody with an account has the new one.
     Taken,
-    /// An operation under the old key has no answer yet.
+    /// An operation under one of the keys has no answer yet.
     Unresolved,
 }
 
@@ -205,8 +208,8 @@ impl Command for Rekey {
         if db.prepare_cached(known)?.exists(params![self.sync, new])? {
             return Ok(Rekeyed::Taken);
         }
-        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
-        if db.prepare_cached(open)?.exists(params![self.sync, old])? {
+        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key IN (?2, ?3)";
+        if db.prepare_cached(open)?.exists(params![self.sync, old, new])? {
             return Ok(Rekeyed::Unresolved);
         }
         // What may be there of the new key is no account: a remark that its record was out of scope, say.
@@ -218,6 +221,7 @@ impl Command for Rekey {
             "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
              WHERE sync = ?1 AND key = ?2",
             "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
+            "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
         ] {
             db.prepare_cached(sql)?.execute(params![self.sync, old, new])?;
         }
@@ -282,6 +286,32 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
+/// These people, as far as they are known.
+#[derive(Debug)]
+pub struct People {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub keys: Vec<Key>,
+}
+
+impl Command for People {
+    type Reply = BTreeMap<Key, Person>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut people = BTreeMap::new();
+        for key in self.keys {
+            if let Some(found) = statement.query_row(params![self.sync, key.as_str()], person).optional()? {
+                people.insert(key, found);
+            }
+        }
+        Ok(people)
+    }
+}
+
 /// What the target acknowledged of one person, and what was last observed there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
@@ -321,11 +351,37 @@ impl Command for Bodies {
     }
 }
 
-/// Which person of which sync on this target owns an account.
+/// Keeps what the target showed of people, apart from what it acknowledged.
+#[derive(Debug)]
+pub struct Observe {
+    /// Whose.
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who, and what.
+    pub people: Vec<(Key, Attributes)>,
+}
+
+impl Command for Observe {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let mut update =
+            db.prepare_cached("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
+        for (key, observed) in &self.people {
+            update.execute(params![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
+        }
+        Ok(())
+    }
+}
+
+/// Which person of which of these syncs owns an account.
 #[derive(Debug)]
 pub struct OwnerOf {
-    /// The target's name.
-    pub target: String,
+    /// The syncs that write to the target: a sync that is no longer configured owns nothing.
+    pub syncs: BTreeSet<String>,
+    /// Where the target is: the ids of another place are other accounts.
+    pub base_url: String,
     /// The account's id there.
     pub remote_id: String,
 }
@@ -334,14 +390,18 @@ impl Command for OwnerOf {
     type Reply = Option<(String, Key)>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let found = db
-            .prepare_cached(
-                "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
-                 WHERE s.target = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) LIMIT 1",
-            )?
-            .query_row([&self.target, &self.remote_id], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
-            .optional()?;
-        Ok(found.and_then(|(sync, key)| Key::parse(&key).map(|key| (sync, key))))
+        let mut statement = db.prepare_cached(
+            "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
+             WHERE s.base_url = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) ORDER BY s.name",
+        )?;
+        let mut rows = statement.query([&self.base_url, &self.remote_id])?;
+        while let Some(row) = rows.next()? {
+            let (sync, key): (String, String) = (row.get(0)?, row.get(1)?);
+            if self.syncs.contains(&sync) {
+                return Ok(Key::parse(&key).map(|key| (sync, key)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -7,7 +7,59 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{Command, StateError};
+use crate::limits::Basis;
 use crate::plan::{OpKind, Operation};
+use crate::reconcile::Remedy;
+
+/// Where a plan comes from: an approval makes it anew in the same way, to see whether it still holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// An ordinary run.
+    #[default]
+    Sync,
+    /// The inverse of this run.
+    Undo(String),
+    /// A reconcile, with what it was asked to do.
+    Reconcile(Remedy),
+}
+
+impl Origin {
+    /// How the database spells it.
+    pub fn spelled(&self) -> String {
+        match self {
+            Origin::Sync => "sync".into(),
+            Origin::Undo(run) => format!("undo {run}"),
+            Origin::Reconcile(remedy) => {
+                format!(
+                    "reconcile{}{}",
+                    if remedy.adopt { " adopt" } else { "" },
+                    if remedy.repair { " repair" } else { "" }
+                )
+            }
+        }
+    }
+
+    fn read(text: &str) -> Origin {
+        match text.split_once(' ') {
+            Some(("undo", run)) => Origin::Undo(run.into()),
+            Some(("reconcile", what)) => {
+                let asked = |word| what.split(' ').any(|w| w == word);
+                Origin::Reconcile(Remedy { adopt: asked("adopt"), repair: asked("repair") })
+            }
+            _ => Origin::Sync,
+        }
+    }
+
+    fn is_sync(&self) -> bool {
+        *self == Origin::Sync
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.spelled())
+    }
+}
 
 /// A held plan, without its operations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +78,15 @@ pub struct HeldPlan {
     pub allowed: u64,
     /// Operations by kind.
     pub counts: BTreeMap<OpKind, u64>,
+    /// Where it comes from; not said of an ordinary run.
+    #[serde(skip_serializing_if = "Origin::is_sync")]
+    pub origin: Origin,
+    /// What it was made and judged by; unknown of one that an earlier version of this program held.
+    #[serde(skip)]
+    pub basis: Option<Basis>,
+    /// It is of named people only (`--only`).
+    #[serde(skip)]
+    pub partial: bool,
 }
 
 /// What became of a plan.
@@ -56,7 +117,9 @@ impl PlanStatus {
 }
 
 /// Begins to hold a plan: opens it without operations, which [`HoldOperations`] adds, so that a plan of any length
-/// fits. `true` when it was not held before, so that its outcomes are to be written.
+/// fits. Nobody sees it, and what was held stays held, until [`HoldComplete`]: killed in between, there is no half of
+/// a plan that somebody could approve. `true` when it was not held before, so that its outcomes are to be written; a
+/// plan that is held already is held under today's limits from now on.
 #[derive(Debug)]
 pub struct Hold {
     /// The plan.
@@ -70,17 +133,29 @@ impl Command for Hold {
 
     fn run(self, db: &Connection) -> Result<bool, StateError> {
         let plan = self.plan;
-        let held = db.prepare_cached("SELECT 1 FROM plan WHERE id = ?1 AND status = 'held'")?.exists([&plan.id])?;
-        if held {
+        let held = db
+            .prepare_cached(
+                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6)
+             WHERE id = ?1 AND status = 'held'",
+            )?
+            .execute(params![
+                plan.id,
+                plan.limit,
+                plan.count as i64,
+                plan.allowed as i64,
+                serde_json::to_string(&plan.basis)?,
+                plan.partial
+            ])?;
+        if held > 0 {
             return Ok(false);
         }
-        supersede(db, &plan.sync)?;
+        drop_unfinished(db, &plan.sync)?;
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
             db.prepare_cached(sql)?.execute([&plan.id])?;
         }
         db.prepare_cached(
-            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'held')",
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'unfinished')",
         )?
         .execute(params![
             plan.id,
@@ -91,12 +166,16 @@ impl Command for Hold {
             plan.count as i64,
             plan.allowed as i64,
             serde_json::to_string(&plan.counts)?,
+            plan.origin.spelled(),
+            plan.basis.as_ref().map(serde_json::to_string).transpose()?,
+            plan.partial,
         ])?;
         Ok(true)
     }
 }
 
-/// Ends whatever plan of this sync waits: a new plan, or a run that went through, has taken its place.
+/// Ends the plan of this sync's own runs that waits: a run that went through has taken its place. An undo or a repair
+/// that somebody asked for goes on waiting: it is no run's business.
 #[derive(Debug)]
 pub struct Supersede(pub String);
 
@@ -104,16 +183,63 @@ impl Command for Supersede {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        supersede(db, &self.0)
+        supersede(db, &self.0, &Origin::Sync, "")
     }
 }
 
-fn supersede(db: &Connection, sync: &str) -> Result<(), StateError> {
+/// Ends [`Hold`]: all operations are there, and a plan of everybody takes the place of the one that was held and was made
+/// in the same way.
+#[derive(Debug)]
+pub struct HoldComplete {
+    /// The plan.
+    pub plan: String,
+    /// The sync.
+    pub sync: String,
+    /// It is of everybody; one of a few people (`--only`) waits beside what is held already.
+    pub whole: bool,
+}
+
+impl Command for HoldComplete {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        if self.whole {
+            let origin: String = db
+                .prepare_cached("SELECT origin FROM plan WHERE id = ?1")?
+                .query_row([&self.plan], |row| row.get(0))?;
+            supersede(db, &self.sync, &Origin::read(&origin), &self.plan)?;
+        }
+        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
+            .execute([&self.plan])?;
+        Ok(())
+    }
+}
+
+/// Drops what a dead process left of a plan that it was about to hold.
+fn drop_unfinished(db: &Connection, sync: &str) -> Result<(), StateError> {
     db.prepare_cached(
-        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'held')",
+        "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'unfinished')",
     )?
     .execute([sync])?;
-    db.prepare_cached("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'")?.execute([sync])?;
+    db.prepare_cached("DELETE FROM plan WHERE sync = ?1 AND status = 'unfinished'")?.execute([sync])?;
+    Ok(())
+}
+
+/// A plan takes the place of the others (but itself) that wait and were made in the same way.
+fn supersede(db: &Connection, sync: &str, origin: &Origin, but: &str) -> Result<(), StateError> {
+    let spelled = origin.spelled();
+    let way = spelled.split(' ').next().unwrap_or_default();
+    db.prepare_cached(
+        "DELETE FROM plan_operation WHERE plan IN
+             (SELECT id FROM plan WHERE sync = ?1 AND status = 'held' AND id <> ?3
+              AND (origin = ?2 OR origin LIKE ?2 || ' %'))",
+    )?
+    .execute([sync, way, but])?;
+    db.prepare_cached(
+        "UPDATE plan SET status = 'superseded'
+         WHERE sync = ?1 AND status = 'held' AND id <> ?3 AND (origin = ?2 OR origin LIKE ?2 || ' %')",
+    )?
+    .execute([sync, way, but])?;
     Ok(())
 }
 
@@ -152,8 +278,8 @@ impl Command for HeldPlans {
 
     fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
         let mut statement = db.prepare_cached(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE status = 'held'
-             ORDER BY sync",
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
+             WHERE status = 'held' ORDER BY sync, partial, made_at",
         )?;
         let rows = statement.query_map([], held_plan)?;
         Ok(rows.map(|row| row.map(|(plan, _)| plan)).collect::<Result<_, _>>()?)
@@ -170,7 +296,8 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status FROM plan WHERE id = ?1",
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
+                 WHERE id = ?1 AND status <> 'unfinished'",
             )?
             .query_row([self.0], held_plan)
             .optional()?)
@@ -187,6 +314,9 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
         count: row.get::<_, i64>(4)?.unsigned_abs(),
         allowed: row.get::<_, i64>(5)?.unsigned_abs(),
         counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+        origin: Origin::read(&row.get::<_, String>(8)?),
+        basis: row.get::<_, Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+        partial: row.get(10)?,
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))

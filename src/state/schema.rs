@@ -14,7 +14,13 @@ pub const APPLICATION_ID: i32 = 0x726f_7374;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Each brings the schema from its index to the next version. Never edit one that was released: append.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0005.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
+];
 
 /// Applies the migrations that are missing, all in one transaction.
 pub fn migrate(db: &Connection) -> Result<(), StateError> {
@@ -42,4 +48,50 @@ pub fn migrate(db: &Connection) -> Result<(), StateError> {
 pub fn newer(version: i64) -> StateError {
     StateError::damaged(format!("the state database has schema version {version}, newer than this program's {VERSION}"))
         .help("use the rosterd that wrote it, or a newer one; it was not touched")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_up_with_everything_in_it() {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch(MIGRATIONS[0]).expect("the first version");
+        db.execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO sync VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id', NULL);
+             INSERT INTO person (sync, key, state, remote_id) VALUES (1, 'E1', 1, '7');
+             INSERT INTO trusted_read VALUES ('hr', '2026-11-22T00:00:00.000Z', 1);",
+        )
+        .expect("older data");
+        migrate(&db).expect("brought up");
+        let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+        assert_eq!(count("PRAGMA user_version"), VERSION);
+        assert_eq!(count("SELECT count(*) FROM v_users WHERE key = 'E1' AND remote_id = '7'"), 1);
+        assert_eq!(count("SELECT records FROM trusted_read"), 1);
+        migrate(&db).expect("once more changes nothing");
+    }
+
+    #[test]
+    fn whatever_touches_a_person_makes_the_known_version_of_the_export_worthless() {
+        let db = Connection::open_in_memory().expect("a database");
+        migrate(&db).expect("made");
+        db.execute_batch("INSERT INTO sync (id, name, source, target, kind, base_url, source_key, paused_at) VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id', NULL);")
+            .expect("a sync");
+        for change in [
+            "INSERT INTO person (sync, key, state) VALUES (1, 'E1', 1)",
+            "UPDATE person SET state = 2 WHERE key = 'E1'",
+            "DELETE FROM person WHERE key = 'E1'",
+        ] {
+            db.execute_batch("INSERT INTO source_version VALUES ('staff', 'hr', x'00', 'v1', NULL, 1, 0)")
+                .expect("one");
+            db.execute_batch("INSERT OR REPLACE INTO source_version VALUES ('other', 'hr', x'00', 'v1', NULL, 1, 0)")
+                .expect("another");
+            db.execute_batch(change).expect("a change");
+            let left: String =
+                db.query_row("SELECT group_concat(sync) FROM source_version", [], |row| row.get(0)).expect("names");
+            assert_eq!(left, "other", "{change}");
+        }
+    }
 }

@@ -1,120 +1,335 @@
-//! The state's promise under a disk that fails: whole commands or nothing, and no transaction left behind.
+//! The state's promises: a command happens whole or not at all, many share a commit, and nobody else can read it.
+//! What opening refuses is tested with the whole program too, in `tests/journey/state.rs`.
 
+mod disk;
+mod records;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::journal::{
+    Effect, INTERRUPTED, Intend, Recover, Resolve, Settle, Settlement, UnresolvedKeys, UnresolvedPage,
+};
+use super::ledger::BeginRun;
+use super::people::{BindSync, Binding, SyncId};
+use super::plans::HeldPlans;
 use super::*;
-use rusqlite::params;
+use crate::outcome::{Outcome, Status};
+use crate::plan::{Change, OpKind, Operation};
+use crate::record::Key;
+use crate::rules::PersonState;
+use crate::value::Attributes;
 
-/// Writes so many kilobytes under a name.
-struct Fill(&'static str, usize);
+const NOON: &str = "2026-11-22T12:00:00.000Z";
 
-impl Command for Fill {
+/// A state on disk, and its sync.
+struct Place {
+    _dir: TempDir,
+    path: PathBuf,
+    state: State,
+    sync: SyncId,
+}
+
+impl Place {
+    fn new() -> Place {
+        let dir = TempDir::with_prefix("rosterd-state-").expect("a directory");
+        let path = dir.path().join("deep/er/rosterd.db");
+        let state = State::open(&path, Access::Write).expect("a new database");
+        let sync = state.ask_blocking(BindSync(binding())).expect("a sync");
+        let begin = BeginRun { id: "R1".into(), sync: "staff".into(), at: NOON.into(), partial: false };
+        state.ask_blocking(begin).expect("a run");
+        Place { _dir: dir, path, state, sync }
+    }
+
+    fn ask<C: Command>(&self, command: C) -> C::Reply {
+        self.state.ask_blocking(command).expect("it works")
+    }
+
+    /// What somebody else sees of the database: only what was committed.
+    fn seen(&self, sql: &str) -> Vec<Vec<Value>> {
+        let db = Connection::open(&self.path).expect("a second connection");
+        let mut statement = db.prepare(sql).expect("a query");
+        let columns = statement.column_count();
+        let cell = |value| match value {
+            rusqlite::types::Value::Null => Value::Null,
+            rusqlite::types::Value::Integer(n) => n.into(),
+            rusqlite::types::Value::Text(text) => text.into(),
+            other => format!("{other:?}").into(),
+        };
+        let rows = statement.query_map([], |row| (0..columns).map(|n| Ok(cell(row.get(n)?))).collect());
+        rows.expect("rows").collect::<Result<_, _>>().expect("readable")
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        self.seen(&format!("SELECT count(*) FROM {table}"))[0][0].as_i64().expect("a number")
+    }
+
+    fn intend(&self, operations: &[Operation]) -> Vec<i64> {
+        self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations: operations.to_vec() })
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StateError> {
+        self.state.ask_blocking(Settle { sync: self.sync, settlements })
+    }
+}
+
+fn binding() -> Binding {
+    Binding {
+        sync: "staff".into(),
+        source: "hr".into(),
+        target: "juno".into(),
+        kind: "juno".into(),
+        base_url: "https://a.example/".into(),
+        source_key: "id".into(),
+    }
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("a key")
+}
+
+fn create(k: &str) -> Operation {
+    let mut operation = Operation::new(OpKind::Create, key(k), None);
+    operation.fields.insert("title".into(), Change { old: Value::Null, new: json!("Clerk") });
+    operation
+}
+
+fn outcome(k: &str, op: OpKind, status: Status) -> Outcome {
+    Outcome {
+        ts: NOON.into(),
+        run: "R1".into(),
+        sync: "staff".into(),
+        source: "hr".into(),
+        target: "juno".into(),
+        key: Some(key(k)),
+        op: Some(op),
+        status,
+        remote_id: None,
+        fields: vec!["title".into()],
+        attempts: 1,
+        http_status: Some(201),
+        duration_ms: 5,
+        reason: None,
+        error: None,
+    }
+}
+
+fn confirmed(state: PersonState, remote_id: &str) -> Effect {
+    let attributes: Attributes = [("title".to_string(), json!("Clerk"))].into_iter().collect();
+    Effect::Confirmed { state, remote_id: remote_id.into(), attributes, fingerprint: Some([7; 16]) }
+}
+
+fn settlement(entry: Option<i64>, k: &str, effect: Effect) -> Settlement {
+    let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
+    let outcome = Some(outcome(k, OpKind::Create, status));
+    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome, replaced: Default::default() }
+}
+
+#[test]
+fn an_intent_is_on_disk_before_its_caller_goes_on() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1"), create("E2")]);
+    let rows = place.seen("SELECT id, key, unknown, json_extract(operation, '$.kind') FROM journal ORDER BY id");
+    assert_eq!(json!(rows), json!([[entries[0], "E1", 0, "create"], [entries[1], "E2", 0, "create"]]));
+    let keys = place.ask(UnresolvedKeys(place.sync));
+    assert_eq!(keys, [key("E1"), key("E2")].into(), "nobody plans for them meanwhile");
+    assert!(place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 }).is_empty(), "they are under way");
+}
+
+#[test]
+fn settling_moves_entry_outcome_and_person_together() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1")]);
+    place.settle(vec![settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001"))]).expect("settled");
+    assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (0, 1, 1));
+    let rows = place.seen("SELECT key, remote_id, state, attributes, confirmed_at FROM v_users");
+    assert_eq!(json!(rows), json!([["E1", "1001", "active", "{\"title\":\"Clerk\"}", NOON]]));
+}
+
+#[test]
+fn what_cannot_be_settled_whole_is_not_settled_at_all() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1"), create("E2")]);
+    // One account can't be two people's.
+    let both = vec![
+        settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001")),
+        settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "1001")),
+    ];
+    let error = place.settle(both).expect_err("refused");
+    assert_eq!(error.exit, crate::exit::Exit::Internal);
+    assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (2, 0, 0));
+    place.settle(vec![settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001"))]).expect("alone");
+    assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (1, 1, 1));
+}
+
+#[test]
+fn each_effect_does_what_it_says() {
+    let person = "SELECT state, remote_id, standing, fingerprint IS NULL FROM person WHERE key = 'E1'";
+    let cases = [
+        (Effect::None, json!([[1, "1001", 1, 0]]), 0, 1),
+        (Effect::Unknown, json!([[1, "1001", 1, 0]]), 1, 1),
+        (confirmed(PersonState::Banned, "1001"), json!([[2, "1001", 1, 0]]), 0, 1),
+        (Effect::Gone, json!([[4, null, 0, 1]]), 0, 1),
+        (Effect::Unlinked, json!([]), 0, 0),
+    ];
+    for (effect, row, journal, bodies) in cases {
+        let place = Place::new();
+        place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1001"))]).expect("there");
+        let entries = place.intend(&[Operation::new(OpKind::Update, key("E1"), Some("1001".into()))]);
+        place.settle(vec![settlement(Some(entries[0]), "E1", effect.clone())]).expect("settled");
+        assert_eq!(json!(place.seen(person)), row, "{effect:?}");
+        assert_eq!((place.count("journal"), place.count("body")), (journal, bodies), "{effect:?}");
+    }
+}
+
+#[test]
+fn what_a_dead_process_left_becomes_unknown_once() {
+    let place = Place::new();
+    let step = Operation { step: true, ..create("E2") };
+    place.intend(&[create("E1"), step]);
+    assert_eq!(place.ask(Recover { at: NOON.into() }), 1);
+    assert_eq!(place.ask(Recover { at: NOON.into() }), 0);
+    let told = place.seen("SELECT run, key, op, status, attempts FROM v_outcomes");
+    assert_eq!(json!(told), json!([["R1", "E1", "create", "unknown", 0]]), "a step has no outcome of its own");
+    let run = place.seen("SELECT finished_at, status, reason FROM run");
+    assert_eq!(json!(run), json!([[NOON, "failed", INTERRUPTED]]));
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 });
+    assert_eq!(open.iter().map(|u| u.operation.key.as_str()).collect::<Vec<_>>(), ["E1", "E2"]);
+    assert_eq!(open[0].operation, create("E1"), "as it was meant");
+    let next = place.ask(UnresolvedPage { sync: place.sync, after: open[0].entry, limit: 1 });
+    assert_eq!(next.len(), 1);
+}
+
+#[test]
+fn resolving_ends_the_entry_and_moves_the_person_together() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1"), create("E2")]);
+    place.ask(Recover { at: NOON.into() });
+    let resolve = |entry, k: &str, effect| Resolve {
+        sync: place.sync,
+        entry,
+        key: key(k),
+        effect,
+        at: NOON.into(),
+        replaced: Default::default(),
+    };
+    place.ask(resolve(entries[0], "E1", confirmed(PersonState::Active, "1001")));
+    place.ask(resolve(entries[1], "E2", Effect::None));
+    assert_eq!((place.count("journal"), place.count("v_users")), (0, 1));
+    // And not half of it.
+    let entries = place.intend(&[create("E3")]);
+    let theirs = resolve(entries[0], "E3", confirmed(PersonState::Active, "1001"));
+    assert!(place.state.ask_blocking(theirs).is_err());
+    assert_eq!((place.count("journal"), place.count("v_users")), (1, 1));
+}
+
+/// A command that takes its time, so that others queue up behind it.
+struct Slow(std::sync::mpsc::Receiver<()>);
+
+impl Command for Slow {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        for n in 0..self.1 {
-            db.execute("INSERT INTO filled VALUES (?1, ?2, zeroblob(1000))", params![self.0, n as i64])?;
-        }
+    fn run(self, _: &Connection) -> Result<(), StateError> {
+        let _ = self.0.recv();
         Ok(())
     }
 }
 
-/// How many kilobytes there are of each name.
-struct Filled;
-
-impl Command for Filled {
-    type Reply = Vec<(String, i64)>;
-
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut rows = db.prepare("SELECT name, count(*) FROM filled GROUP BY name ORDER BY name")?;
-        Ok(rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
-    }
+/// The commits in a write-ahead log: the frames whose header tells the size of the database after a commit (SQLite
+/// file format, section 4.1).
+fn commits(wal: &[u8]) -> usize {
+    let page = u32::from_be_bytes(wal[8..12].try_into().expect("four bytes")) as usize;
+    wal[32..].chunks(24 + page).filter(|frame| frame[4..8] != [0; 4]).count()
 }
 
-/// Sets how many pages the database may have.
-struct Room(i64);
-
-impl Command for Room {
-    type Reply = i64;
-
-    fn run(self, db: &Connection) -> Result<i64, StateError> {
-        Ok(db.query_row(&format!("PRAGMA max_page_count = {}", self.0), [], |row| row.get(0))?)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_wait_for_the_disk_share_a_commit_and_fail_alone() {
+    let place = tokio::task::spawn_blocking(Place::new).await.expect("a state");
+    let wal = place.path.with_file_name("rosterd.db-wal");
+    let before = commits(&std::fs::read(&wal).expect("the log"));
+    let (go, wait) = std::sync::mpsc::channel();
+    let state = place.state.clone();
+    let slow = tokio::spawn(async move { state.ask(Slow(wait)).await });
+    while std::sync::Arc::strong_count(&place.state.0) < 2 {
+        tokio::task::yield_now().await;
     }
+    let mut asked = Vec::new();
+    for n in 0..100 {
+        // Every tenth claims an account that is another's already.
+        let id = if n % 10 == 9 { "1".to_string() } else { format!("{}", n + 1) };
+        let settlements = vec![settlement(None, &format!("E{n:03}"), confirmed(PersonState::Active, &id))];
+        let (state, sync) = (place.state.clone(), place.sync);
+        asked.push(tokio::spawn(async move { state.ask(Settle { sync, settlements }).await }));
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    go.send(()).expect("it waits");
+    slow.await.expect("it ends").expect("it works");
+    let mut refused = 0;
+    for task in asked {
+        refused += usize::from(task.await.expect("it ends").is_err());
+    }
+    assert_eq!(refused, 10, "each alone");
+    let users = tokio::task::block_in_place(|| place.count("v_users"));
+    assert_eq!(users, 90);
+    let made = commits(&std::fs::read(&wal).expect("the log")) - before;
+    assert!((1..=10).contains(&made), "100 commands took {made} commits");
 }
 
-struct Pages;
-
-impl Command for Pages {
-    type Reply = i64;
-
-    fn run(self, db: &Connection) -> Result<i64, StateError> {
-        Ok(db.query_row("PRAGMA page_count", [], |row| row.get(0))?)
-    }
-}
-
-async fn full_disk(state: State) {
-    let some = state.ask(Pages).await.expect("counted");
-    state.ask(Fill("before", 5)).await.expect("room");
-    state.ask(Room(some + 20)).await.expect("set");
-    let failed = state.ask(Fill("too much", 500)).await.expect_err("no room");
-    assert_eq!(failed.exit, crate::exit::Exit::Io, "{failed}");
-    let (a, b, c) =
-        tokio::join!(state.ask(Fill("fits", 2)), state.ask(Fill("too much", 500)), state.ask(Fill("fits too", 2)));
-    assert!(b.is_err());
-    let mut expected = vec![("before".to_string(), 5)];
-    for (result, name) in [(a, "fits"), (c, "fits too")] {
-        if result.is_ok() {
-            expected.push((name.into(), 2));
+#[test]
+fn whoever_hears_of_success_can_rely_on_it() {
+    // Not merely handed to the kernel: the commit is on disk (synchronous FULL) when the answer comes.
+    let place = Place::new();
+    struct Synchronous;
+    impl Command for Synchronous {
+        type Reply = (i64, String);
+        fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+            let level = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            Ok((level, db.query_row("PRAGMA journal_mode", [], |row| row.get(0))?))
         }
     }
-    assert_eq!(state.ask(Filled).await.expect("readable"), expected);
-    state.ask(Room(1_000_000)).await.expect("set");
-    state.ask(Fill("zz later", 500)).await.expect("room again");
-    expected.push(("zz later".into(), 500));
-    assert_eq!(state.ask(Filled).await.expect("readable"), expected);
+    assert_eq!(place.ask(Synchronous), (2, "wal".to_string()));
 }
 
-/// A database with the table that is filled.
-fn prepared(path: &Path) -> State {
-    let state = State::open(path, Access::Write).expect("a state");
-    Connection::open(path)
-        .expect("a second connection")
-        .execute_batch("CREATE TABLE filled (name TEXT, n INTEGER, bytes BLOB)")
-        .expect("a table");
-    state
-}
-
-#[tokio::test]
-async fn a_full_disk_loses_what_it_refused_and_nothing_else() {
-    let dir = tempfile::tempdir().expect("a directory");
-    full_disk(prepared(&dir.path().join("s.db"))).await;
-    let state = State::in_memory().expect("a state");
-    let Inner::Inline(db, _) = &*state.0 else { panic!("in memory") };
-    db.lock().expect("sound").execute_batch("CREATE TABLE filled (name TEXT, n INTEGER, bytes BLOB)").expect("a table");
-    full_disk(state).await;
-}
-
-/// Ends the transaction from within, as SQLite does on some failures of the disk.
-struct GiveUp;
-
-impl Command for GiveUp {
-    type Reply = ();
-
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.execute_batch("ROLLBACK")?;
-        Err(StateError::io("the disk failed"))
+#[test]
+fn directories_and_files_are_made_for_the_owner_alone() {
+    let place = Place::new();
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let directory = place.path.parent().expect("a directory");
+    assert_eq!((mode(directory), mode(directory.parent().expect("one above"))), (0o700, 0o700));
+    for entry in std::fs::read_dir(directory).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }
 
-#[tokio::test]
-async fn a_transaction_that_is_given_up_below_takes_everybody_in_it_along_and_nobody_after() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let state = prepared(&dir.path().join("s.db"));
-    for _ in 0..50 {
-        let (a, b, c) = tokio::join!(state.ask(Fill("a", 1)), state.ask(GiveUp), state.ask(Fill("c", 1)));
-        assert_eq!(b.expect_err("given up").message, "the disk failed");
-        let there = state.ask(Filled).await.expect("readable");
-        let count = |name: &str| there.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n);
-        // What was answered is so, whichever commit each shared with whom.
-        assert_eq!((count("a"), count("c")), (i64::from(a.is_ok()), i64::from(c.is_ok())));
-        Connection::open(dir.path().join("s.db")).expect("it").execute_batch("DELETE FROM filled").expect("emptied");
+#[test]
+fn reading_where_there_is_nothing_creates_nothing() {
+    let dir = TempDir::with_prefix("rosterd-state-").expect("a directory");
+    let path = dir.path().join("none/rosterd.db");
+    let state = State::open(&path, Access::Read).expect("an empty one in memory");
+    assert!(state.ask_blocking(HeldPlans).expect("a list").is_empty());
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
+    let dir = TempDir::with_prefix("rosterd-state-").expect("a directory");
+    let path = dir.path().join("rosterd.db");
+    let foreign: &[u8] = b"SQLite format 2\0 and so on";
+    for bytes in [&b""[..], b"SQLite", foreign] {
+        std::fs::write(&path, bytes).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
+        for access in [Access::Read, Access::Write] {
+            let error = State::open(&path, access).expect_err("refused");
+            assert_eq!(error.exit, crate::exit::Exit::Internal);
+            assert!(error.help.is_some());
+        }
+        assert_eq!(std::fs::read(&path).expect("still there"), bytes);
     }
 }

@@ -178,6 +178,11 @@ impl Engine {
         paging.map_or(u32::MAX, |paging| paging.size)
     }
 
+    /// The target's name in messages.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
     /// Whether all accounts can be listed.
     pub fn can_list(&self) -> bool {
         self.calls.contains_key("list")

@@ -1,11 +1,14 @@
 //! A directory with configuration, source files and state, and the real binary run in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::Person;
 
 /// A place to run `rosterd` in: `config/rosterd.toml`, `config/hr.csv`, `config/juno.token`, `state/`.
 pub struct Home {
@@ -24,6 +27,22 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What this output was.
+    pub fn of(output: &std::process::Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The only element of `runs`.
+    #[track_caller]
+    pub fn the_run(&self) -> Value {
+        let runs = self.json()["runs"].clone();
+        assert_eq!(runs.as_array().map(Vec::len), Some(1), "{runs}");
+        runs[0].clone()
+    }
     /// Standard output as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
@@ -35,6 +54,51 @@ impl Ran {
     pub fn exits(self, code: i32) -> Ran {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
+    }
+}
+
+/// The binary, running. Killed, should the test end before it does.
+pub struct Started(Option<Child>);
+
+impl Started {
+    /// Starts a command with its output kept.
+    pub fn of(mut command: Command) -> Started {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Started(Some(child.expect("the binary starts")))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().map_or(0, Child::id)
+    }
+
+    /// Sends it a signal by name, e.g. `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "signal {name}");
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().expect("it is still there");
+            child.wait().expect("its end");
+        }
+    }
+
+    /// Waits for its end.
+    pub fn ends(mut self) -> Ran {
+        let child = self.0.take().expect("it was started");
+        Ran::of(&child.wait_with_output().expect("its end"))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -96,6 +160,54 @@ impl Home {
         self.write("config/hr.csv", &text);
     }
 
+    /// Writes these people as the source file.
+    pub fn roster(&self, people: &[Person]) {
+        self.people(&people.iter().map(Person::row).collect::<Vec<_>>());
+    }
+
+    /// The state database.
+    pub fn database(&self) -> PathBuf {
+        self.path().join("state/rosterd.db")
+    }
+
+    /// Rows of a query on the state database, each as an array, as a colleague with `sqlite3` would see them.
+    pub fn query(&self, sql: &str) -> Vec<Vec<Value>> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(self.database(), flags).expect("the state database");
+        let mut statement = db.prepare(sql).expect("a query");
+        let columns = statement.column_count();
+        let cell = |value: rusqlite::types::Value| match value {
+            rusqlite::types::Value::Null => Value::Null,
+            rusqlite::types::Value::Integer(n) => n.into(),
+            rusqlite::types::Value::Real(n) => n.into(),
+            rusqlite::types::Value::Text(text) => text.into(),
+            rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}").into(),
+        };
+        let rows = statement.query_map([], |row| (0..columns).map(|n| Ok(cell(row.get(n)?))).collect());
+        rows.expect("rows").collect::<Result<_, _>>().expect("readable rows")
+    }
+
+    /// The ledger, oldest first, after the command line's own telling.
+    pub fn outcomes(&self, filter: &[&str]) -> Vec<Value> {
+        let ran = self.run(&[&["outcomes", "--format", "json"], filter].concat()).exits(0);
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
+    }
+
+    /// How many outcomes there are of each status and operation in the last run: `{"ok create": 3}`.
+    pub fn last_run(&self) -> BTreeMap<String, u64> {
+        let rows = self.query(
+            "SELECT status || coalesce(' ' || op, ''), count(*) FROM v_outcomes
+             WHERE run = (SELECT run FROM v_runs ORDER BY started_at DESC, run DESC LIMIT 1) GROUP BY 1",
+        );
+        let text = |value: &Value| value.as_str().expect("text").to_string();
+        rows.iter().map(|row| (text(&row[0]), row[1].as_u64().expect("a count"))).collect()
+    }
+
+    /// Starts the binary and leaves it running.
+    pub fn start(&self, args: &[&str]) -> Started {
+        Started::of(self.command(args))
+    }
+
     /// The binary with these arguments, in this home, with no setting from the outside.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rosterd"));
@@ -109,14 +221,23 @@ impl Home {
         command
     }
 
+    /// The binary with these arguments, run by another program, e.g. `strace`.
+    pub fn command_under(&self, program: &str, options: &[&str], args: &[&str]) -> Command {
+        let inner = self.command(args);
+        let mut outer = Command::new(program);
+        outer.args(options).arg(inner.get_program()).args(inner.get_args()).current_dir(self.path());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        outer
+    }
+
     /// Runs the binary to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
-        let output = self.command(args).output().expect("the binary runs");
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Ran::of(&self.command(args).output().expect("the binary runs"))
     }
 
     /// Runs the binary with `--format json`.

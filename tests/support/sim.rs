@@ -107,6 +107,13 @@ impl Sim {
         self.behave(json!({"latency_ms": 0, "fail_percent": 0, "rate_per_second": 0, "clear": true}));
     }
 
+    /// Shuts it down: nobody answers at its address any more.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.shutdown());
+        }
+    }
+
     /// Waits until the log satisfies a condition, or panics after ten seconds.
     pub fn wait_until(&self, what: &str, condition: impl Fn(&[Request]) -> bool) {
         for _ in 0..1000 {
@@ -121,8 +128,6 @@ impl Sim {
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            self.runtime.block_on(running.shutdown());
-        }
+        self.stop();
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn resolve(
         return None;
     };
     if !wanted.contains(&kind.as_str()) {
-        let message = format!("this target does not take auth of kind {kind:?}");
+        let message = format!("auth of kind {kind:?} can't be used here");
         report.error(&path.join("kind"), message, Some(format!("it takes {}", wanted.join(", "))));
         return None;
     }

@@ -194,11 +194,19 @@ pub(super) fn resolve(raw: Raw, report: &mut Report<'_>) -> Option<Settings> {
     let unions: Vec<String> =
         raw.sources.iter().filter(|(_, s)| s.kind.as_deref() == Some("union")).map(|(n, _)| n.clone()).collect();
     let names: Vec<String> = raw.sources.keys().cloned().collect();
-    let sources = section("sources", raw.sources, report, |report, path, name, raw| {
-        source::resolve(report, path, name, raw, &names, &unions)
-    });
+    // Unions come after what they are made of.
+    let (unions_raw, plain) = raw.sources.into_iter().partition(|(name, _)| unions.contains(name));
+    let mut sources = BTreeMap::new();
+    for sources_raw in [plain, unions_raw] {
+        let all = source::Sources { names: &names, unions: &unions, made: &sources };
+        let made = section("sources", sources_raw, report, |report, path, name, raw| {
+            source::resolve(report, path, name, raw, &all)
+        });
+        sources.extend(made);
+    }
     let targets = section("targets", raw.targets, report, target::resolve);
-    let all = sync::Defined { sources: &sources, targets: &targets };
+    let target_of = raw.syncs.iter().map(|(name, sync)| (name.clone(), sync.target.clone())).collect();
+    let all = sync::Defined { sources: &sources, targets: &targets, target_of };
     let syncs = section("syncs", raw.syncs, report, |report, path, name, raw| {
         sync::resolve(report, path, name, raw, &all).map_or(Made::Broken, |s| Made::Ready(Arc::new(s)))
     });

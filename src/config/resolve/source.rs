@@ -1,11 +1,16 @@
-//! `[sources.NAME]`: every kind is judged in full; those that this version can't read are said to be so.
+//! `[sources.NAME]`: files, addresses, and unions of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawSource};
-use super::super::settings::{CsvSettings, GateSettings, OnIncomplete, SourceKind, SourceSettings};
+use super::super::settings::{
+    AuthSettings, BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination, SourceKind,
+    SourceSettings, TextSettings,
+};
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
 use crate::limits::Limit;
@@ -13,8 +18,11 @@ use crate::limits::Limit;
 /// The kinds of source.
 const KINDS: [&str; 3] = ["csv", "http", "union"];
 
-/// The kinds that this version reads.
-const READABLE: &str = "csv";
+/// The kinds of auth that a source takes. How to log in for a session is known for targets alone, by their definition.
+const AUTH_KINDS: [&str; 6] = ["bearer", "token", "header", "basic", "oauth2", "none"];
+
+/// `max_page` unless told otherwise, as documented.
+const MAX_PAGE: u64 = 64_000_000;
 
 /// Keys of a delimited text.
 const TEXT_KEYS: [&str; 3] = ["delimiter", "quote", "encoding"];
@@ -36,14 +44,14 @@ const HTTP_KEYS: [&str; 13] = [
     "proxy",
 ];
 
-/// Resolves one source. `names` are all sources, `unions` those that are unions.
+/// Resolves one source. `names` are all sources, `unions` those that are unions; `made` are those that a union can
+/// have as members.
 pub(super) fn resolve(
     report: &mut Report<'_>,
     path: &KeyPath,
     name: &str,
     raw: RawSource,
-    names: &[String],
-    unions: &[String],
+    all: &Sources<'_>,
 ) -> Made<SourceSettings> {
     let help = r#"write kind = "csv" (or http, or union)"#;
     let Some(kind) = report.required(&path.join("kind"), raw.kind.clone(), help) else { return Made::Broken };
@@ -53,13 +61,22 @@ pub(super) fn resolve(
         return Made::Broken;
     }
     refuse_foreign(report, path, &kind, &raw);
-    let unreadable =
-        || Made::Unsupported(format!("source `{name}` is of kind {kind:?}; this version reads {READABLE} sources"));
-    match kind.as_str() {
-        "csv" => csv(report, path, name, raw).map_or(Made::Broken, |s| Made::Ready(s.into())),
-        "http" => http(report, path, raw).map_or(Made::Broken, |()| unreadable()),
-        _ => union(report, path, name, &raw, names, unions).map_or(Made::Broken, |()| unreadable()),
-    }
+    let made = match kind.as_str() {
+        "csv" => csv(report, path, name, raw),
+        "http" => http(report, path, name, raw),
+        _ => union(report, path, name, raw, all),
+    };
+    made.map_or(Made::Broken, |source| Made::Ready(source.into()))
+}
+
+/// What a union can refer to.
+pub(super) struct Sources<'a> {
+    /// Every source.
+    pub names: &'a [String],
+    /// Those that are unions.
+    pub unions: &'a [String],
+    /// Those that are not, resolved.
+    pub made: &'a BTreeMap<String, Made<SourceSettings>>,
 }
 
 /// Refuses keys that belong to another kind of source.
@@ -114,14 +131,13 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
     let key = key(report, path, raw.key.as_ref());
     let text = delimited(report, path, &raw);
     let gate = gate(report, path, &raw);
-    let (delimiter, quote, encoding) = text?;
     let required = required(report, path, raw.required);
     Some(SourceSettings {
         name: name.to_owned(),
         key: key?,
         required,
         gate,
-        kind: SourceKind::Csv(CsvSettings { path: file?, delimiter, quote, encoding }),
+        kind: SourceKind::Csv(CsvSettings { path: file?, text: text? }),
     })
 }
 
@@ -167,7 +183,7 @@ fn gate(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> GateSetting
 }
 
 /// Delimiter, quote and encoding.
-fn delimited(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> Option<(u8, u8, String)> {
+fn delimited(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> Option<TextSettings> {
     let delimiter = one_byte(report, &path.join("delimiter"), raw.delimiter.as_deref(), b',');
     let quote = one_byte(report, &path.join("quote"), raw.quote.as_deref(), b'"');
     if delimiter.is_some() && delimiter == quote {
@@ -182,7 +198,7 @@ fn delimited(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> Option
             report.error(&path.join("encoding"), message, did_you_mean(&encoding, common));
         }
     }
-    Some((delimiter?, quote?, encoding))
+    Some(TextSettings { delimiter: delimiter?, quote: quote?, encoding })
 }
 
 fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default: u8) -> Option<u8> {
@@ -197,31 +213,58 @@ fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default
     }
 }
 
-/// Judges an HTTP source in full.
-fn http(report: &mut Report<'_>, path: &KeyPath, raw: RawSource) -> Option<()> {
+fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
     let key = key(report, path, raw.key.as_ref());
-    delimited(report, path, &raw);
-    gate(report, path, &raw);
-    required(report, path, raw.required);
+    let text = delimited(report, path, &raw);
+    let gate = gate(report, path, &raw);
+    let required = required(report, path, raw.required);
     let used = match raw.auth.as_ref().and_then(|a| a.kind.as_deref()) {
         None | Some("none") => Use::Open,
         Some(_) => Use::Credentials,
     };
     let address = report.required(&path.join("url"), raw.url, r#"write url = "https://…""#);
     let address = address.and_then(|u| url(report, &path.join("url"), &u, used));
-    if raw.auth.is_some() {
-        auth::resolve(report, &path.join("auth"), raw.auth, &[]);
-    }
+    let auth = match raw.auth {
+        Some(auth) => auth::resolve(report, &path.join("auth"), Some(auth), &AUTH_KINDS.map(String::from)),
+        None => Some(AuthSettings::None),
+    };
     for (name, pointer) in [("records", &raw.records), ("total", &raw.total)] {
         json_pointer(report, &path.join(name), pointer.as_deref());
     }
-    if let Some(paging) = raw.pagination {
-        pagination(report, &path.join("pagination"), &paging);
+    let format = match raw.format {
+        Some(RawFormat::Json) | None => BodyFormat::Json,
+        Some(RawFormat::Ndjson) => BodyFormat::Ndjson,
+        Some(RawFormat::Csv) => BodyFormat::Csv,
+    };
+    for (name, there) in [("records", raw.records.is_some()), ("total", raw.total.is_some())] {
+        if there && format != BodyFormat::Json {
+            let help = "it points into a JSON document: take it out, or write format = \"json\"";
+            report.error(&path.join(name), format!("`{name}` does not belong to this format"), Some(help.into()));
+        }
     }
-    network::retry(report, path, raw.retry);
-    network::timeout(report, path, raw.timeout);
-    network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
-    key.and(address).map(|_| ())
+    let pagination = match raw.pagination {
+        Some(paging) => pagination(report, &path.join("pagination"), paging, format),
+        None => Some(Pagination::None),
+    };
+    let max_page = report.positive(&path.join("max_page"), raw.max_page.map(|size| size.0)).unwrap_or(MAX_PAGE);
+    let retry = network::retry(report, path, raw.retry);
+    let timeout = network::timeout(report, path, raw.timeout);
+    let network = network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
+    let settings = HttpSettings {
+        url: address?,
+        format,
+        records: raw.records.unwrap_or_default(),
+        auth: auth?,
+        pagination: pagination?,
+        total: raw.total,
+        max_page,
+        rate: raw.rate,
+        timeout,
+        retry,
+        network,
+        text: text?,
+    };
+    Some(SourceSettings { name: name.to_owned(), key: key?, required, gate, kind: SourceKind::Http(settings.into()) })
 }
 
 fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
@@ -235,22 +278,20 @@ fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) 
 const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
     ("none", &[], &[]),
     ("link", &[], &[]),
-    ("header", &["name"], &[]),
+    ("header", &["name"], &["param"]),
     ("next", &["pointer"], &[]),
     ("cursor", &["pointer", "param"], &["size_param", "size"]),
     ("page", &["param"], &["start", "size_param", "size"]),
     ("offset", &["param"], &["size_param", "size"]),
 ];
 
-fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: &RawPagination) {
+fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: RawPagination, format: BodyFormat) -> Option<Pagination> {
     let kinds = PAGINATION.iter().map(|(kind, _, _)| *kind);
     let help = kinds.clone().collect::<Vec<_>>().join(", ");
-    let Some(kind) = report.required(&path.join("kind"), raw.kind.as_deref(), &format!("one of {help}")) else {
-        return;
-    };
+    let kind = report.required(&path.join("kind"), raw.kind.as_deref(), &format!("one of {help}"))?;
     let Some((_, must, may)) = PAGINATION.iter().find(|(name, _, _)| *name == kind) else {
         report.error(&path.join("kind"), format!("{kind:?} is not a kind of paging"), did_you_mean(kind, kinds));
-        return;
+        return None;
     };
     let present = [
         ("name", raw.name.is_some()),
@@ -270,35 +311,68 @@ fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: &RawPagination) {
     }
     report.positive(&path.join("size"), raw.size);
     json_pointer(report, &path.join("pointer"), raw.pointer.as_deref());
+    if must.contains(&"pointer") && format != BodyFormat::Json {
+        let help = "the next page is found in a JSON document: use link, header, page or offset";
+        report.error(&path.join("kind"), format!("paging of kind {kind:?} needs format = \"json\""), Some(help.into()));
+    }
+    if raw.size.is_some() != raw.size_param.is_some() && may.contains(&"size") {
+        let help = "write both (size_param = \"limit\", size = 500), or neither";
+        report.error(&path.join("size"), "size and size_param belong together", Some(help.into()));
+    }
+    let kind = kind.to_owned();
+    let size = raw.size_param.zip(raw.size).map(|(param, size)| PageSize { param, size });
+    Some(match kind.as_str() {
+        "link" => Pagination::Link,
+        "header" => Pagination::Header { name: raw.name?, param: raw.param },
+        "next" => Pagination::Next { pointer: raw.pointer? },
+        "cursor" => Pagination::Cursor { pointer: raw.pointer?, param: raw.param?, size },
+        "page" => Pagination::Page { param: raw.param?, start: raw.start.unwrap_or(1), size },
+        "offset" => Pagination::Offset { param: raw.param?, size },
+        _ => Pagination::None,
+    })
 }
 
-/// Judges a union.
 fn union(
     report: &mut Report<'_>,
     path: &KeyPath,
     name: &str,
-    raw: &RawSource,
-    names: &[String],
-    unions: &[String],
-) -> Option<()> {
-    gate(report, path, raw);
+    raw: RawSource,
+    all: &Sources<'_>,
+) -> Option<SourceSettings> {
+    let gate = gate(report, path, &raw);
+    let required = required(report, path, raw.required);
     let path = path.join("members");
-    let members = report.required(&path, raw.members.as_ref(), r#"write members = ["a", "b"]"#)?;
+    let members = report.required(&path, raw.members, r#"write members = ["a", "b"]"#)?;
     if members.is_empty() {
         report.error(&path, "a union of nothing is empty", Some(r#"write members = ["a", "b"]"#.into()));
     }
+    let mut found = Vec::new();
     for (i, member) in members.iter().enumerate() {
         let at = path.join(i.to_string());
-        let others = names.iter().filter(|n| *n != name);
+        let others = all.names.iter().filter(|n| *n != name);
         if !report.known(&at, "other source", member, others) {
             continue;
         }
-        if unions.contains(member) {
+        if all.unions.contains(member) {
             report.error(&at, format!("{member:?} is a union itself"), Some("name its members here".into()));
         }
         if members[..i].contains(member) {
             report.error(&at, format!("{member:?} is named twice"), None);
         }
+        if let Some(Made::Ready(source)) = all.made.get(member) {
+            found.push(Arc::clone(source));
+        }
     }
-    Some(())
+    if found.len() < members.len() || found.is_empty() {
+        return None;
+    }
+    // What identifies people: the members' key columns, each once.
+    let mut keys: Vec<&str> = Vec::new();
+    for member in &found {
+        if !keys.contains(&member.key.as_str()) {
+            keys.push(&member.key);
+        }
+    }
+    let key = keys.join("+");
+    Some(SourceSettings { name: name.to_owned(), key, required, gate, kind: SourceKind::Union(found) })
 }

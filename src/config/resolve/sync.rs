@@ -1,6 +1,6 @@
 //! `[syncs.NAME]`: where source, target and mapping meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,16 @@ const DEFAULT_MATCH: &str = "email";
 pub(super) struct Defined<'a> {
     pub sources: &'a BTreeMap<String, Made<SourceSettings>>,
     pub targets: &'a BTreeMap<String, Made<TargetSettings>>,
+    /// The target of each sync, as typed.
+    pub target_of: BTreeMap<String, Option<String>>,
+}
+
+impl Defined<'_> {
+    /// The other syncs on this target.
+    fn rivals_of(&self, sync: &str, target: &str) -> BTreeSet<String> {
+        let same = |(name, of): &(&String, &Option<String>)| *name != sync && of.as_deref() == Some(target);
+        self.target_of.iter().filter(same).map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// Resolves one sync.
@@ -72,6 +82,11 @@ pub(super) fn resolve(
         let catalogue = target.engine.catalogue();
         match_fields_known(report, path, typed_match.as_deref().unwrap_or_default(), &fields, catalogue);
         recognisable(report, path, &match_fields, &fields, catalogue);
+        if raw.on_leave == Some(RawOnLeave::Delete) && !target.engine.can_delete() {
+            let message = format!("{} knows no way to delete an account", target.engine.title());
+            let help = "write \"ban\" (leavers are deactivated) or \"ignore\"";
+            report.error(&path.join("on_leave"), message, Some(help.into()));
+        }
         release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
     }
     if let Some(source) = &source {
@@ -83,10 +98,12 @@ pub(super) fn resolve(
     if let (Some(source), Some(mapping)) = (&source, &mapping) {
         unused_test_columns(report, path, &tests, source, mapping);
     }
+    let target = target?;
     Some(SyncSettings {
         name: name.to_owned(),
         source: source?,
-        target: target?,
+        rivals: defined.rivals_of(name, &target.name),
+        target,
         schedule: raw.schedule,
         timezone: zone?,
         mapping: Arc::new(mapping?),
@@ -164,8 +181,12 @@ fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<
 }
 
 fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
-    let SourceKind::Csv(csv) = &source.kind;
-    if csv.path == Path::new("-") {
+    let reads_it = |source: &SourceSettings| matches!(&source.kind, SourceKind::Csv(csv) if csv.path == Path::new("-"));
+    let member_reads_it = match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| reads_it(member)),
+        SourceKind::Csv(_) | SourceKind::Http(_) => false,
+    };
+    if reads_it(source) || member_reads_it {
         let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
         report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
     }
@@ -320,7 +341,11 @@ fn key_column(
 ) {
     let Some(key) = target.and_then(|t| t.engine.catalogue().key_field.as_ref()) else { return };
     let column = spec.fields.iter().find(|r| r.field == *key).map(|r| &r.from);
-    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if *c == source.key)) {
+    let is_key = |column: &str| match &source.kind {
+        SourceKind::Union(members) => members.iter().any(|member| member.key == column),
+        SourceKind::Csv(_) | SourceKind::Http(_) => source.key == column,
+    };
+    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if is_key(c))) {
         let message = format!("`{key}` is where the target keeps a person's key, but it is mapped from {column:?}");
         let help =
             format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);

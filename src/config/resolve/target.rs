@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::diagnostic::{Diagnostic, did_you_mean};
 use super::super::locate::KeyPath;
 use super::super::raw::RawTarget;
-use super::super::settings::TargetSettings;
+use super::super::settings::{AuthSettings, TargetSettings};
 use super::super::units::Rate;
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
@@ -45,7 +45,12 @@ pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: 
         Made::Unsupported(why) => return Made::Unsupported(why),
         Made::Broken => return Made::Broken,
     };
-    let (Some(auth), Some(base_url)) = (auth, base_url) else { return Made::Broken };
+    // What is missing has been reported, and settings with errors are never used: stand-ins let the syncs on this
+    // target be judged in the same go.
+    let auth = auth.unwrap_or(AuthSettings::None);
+    let Some(base_url) = base_url.or_else(|| url::Url::parse("https://missing.invalid").ok()) else {
+        return Made::Broken;
+    };
     let name = name.to_owned();
     let kind = raw.kind.unwrap_or_default();
     Made::Ready(Arc::new(TargetSettings {

@@ -100,7 +100,8 @@ CREATE TABLE accepted (
     at     TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Held plans, and what became of them: held, approved, sent, discarded, superseded.
+-- Held plans, and what became of them: unfinished (its operations are being stored), held, sent, discarded,
+-- superseded.
 CREATE TABLE plan (
     id         TEXT PRIMARY KEY,
     sync       TEXT NOT NULL,

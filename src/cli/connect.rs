@@ -1,0 +1,237 @@
+//! `check --connect`: the configuration held against the world. One page of each source is read, each target is
+//! asked for one page of its users, and nothing is written anywhere.
+//!
+//! Keys are shown, since they are what one looks for; values are masked unless they are asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::args::{Format, Printing};
+use super::out::Out;
+use super::words;
+use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
+use crate::config::{Diagnostic, Loaded, Settings};
+use crate::delivery::Clients;
+use crate::exit::{Exit, Failure, Result};
+use crate::mapping::Mapped;
+use crate::plan::shown;
+use crate::source::{Preview, preview};
+use crate::state::State;
+use crate::time::Clock;
+
+/// What one source, or member of a union, showed.
+#[derive(Debug, Serialize)]
+struct SourceLine {
+    source: String,
+    columns: Vec<String>,
+    keys: Vec<String>,
+    rows: u64,
+    rejected: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_reject: Option<String>,
+    mapped: Vec<MappedLine>,
+}
+
+/// A record as one sync maps it.
+#[derive(Debug, Serialize)]
+struct MappedLine {
+    sync: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<BTreeMap<String, Value>>,
+    excluded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<String>,
+}
+
+/// What the world said.
+#[derive(Debug, Default)]
+struct Found {
+    sources: Vec<SourceLine>,
+    targets: Vec<String>,
+    errors: Vec<Diagnostic>,
+}
+
+/// `rosterd check --connect`.
+pub async fn command(
+    files: &[PathBuf],
+    loaded: Result<Loaded, Vec<Diagnostic>>,
+    show_values: bool,
+    printing: Printing,
+) -> Result<Exit> {
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        // A configuration that is wrong is reported as `check` does.
+        Err(_) => return super::check::run(files, std::env::vars(), printing.format, &mut std::io::stdout().lock()),
+    };
+    let settings = loaded.settings;
+    let mut found = Found::default();
+    for source in settings.sources.values() {
+        let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).collect();
+        match look(source, &syncs, show_values).await {
+            Ok(lines) => found.sources.extend(lines),
+            Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
+        }
+    }
+    for target in settings.targets.values() {
+        match log_in(target).await {
+            Ok(()) => found.targets.push(target.name.clone()),
+            Err(failure) => found.errors.push(diagnostic(files, &format!("targets.{}", target.name), &failure)),
+        }
+    }
+    let exit = found.errors.iter().fold(Exit::Ok, |worst, error| worst.worse(error.exit));
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&json!({
+            "ok": found.errors.is_empty(), "errors": found.errors, "warnings": loaded.warnings,
+            "sources": found.sources, "targets": found.targets,
+        }))?,
+        Format::Text => text(&mut out, &settings, &loaded.warnings, &found, show_values)?,
+    }
+    Ok(exit)
+}
+
+fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
+    Diagnostic {
+        file: files.last().map(|file| file.display().to_string()).unwrap_or_default(),
+        line: None,
+        key: key.into(),
+        message: failure.chain(),
+        help: failure.help.clone(),
+        exit: failure.exit,
+    }
+}
+
+/// Reads the first page of a source, and maps one of its records for each sync.
+async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: bool) -> Result<Vec<SourceLine>> {
+    let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
+    let reading = Arc::clone(source);
+    let previews = tokio::task::spawn_blocking(move || preview(&reading, &wanted))
+        .await
+        .map_err(|error| Failure::internal("reading broke off").because(error))??;
+    previews
+        .into_iter()
+        .map(|preview| {
+            let mapped: Result<Vec<Option<MappedLine>>> =
+                syncs.iter().map(|sync| mapped(sync, &preview, show)).collect();
+            Ok(SourceLine {
+                keys: preview.keys().iter().map(ToString::to_string).collect(),
+                mapped: mapped?.into_iter().flatten().collect(),
+                source: preview.source,
+                columns: preview.columns,
+                rows: preview.rows,
+                rejected: preview.rejected.0,
+                first_reject: preview.rejected.1,
+            })
+        })
+        .collect()
+}
+
+/// One of the sample records as the sync maps it: the first that is in scope, if one is.
+fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<MappedLine>> {
+    let bound = sync.mapping.bind(&preview.wanted).map_err(|missing| {
+        Failure::new(Exit::Untrusted, format!("source {} has no column {}", preview.source, missing.join(", ")))
+    })?;
+    let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
+    let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.apply(&record.cells, today))).collect();
+    let best = results.iter().find(|(_, mapped)| matches!(mapped, Mapped::InScope(_))).or(results.first());
+    Ok(best.map(|(record, mapped)| {
+        let line = |fields, excluded, rejected| MappedLine {
+            sync: sync.name.clone(),
+            key: record.key.to_string(),
+            fields,
+            excluded,
+            rejected,
+        };
+        match mapped {
+            Mapped::InScope(desired) => {
+                let value = |value: &Value| if show { value.clone() } else { masked(value) };
+                let fields = desired.fields.iter().map(|(name, field)| (name.clone(), value(&field.value))).collect();
+                line(Some(fields), false, None)
+            }
+            Mapped::Excluded => line(None, true, None),
+            Mapped::Rejected(reason) => line(None, false, Some(reason.clone())),
+        }
+    }))
+}
+
+/// What kind of value it is, and nothing of it.
+fn masked(value: &Value) -> Value {
+    let what = match value {
+        Value::Null => return Value::Null,
+        Value::String(text) => {
+            format!("*** ({})", words::count(text.chars().count() as u64, "character", "characters"))
+        }
+        Value::Array(items) => format!("*** ({})", words::count(items.len() as u64, "item", "items")),
+        Value::Bool(_) => "*** (true or false)".into(),
+        Value::Number(_) => "*** (a number)".into(),
+        Value::Object(_) => "*** (an object)".into(),
+    };
+    Value::String(what)
+}
+
+/// One request that changes nothing: the first page of users, or, where there is no list, a search for nobody.
+async fn log_in(target: &Arc<TargetSettings>) -> Result<()> {
+    let client = Clients::new(State::in_memory()?, Clock::system()).of(target)?;
+    let engine = client.engine();
+    if engine.can_list() {
+        return client.page(&engine.list()).await.map(|_| ());
+    }
+    match engine.find_fields().first() {
+        Some(field) => client.find(field, "nobody@rosterd.invalid").await.map(|_| ()),
+        None => client.get("rosterd-check").await.map(|_| ()),
+    }
+}
+
+fn text(out: &mut Out, settings: &Settings, warnings: &[Diagnostic], found: &Found, show: bool) -> Result<()> {
+    let style = out.style;
+    for warning in warnings {
+        out.line(&format!("{}: {warning}", style.warn("warning")))?;
+    }
+    found.sources.iter().try_for_each(|line| source_text(out, line))?;
+    for target in &found.targets {
+        out.line(&format!("target {}: {}, it lets us in", style.strong(target), style.good("ok")))?;
+    }
+    for error in &found.errors {
+        out.line(&format!("{}: {}: {}", style.bad("error"), error.key, error.message))?;
+        if let Some(help) = &error.help {
+            out.line(&format!("   {}: {help}", style.strong("help")))?;
+        }
+    }
+    let masked = found.sources.iter().any(|line| !line.mapped.is_empty()) && !show;
+    if masked {
+        out.line(&style.faint("Values are masked; show them with --show-values."))?;
+    }
+    let all = settings.sources.len() + settings.targets.len();
+    match found.errors.len() {
+        0 => out.line(&format!("All {all} answer. Nothing was written.")),
+        n => out.line(&format!("{n} of {all} can't be used. Nothing was written.")),
+    }
+}
+
+fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
+    let style = out.style;
+    let rows = words::count(line.rows, "row", "rows");
+    out.line(&format!("source {}: {}, {rows} looked at", style.strong(&line.source), style.good("ok")))?;
+    out.line(&format!("  columns  {}", line.columns.join(", ")))?;
+    out.line(&format!("  keys     {}", line.keys.join(", ")))?;
+    if let Some(reason) = &line.first_reject {
+        out.line(&format!("  {}  the first: {reason}", style.warn(&format!("{} rejected", line.rejected))))?;
+    }
+    for mapped in &line.mapped {
+        let outcome = match (&mapped.rejected, mapped.excluded) {
+            (Some(reason), _) => format!("is rejected: {reason}"),
+            (None, true) => "is out of scope (include)".into(),
+            (None, false) => "becomes".into(),
+        };
+        out.line(&format!("  sync {}: {} {outcome}", mapped.sync, mapped.key))?;
+        for (field, value) in mapped.fields.iter().flatten() {
+            out.line(&format!("    {field:<20} {}", shown(value)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `undo`: makes the inverse of a run and holds it for approval.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::{Format, Printing};
+use super::out::Out;
+use super::plan::Sections;
+use super::progress::Progress;
+use super::words;
+use crate::config::Settings;
+use crate::exit::{Exit, Result};
+use crate::planner::{PAGE, Plan};
+use crate::record::Key;
+use crate::run::Undoing;
+use crate::state::{Access, State};
+
+/// How many people for whom something is left are named unless everything is asked for with `-v`.
+const SHOWN: usize = 20;
+
+/// `rosterd undo`.
+pub async fn command(settings: Arc<Settings>, run: &str, all: bool, printing: Printing) -> Result<Exit> {
+    let progress = Arc::new(Progress::new(None, true)?);
+    let state = State::open(&settings.state.path, Access::Write)?;
+    let runner = super::sync::runner(Arc::clone(&settings), state, &progress)?;
+    let undoing = runner.plan_undo(run).await?;
+    let held = (undoing.plan.total() > 0).then_some(&undoing.plan.id);
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => {
+            let mut result = json!({ "plan": held });
+            let mut left = Vec::new();
+            each_left(&undoing.plan, |key, why| {
+                left.push(json!({ "key": key, "reason": why }));
+                Ok(())
+            })?;
+            if !left.is_empty() {
+                result["left"] = json!(left);
+            }
+            out.json(&result)?;
+        }
+        Format::Text => text(&mut out, &settings, run, &undoing, all)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn text(out: &mut Out, settings: &Settings, run: &str, undoing: &Undoing, all: bool) -> Result<()> {
+    let plan = &undoing.plan;
+    let sync = &undoing.sync;
+    out.line(&format!("{}: the inverse of run {run}", out.style.strong(sync)))?;
+    let who = settings.syncs.get(sync).map(|s| s.match_fields.clone()).unwrap_or_default();
+    let mut sections = Sections::new(all, &who);
+    plan.for_each(|operation| sections.add(operation))?;
+    sections.print(out, &plan.counts)?;
+    let mut lines = Vec::new();
+    let mut total = 0u64;
+    each_left(plan, |key, why| {
+        total += 1;
+        if all || lines.len() < SHOWN {
+            lines.push(format!("    {:<10}  {why}", key.as_str()));
+        }
+        Ok(())
+    })?;
+    if total > 0 {
+        out.line(&format!("\n  {}", out.style.warn(&format!("Left as it is {total}"))))?;
+        lines.iter().try_for_each(|line| out.line(line))?;
+        if total > lines.len() as u64 {
+            out.line(&out.style.faint(&format!("    … and {} more (-v shows all)", total - lines.len() as u64)))?;
+        }
+    }
+    if undoing.forgotten > 0 {
+        let many = words::count(undoing.forgotten, "operation of that run is", "operations of that run are");
+        out.line(&format!("\n  {many} not known any more: what they replaced was not kept, or has been pruned."))?;
+    }
+    if plan.total() == 0 {
+        return out.line("\n  There is nothing to take back.");
+    }
+    out.line(&format!(
+        "\n  {} held for approval, and nothing sent: rosterd approve {}",
+        words::count(plan.total(), "operation is", "operations are"),
+        plan.id
+    ))?;
+    out.line(&format!("  Approving it pauses {sync}, since its next run would do the same again."))
+}
+
+/// Visits those for whom something is left as it is, in the order of keys.
+fn each_left(plan: &Plan, mut visit: impl FnMut(&Key, &str) -> Result<()>) -> Result<()> {
+    let mut after = String::new();
+    loop {
+        let page = plan.spool().remarks(&after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = last.to_string();
+        page.iter().try_for_each(|(key, why)| visit(key, why))?;
+    }
+}

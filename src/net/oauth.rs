@@ -1,0 +1,146 @@
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): a token that is fetched when it is needed, kept while it
+//! lasts, and fetched anew when the server won't have it any more.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{basic, prefixed, sensitive};
+use crate::config::secret::Secret;
+use crate::exit::{Exit, Failure, Result};
+
+/// A token is renewed this long before it ends, so that it doesn't end on the way; or after half of its life, where
+/// that is shorter.
+const EARLY: Duration = Duration::from_secs(30);
+
+/// How long a token lasts when the server doesn't say; it says so by 401 when that was wrong.
+const UNTOLD: Duration = Duration::from_secs(300);
+
+/// The longest answer with a token: a signed one has a few kilobytes.
+const LONGEST_ANSWER: usize = 256 * 1024;
+
+/// `application/x-www-form-urlencoded`, the stricter half of it: what is left as it is, is so everywhere.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// Where tokens come from.
+pub struct Tokens {
+    owner: String,
+    client: Client,
+    url: Url,
+    id: String,
+    secret: Secret,
+    scope: Option<String>,
+    timeout: Duration,
+    current: tokio::sync::Mutex<Option<Current>>,
+}
+
+struct Current {
+    header: HeaderValue,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({})", self.owner)
+    }
+}
+
+impl Tokens {
+    /// Tokens of one client. `owner` is what they are for, e.g. `source hr`.
+    pub fn new(
+        owner: String,
+        client: Client,
+        url: Url,
+        (id, secret): (String, Secret),
+        scope: Option<String>,
+        timeout: Duration,
+    ) -> Tokens {
+        Tokens { owner, client, url, id, secret, scope, timeout, current: tokio::sync::Mutex::new(None) }
+    }
+
+    /// The value of `Authorization`, with a token that lasts a while yet.
+    ///
+    /// # Errors
+    /// The token endpoint can't be reached (69), or refuses us (77).
+    pub async fn header(&self) -> Result<HeaderValue> {
+        let mut current = self.current.lock().await;
+        if let Some(known) = current.as_ref().filter(|known| known.until > Instant::now()) {
+            return Ok(known.header.clone());
+        }
+        let asked = Instant::now();
+        let answer = match tokio::time::timeout(self.timeout, self.ask()).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(self.unreachable(&format!("no answer within {:?}", self.timeout))),
+        };
+        let lasts = answer.expires_in.map_or(UNTOLD, Duration::from_secs);
+        let until = asked + lasts.saturating_sub(EARLY).max(lasts / 2).min(Duration::from_secs(86_400));
+        let header = sensitive(&self.owner, &prefixed("Bearer ", &SecretString::from(answer.access_token)))?;
+        *current = Some(Current { header: header.clone(), until });
+        Ok(header)
+    }
+
+    /// The server refused the token: the next one is a new one.
+    pub async fn forget(&self) {
+        *self.current.lock().await = None;
+    }
+
+    async fn ask(&self) -> Result<Answer> {
+        let encode = |text: &str| utf8_percent_encode(text, FORM).to_string();
+        let secret = self.secret.read()?;
+        let encoded = {
+            use secrecy::ExposeSecret;
+            SecretString::from(encode(secret.expose_secret()))
+        };
+        let mut body = String::from("grant_type=client_credentials");
+        if let Some(scope) = &self.scope {
+            body.push_str("&scope=");
+            body.push_str(&encode(scope));
+        }
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(AUTHORIZATION, sensitive(&self.owner, &basic(&encode(&self.id), &encoded))?)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
+        let mut response =
+            request.send().await.map_err(|error| self.unreachable(&crate::delivery::explained(&error).message))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]);
+            if body.len() >= LONGEST_ANSWER {
+                break;
+            }
+        }
+        match status.as_u16() {
+            200..=299 => serde_json::from_slice(&body).map_err(|_| {
+                Failure::new(Exit::Denied, format!("{}: the token endpoint gave no token", self.owner))
+                    .help("check auth.token_url")
+            }),
+            400..=403 => Err(Failure::new(
+                Exit::Denied,
+                format!("{}: the token endpoint refused the credentials: HTTP {}", self.owner, status.as_u16()),
+            )
+            .help("check auth: client_id, client_secret, scope")),
+            status => Err(self.unreachable(&format!("HTTP {status}"))),
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("{}: the token endpoint can't be reached: {why}", self.owner))
+            .help("check auth.token_url")
+    }
+}

@@ -1,0 +1,49 @@
+//! Sending a held plan that somebody approved: it is made anew in the way in which it was made, and sent if every
+//! operation is the same.
+
+use super::{Approval, RunSummary, Runner, Wish, chosen};
+use crate::exit::{Failure, Result};
+use crate::planner::PAGE;
+use crate::state::plans::{HeldPlan, Origin, PlanOperations};
+
+impl Runner {
+    /// Sends a held plan, approved by this person for this reason. Only the holder of the sender's lock may ask.
+    ///
+    /// # Errors
+    /// The sync is unknown by now, or the state fails. What became of the run is in its summary.
+    pub async fn approve(&self, plan: &HeldPlan, by: String, reason: Option<String>) -> Result<RunSummary> {
+        let operations = self.digests(&plan.id).await?;
+        let approval = Approval { plan: plan.id.clone(), operations, basis: plan.basis.clone(), by, reason };
+        let names = [plan.sync.clone()];
+        let none = || Failure::internal(format!("the run of plan {} left no summary", plan.id));
+        match &plan.origin {
+            Origin::Sync => {
+                let wish = Wish { approval: Some(approval), ..Wish::default() };
+                self.sync(&names, &wish).await?.pop().ok_or_else(none)
+            }
+            Origin::Reconcile(remedy) => {
+                let syncs = chosen(&self.settings, &names)?;
+                let mut readings = self.read_to_reconcile(&syncs, *remedy).await?;
+                let (read, mut syncs) = readings.pop().ok_or_else(none)?;
+                let sync = syncs.pop().ok_or_else(none)?;
+                let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;
+                run.ok_or_else(none)
+            }
+            Origin::Undo(run) => self.undo(run, approval).await,
+        }
+    }
+
+    /// The digests of a held plan's operations.
+    async fn digests(&self, id: &str) -> Result<std::collections::BTreeSet<crate::limits::Digest>> {
+        let mut digests = std::collections::BTreeSet::new();
+        let mut from = 0;
+        loop {
+            let page = self.state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
+            if page.is_empty() {
+                return Ok(digests);
+            }
+            from += page.len() as u64;
+            digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The run of a reconcile: compares, reports, and where it was asked to, sends what ends the differences.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::reading::Reading;
+use super::{
+    Approval, Asked, Read, Run, RunSummary, Runner, Wish, binding, read_sources, read_sources_quietly, stopped_early,
+};
+use crate::config::settings::SyncSettings;
+use crate::delivery::{Client, RunId};
+use crate::exit::{Exit, Failure, Result};
+use crate::planner::{self, Resolved};
+use crate::reconcile::{Comparison, Remedy, compare};
+use crate::state::ledger;
+use crate::state::people::{BindSync, FindSync};
+use crate::state::plans::Origin;
+
+impl Runner {
+    /// Reads the sources of these syncs, each once, for a reconcile. With a remedy what was read is remembered as by any
+    /// run, and what an earlier sender left is settled first; only the holder of the sender's lock may ask for one.
+    ///
+    /// # Errors
+    /// The state fails. A source that can't be read, or isn't trusted, is in the result.
+    pub async fn read_to_reconcile(&self, syncs: &[Arc<SyncSettings>], remedy: Remedy) -> Result<Vec<Reading>> {
+        if !remedy.any() {
+            return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock).await;
+        }
+        self.begin().await?;
+        let asked = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
+        let read = |asked: Result<Asked, Arc<Failure>>| match asked {
+            Ok(Asked::Read(read)) => Ok(read),
+            // Not asked for: everything is read.
+            Ok(Asked::Unchanged(_)) => Err(Arc::new(Failure::internal("the source was not read"))),
+            Err(failure) => Err(failure),
+        };
+        Ok(asked.into_iter().map(|(asked, syncs)| (read(asked), syncs)).collect())
+    }
+
+    /// Compares one sync with its target, hands the comparison to `report`, and sends what `remedy` asks for; the
+    /// summary is that of the run, where there is one. Only the holder of the sender's lock may ask for a remedy.
+    ///
+    /// # Errors
+    /// It could not be compared, or not be reported. What went wrong in a run is in its summary.
+    pub async fn reconcile<F>(
+        &self,
+        sync: &Arc<SyncSettings>,
+        read: &Result<Read, Arc<Failure>>,
+        remedy: Remedy,
+        approval: Option<Approval>,
+        mut report: F,
+    ) -> Result<Option<RunSummary>>
+    where
+        F: FnMut(&Comparison) -> Result<()>,
+    {
+        let read = match read {
+            Ok(read) => read,
+            Err(failure) => return Err(failure.again()),
+        };
+        if !remedy.any() {
+            let client = self.clients.of(&sync.target)?;
+            let comparison = self.comparison(sync, &client, read, false).await;
+            client.rest().await;
+            report(&comparison?)?;
+            return Ok(None);
+        }
+        let began = tokio::time::Instant::now();
+        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
+        let wish = Wish { approval, origin: Origin::Reconcile(remedy), ..Wish::default() };
+        let mut reported = false;
+        let repaired = self
+            .repair(&mut summary, sync, read, &wish, remedy, |comparison| {
+                reported = true;
+                report(comparison)
+            })
+            .await;
+        if let Err(failure) = repaired {
+            summary.fail(&failure);
+            let finish = self.state.ask(summary.finish(self.clock.stamp())).await;
+            if !reported || finish.is_err() {
+                return Err(failure);
+            }
+        } else if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
+            summary.fail(&error.into());
+        }
+        self.end().await;
+        summary.duration_ms = began.elapsed().as_millis() as u64;
+        summary.log();
+        Ok(Some(summary))
+    }
+
+    async fn comparison(
+        &self,
+        sync: &Arc<SyncSettings>,
+        client: &Arc<Client>,
+        read: &Read,
+        rebind: bool,
+    ) -> Result<Comparison> {
+        tokio::select! {
+            biased;
+            comparison = compare(self, sync, client, read, rebind) => comparison,
+            () = self.stop.cancelled() => Err(stopped_early()),
+        }
+    }
+
+    async fn repair(
+        &self,
+        summary: &mut RunSummary,
+        sync: &Arc<SyncSettings>,
+        read: &Read,
+        wish: &Wish,
+        remedy: Remedy,
+        report: impl FnOnce(&Comparison) -> Result<()>,
+    ) -> Result<()> {
+        // `partial`: it is no run of everybody, and changes nothing about when the last good one was.
+        let begin = ledger::BeginRun {
+            id: summary.run.clone(),
+            sync: sync.name.clone(),
+            at: self.clock.stamp(),
+            partial: true,
+        };
+        self.state.ask(begin).await?;
+        let client = self.clients.of(&sync.target)?;
+        let resolved = match self.state.ask(FindSync(binding(sync))).await {
+            Ok(_) => {
+                let id = self.state.ask(BindSync(binding(sync))).await?;
+                planner::take_stock(sync, id, &self.state, &client, &self.clock).await?;
+                planner::resolve(sync, id, &self.state, &client, &self.clock).await?
+            }
+            // Bound to something else: what was sent there is nothing to look up here.
+            Err(error) if remedy.adopt && error.exit == Exit::Config => Resolved::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;
+        report(&comparison)?;
+        if self.state.ask(FindSync(binding(sync))).await?.paused {
+            summary.paused();
+            return Ok(());
+        }
+        let id = self.state.ask(BindSync(binding(sync))).await?;
+        comparison.plan.narrow(&sync.name, |kind| remedy.wants(kind))?;
+        summary.planned(&comparison.plan);
+        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
+        let sent =
+            Run { runner: self, who, client: Arc::clone(&client), wish }.send(summary, comparison.plan, resolved).await;
+        client.rest().await;
+        sent
+    }
+}

@@ -1,0 +1,206 @@
+//! Undoing a run: the inverse plan, held for approval, and its delivery once somebody approved it.
+
+use std::sync::Arc;
+
+use futures_util::stream::{StreamExt, TryStreamExt};
+
+use super::{Approval, Run, RunSummary, Runner, Wish, binding, chosen};
+use crate::config::settings::SyncSettings;
+use crate::delivery::{Client, RunId};
+use crate::exit::{Exit, Failure, Result};
+use crate::plan::OpKind;
+use crate::planner::{PAGE, Plan, Resolved, Spool};
+use crate::record::Key;
+use crate::rules::SkipReason;
+use crate::state::journal::UnresolvedKeys;
+use crate::state::ledger;
+use crate::state::people::{Bodies, Body, FindSync, People, SyncId};
+use crate::state::plans::{HeldPlan, Hold, HoldComplete, HoldOperations, Origin};
+use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
+use crate::target::Account;
+use crate::undo::inverse;
+
+/// What undoing a run would do.
+#[derive(Debug)]
+pub struct Undoing {
+    /// The sync.
+    pub sync: String,
+    /// The inverse plan; empty when there is nothing to take back.
+    pub plan: Plan,
+    /// How many operations of the run are known no more, because the ledger was pruned.
+    pub forgotten: u64,
+}
+
+impl Runner {
+    /// Makes the inverse of a run and holds it for approval, unless it is empty. Writes nothing to the target.
+    ///
+    /// # Errors
+    /// The run is unknown (64) or under way (75), its sync is not configured any more, the target can't be reached.
+    pub async fn plan_undo(&self, run: &str) -> Result<Undoing> {
+        let (past, sync) = self.past(run).await?;
+        let client = self.clients.of(&sync.target)?;
+        let made = self.inverse_of(run, &sync, &client).await;
+        client.rest().await;
+        let (plan, _) = made?;
+        if plan.total() > 0 {
+            self.hold_undo(run, &sync, &plan).await?;
+        }
+        Ok(Undoing { sync: sync.name.clone(), plan, forgotten: past.done.saturating_sub(past.kept) })
+    }
+
+    async fn past(&self, run: &str) -> Result<(PastRun, Arc<SyncSettings>)> {
+        let unknown = || Failure::new(Exit::Usage, format!("there is no run {run}")).help("see: rosterd outcomes");
+        let past = self.state.ask(FindRun(run.to_string())).await?.ok_or_else(unknown)?;
+        if !past.finished {
+            return Err(Failure::new(Exit::Partial, format!("run {run} has not ended"))
+                .help("wait for its end, or run rosterd sync once if its process died"));
+        }
+        let sync = chosen(&self.settings, std::slice::from_ref(&past.sync))?.pop();
+        Ok((past, sync.ok_or_else(unknown)?))
+    }
+
+    /// The inverse of a run, from how the accounts are now.
+    async fn inverse_of(&self, run: &str, sync: &Arc<SyncSettings>, client: &Arc<Client>) -> Result<(Plan, SyncId)> {
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        let id = known.id.ok_or_else(|| Failure::internal("a run of a sync that is not known"))?;
+        let spool = Spool::new()?;
+        let unresolved = self.state.ask(UnresolvedKeys(id)).await?;
+        let mut after = None;
+        loop {
+            let page = self.state.ask(Replaced { run: run.to_string(), after, limit: PAGE }).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            let keys: Vec<Key> = page.iter().map(|(key, _)| key.clone()).collect();
+            let people = self.state.ask(People { sync: id, keys: keys.clone() }).await?;
+            let mut bodies = self.state.ask(Bodies { sync: id, keys }).await?;
+            let accounts = look_at(client, sync.target.concurrency, &page).await?;
+            for ((key, done), account) in page.iter().zip(accounts) {
+                if people.get(key).is_none_or(|person| person.remote_id != done.remote_id) {
+                    let why = match done.op {
+                        OpKind::Delete => "it was deleted, which can't be undone",
+                        OpKind::Unlink => "it was unlinked; a run that finds the account links it again",
+                        _ => "they have another account by now, or none",
+                    };
+                    spool.remark(key, why)?;
+                } else if unresolved.contains(key) {
+                    spool.remark(key, "an operation on them has no answer yet")?;
+                } else {
+                    let body = bodies.remove(key).unwrap_or_default();
+                    self.take_back(sync, &spool, key, done, &body, account.as_ref())?;
+                }
+            }
+        }
+        Ok((Plan::assemble(sync, known, spool)?, id))
+    }
+
+    fn take_back(
+        &self,
+        sync: &SyncSettings,
+        spool: &Spool,
+        key: &Key,
+        done: &Undoable,
+        body: &Body,
+        account: Option<&Account>,
+    ) -> Result<()> {
+        let found = inverse(key, done, &body.attributes, account, sync.target.engine.catalogue());
+        if let Some(operation) = found.operation {
+            let account = account.map_or(&body.attributes, |account| &account.attributes);
+            let values = sync.match_fields.iter().flat_map(|f| [body.attributes.get(f), account.get(f)]).flatten();
+            let today = self.clock.now().with_timezone(&sync.timezone).date_naive().to_string();
+            if operation.needs_request() && sync.protect.covers(key, values, Some(account), &today) {
+                return Ok(spool.remark(key, SkipReason::Protected.name())?);
+            }
+            spool.add(&operation)?;
+        }
+        if let Some(left) = &found.left {
+            spool.remark(key, left)?;
+        }
+        Ok(())
+    }
+
+    async fn hold_undo(&self, run: &str, sync: &SyncSettings, plan: &Plan) -> Result<()> {
+        let held = HeldPlan {
+            id: plan.id.clone(),
+            sync: sync.name.clone(),
+            made_at: self.clock.stamp(),
+            limit: "undo".into(),
+            count: plan.total(),
+            allowed: 0,
+            counts: plan.counts.clone(),
+            origin: Origin::Undo(run.to_string()),
+            basis: None,
+            partial: false,
+        };
+        if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {
+            return Ok(());
+        }
+        let (mut last, mut from) = (None, 0);
+        loop {
+            let operations = plan.spool().operations(last.as_ref(), PAGE)?;
+            let Some(end) = operations.last().cloned() else { break };
+            last = Some(end);
+            let count = operations.len() as u64;
+            self.state.ask(HoldOperations { plan: plan.id.clone(), from, operations }).await?;
+            from += count;
+        }
+        let complete = HoldComplete { plan: plan.id.clone(), sync: sync.name.clone(), whole: true };
+        Ok(self.state.ask(complete).await?)
+    }
+
+    /// Sends the inverse of a run that somebody approved, and pauses the sync: its next run would do the same again.
+    pub(super) async fn undo(&self, run: &str, approval: Approval) -> Result<RunSummary> {
+        let (_, sync) = self.past(run).await?;
+        self.begin().await?;
+        let began = tokio::time::Instant::now();
+        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
+        let wish = Wish { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..Wish::default() };
+        if let Err(failure) = self.undo_into(&mut summary, run, &sync, &wish).await {
+            summary.fail(&failure);
+        }
+        if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
+            summary.fail(&error.into());
+        }
+        self.end().await;
+        summary.duration_ms = began.elapsed().as_millis() as u64;
+        summary.log();
+        Ok(summary)
+    }
+
+    async fn undo_into(
+        &self,
+        summary: &mut RunSummary,
+        run: &str,
+        sync: &Arc<SyncSettings>,
+        wish: &Wish,
+    ) -> Result<()> {
+        let begin = ledger::BeginRun {
+            id: summary.run.clone(),
+            sync: sync.name.clone(),
+            at: self.clock.stamp(),
+            partial: true,
+        };
+        self.state.ask(begin).await?;
+        let client = self.clients.of(&sync.target)?;
+        let (plan, id) = self.inverse_of(run, sync, &client).await?;
+        summary.planned(&plan);
+        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
+        let sent =
+            Run { runner: self, who, client: Arc::clone(&client), wish }.send(summary, plan, Resolved::default()).await;
+        client.rest().await;
+        sent
+    }
+}
+
+/// The accounts that these operations were about, as they are now.
+async fn look_at(client: &Arc<Client>, concurrency: usize, page: &[(Key, Undoable)]) -> Result<Vec<Option<Account>>> {
+    futures_util::stream::iter(page.to_vec())
+        .map(|(_, done)| async move {
+            match &done.remote_id {
+                Some(remote_id) => client.get(remote_id).await,
+                None => Ok(None),
+            }
+        })
+        .buffered(concurrency)
+        .try_collect()
+        .await
+}

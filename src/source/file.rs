@@ -1,0 +1,249 @@
+//! A file being read: the bytes as they are, counted, unpacked, and watched for changes meanwhile.
+//!
+//! What is packed is told by its first bytes rather than by its name, so that standard input is unpacked too. A
+//! compressed file can unpack to far more than fits anywhere: see [`MAX_RATIO`].
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::settings::SourceSettings;
+use crate::exit::{Exit, Failure, Result};
+
+/// To how many times its size a file may unpack. Exports of people shrink to a tenth, highly repetitive ones to a
+/// fiftieth; a bomb is made to shrink to a thousandth.
+const MAX_RATIO: u64 = 200;
+
+/// Below this many unpacked bytes no ratio is a bomb.
+const HARMLESS: u64 = 10_000_000;
+
+/// How many packed bytes are read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// How gzip (RFC 1952) and zstd (RFC 8878) begin.
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+
+/// What is read, unpacked where it is packed.
+pub(super) struct Input {
+    unpacked: Box<dyn Read + Send>,
+    packed: bool,
+    taken: Arc<AtomicU64>,
+    given: u64,
+    limit: u64,
+    watched: Option<Watched>,
+}
+
+impl Input {
+    /// Opens a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// 69 when there is no such file or it can't be opened, 65 when it is a directory, or not packed as its name says.
+    pub fn open(source: &SourceSettings, path: &Path) -> Result<Input> {
+        let unreadable = |error| unusable(source, "it can't be read".into()).because(error);
+        if path == Path::new("-") {
+            return Input::new(Box::new(io::stdin()), None).map_err(unreadable);
+        }
+        let (file, metadata) = open_file(source, path)?;
+        let watched = file.try_clone().ok().map(|file| Watched::new(file, &metadata));
+        let input = Input::new(Box::new(file), watched).map_err(unreadable)?;
+        let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if matches!(extension.as_str(), "gz" | "zst") && !input.packed {
+            let kind = if extension == "gz" { "gzip" } else { "zstd" };
+            return Err(unusable(source, format!("the file's name ends in .{extension}, and it is not {kind}"))
+                .help("see whether the export was cut off or is made differently now"));
+        }
+        Ok(input)
+    }
+
+    /// What comes from somewhere else than a file.
+    ///
+    /// # Errors
+    /// The first bytes can't be read.
+    pub fn new(inner: Box<dyn Read + Send>, watched: Option<Watched>) -> io::Result<Input> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let tap = Tap { inner, taken: Arc::clone(&taken) };
+        let mut buffered = BufReader::with_capacity(CHUNK, tap);
+        // A pipe may give a byte at a time, and the buffer can't be filled twice: so few bytes are read by themselves.
+        let mut start = [0; ZSTD.len()];
+        let filled = fill(&mut buffered, &mut start)?;
+        let start = start[..filled].to_vec();
+        let kind = start.clone();
+        let whole = io::Cursor::new(start).chain(buffered);
+        let (unpacked, packed): (Box<dyn Read + Send>, bool) = if kind.starts_with(GZIP) {
+            (Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, whole))), true)
+        } else if kind.starts_with(ZSTD) {
+            (Box::new(zstd::stream::read::Decoder::new(whole)?), true)
+        } else {
+            (Box::new(whole), false)
+        };
+        Ok(Input { unpacked, packed, taken, given: 0, limit: u64::MAX, watched })
+    }
+
+    /// The same, of which no more than so many bytes may come, unpacked.
+    pub fn limited(self, limit: u64) -> Input {
+        Input { limit, ..self }
+    }
+
+    /// When the file was last changed, where there is a file.
+    pub fn modified_at(&self) -> Option<DateTime<Utc>> {
+        self.watched.as_ref().and_then(|f| f.modified).map(DateTime::from)
+    }
+
+    /// Whether what was read is what was opened. `to_the_end`: nothing was left over.
+    pub fn unchanged(&self, to_the_end: bool) -> bool {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.watched.as_ref().is_none_or(|file| file.unchanged(to_the_end.then_some(taken)))
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = match self.unpacked.read(buffer) {
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.packed => {
+                return Err(io::Error::new(error.kind(), "the compressed data is cut off"));
+            }
+            Err(error) => return Err(error),
+        };
+        self.given += n as u64;
+        if self.packed && self.given > HARMLESS && self.given / MAX_RATIO > self.taken.load(Ordering::Relaxed) {
+            return Err(io::Error::other(format!("it unpacks to more than {MAX_RATIO} times its size")));
+        }
+        if self.given > self.limit {
+            return Err(io::Error::other(format!("it unpacks to more than {} bytes", self.limit)));
+        }
+        Ok(n)
+    }
+}
+
+fn fill(from: &mut impl BufRead, to: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < to.len() {
+        match from.read(&mut to[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+pub(super) fn unusable(source: &SourceSettings, what: String) -> Failure {
+    Failure::new(Exit::Untrusted, format!("source {} can't be read as configured: {what}", source.name))
+}
+
+fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
+    let failed = |error: io::Error| {
+        let (what, help) = match error.kind() {
+            io::ErrorKind::NotFound => ("does not exist", "see whether the export was made"),
+            io::ErrorKind::PermissionDenied => ("may not be read by this user", "give this user the right to read it"),
+            _ => ("can't be opened", "see whether it can be read by hand"),
+        };
+        let message = format!("source {}: the file {} {what}", source.name, path.display());
+        Failure::new(Exit::Unavailable, message).help(help).because(error)
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(unusable(source, format!("{} is a directory", path.display())));
+    }
+    Ok((file, metadata))
+}
+
+/// Counts what passes.
+struct Tap {
+    inner: Box<dyn Read + Send>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Read for Tap {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// The file as it was when it was opened.
+pub(super) struct Watched {
+    file: File,
+    length: u64,
+    modified: Option<SystemTime>,
+    regular: bool,
+}
+
+impl Watched {
+    fn new(file: File, metadata: &Metadata) -> Watched {
+        let modified = metadata.modified().ok();
+        Watched { file, length: metadata.len(), modified, regular: metadata.is_file() }
+    }
+
+    /// Whether it is still as it was, and as long as what was read of it.
+    fn unchanged(&self, read: Option<u64>) -> bool {
+        if !self.regular {
+            return true;
+        }
+        let Ok(now) = self.file.metadata() else { return false };
+        now.len() == self.length
+            && now.modified().ok() == self.modified
+            && read.is_none_or(|bytes| bytes == self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        Input::new(Box::new(io::Cursor::new(bytes)), None)?.read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(bytes).expect("into memory");
+        packer.finish().expect("into memory")
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_whatever_its_name() {
+        let text = b"id,mail\nE1,a\n".as_slice();
+        assert_eq!(unpack(text.to_vec()).expect("plain"), text);
+        assert_eq!(unpack(gz(text)).expect("gzip"), text);
+        assert_eq!(unpack([gz(&text[..5]), gz(&text[5..])].concat()).expect("members"), text);
+        assert_eq!(unpack(zstd::encode_all(text, 3).expect("into memory")).expect("zstd"), text);
+        assert_eq!(unpack(b"x".to_vec()).expect("short"), b"x");
+        assert_eq!(unpack(Vec::new()).expect("nothing"), b"");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_followed_by_something_else_is_an_error() {
+        let packed = gz(b"id,mail\nE1,a\n");
+        for cut in 2..packed.len() {
+            assert!(unpack(packed[..cut].to_vec()).is_err(), "cut at {cut}");
+        }
+        assert!(unpack([packed, b"more".to_vec()].concat()).is_err());
+        let packed = zstd::encode_all(b"id,mail\nE1,a\n".as_slice(), 3).expect("into memory");
+        for cut in 4..packed.len() {
+            assert!(unpack(packed[..cut].to_vec()).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_noticed_before_it_is_unpacked() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let line = [b'x'; 1_000_000];
+        (0..12).for_each(|_| packer.write_all(&line).expect("into memory"));
+        let error = unpack(packer.finish().expect("into memory")).expect_err("a bomb");
+        assert!(error.to_string().contains("200 times"), "{error}");
+    }
+}

@@ -1,0 +1,376 @@
+//! One page: asked for when its turn has come, with retries, authenticated, and kept aside within its cap.
+//!
+//! What may pass (no connection, a server in trouble, a body that broke off) is tried again; what won't (a refusal, a
+//! redirect to elsewhere, a log-in page, a bomb) is not.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, StatusCode};
+use url::Url;
+
+use super::paging::same_host;
+use crate::config::settings::{AuthSettings, BodyFormat, HttpSettings, SourceSettings};
+use crate::delivery::explained;
+use crate::delivery::rate::RateGate;
+use crate::exit::{Exit, Failure, Result};
+use crate::net::{self, oauth::Tokens};
+use crate::outcome::ErrorKind;
+use crate::retry::{Backoff, retry_after};
+use crate::source::Validators;
+
+/// How many redirects are followed: as many as browsers follow for one page, roughly.
+const MOST_REDIRECTS: usize = 10;
+
+/// Up to how many bytes a page stays in memory; beyond, it goes to a temporary file.
+const IN_MEMORY: usize = 1_000_000;
+
+/// Asks for pages.
+pub(super) struct Fetcher {
+    owner: String,
+    settings: HttpSettings,
+    client: Client,
+    fixed: Option<(HeaderName, HeaderValue)>,
+    tokens: Option<Tokens>,
+    gate: Option<RateGate>,
+    backoff: Backoff,
+    directory: PathBuf,
+}
+
+/// What came of asking.
+pub(super) enum Got {
+    /// A page.
+    Page(Page),
+    /// It is as it was when these validators were given.
+    Unchanged(HeaderMap),
+}
+
+/// A page, whole.
+pub(super) struct Page {
+    /// Where it came from in the end.
+    pub url: Url,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// What it holds.
+    pub body: Arc<Body>,
+}
+
+/// What a page holds, in memory or on disk.
+pub(super) enum Body {
+    /// A small one.
+    Memory(Bytes),
+    /// A large one, in a file that has no name.
+    Disk(File),
+}
+
+impl Body {
+    /// Reads it from its beginning. One reader at a time.
+    pub fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Body::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
+            Body::Disk(file) => {
+                let mut file = file.try_clone()?;
+                file.seek(SeekFrom::Start(0))?;
+                Box::new(file)
+            }
+        })
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// The exit code, if it is the first page.
+    pub exit: Exit,
+    /// What happened, without address or value.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    again: Again,
+}
+
+/// Whether asking again may help.
+#[derive(Debug)]
+enum Again {
+    No,
+    /// After as long as the server asked for, if it did.
+    Perhaps(Option<Duration>),
+    /// With another token.
+    LoggedIn,
+}
+
+impl Trouble {
+    fn new(exit: Exit, message: impl Into<String>) -> Trouble {
+        Trouble { exit, message: message.into(), help: None, again: Again::No }
+    }
+
+    /// The source was reached and can't be read as configured.
+    pub fn unusable(message: impl Into<String>) -> Trouble {
+        Trouble::new(Exit::Untrusted, message)
+    }
+
+    fn passing(exit: Exit, message: impl Into<String>) -> Trouble {
+        Trouble { again: Again::Perhaps(None), ..Trouble::new(exit, message) }
+    }
+
+    fn help(self, help: impl Into<String>) -> Trouble {
+        Trouble { help: Some(help.into()), ..self }
+    }
+
+    /// The failure that it is for the whole source.
+    pub fn into_failure(self, source: &str) -> Failure {
+        let failure = Failure::new(self.exit, format!("source {source}: {}", self.message));
+        match self.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}
+
+impl Fetcher {
+    /// A fetcher with the source's secrets read. Nothing is sent. Large pages go into `directory`.
+    ///
+    /// # Errors
+    /// A secret or a certificate can't be used (77, 78).
+    pub fn new(source: &SourceSettings, settings: &HttpSettings, directory: &Path) -> Result<Fetcher> {
+        let owner = format!("source {}", source.name);
+        let builder = || net::builder(&owner, &settings.network, settings.timeout);
+        let client = net::client(&owner, builder()?)?;
+        let tokens = match &settings.auth {
+            AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } => {
+                client_secret.read()?;
+                let who = (client_id.clone(), client_secret.clone());
+                Some(Tokens::new(
+                    owner.clone(),
+                    client.clone(),
+                    token_url.clone(),
+                    who,
+                    scope.clone(),
+                    settings.timeout,
+                ))
+            }
+            _ => None,
+        };
+        Ok(Fetcher {
+            fixed: net::fixed_credentials(&owner, &settings.auth)?,
+            owner,
+            client,
+            tokens,
+            gate: settings.rate.map(|rate| RateGate::new(rate, rate.default_burst())),
+            backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
+            settings: settings.clone(),
+            directory: directory.to_path_buf(),
+        })
+    }
+
+    /// Gets one page; with validators, only if it has changed since.
+    ///
+    /// # Errors
+    /// There is none, after all retries.
+    pub async fn get(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
+        let mut tries = 0;
+        let mut renewed = false;
+        loop {
+            tries += 1;
+            let trouble = match self.follow(url, known).await {
+                Ok(got) => return Ok(got),
+                Err(trouble) => trouble,
+            };
+            let asked = match (&trouble.again, &self.tokens) {
+                (Again::LoggedIn, Some(tokens)) if !renewed => {
+                    renewed = true;
+                    tokens.forget().await;
+                    continue;
+                }
+                (Again::Perhaps(asked), _) if self.backoff.allows_another(tries) => *asked,
+                _ => return Err(trouble),
+            };
+            tracing::debug!(owner = %self.owner, tries, "trying again: {}", trouble.message);
+            let chance = rand::rng().random::<f64>();
+            tokio::time::sleep(self.backoff.pause(tries, chance, asked)).await;
+        }
+    }
+
+    /// Asks once, and follows redirects within the host.
+    async fn follow(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
+        let mut at = url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            if let Some(gate) = &self.gate {
+                gate.acquire().await;
+            }
+            let asking = tokio::time::timeout(self.settings.timeout, self.ask(&at, known));
+            let late = || format!("no whole answer within {:?}", self.settings.timeout);
+            match asking.await.map_err(|_| Trouble::passing(Exit::Unavailable, late()))?? {
+                Answer::Got(got) => return Ok(got),
+                Answer::Elsewhere(next) if same_host(&at, &next) => at = next,
+                Answer::Elsewhere(_) => {
+                    return Err(Trouble::unusable("it redirects to another host, where our credentials don't belong")
+                        .help("is that a log-in page? check url and auth; if it has moved, name the new address"));
+                }
+            }
+        }
+        Err(Trouble::unusable(format!("it redirects more than {MOST_REDIRECTS} times")))
+    }
+
+    async fn ask(&self, at: &Url, known: Option<&Validators>) -> Result<Answer, Trouble> {
+        let mut request = self.client.get(at.clone()).header(header::ACCEPT, accepted(self.settings.format));
+        if let Some((name, value)) = &self.fixed {
+            request = request.header(name, value);
+        }
+        if let Some(tokens) = &self.tokens {
+            let token = tokens.header().await.map_err(|failure| Trouble {
+                again: if failure.exit == Exit::Unavailable { Again::Perhaps(None) } else { Again::No },
+                help: failure.help.clone(),
+                ..Trouble::new(failure.exit, failure.message)
+            })?;
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(etag) = known.and_then(|known| known.etag.as_deref()) {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if let Some(date) = known.and_then(|known| known.last_modified.as_deref()) {
+            request = request.header(header::IF_MODIFIED_SINCE, date);
+        }
+        let response = request.send().await.map_err(|error| {
+            let error = explained(&error);
+            Trouble::passing(Exit::Unavailable, format!("it can't be reached: {}", error.message))
+        })?;
+        self.judge(at, response, known.is_some()).await
+    }
+
+    async fn judge(&self, at: &Url, response: Response, conditional: bool) -> Result<Answer, Trouble> {
+        let status = response.status();
+        let code = status.as_u16();
+        let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let after = after.and_then(|text| retry_after(text, chrono::Utc::now()));
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if conditional => {
+                return Ok(Answer::Got(Got::Unchanged(response.headers().clone())));
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let trouble = Trouble::new(Exit::Denied, format!("it refuses the credentials: HTTP {code}"));
+                let trouble = trouble.help("check auth: the key may have expired or lack a permission");
+                return Err(Trouble { again: Again::LoggedIn, ..trouble });
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                return Err(Trouble::new(Exit::Unavailable, format!("there is nothing at its address: HTTP {code}"))
+                    .help("check url"));
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+                let trouble = Trouble::new(Exit::Unavailable, format!("it asks to slow down: HTTP {code}"));
+                return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("set rate for this source"));
+            }
+            _ if status.is_redirection() => {
+                let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+                let next = location.and_then(|text| at.join(text).ok());
+                return next
+                    .map(Answer::Elsewhere)
+                    .ok_or_else(|| Trouble::unusable(format!("HTTP {code} that leads nowhere")));
+            }
+            _ if status.is_server_error() => {
+                let trouble = Trouble::new(Exit::Unavailable, format!("it is in trouble: HTTP {code}"));
+                return Err(Trouble { again: Again::Perhaps(after), ..trouble });
+            }
+            _ => {
+                return Err(Trouble::unusable(format!("it answers with HTTP {code}")).help("check url and pagination"));
+            }
+        }
+        let url = at.clone();
+        let headers = response.headers().clone();
+        let body = Arc::new(self.body(response).await?);
+        Ok(Answer::Got(Got::Page(Page { url, headers, body })))
+    }
+
+    /// The body, unpacked as it comes, within the cap.
+    async fn body(&self, mut response: Response) -> Result<Body, Trouble> {
+        let too_large = || {
+            let message = format!("a page is larger than max_page ({}) unpacked", megabytes(self.settings.max_page));
+            Trouble::unusable(message).help("ask for smaller pages, or raise max_page")
+        };
+        if is_html(response.headers()) {
+            return Err(web_page());
+        }
+        if response.content_length().is_some_and(|length| length > self.settings.max_page) {
+            return Err(too_large());
+        }
+        let mut start = Vec::new();
+        let mut file: Option<File> = None;
+        let mut length: u64 = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|error| broken_off(&error))? {
+            length += chunk.len() as u64;
+            if length > self.settings.max_page {
+                return Err(too_large());
+            }
+            match &mut file {
+                Some(file) => file.write_all(&chunk).map_err(full)?,
+                None => start.extend_from_slice(&chunk),
+            }
+            if file.is_none() && start.len() > IN_MEMORY {
+                let mut new = tempfile::tempfile_in(&self.directory).map_err(full)?;
+                new.write_all(&start).map_err(full)?;
+                start = Vec::new();
+                file = Some(new);
+            }
+        }
+        if file.is_none() && begins_like_html(&start) {
+            return Err(web_page());
+        }
+        Ok(file.map_or_else(|| Body::Memory(start.into()), Body::Disk))
+    }
+}
+
+/// What one request led to.
+enum Answer {
+    Got(Got),
+    Elsewhere(Url),
+}
+
+fn accepted(format: BodyFormat) -> &'static str {
+    match format {
+        BodyFormat::Json => "application/json",
+        BodyFormat::Ndjson => "application/x-ndjson, application/json;q=0.5",
+        BodyFormat::Csv => "text/csv, text/plain;q=0.5, */*;q=0.1",
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1_000_000) { format!("{} MB", bytes / 1_000_000) } else { format!("{bytes} bytes") }
+}
+
+/// A body that did not come whole: late, short, or not packed as it says.
+fn broken_off(error: &reqwest::Error) -> Trouble {
+    let error = explained(error);
+    match error.kind {
+        ErrorKind::Timeout => Trouble::passing(Exit::Unavailable, error.message),
+        _ => Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {}", error.message)),
+    }
+}
+
+fn full(error: io::Error) -> Trouble {
+    Trouble::new(Exit::Io, format!("a page can't be kept in a temporary file: {error}"))
+}
+
+fn web_page() -> Trouble {
+    Trouble::unusable("it answers with a web page (HTML) instead of data, probably a log-in page")
+        .help("check url and auth: the log-in may have expired")
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Whether a body is HTML that calls itself something else.
+fn begins_like_html(body: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(&body[..body.len().min(256)]);
+    let start = start.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
+}

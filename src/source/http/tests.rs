@@ -1,0 +1,141 @@
+//! Pages without a network: whatever the records are and however they are cut into pages, none is lost or invented.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::config::settings::{AuthSettings, GateSettings, NetworkSettings, OnIncomplete, RetrySettings, TextSettings};
+use crate::limits::Limit;
+use crate::source::Intake;
+use crate::trust::ReadStats;
+
+fn settings(format: BodyFormat) -> HttpSettings {
+    let second = std::time::Duration::from_secs(1);
+    HttpSettings {
+        url: Url::parse("http://127.0.0.1:1/").expect("an address"),
+        format,
+        records: if format == BodyFormat::Json { "/data".into() } else { String::new() },
+        auth: AuthSettings::None,
+        pagination: Pagination::Link,
+        total: None,
+        max_page: 1_000_000,
+        rate: None,
+        timeout: second,
+        retry: RetrySettings { attempts: 1, base: second, max: second },
+        network: NetworkSettings::default(),
+        text: TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into() },
+    }
+}
+
+fn source(format: BodyFormat) -> SourceSettings {
+    SourceSettings {
+        name: "hr".into(),
+        key: "id".into(),
+        required: Vec::new(),
+        gate: GateSettings {
+            min_records: 0,
+            max_shrink: Limit::Unlimited,
+            max_rejected: Limit::Unlimited,
+            max_age: None,
+            on_incomplete: OnIncomplete::Stop,
+        },
+        kind: SourceKind::Http(Box::new(settings(format))),
+    }
+}
+
+/// Reads these pages; the last word on completeness, the records counted by the first look, and what came of it.
+fn read(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) {
+    let source = source(format);
+    let mut counting = settings(format);
+    counting.pagination = Pagination::Offset { param: "from".into(), size: None };
+    let settings = settings(format);
+    let wanted: BTreeSet<String> = ["mail".to_string()].into();
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut sink = Sink::create(directory.path()).expect("a spool");
+    let mut last = Completeness::Complete;
+    let mut counted = 0;
+    {
+        let judge = Judge::new(&source.key, &wanted, &[]);
+        let mut parser = Parser { source: &source, settings: &settings, wanted: &wanted, judge, rows: 0 };
+        let mut take = into_sink(&mut sink);
+        for (n, page) in pages.iter().enumerate() {
+            let body = Body::Memory(page.clone().into());
+            counted += look_through(&body, &counting).map_or(0, |skimmed| skimmed.count);
+            last = match parser.page(n as u64 + 1, &body, &mut take) {
+                Ok(completeness) => completeness,
+                Err(failure) => Completeness::Unusable(failure.message),
+            };
+            if last != Completeness::Complete {
+                break;
+            }
+        }
+    }
+    (last, counted, Intake::settled(sink, &wanted, ReadStats::default()).expect("settled"))
+}
+
+/// Records of a few keys, some of them repeated, contradicting or without a key.
+fn record() -> impl Strategy<Value = Value> {
+    let key = prop_oneof![
+        "[ABC]".prop_map(Value::from),
+        (0u8..9).prop_map(Value::from),
+        Just(Value::Null),
+        Just(json!([1])),
+        "[a-z]{3}".prop_map(Value::from),
+    ];
+    prop_oneof![
+        9 => (key, "[xy]").prop_map(|(id, mail)| json!({ "id": id, "mail": mail })),
+        1 => Just(json!("nobody")),
+    ]
+}
+
+fn page(format: BodyFormat, records: &[Value]) -> Vec<u8> {
+    match format {
+        BodyFormat::Json => json!({ "data": records }).to_string().into_bytes(),
+        _ => records.iter().map(|record| format!("{record}\n")).collect::<String>().into_bytes(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn however_it_is_cut_into_pages_every_record_is_counted_once(
+        records in proptest::collection::vec(record(), 0..40),
+        size in 1usize..15,
+        lines in any::<bool>(),
+    ) {
+        let format = if lines { BodyFormat::Ndjson } else { BodyFormat::Json };
+        let pages: Vec<Vec<u8>> = records.chunks(size).map(|chunk| page(format, chunk)).collect();
+        let (completeness, counted, intake) = read(format, &pages);
+        prop_assert_eq!(completeness, Completeness::Complete);
+        prop_assert_eq!(counted, records.len() as u64);
+        prop_assert_eq!(intake.stats().rows(), records.len() as u64);
+        let (_, _, whole) = read(format, &[page(format, &records)]);
+        let all = |intake: &Intake| intake.rows(None, 1_000).expect("rows");
+        let told = |intake: &Intake| -> Vec<_> {
+            all(intake).into_iter().map(|r| (r.key.to_string(), r.position.record, r.cells)).collect()
+        };
+        prop_assert_eq!(told(&intake), told(&whole), "pages make no difference");
+        for row in all(&intake) {
+            let of_key = |r: &&Value| r["id"].as_str().map(str::to_owned).or(r["id"].as_u64().map(|n| n.to_string()))
+                .is_some_and(|id| id == row.key.as_str());
+            let found: Vec<&Value> = records.iter().filter(of_key).collect();
+            prop_assert!(!found.is_empty() && found.iter().all(|r| r["mail"] == row.cells[0]), "invented");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_cut_is_never_the_end(records in proptest::collection::vec(record(), 1..9), cut in any::<prop::sample::Index>()) {
+        let whole = page(BodyFormat::Json, &records);
+        let (completeness, _, _) = read(BodyFormat::Json, &[whole[..cut.index(whole.len())].to_vec()]);
+        prop_assert!(completeness != Completeness::Complete);
+    }
+
+    #[test]
+    fn no_page_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for format in [BodyFormat::Json, BodyFormat::Ndjson, BodyFormat::Csv] {
+            let (_, _, intake) = read(format, std::slice::from_ref(&bytes));
+            prop_assert!(intake.stats().rows() <= 300);
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! JSON documents, read as a stream: where the records, the total and the way to the next page stand, by JSON pointer.
+//!
+//! A page is gone through twice. The first time ([`skim`]) nothing is kept: it shows that the page is whole, how many
+//! records it has and where the next one is, so that this one can be fetched meanwhile. The second time ([`records`])
+//! gives the records, one in memory at a time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::Read;
+
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::error::Category;
+use serde_json::{Map, Number, Value};
+
+/// How many field names a message lists before it stops.
+const LISTED: usize = 20;
+
+/// A JSON pointer (RFC 6901), taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pointer(Vec<String>);
+
+impl Pointer {
+    /// The pointer that this text is.
+    pub fn parse(text: &str) -> Pointer {
+        let segments = text.split('/').skip(1);
+        Pointer(segments.map(|s| s.replace("~1", "/").replace("~0", "~")).collect())
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|s| write!(f, "/{}", s.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+/// What a look through a page found.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Skimmed {
+    /// Records.
+    pub count: u64,
+    /// What stands where the total should; none when nothing does.
+    pub total: Option<Value>,
+    /// What stands where the next page should be told.
+    pub next: Option<Value>,
+}
+
+/// Goes through a page without keeping anything.
+///
+/// # Errors
+/// It is not JSON, is cut off, or has no list of records where it should: a sentence that holds no value.
+pub(super) fn skim(
+    page: impl Read,
+    records: &Pointer,
+    total: Option<&Pointer>,
+    next: Option<&Pointer>,
+) -> Result<Skimmed, String> {
+    let mut count = 0;
+    let mut each = |_: IgnoredAny| {
+        count += 1;
+        true
+    };
+    let mut walk = Walk::new(records, total, next, &mut each);
+    walk.go(page)?;
+    let Walk { total, next, .. } = walk;
+    let (total, next) = (total.and_then(|spot| spot.found), next.and_then(|spot| spot.found));
+    Ok(Skimmed { count, total, next })
+}
+
+/// Gives each record of a page, in order, until `each` says that it wants no more.
+///
+/// # Errors
+/// As [`skim`].
+pub(super) fn records(
+    page: impl Read,
+    records: &Pointer,
+    each: &mut dyn FnMut(Document) -> bool,
+) -> Result<(), String> {
+    Walk::new(records, None, None, each).go(page)
+}
+
+/// What a parser complains of, without quoting anything.
+pub(super) fn complaint(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "it is cut off in the middle of its JSON".into(),
+        Category::Io => format!("reading it stopped before the end: {error}"),
+        Category::Syntax => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        // Ours: they name places.
+        Category::Data => {
+            let text = error.to_string();
+            text.split(" at line ").next().unwrap_or_default().to_string()
+        }
+    }
+}
+
+/// A scalar that is looked for.
+struct Spot<'a> {
+    pointer: &'a Pointer,
+    found: Option<Value>,
+}
+
+/// A walk through a document that stops by where something is looked for and passes over the rest.
+struct Walk<'a, T> {
+    records: &'a Pointer,
+    total: Option<Spot<'a>>,
+    next: Option<Spot<'a>>,
+    each: &'a mut dyn FnMut(T) -> bool,
+    lists: u32,
+    stopped: bool,
+    names: Vec<String>,
+}
+
+impl<'a, T: DeserializeOwned> Walk<'a, T> {
+    fn new(
+        records: &'a Pointer,
+        total: Option<&'a Pointer>,
+        next: Option<&'a Pointer>,
+        each: &'a mut dyn FnMut(T) -> bool,
+    ) -> Self {
+        let spot = |pointer: Option<&'a Pointer>| pointer.map(|pointer| Spot { pointer, found: None });
+        let (total, next) = (spot(total), spot(next));
+        Walk { records, total, next, each, lists: 0, stopped: false, names: Vec::new() }
+    }
+
+    fn go(&mut self, page: impl Read) -> Result<(), String> {
+        let mut parser = serde_json::Deserializer::from_reader(page);
+        let walked = Node { walk: self, path: &mut Vec::new() }.deserialize(&mut parser);
+        if self.stopped {
+            return Ok(());
+        }
+        walked.and_then(|()| parser.end()).map_err(|error| complaint(&error))?;
+        match self.lists {
+            1 => Ok(()),
+            0 => Err(self.no_list()),
+            _ => Err(format!("{} is there more than once", place(self.records))),
+        }
+    }
+
+    fn no_list(&self) -> String {
+        let names: Vec<&str> = self.names.iter().take(LISTED).map(String::as_str).collect();
+        let has = if names.is_empty() { String::new() } else { format!("; the document has {}", names.join(", ")) };
+        format!("there is no list of records at {}{has}", place(self.records))
+    }
+
+    /// Whether anything that is looked for lies at this path or below it.
+    fn leads_somewhere(&self, path: &[String]) -> bool {
+        let spots = [&self.total, &self.next].into_iter().flatten().map(|spot| spot.pointer);
+        spots.chain([self.records]).any(|pointer| pointer.0.starts_with(path))
+    }
+
+    fn scalar(&mut self, path: &[String], value: Value) {
+        for spot in [&mut self.total, &mut self.next].into_iter().flatten() {
+            if spot.pointer.0 == path {
+                spot.found = Some(value.clone());
+            }
+        }
+    }
+}
+
+fn place(pointer: &Pointer) -> String {
+    if pointer.0.is_empty() { "the top of the document".into() } else { format!("\"{pointer}\"") }
+}
+
+/// One place in the document.
+struct Node<'w, 'a, 'p, T> {
+    walk: &'w mut Walk<'a, T>,
+    path: &'p mut Vec<String>,
+}
+
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Node<'_, '_, '_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if self.path.is_empty() && self.walk.names.len() <= LISTED {
+                self.walk.names.push(name.clone());
+            }
+            self.path.push(name);
+            if self.walk.leads_somewhere(self.path) {
+                map.next_value_seed(Node { walk: self.walk, path: self.path })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            self.path.pop();
+        }
+        // What is looked for is a scalar; that something else is there must be told from nothing.
+        self.walk.scalar(self.path, Value::Object(Map::new()));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.walk.records.0 != *self.path {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            self.walk.scalar(self.path, Value::Array(Vec::new()));
+            return Ok(());
+        }
+        self.walk.lists += 1;
+        while let Some(record) = list.next_element::<T>()? {
+            if !(self.walk.each)(record) {
+                self.walk.stopped = true;
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.walk.scalar(self.path, value.into());
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.walk.scalar(self.path, value.into());
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.walk.scalar(self.path, value.into());
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.walk.scalar(self.path, value.into());
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.walk.scalar(self.path, value.into());
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.walk.scalar(self.path, Value::Null);
+        Ok(())
+    }
+}
+
+/// A JSON value in which a field that stands twice is noticed: which of the two is meant can't be known.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// The value, with the last of doubled fields.
+    pub value: Value,
+    /// The name of a field that stands twice in one object.
+    pub doubled: Option<String>,
+}
+
+impl<'de> serde::Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut doubled = None;
+        let value = deserializer.deserialize_any(Strict(&mut doubled))?;
+        Ok(Document { value, doubled })
+    }
+}
+
+struct Strict<'d>(&'d mut Option<String>);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(Strict(self.0))?;
+            if fields.insert(name.clone(), value).is_some() {
+                *self.0 = Some(name);
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(Strict(self.0))? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+/// The value of a column: the field of that name, or the one that its dotted path leads to. Nothing when it isn't there.
+pub(super) fn column<'v>(record: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+    if let Some(value) = record.get(name) {
+        return Some(value);
+    }
+    // A name with a dot may be a part of the path: the longest one wins.
+    let mut dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();
+    dots.reverse();
+    dots.into_iter().find_map(|dot| match record.get(&name[..dot]) {
+        Some(Value::Object(inner)) => column(inner, &name[dot + 1..]),
+        _ => None,
+    })
+}
+
+/// Adds the names of a record's columns: fields of objects within it by dotted path.
+pub(super) fn column_names(record: &Map<String, Value>, before: &str, names: &mut BTreeSet<String>) {
+    for (name, value) in record {
+        let path = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        match value {
+            Value::Object(inner) if !inner.is_empty() => column_names(inner, &path, names),
+            _ => {
+                names.insert(path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn skimmed(text: &str, records: &str) -> Result<Skimmed, String> {
+        let pointer = Pointer::parse;
+        skim(text.as_bytes(), &pointer(records), Some(&pointer("/meta/total")), Some(&pointer("/meta/next")))
+    }
+
+    fn all(text: &str, at: &str) -> Result<Vec<Value>, String> {
+        let mut found = Vec::new();
+        records(text.as_bytes(), &Pointer::parse(at), &mut |document| {
+            found.push(document.value);
+            true
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn records_total_and_next_are_found_in_any_order() {
+        for text in [
+            r#"{"data":[{"a":1},2,"x"],"meta":{"total":3,"next":"/p2"}}"#,
+            r#"{"meta":{"next":"/p2","other":{"total":9},"total":3},"more":[1],"data":[{"a":1},2,"x"]}"#,
+        ] {
+            let expected = Skimmed { count: 3, total: Some(json!(3)), next: Some(json!("/p2")) };
+            assert_eq!(skimmed(text, "/data"), Ok(expected), "{text}");
+            assert_eq!(all(text, "/data"), Ok(vec![json!({"a": 1}), json!(2), json!("x")]));
+        }
+        assert_eq!(skimmed("[1,2]", ""), Ok(Skimmed { count: 2, ..Skimmed::default() }));
+        assert_eq!(skimmed(r#"{"a/b":{"~":[1]}}"#, "/a~1b/~0").map(|s| s.count), Ok(1));
+        let odd = skimmed(r#"{"data":[],"meta":{"total":[],"next":{}}}"#, "/data").expect("whole");
+        assert_eq!((odd.total, odd.next), (Some(json!([])), Some(json!({}))), "there, and no scalar");
+    }
+
+    #[test]
+    fn what_is_no_page_is_said_without_its_values() {
+        for (text, why) in [
+            (r#"{"data":[{"a":"hunter2"#, "it is cut off in the middle of its JSON"),
+            (r#"{"data":[1,2"#, "it is cut off in the middle of its JSON"),
+            ("", "it is cut off in the middle of its JSON"),
+            ("hunter2", "it is not JSON (line 1, column 1)"),
+            (r#"{"data":[1]} hunter2"#, "it is not JSON (line 1, column 14)"),
+            (r#"{"error":"hunter2"}"#, "there is no list of records at \"/data\"; the document has error"),
+            (r#"{"data":{"x":1}}"#, "there is no list of records at \"/data\"; the document has data"),
+            ("[1]", "there is no list of records at \"/data\""),
+            (r#"{"data":[1],"data":[]}"#, "\"/data\" is there more than once"),
+        ] {
+            assert_eq!(skimmed(text, "/data"), Err(why.to_string()), "{text}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(skimmed(&deep, "").is_err());
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(all(&deep, "").expect_err("too deep").starts_with("it is not JSON"));
+    }
+
+    #[test]
+    fn a_doubled_field_is_noticed_at_any_depth() {
+        let document: Document = serde_json::from_str(r#"{"a":{"b":1,"b":2}}"#).expect("JSON");
+        assert_eq!(document.doubled.as_deref(), Some("b"));
+        let document: Document = serde_json::from_str(r#"{"a":{"b":1},"c":[{"b":2}]}"#).expect("JSON");
+        assert_eq!(document.doubled, None);
+    }
+
+    #[test]
+    fn nested_fields_are_columns_by_dotted_path() {
+        let record = json!({"id": 7, "name": {"first": "A", "x.y": {"z": 1}}, "a.b": 2, "list": [1], "none": {}});
+        let Value::Object(record) = record else { panic!("an object") };
+        for (name, value) in [("id", json!(7)), ("name.first", json!("A")), ("name.x.y.z", json!(1)), ("a.b", json!(2))]
+        {
+            assert_eq!(column(&record, name), Some(&value), "{name}");
+        }
+        assert_eq!(column(&record, "name.last"), None);
+        assert_eq!(column(&record, "id.x"), None);
+        let mut names = BTreeSet::new();
+        column_names(&record, "", &mut names);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(names, ["a.b", "id", "list", "name.first", "name.x.y.z", "none"]);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-z\"\\\\ü]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map("[a-d]", inner, 0..4).prop_map(|m| m.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back_as_they_are(list in proptest::collection::vec(any_json(), 0..12), other in any_json()) {
+            let page = json!({"other": other, "data": list, "meta": {"total": list.len()}}).to_string();
+            prop_assert_eq!(all(&page, "/data"), Ok(list.clone()));
+            let skim = skimmed(&page, "/data").expect("a page");
+            prop_assert_eq!((skim.count, skim.total), (list.len() as u64, Some(json!(list.len()))));
+        }
+
+        #[test]
+        fn a_page_that_is_cut_anywhere_is_no_page(list in proptest::collection::vec(any_json(), 1..6), cut in any::<proptest::sample::Index>()) {
+            let page = json!({"data": list}).to_string();
+            let cut = cut.index(page.len());
+            prop_assert!(skim(&page.as_bytes()[..cut], &Pointer::parse("/data"), None, None).is_err());
+        }
+
+        #[test]
+        fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = skim(bytes.as_slice(), &Pointer::parse("/a"), None, None);
+            let _ = records(bytes.as_slice(), &Pointer::parse(""), &mut |_| true);
+        }
+    }
+}

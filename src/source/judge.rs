@@ -1,0 +1,207 @@
+//! A JSON record, judged: is it somebody's, and can its values be taken for what the source holds?
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::json::{Document, column};
+use super::parsed::Parsed;
+use super::rows::MAX_FIELD;
+use crate::record::{Key, Position};
+
+/// Beyond this a number that is no whole number of 64 bits has lost digits when it was read: 2 to the power of 63.
+const EXACT: f64 = 9_223_372_036_854_775_808.0;
+
+/// Judges the records of one source.
+pub(super) struct Judge {
+    key: String,
+    wanted: Vec<String>,
+    /// Columns that are wanted or required, and whether some record has had them.
+    needed: Vec<(String, bool)>,
+    count: u64,
+    objects: u64,
+}
+
+impl Judge {
+    /// A judge of records that have their key in this column.
+    pub fn new(key: &str, wanted: &BTreeSet<String>, required: &[String]) -> Judge {
+        let needed: BTreeSet<&String> = required.iter().chain(wanted).collect();
+        let needed = needed.into_iter().map(|name| (name.clone(), false)).collect();
+        Judge { key: key.into(), wanted: wanted.iter().cloned().collect(), needed, count: 0, objects: 0 }
+    }
+
+    /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
+    pub fn never_seen(&self) -> impl Iterator<Item = &str> {
+        let needed = self.needed.iter().filter(|_| self.objects > 0);
+        needed.filter(|(_, seen)| !seen).map(|(name, _)| name.as_str())
+    }
+
+    /// Judges the next record; `line` is 0 where there are no lines.
+    pub fn next(&mut self, line: u64, document: Result<Document, String>) -> Parsed {
+        self.count += 1;
+        let position = Position { line, record: self.count };
+        let bad = |key: Option<Key>, reason: String| Parsed::Bad { certain: key.is_some(), key, position, reason };
+        let Document { value, doubled } = match document {
+            Ok(document) => document,
+            Err(reason) => return bad(None, reason),
+        };
+        let Value::Object(row) = value else { return bad(None, "it is not an object".into()) };
+        self.objects += 1;
+        for (name, seen) in &mut self.needed {
+            *seen = *seen || column(&row, name).is_some();
+        }
+        let key = match self.key_of(&row) {
+            Ok(key) => key,
+            Err(reason) => return bad(None, reason),
+        };
+        if let Some(name) = doubled {
+            // Where the key itself may be the doubled one, whose record it is can't be known.
+            let key = Some(key).filter(|_| self.key.rsplit('.').next() != Some(&name));
+            return bad(key, format!("the field {name} is there twice"));
+        }
+        let mut cells = Vec::with_capacity(self.wanted.len());
+        for name in &self.wanted {
+            let cell = column(&row, name).unwrap_or(&Value::Null);
+            if let Some(what) = unusable(cell) {
+                return bad(Some(key), format!("column {name} {what}"));
+            }
+            cells.push(cell);
+        }
+        let cells = serde_json::to_string(&cells).expect("JSON values always serialise");
+        Parsed::Good { digest: self.digest(&key, &row), key, position, cells }
+    }
+
+    fn key_of(&self, row: &Map<String, Value>) -> Result<Key, String> {
+        let name = &self.key;
+        let text = match column(row, name) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+            Some(_) => return Err(format!("the key, column {name}, is neither text nor a whole number")),
+        };
+        if text.trim().contains(|c: char| c.is_control()) {
+            return Err(format!("the key, column {name}, contains a control character"));
+        }
+        Key::parse(&text).ok_or_else(|| format!("the key, column {name}, is empty"))
+    }
+
+    /// Hash of the whole record, the key in its normal form, fields in the order of names.
+    fn digest(&self, key: &Key, row: &Map<String, Value>) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(key.as_str().as_bytes());
+        let mut fields: Vec<(&String, &Value)> = row.iter().filter(|(name, _)| **name != self.key).collect();
+        fields.sort_by_key(|(name, _)| *name);
+        for (name, value) in fields {
+            hash_text(&mut hasher, b'k', name);
+            hash(&mut hasher, value);
+        }
+        let mut digest = [0; 16];
+        hasher.finalize_xof().fill(&mut digest);
+        digest
+    }
+}
+
+/// What is wrong with a value, if something is.
+fn unusable(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(text) if text.len() > MAX_FIELD => Some("is longer than 1 MB"),
+        Value::String(text) if text.contains('\0') => Some("contains a NUL character"),
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|n| n.abs() >= EXACT) => {
+            Some("is a number of more digits than can be kept; have it sent as text")
+        }
+        Value::Array(items) => items.iter().find_map(unusable),
+        Value::Object(fields) => fields.values().find_map(unusable),
+        _ => None,
+    }
+}
+
+fn hash_text(hasher: &mut blake3::Hasher, tag: u8, text: &str) {
+    hasher.update(&[tag]).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+}
+
+fn hash(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| *name);
+            hasher.update(b"{");
+            for (name, value) in fields {
+                hash_text(hasher, b'k', name);
+                hash(hasher, value);
+            }
+            hasher.update(b"}");
+        }
+        Value::Array(items) => {
+            hasher.update(b"[");
+            items.iter().for_each(|item| hash(hasher, item));
+            hasher.update(b"]");
+        }
+        Value::String(text) => hash_text(hasher, b's', text),
+        other => hash_text(hasher, b'j', &other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(record: &str) -> Parsed {
+        let wanted = ["mail", "name.first", "groups"].map(String::from).into();
+        let document = serde_json::from_str(record).map_err(|_| "no JSON".to_string());
+        Judge::new("id", &wanted, &[]).next(0, document)
+    }
+
+    fn reason(record: &str) -> (Option<String>, String) {
+        match judge(record) {
+            Parsed::Bad { key, reason, certain, .. } => {
+                assert_eq!(certain, key.is_some());
+                (key.map(|k| k.to_string()), reason)
+            }
+            _ => panic!("good: {record}"),
+        }
+    }
+
+    fn good(record: &str) -> (String, String, [u8; 16]) {
+        match judge(record) {
+            Parsed::Good { key, cells, digest, .. } => (key.to_string(), cells, digest),
+            _ => panic!("bad: {record}"),
+        }
+    }
+
+    #[test]
+    fn values_keep_their_types_and_absent_ones_are_empty() {
+        let (key, cells, _) = good(r#"{"id":7,"groups":["a",1],"name":{"first":"Ann"}}"#);
+        assert_eq!((key.as_str(), cells.as_str()), ("7", r#"[["a",1],null,"Ann"]"#));
+        assert_eq!(good(r#"{"id":" 007 ","mail":true}"#).0, "007");
+        assert_eq!(good(r#"{"id":18446744073709551615}"#).0, "18446744073709551615");
+    }
+
+    #[test]
+    fn what_is_nobodys_or_can_not_be_used_is_rejected() {
+        for (record, key, why) in [
+            ("[1]", None, "it is not an object"),
+            ("{}", None, "the key, column id, is empty"),
+            (r#"{"id":null}"#, None, "the key, column id, is empty"),
+            (r#"{"id":1.5}"#, None, "neither text nor a whole number"),
+            (r#"{"id":123456789012345678901234567890}"#, None, "neither text nor a whole number"),
+            (r#"{"id":true}"#, None, "neither text nor a whole number"),
+            (r#"{"id":"a\nb"}"#, None, "control character"),
+            (r#"{"id":1,"id":2}"#, None, "the field id is there twice"),
+            (r#"{"id":1,"mail":"a","mail":"b"}"#, Some("1"), "the field mail is there twice"),
+            (r#"{"id":1,"mail":123456789012345678901234567890}"#, Some("1"), "more digits than can be kept"),
+            (r#"{"id":1,"groups":["\u0000"]}"#, Some("1"), "column groups contains a NUL"),
+        ] {
+            let (found, text) = reason(record);
+            assert_eq!(found.as_deref(), key, "{record}");
+            assert!(text.contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_records_have_equal_digests_whatever_the_order_of_their_fields() {
+        let a = good(r#"{"id":"E1","mail":"a","x":{"p":1,"q":[2]}}"#).2;
+        assert_eq!(a, good(r#"{"x":{"q":[2],"p":1},"mail":"a","id":" E1 "}"#).2);
+        assert_ne!(a, good(r#"{"id":"E1","mail":"a","x":{"p":1,"q":[3]}}"#).2);
+        assert_ne!(a, good(r#"{"id":"E1","mail":"a","x":{"p":"1","q":[2]}}"#).2);
+    }
+}

@@ -1,0 +1,92 @@
+//! What every reader makes of a row, and where it goes: the sink that counts and spools.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::spool::Spool;
+use crate::exit::Result;
+use crate::record::{Key, Position};
+use crate::trust::Completeness;
+
+/// One row, judged.
+pub(super) enum Parsed {
+    /// It can be used.
+    Good {
+        /// The person.
+        key: Key,
+        /// Where it stands.
+        position: Position,
+        /// Hash of all its fields: equal rows have equal ones.
+        digest: [u8; 16],
+        /// The cells that were wanted, as a JSON array.
+        cells: String,
+    },
+    /// It can't.
+    Bad {
+        /// The person, as far as one can tell.
+        key: Option<Key>,
+        /// Whether that is certain; if not, whose row it is and whether others were lost with it is unknown.
+        certain: bool,
+        /// Where it stands.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// There is no further row.
+    End(Completeness),
+}
+
+/// Takes rows in.
+pub(super) struct Sink {
+    /// Where they go.
+    pub spool: Spool,
+    /// Rows whose key can't be read or relied upon.
+    pub keyless: u64,
+    page: blake3::Hasher,
+    page_rows: u64,
+    /// Pages by a hash of what they hold, with their number: a page that comes again is a circle.
+    pages: HashMap<[u8; 16], u64>,
+}
+
+impl Sink {
+    /// A sink with an empty spool in this directory.
+    ///
+    /// # Errors
+    /// 74 when the directory can't be written.
+    pub fn create(directory: &Path) -> Result<Sink> {
+        let spool = Spool::create(directory)?;
+        Ok(Sink { spool, keyless: 0, page: blake3::Hasher::new(), page_rows: 0, pages: HashMap::new() })
+    }
+
+    /// Takes a row; gives back how far the source was read when it is the end.
+    ///
+    /// # Errors
+    /// 74 when the spool can't be written.
+    pub fn take(&mut self, parsed: Parsed) -> Result<Option<Completeness>> {
+        match parsed {
+            Parsed::Good { key, position, digest, cells } => {
+                self.page_rows += 1;
+                self.page.update(key.as_str().as_bytes()).update(&digest);
+                self.spool.good(&key, position, &digest, &cells)?;
+            }
+            Parsed::Bad { key, certain, position, reason } => {
+                self.page_rows += 1;
+                self.page.update(key.as_ref().map_or("", Key::as_str).as_bytes()).update(reason.as_bytes());
+                self.keyless += u64::from(!certain);
+                self.spool.bad(key.as_ref(), position, &reason)?;
+            }
+            Parsed::End(completeness) => return Ok(Some(completeness)),
+        }
+        Ok(None)
+    }
+
+    /// A page has been taken; gives back the number of the page that held the same, if one did.
+    pub fn end_page(&mut self, number: u64) -> Option<u64> {
+        let mut digest = [0; 16];
+        std::mem::take(&mut self.page).finalize_xof().fill(&mut digest);
+        if std::mem::take(&mut self.page_rows) == 0 {
+            return None;
+        }
+        self.pages.insert(digest, number)
+    }
+}

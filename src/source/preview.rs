@@ -1,0 +1,118 @@
+//! A look at the beginning of a source: which columns it really has, and a few of its people.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::csv::CsvReader;
+use super::http::{self, Took};
+use super::json::column_names;
+use super::parsed::Parsed;
+use crate::config::settings::{SourceKind, SourceSettings};
+use crate::exit::{Failure, Result};
+use crate::record::{Columns, Key, Record};
+use crate::trust::Completeness;
+
+/// How many rows of a file are looked at: a page's worth.
+const ROWS: u64 = 500;
+
+/// How many good records are kept.
+const SAMPLES: usize = 3;
+
+/// What the beginning of a source looks like.
+#[derive(Debug)]
+pub struct Preview {
+    /// The source, or the member of a union.
+    pub source: String,
+    /// The columns that are there.
+    pub columns: Vec<String>,
+    /// The first records that can be used, with the wanted cells.
+    pub samples: Vec<Record>,
+    /// The columns of the samples' cells.
+    pub wanted: Columns,
+    /// Rows looked at.
+    pub rows: u64,
+    /// Of those, how many can't be used, and why the first of them can't.
+    pub rejected: (u64, Option<String>),
+}
+
+impl Preview {
+    fn new(source: &str, wanted: &BTreeSet<String>) -> Preview {
+        let wanted = Columns::new(wanted.iter().cloned());
+        let (columns, samples) = (Vec::new(), Vec::new());
+        Preview { source: source.into(), columns, samples, wanted, rows: 0, rejected: (0, None) }
+    }
+
+    /// The first keys.
+    pub fn keys(&self) -> Vec<&Key> {
+        self.samples.iter().map(|record| &record.key).collect()
+    }
+
+    fn take(&mut self, parsed: Parsed) -> Result<()> {
+        match parsed {
+            Parsed::Good { key, position, cells, .. } => {
+                self.rows += 1;
+                if self.samples.len() < SAMPLES {
+                    let cells: Vec<Value> = serde_json::from_str(&cells)
+                        .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
+                    self.samples.push(Record { key, position, cells });
+                }
+            }
+            Parsed::Bad { position, reason, .. } => {
+                self.rows += 1;
+                self.rejected.0 += 1;
+                self.rejected.1.get_or_insert_with(|| format!("{position}: {reason}"));
+            }
+            Parsed::End(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Looks at the first page of a source, or of each member of a union.
+///
+/// Blocks, as [`super::Intake::read`] does.
+///
+/// # Errors
+/// As [`super::Intake::read`]; 65 also when the very first page is broken.
+pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Result<Vec<Preview>> {
+    let mut preview = Preview::new(&source.name, wanted);
+    match &source.kind {
+        SourceKind::Union(members) => {
+            let previews: Result<Vec<Vec<Preview>>> = members.iter().map(|m| self::preview(m, wanted)).collect();
+            return Ok(previews?.into_iter().flatten().collect());
+        }
+        SourceKind::Csv(settings) => {
+            let mut reader = CsvReader::open(source, settings, wanted)?;
+            preview.columns = reader.header().to_vec();
+            while preview.rows < ROWS {
+                match reader.next() {
+                    Parsed::End(Completeness::Complete) => break,
+                    Parsed::End(Completeness::Incomplete(why) | Completeness::Unusable(why)) => {
+                        return Err(super::file::unusable(source, why));
+                    }
+                    row => preview.take(row)?,
+                }
+            }
+        }
+        SourceKind::Http(settings) => {
+            let mut columns = BTreeSet::new();
+            let mut header = Vec::new();
+            let mut take = |took: Took<'_>| {
+                match took {
+                    Took::Row(row) => preview.take(row)?,
+                    Took::Seen(record) => column_names(record, "", &mut columns),
+                    Took::Header(names) => header = names.to_vec(),
+                    Took::EndOfPage(_) => {}
+                }
+                Ok(None)
+            };
+            let directory: &Path = &std::env::temp_dir();
+            http::read(source, settings, wanted, directory, 1, &mut take)?;
+            preview.columns = if header.is_empty() { columns.into_iter().collect() } else { header };
+        }
+    }
+    Ok(vec![preview])
+}

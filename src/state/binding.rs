@@ -1,0 +1,204 @@
+//! What a sync is bound to, and binding it anew: the whole snapshot moves to another address, key or kind at once.
+//!
+//! The people who were found again are gathered under a new number while the old rows stay as they are; one
+//! transaction then puts the new in the place of the old. Whatever happens before it, nothing has changed.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::people::{Binding, SyncId};
+use super::{Command, StateError};
+use crate::record::Key;
+use crate::rules::PersonState;
+use crate::value::Attributes;
+
+/// A sync's binding as it stands in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The sync's number.
+    pub id: SyncId,
+    /// To what it is bound.
+    pub binding: Binding,
+    /// How many people it knows.
+    pub people: u64,
+}
+
+/// Asks what a sync is bound to; nothing when it never ran.
+#[derive(Debug)]
+pub struct BoundTo(pub String);
+
+impl Command for BoundTo {
+    type Reply = Option<Bound>;
+
+    fn run(self, db: &Connection) -> Result<Option<Bound>, StateError> {
+        Ok(db
+            .prepare_cached(
+                "SELECT id, name, source, target, kind, base_url, source_key,
+                        (SELECT count(*) FROM person WHERE sync = sync.id AND state > 0)
+                 FROM sync WHERE name = ?1",
+            )?
+            .query_row([self.0], |row| {
+                let binding = Binding {
+                    sync: row.get(1)?,
+                    source: row.get(2)?,
+                    target: row.get(3)?,
+                    kind: row.get(4)?,
+                    base_url: row.get(5)?,
+                    source_key: row.get(6)?,
+                };
+                Ok(Bound { id: row.get(0)?, binding, people: row.get::<_, i64>(7)?.unsigned_abs() })
+            })
+            .optional()?)
+    }
+}
+
+/// The syncs that were ever bound to this target.
+#[derive(Debug)]
+pub struct SyncsOn(pub String);
+
+impl Command for SyncsOn {
+    type Reply = Vec<(SyncId, String)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached("SELECT id, name FROM sync WHERE target = ?1 ORDER BY id")?;
+        let rows = statement.query_map([self.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The name under which people are gathered: no sync can be called that.
+fn gathering(sync: &str) -> String {
+    format!("{sync} (being bound anew)")
+}
+
+/// Begins to gather; forgets what an earlier attempt had gathered.
+#[derive(Debug)]
+pub struct BeginGathering(pub Binding);
+
+impl Command for BeginGathering {
+    type Reply = SyncId;
+
+    fn run(self, db: &Connection) -> Result<SyncId, StateError> {
+        let b = self.0;
+        let name = gathering(&b.sync);
+        let left = db
+            .prepare_cached("SELECT id FROM sync WHERE name = ?1")?
+            .query_row([&name], |row| row.get::<_, SyncId>(0))
+            .optional()?;
+        if let Some(id) = left {
+            remove(db, id)?;
+        }
+        // The target's name is set at the end: until then these rows own no account.
+        db.prepare_cached(
+            "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, '', ?3, ?4, ?5)",
+        )?
+        .execute([&name, &b.source, &b.kind, &b.base_url, &b.source_key])?;
+        Ok(db.last_insert_rowid())
+    }
+}
+
+/// Somebody who was found again.
+#[derive(Clone, Debug)]
+pub struct FoundAgain {
+    /// The key they have now.
+    pub key: Key,
+    /// The account.
+    pub remote_id: String,
+    /// Its state.
+    pub state: PersonState,
+    /// Its values.
+    pub attributes: Attributes,
+}
+
+/// Gathers people.
+#[derive(Debug)]
+pub struct Gather {
+    /// From [`BeginGathering`].
+    pub sync: SyncId,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Who. Somebody whose key or account has been gathered already is passed over.
+    pub people: Vec<FoundAgain>,
+}
+
+impl Command for Gather {
+    type Reply = u64;
+
+    fn run(self, db: &Connection) -> Result<u64, StateError> {
+        let mut person = db.prepare_cached(
+            "INSERT INTO person (sync, key, state, remote_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        let mut body = db.prepare_cached(
+            "INSERT INTO body (sync, key, attributes, confirmed_at, observed, observed_at)
+             VALUES (?1, ?2, ?3, ?4, ?3, ?4)",
+        )?;
+        let mut gathered = 0;
+        for p in &self.people {
+            if person.execute(params![self.sync, p.key.as_str(), p.state.code(), p.remote_id])? > 0 {
+                body.execute(params![self.sync, p.key.as_str(), serde_json::to_string(&p.attributes)?, self.at])?;
+                gathered += 1;
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+/// Whether an account has been gathered, or is one that the sync had before.
+#[derive(Debug)]
+pub struct WhoseWas {
+    /// The sync as it was.
+    pub sync: SyncId,
+    /// The account.
+    pub remote_id: String,
+}
+
+impl Command for WhoseWas {
+    type Reply = Option<Key>;
+
+    fn run(self, db: &Connection) -> Result<Option<Key>, StateError> {
+        let key: Option<String> = db
+            .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
+            .query_row(params![self.sync, self.remote_id], |row| row.get(0))
+            .optional()?;
+        Ok(key.and_then(|key| Key::parse(&key)))
+    }
+}
+
+/// Puts the people who were gathered in the place of those that the sync had, and binds it.
+#[derive(Debug)]
+pub struct Rebind {
+    /// The sync as it was.
+    pub old: SyncId,
+    /// From [`BeginGathering`].
+    pub new: SyncId,
+    /// What it is bound to now.
+    pub binding: Binding,
+}
+
+impl Command for Rebind {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        let paused: Option<String> =
+            db.query_row("SELECT paused_at FROM sync WHERE id = ?1", [self.old], |row| row.get(0))?;
+        remove(db, self.old)?;
+        db.execute(
+            "UPDATE sync SET name = ?2, target = ?3, paused_at = ?4 WHERE id = ?1",
+            params![self.new, self.binding.sync, self.binding.target, paused],
+        )?;
+        // Whatever waits for approval was planned for another place.
+        db.execute(
+            "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'held')",
+            [&self.binding.sync],
+        )?;
+        db.execute("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'", [&self.binding.sync])?;
+        Ok(())
+    }
+}
+
+fn remove(db: &Connection, sync: SyncId) -> Result<(), StateError> {
+    for table in ["person", "body", "journal", "undo"] {
+        db.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])?;
+    }
+    db.execute("DELETE FROM sync WHERE id = ?1", [sync])?;
+    Ok(())
+}

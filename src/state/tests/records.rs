@@ -1,0 +1,261 @@
+//! What is in the state comes out as it went in, and in the contract's words.
+
+use super::*;
+use crate::outcome::{ErrorKind, OpError};
+use crate::state::ledger::{BansSince, Filter, FinishRun, Outcomes, Record};
+use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
+use crate::state::plans::{
+    DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
+};
+use crate::state::sources::{Accept, BaselineOf, Trusted};
+
+#[test]
+fn the_views_have_the_contracts_columns() {
+    let place = Place::new();
+    let columns = |view: &str| -> Vec<String> {
+        let rows = place.seen(&format!("SELECT name FROM pragma_table_info('{view}') ORDER BY cid"));
+        rows.into_iter().map(|row| row[0].as_str().expect("a name").to_string()).collect()
+    };
+    assert_eq!(columns("v_users").join(","), "sync,key,remote_id,state,attributes,confirmed_at");
+    assert_eq!(
+        columns("v_outcomes").join(","),
+        "ts,run,sync,source,target,key,op,status,remote_id,fields,attempts,http_status,duration_ms,reason,error"
+    );
+    assert_eq!(
+        columns("v_runs").join(","),
+        "run,sync,started_at,finished_at,status,created,updated,banned,reinstated,adopted,deleted,failed,unknown,\
+         rejected,skipped,unchanged"
+    );
+    assert_eq!(place.seen("PRAGMA user_version")[0][0], json!(SCHEMA_VERSION));
+}
+
+#[test]
+fn the_views_speak_the_contracts_words() {
+    let place = Place::new();
+    let states = [PersonState::Active, PersonState::Banned, PersonState::Invited, PersonState::Left];
+    for (n, state) in states.into_iter().enumerate() {
+        place.settle(vec![settlement(None, &format!("E{n}"), confirmed(state, &n.to_string()))]).expect("there");
+    }
+    place.settle(vec![settlement(None, "E3", confirmed(PersonState::Left, "3"))]).expect("there");
+    place.settle(vec![settlement(None, "E4", confirmed(PersonState::Active, "4"))]).expect("there");
+    place.settle(vec![settlement(None, "E4", Effect::Gone)]).expect("there");
+    let looked = Note::Looked([1; 16], Standing::Excluded);
+    place.ask(TakeNotes { sync: place.sync, notes: vec![(key("E5"), looked)] });
+    let told = place.seen("SELECT key, state FROM v_users ORDER BY key");
+    let expected = json!([["E0", "active"], ["E1", "banned"], ["E2", "invited"], ["E3", "left"], ["E4", "deleted"]]);
+    assert_eq!(json!(told), expected, "and who has no account is not in it");
+}
+
+#[test]
+fn the_ledger_comes_back_as_it_was_written() {
+    let place = Place::new();
+    let refused = Outcome {
+        error: Some(OpError::new(ErrorKind::Refused, "HTTP 422, naming phone")),
+        http_status: Some(422),
+        ..outcome("E1", OpKind::Update, Status::Failed)
+    };
+    let rejected = Outcome {
+        key: None,
+        op: None,
+        http_status: None,
+        fields: Vec::new(),
+        reason: Some("line 7 (record 6): it has 2 fields".into()),
+        ..outcome("E1", OpKind::Update, Status::Rejected)
+    };
+    place.ask(Record(vec![refused.clone(), rejected.clone()]));
+    let back = place.ask(Outcomes { filter: Filter::default(), after: 0, limit: 9 });
+    assert_eq!(back.into_iter().map(|(_, o)| o).collect::<Vec<_>>(), [refused.clone(), rejected]);
+    let only = Filter { key: Some("E1".into()), status: Some(Status::Failed), ..Filter::default() };
+    assert_eq!(place.ask(Outcomes { filter: only, after: 0, limit: 9 }).len(), 1);
+    let shown = place.seen("SELECT error, fields FROM v_outcomes WHERE status = 'failed'");
+    assert_eq!(json!(shown), json!([["{\"kind\":\"refused\",\"message\":\"HTTP 422, naming phone\"}", "[\"title\"]"]]));
+}
+
+#[test]
+fn runs_are_counted_from_their_outcomes() {
+    let place = Place::new();
+    place.ask(Record(vec![
+        outcome("E1", OpKind::Create, Status::Ok),
+        outcome("E2", OpKind::Ban, Status::Ok),
+        outcome("E3", OpKind::Ban, Status::Failed),
+        outcome("E4", OpKind::Adopt, Status::Ok),
+        outcome("E5", OpKind::Update, Status::Unknown),
+        outcome("E6", OpKind::Ban, Status::Skipped),
+    ]));
+    place.ask(FinishRun {
+        id: "R1".into(),
+        at: NOON.into(),
+        status: "partial",
+        plan: None,
+        planned: BTreeMap::new(),
+        source_records: 9,
+        excluded: 1,
+        unchanged: 3,
+        reason: None,
+    });
+    let rows = place.seen("SELECT * FROM v_runs");
+    assert_eq!(json!(rows), json!([["R1", "staff", NOON, NOON, "partial", 1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 3]]));
+}
+
+#[test]
+fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
+    let place = Place::new();
+    let at = |ts: &str, k: &str, op, status| Outcome { ts: ts.into(), ..outcome(k, op, status) };
+    let later = "2026-11-22T13:00:00.000Z";
+    place.ask(Record(vec![
+        at("2026-11-21T11:59:00.000Z", "E0", OpKind::Ban, Status::Ok), // more than a day ago
+        at(NOON, "E1", OpKind::Ban, Status::Ok),
+        at(NOON, "E2", OpKind::Delete, Status::Ok),
+        at(NOON, "E3", OpKind::Ban, Status::Failed),
+        at(NOON, "E4", OpKind::Ban, Status::Held),
+        at(NOON, "E5", OpKind::Update, Status::Ok),
+        at(NOON, "E6", OpKind::Ban, Status::Unknown),
+        at(NOON, "E7", OpKind::Ban, Status::Unknown), // found out, or done again: one ban
+        at(later, "E7", OpKind::Ban, Status::Ok),
+        at(later, "E1", OpKind::Ban, Status::Ok), // back in between, and banned a second time: two
+    ]));
+    let since = "2026-11-21T12:00:00.000Z";
+    assert_eq!(place.ask(BansSince { sync: "staff".into(), since: since.into() }), 5);
+    assert_eq!(place.ask(BansSince { sync: "other".into(), since: since.into() }), 0);
+}
+
+#[test]
+fn a_read_is_compared_with_the_largest_until_somebody_accepts() {
+    let place = Place::new();
+    let trusted = |at: &str, records, spends_accept| Trusted {
+        source: "hr".into(),
+        at: at.into(),
+        records,
+        spends_accept,
+        forget_before: "2026-11-15".into(),
+    };
+    let known = || place.ask(BaselineOf { source: "hr".into(), since: "2026-11-15".into() });
+    assert_eq!((known().largest, known().accepted), (None, false));
+    place.ask(trusted("2026-11-14", 900, false));
+    place.ask(trusted("2026-11-20", 100, false));
+    place.ask(trusted("2026-11-21", 95, false));
+    assert_eq!(known().largest, Some(100));
+    place.ask(Accept { source: "hr".into(), at: NOON.into() });
+    assert!(known().accepted);
+    place.ask(trusted("2026-11-22", 10, true));
+    assert_eq!((known().largest, known().accepted), (Some(10), false), "spent, and the new baseline");
+}
+
+fn held_plan(id: &str) -> HeldPlan {
+    HeldPlan {
+        id: id.into(),
+        sync: "staff".into(),
+        made_at: NOON.into(),
+        limit: "ban".into(),
+        count: 3,
+        allowed: 1,
+        counts: BTreeMap::from([(OpKind::Ban, 3)]),
+        origin: crate::state::plans::Origin::Sync,
+        basis: None,
+        partial: false,
+    }
+}
+
+/// Holds a plan of these people from beginning to end.
+fn hold(place: &Place, id: &str, keys: &[&str]) -> bool {
+    let first = place.ask(Hold { plan: held_plan(id), run: "R1".into() });
+    if first {
+        let operations = keys.iter().map(|k| create(k)).collect();
+        place.ask(HoldOperations { plan: id.into(), from: 0, operations });
+        place.ask(HoldComplete { plan: id.into(), sync: "staff".into(), whole: true });
+    }
+    first
+}
+
+fn held(place: &Place) -> Vec<String> {
+    place.ask(HeldPlans).into_iter().map(|p| p.id).collect()
+}
+
+#[test]
+fn a_plan_is_held_whole_or_not_at_all() {
+    let place = Place::new();
+    assert!(hold(&place, "a", &["E1", "E2"]));
+    assert!(!hold(&place, "a", &["E1", "E2"]), "held already: its outcomes are written");
+    // A process dies while it stores the next one: what was held is held, and of the other there is nothing.
+    assert!(place.ask(Hold { plan: held_plan("b"), run: "R1".into() }));
+    place.ask(HoldOperations { plan: "b".into(), from: 0, operations: vec![create("E1")] });
+    assert_eq!(held(&place), ["a"]);
+    assert_eq!(place.ask(FindPlan("b".into())).map(|(_, status)| status), None);
+    let decide = |id: &str, status| DecidePlan {
+        id: id.into(),
+        status,
+        at: NOON.into(),
+        by: "ann".into(),
+        reason: Some("right".into()),
+    };
+    assert!(!place.ask(decide("b", PlanStatus::Sent)), "nor can it be approved");
+    assert!(hold(&place, "b", &["E1", "E2", "E3"]), "the next run begins anew");
+    assert_eq!(place.ask(PlanOperations { plan: "b".into(), from: 0, limit: 9 }).len(), 3);
+    assert_eq!(
+        (held(&place), place.ask(FindPlan("a".into())).map(|p| p.1)),
+        (vec!["b".into()], Some(PlanStatus::Superseded))
+    );
+
+    assert!(place.ask(decide("b", PlanStatus::Sent)), "once");
+    assert!(!place.ask(decide("b", PlanStatus::Sent)), "and not twice");
+    assert!(!place.ask(decide("b", PlanStatus::Discarded)));
+    assert_eq!(held(&place), [] as [String; 0]);
+    assert!(hold(&place, "b", &["E1"]), "the same plan again is news once it was decided");
+    place.ask(Supersede("staff".into()));
+    assert_eq!(held(&place), [] as [String; 0]);
+}
+
+#[test]
+fn a_sync_with_people_is_not_bound_to_something_else() {
+    let place = Place::new();
+    let other = Binding { base_url: "https://b.example/".into(), ..binding() };
+    assert!(place.state.ask_blocking(FindSync(other.clone())).is_ok(), "without people it may change");
+    place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1"))]).expect("there");
+    let error = place.state.ask_blocking(FindSync(other)).expect_err("refused");
+    assert_eq!(error.exit, crate::exit::Exit::Config);
+    assert!(error.message.contains("https://a.example/") && error.message.contains("https://b.example/"));
+    let known = place.ask(FindSync(binding()));
+    assert_eq!((known.id, known.users), (Some(place.sync), 1));
+}
+
+#[test]
+fn people_come_in_pages_in_key_order_with_their_bodies() {
+    let place = Place::new();
+    for (n, k) in ["b", "Z", "a", "E10", "E9"].into_iter().enumerate() {
+        place.settle(vec![settlement(None, k, confirmed(PersonState::Active, &n.to_string()))]).expect("there");
+    }
+    let mut keys = Vec::new();
+    let mut after = None;
+    loop {
+        let page = place.ask(PeoplePage { sync: place.sync, after: after.clone(), limit: 2 });
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        keys.extend(page.into_iter().map(|p| p.key.to_string()));
+    }
+    let mut sorted: Vec<Key> = keys.iter().map(|k| key(k)).collect();
+    sorted.sort();
+    assert_eq!(keys, ["E10", "E9", "Z", "a", "b"]);
+    assert_eq!(keys, sorted.iter().map(Key::to_string).collect::<Vec<_>>(), "as the source's rows are ordered");
+    let bodies = place.ask(Bodies { sync: place.sync, keys: vec![key("a"), key("nobody")] });
+    assert_eq!((bodies.len(), bodies[&key("a")].attributes.get("title")), (1, Some(&json!("Clerk"))));
+    let owner = |sync: &str, base_url: &str| {
+        let syncs = [sync.to_string()].into();
+        place.ask(OwnerOf { syncs, base_url: base_url.into(), remote_id: "2".into() })
+    };
+    assert_eq!(owner("staff", "https://a.example/"), Some(("staff".into(), key("a"))));
+    assert_eq!(owner("staff", "http://elsewhere"), None);
+    assert_eq!(owner("of-old", "https://a.example/"), None);
+}
+
+#[test]
+fn the_first_absence_counts_until_somebody_is_seen_again() {
+    let place = Place::new();
+    place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1"))]).expect("there");
+    let note = |note: Note| place.ask(TakeNotes { sync: place.sync, notes: vec![(key("E1"), note)] });
+    let absent = || place.ask(PeoplePage { sync: place.sync, after: None, limit: 1 })[0].absent_since.clone();
+    note(Note::Absent("2026-11-20".into()));
+    note(Note::Absent("2026-11-21".into()));
+    assert_eq!(absent().as_deref(), Some("2026-11-20"));
+    note(Note::Present);
+    assert_eq!(absent(), None);
+}

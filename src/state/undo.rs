@@ -1,0 +1,129 @@
+//! What each acknowledged operation replaced: written with its outcome, read to make the inverse of a run, pruned with
+//! the ledger.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::people::SyncId;
+use super::{Command, StateError};
+use crate::plan::{Change, OpKind, Operation};
+use crate::record::Key;
+
+/// An operation that was carried out, as far as undoing it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undoable {
+    /// What it did.
+    pub op: OpKind,
+    /// The account.
+    pub remote_id: Option<String>,
+    /// The fields that it wrote, with what they held before.
+    pub changes: BTreeMap<String, Change>,
+}
+
+impl Undoable {
+    /// What is kept of an operation on this account.
+    pub fn of(operation: &Operation, remote_id: Option<String>) -> Undoable {
+        // What a new account was given is not taken from it: the account itself goes.
+        let changes = match operation.kind {
+            OpKind::Create | OpKind::Adopt => BTreeMap::new(),
+            _ => operation.fields.clone(),
+        };
+        Undoable { op: operation.kind, remote_id, changes }
+    }
+}
+
+/// Keeps what an operation of a run replaced.
+pub(super) fn insert(
+    db: &Connection,
+    run: &str,
+    sync: SyncId,
+    key: &Key,
+    replaced: &Undoable,
+) -> Result<(), StateError> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO undo (run, sync, key, op, remote_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        run,
+        sync,
+        key.as_str(),
+        replaced.op.name(),
+        replaced.remote_id,
+        serde_json::to_string(&replaced.changes)?
+    ])?;
+    Ok(())
+}
+
+/// The next operations of a run, in key order.
+#[derive(Debug)]
+pub struct Replaced {
+    /// The run.
+    pub run: String,
+    /// The last key of the page before.
+    pub after: Option<Key>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for Replaced {
+    type Reply = Vec<(Key, Undoable)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT key, op, remote_id, changes FROM undo WHERE run = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+        )?;
+        let after = self.after.as_ref().map_or("", Key::as_str);
+        let rows = statement.query_map(params![self.run, after, self.limit as i64], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?))
+        })?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (key, op, remote_id, changes) = row?;
+            if let (Some(key), Some(op)) = (Key::parse(&key), OpKind::parse(&op)) {
+                found.push((key, Undoable { op, remote_id, changes: serde_json::from_str(&changes)? }));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A run that may be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRun {
+    /// The sync.
+    pub sync: String,
+    /// Whether it has ended.
+    pub finished: bool,
+    /// Operations that the target acknowledged.
+    pub done: u64,
+    /// Of those, how many it is known of what they replaced.
+    pub kept: u64,
+}
+
+/// Looks a run up.
+#[derive(Debug)]
+pub struct FindRun(pub String);
+
+impl Command for FindRun {
+    type Reply = Option<PastRun>;
+
+    fn run(self, db: &Connection) -> Result<Option<PastRun>, StateError> {
+        Ok(db
+            .prepare_cached(
+                "SELECT sync, finished_at IS NOT NULL,
+                        (SELECT count(*) FROM outcome WHERE run = ?1 AND status = 'ok'),
+                        (SELECT count(*) FROM undo WHERE run = ?1)
+                 FROM run WHERE id = ?1",
+            )?
+            .query_row([&self.0], |row| {
+                Ok(PastRun {
+                    sync: row.get(0)?,
+                    finished: row.get(1)?,
+                    done: row.get::<_, i64>(2)?.unsigned_abs(),
+                    kept: row.get::<_, i64>(3)?.unsigned_abs(),
+                })
+            })
+            .optional()?)
+    }
+}
