@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod disk;
 mod faults;
 mod journey;
 mod kill;
