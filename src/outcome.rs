@@ -154,6 +154,11 @@ pub struct Outcome {
     pub error: Option<OpError>,
 }
 
+/// An id that is itself an address, as logs and outcomes may show it: a short hash, the same for the same address.
+pub fn hashed_id(id: &str) -> String {
+    format!("#{}", &blake3::hash(id.as_bytes()).to_hex()[..12])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod daemon;
 mod disk;
 mod faults;
 mod journey;
@@ -10,8 +11,10 @@ mod kill_sweep;
 mod people;
 mod rate;
 mod sandbox;
+mod schedule;
 mod secrecy;
 mod simulation;
 mod sources;
 mod support;
+mod targets;
 mod wire;

@@ -3,11 +3,12 @@
 //! The rule behind every branch: a request that may have been carried out is never repeated unless repeating changes
 //! nothing. Updates and bans may be repeated; a create is looked up first.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, Unanswered};
+use super::client::{Client, Unanswered, Unready};
 use super::transport::SendError;
 use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
@@ -88,8 +89,8 @@ struct Work<'a> {
     http_status: Option<u16>,
     /// A 404 on an update has been followed up once.
     relinked: bool,
-    /// A 401 has been followed by a new login once.
-    renewed: bool,
+    /// Access has been given or taken by a request of its own; the fields follow.
+    stepped: bool,
 }
 
 /// What to do after a try.
@@ -114,7 +115,7 @@ impl Attempt<'_> {
             maybe_done: false,
             http_status: None,
             relinked: false,
-            renewed: false,
+            stepped: false,
         };
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
@@ -146,11 +147,23 @@ impl Work<'_> {
         }
     }
 
+    /// What is to be sent now: the operation, or the part of it that has a request of its own.
+    fn sending(&self) -> Cow<'_, Operation> {
+        if self.stepped {
+            return Cow::Owned(Operation { kind: OpKind::Update, reactivates: false, ..self.operation.clone() });
+        }
+        let first = self.at.client.engine().first_step(&self.operation);
+        first.map_or(Cow::Borrowed(&self.operation), Cow::Owned)
+    }
+
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
-        let mut wire = match self.at.client.engine().encode(&self.operation) {
+        let sending = self.sending().into_owned();
+        let mut wire = match self.at.client.encode(&sending).await {
             Ok(wire) => wire,
-            Err(error) => return Step::End(Box::new(self.failed(error))),
+            Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
+            Err(Unready::Gone) => return self.not_found().await,
+            Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
         wire.headers.extend(self.idempotency());
         let admitted = tokio::select! {
@@ -168,7 +181,7 @@ impl Work<'_> {
             () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
         };
         match sent {
-            Ok(answer) => self.judged(&answer).await,
+            Ok(answer) => self.judged(&sending, &answer).await,
             Err(error) => self.broken(error).await,
         }
     }
@@ -178,8 +191,13 @@ impl Work<'_> {
         let name = self.at.client.engine().idempotency_header()?;
         let (run, entry) = self.at.entry;
         // What became another kind of request on the way must not pass for the first.
-        let kind =
-            if self.operation.kind == self.planned { String::new() } else { format!("-{}", self.operation.kind) };
+        let kind = if self.stepped {
+            "-fields".into()
+        } else if self.operation.kind == self.planned {
+            String::new()
+        } else {
+            format!("-{}", self.operation.kind)
+        };
         Some((name.to_string(), format!("{run}-{entry}{kind}")))
     }
 
@@ -212,17 +230,27 @@ impl Work<'_> {
     /// No answer came.
     async fn broken(&mut self, error: SendError) -> Step {
         self.http_status = None;
+        if error.kind == ErrorKind::Auth {
+            return Step::End(Box::new(self.denied(error.into())));
+        }
         match error.maybe_sent {
             true => self.unclear(error.into()).await,
             false => Step::Again(error.into()),
         }
     }
 
-    async fn judged(&mut self, answer: &Answer) -> Step {
+    async fn judged(&mut self, sent: &Operation, answer: &Answer) -> Step {
         self.http_status = Some(answer.status);
-        let verdict = self.at.client.engine().judge(&self.operation, answer, self.at.client.clock().now());
+        let verdict = self.at.client.engine().judge(sent, answer, self.at.client.clock().now());
         match verdict {
-            Verdict::Done { remote_id, state } => Step::End(Box::new(self.done(remote_id, state))),
+            Verdict::Done { .. } if !self.stepped && sent.fields.len() < self.operation.fields.len() => {
+                self.stepped = true;
+                Step::Onward
+            }
+            Verdict::Done { remote_id, state } => {
+                let follow_up = self.follow_up(remote_id.as_deref()).await;
+                Step::End(Box::new(Finished { reason: follow_up, ..self.done(remote_id, state) }))
+            }
             Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
             Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),
             Verdict::LogInAgain => self.log_in_again(answer.status),
@@ -237,13 +265,26 @@ impl Work<'_> {
         }
     }
 
-    fn log_in_again(&mut self, status: u16) -> Step {
+    /// The session is new by now, or the key is a fixed one: trying again is pointless.
+    fn log_in_again(&self, status: u16) -> Step {
         let error = OpError::new(ErrorKind::Auth, format!("HTTP {status}: the credentials were refused"));
-        if self.renewed || !self.at.client.can_renew() {
-            return Step::End(Box::new(self.denied(error)));
-        }
-        self.renewed = true;
-        Step::Again(error)
+        Step::End(Box::new(self.denied(error)))
+    }
+
+    /// What some APIs want to be asked after a create; says so when it fails, since the account is there all the same.
+    async fn follow_up(&self, remote_id: Option<&str>) -> Option<String> {
+        let engine = self.at.client.engine();
+        let created = remote_id.filter(|_| self.operation.kind == OpKind::Create);
+        let failed = match engine.follow_up(created?)? {
+            Err(error) => error.message,
+            Ok(wire) => match self.at.client.send(&wire).await {
+                Ok(answer) => engine.complaint_of(&answer)?.message,
+                Err(Unanswered::Quota) => "the day's requests are used up".into(),
+                Err(Unanswered::State(failure)) => failure.message,
+                Err(Unanswered::Broken(error)) => error.message,
+            },
+        };
+        Some(format!("created; the reset of the password failed: {failed}"))
     }
 
     /// It may have been carried out. A create is looked up; everything else may be repeated.
@@ -257,6 +298,8 @@ impl Work<'_> {
         match self.look_up().await {
             Ok(Found::Account(account)) => self.adopt(*account),
             Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
+            // An invitation that is still under way would be a second mail: the next run looks again.
+            Ok(Found::Nobody) if self.at.client.engine().invites() => Step::End(Box::new(self.unknown(error, None))),
             // Certainly not there now: it may be sent again, and should the first one still be under way, the target
             // answers that the address is taken, which leads to a look-up as well.
             Ok(Found::Nobody) => Step::Again(error),
@@ -275,6 +318,7 @@ impl Work<'_> {
     }
 
     fn adopt(&mut self, account: crate::target::Account) -> Step {
+        self.stepped = false;
         let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
         self.operation = adopt(self.operation.clone(), account, self.at.sync, today, false);
         match self.operation.needs_request() {
@@ -294,6 +338,7 @@ impl Work<'_> {
             }
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
+                self.stepped = false;
                 self.operation = as_create(&self.operation, &self.at.sync.mapping);
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),
@@ -366,7 +411,7 @@ impl Work<'_> {
                 Effect::Confirmed {
                     state: confirmed_state(operation, state),
                     remote_id,
-                    attributes: operation.after(),
+                    attributes: self.at.client.engine().acknowledged(operation),
                     fingerprint: operation.fingerprint,
                 }
             }
@@ -388,6 +433,13 @@ impl Work<'_> {
 
     fn skipped(&self, reason: SkipReason) -> Finished {
         Finished { reason: Some(reason.name().into()), ..self.finished(Status::Skipped, Effect::None) }
+    }
+
+    /// What had to be read before it could be sent can't be.
+    fn unreadable(&self, failure: Failure) -> Finished {
+        let kind = if failure.exit == Exit::Denied { ErrorKind::Auth } else { ErrorKind::Network };
+        let error = OpError::new(kind, failure.message.clone());
+        Finished { denied: kind == ErrorKind::Auth, ..self.failed_after(error, failure) }
     }
 
     /// What comes of a failure whose look-up failed too, where nothing can have been done.

@@ -9,27 +9,38 @@ use futures_util::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
+use super::login::Login;
 use super::quota::Quota;
 use super::rate::RateGate;
 use super::sabotage::{self, Sabotage};
 use super::transport::{SendError, Transport};
-use crate::config::settings::{AuthSettings, TargetSettings};
+use crate::config::settings::TargetSettings;
 use crate::exit::{Exit, Failure, Result};
-use crate::outcome::OpError;
+use crate::metrics;
+use crate::outcome::{ErrorKind, OpError};
+use crate::plan::{OpKind, Operation};
 use crate::retry::{Backoff, retry_after};
 use crate::state::State;
-use crate::target::{Account, Answer, Engine, Page, Verdict, Wire};
+use crate::target::{Account, Answer, Engine, Needs, Page, Verdict, Wire};
 use crate::time::Clock;
+use crate::value::folded;
 
 /// What carries a request to the target and its answer back. A socket, or a script in a simulation.
 pub trait Carrier: Send + Sync {
     /// Sends one request and waits for the complete answer.
     fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>>;
+
+    /// Asks the token endpoint for an access token.
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>>;
 }
 
 impl Carrier for Transport {
     fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
         Box::pin(Transport::send(self, wire))
+    }
+
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        Box::pin(Transport::ask_for_token(self))
     }
 }
 
@@ -66,6 +77,16 @@ impl Line {
         self.limits == (settings.rate, settings.burst, settings.daily_quota)
     }
 
+    /// What it allows.
+    pub fn rate(&self) -> crate::config::units::Rate {
+        self.limits.0
+    }
+
+    /// What its gate has seen.
+    pub fn counters(&self) -> super::rate::GateCounters {
+        self.gate.counters()
+    }
+
     /// A run begins: it has the floor of the retry budget.
     pub fn refill(&self) {
         self.budget.store(BUDGET_FLOOR, Ordering::Relaxed);
@@ -87,6 +108,9 @@ pub enum Unanswered {
 pub struct Client {
     settings: Arc<TargetSettings>,
     carrier: Box<dyn Carrier>,
+    login: Option<Login>,
+    /// Whether the API takes whole accounts only, once that has been asked.
+    replaces: tokio::sync::OnceCell<bool>,
     line: Arc<Line>,
     backoff: Backoff,
     clock: Clock,
@@ -113,10 +137,17 @@ impl Client {
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             line,
             carrier,
+            login: None,
+            replaces: tokio::sync::OnceCell::new(),
             clock,
             chance: Mutex::new(SmallRng::seed_from_u64(seed)),
             settings,
         }
+    }
+
+    /// The client with a log-in of its own, for a target that wants one.
+    pub(super) fn with_login(self, login: Option<Login>) -> Client {
+        Client { login, ..self }
     }
 
     /// What it shares with all others on the target.
@@ -165,9 +196,26 @@ impl Client {
         }
     }
 
-    /// Sends one request that was admitted; no retry.
+    /// Sends one request that was admitted, logged in where the target wants that; no retry, but for the one that
+    /// follows the end of a session.
     pub async fn carry(&self, wire: &Wire) -> Result<Answer, SendError> {
-        self.carrier.send(wire).await
+        match &self.login {
+            Some(login) => login.carry(self, wire).await,
+            None => self.carry_as_is(wire).await,
+        }
+    }
+
+    /// Sends one request that was admitted, as it is.
+    pub(super) async fn carry_as_is(&self, wire: &Wire) -> Result<Answer, SendError> {
+        let asked = Instant::now();
+        let answer = self.carrier.send(wire).await;
+        metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
+        answer
+    }
+
+    /// Asks for a token; admitted before.
+    pub(super) async fn ask_for_token(&self) -> Result<Answer, SendError> {
+        self.carrier.ask_for_token().await
     }
 
     /// Sends one request when its turn has come; no retry.
@@ -181,8 +229,11 @@ impl Client {
         self.line.quota.as_ref().is_some_and(Quota::is_used_up)
     }
 
-    /// The end of a run: requests that were counted in advance and not sent are given back.
+    /// The end of a run: a session ends, and requests that were counted in advance and not sent are given back.
     pub async fn rest(&self) {
+        if let Some(login) = &self.login {
+            login.log_out(self).await;
+        }
         if let Some(quota) = &self.line.quota
             && let Err(error) = quota.give_back().await
         {
@@ -190,16 +241,52 @@ impl Client {
         }
     }
 
+    /// The request of an operation, with what has to be read for it first.
+    ///
+    /// # Errors
+    /// It can't be made, its account is not there any more, or the target can't be read.
+    pub async fn encode(&self, operation: &Operation) -> Result<Wire, Unready> {
+        let replace = match operation.kind {
+            OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
+            _ => self.replaces().await.map_err(Unready::Failed)?,
+        };
+        let throwaway = throwaway();
+        let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
+        let current = match (self.engine().needs_current(operation, replace), &operation.remote_id) {
+            (true, Some(id)) => match self.engine().get(id) {
+                Some(wire) => {
+                    let read = self.read(&wire, |answer| self.engine().current(answer)).await;
+                    Some(read.map_err(Unready::Failed)?.ok_or(Unready::Gone)?)
+                }
+                None => None,
+            },
+            _ => None,
+        };
+        needs.current = current.as_ref();
+        self.engine().encode_with(operation, &needs).map_err(Unready::Invalid)
+    }
+
+    /// Whether the API takes whole accounts only; asked once.
+    async fn replaces(&self) -> Result<bool> {
+        let Some(wire) = self.engine().discovery() else { return Ok(false) };
+        let asked = self.replaces.get_or_try_init(|| {
+            self.read(&wire, |answer| match answer.status {
+                401 => Err(Verdict::LogInAgain),
+                429 | 500.. => Err(Verdict::Unclear(OpError::new(
+                    ErrorKind::Protocol,
+                    format!("HTTP {} when asked what it can do", answer.status),
+                ))),
+                _ => Ok(!self.engine().takes_changes(answer)),
+            })
+        });
+        asked.await.copied()
+    }
+
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
     pub fn pause(&self, wanted: Option<Duration>) {
         if let Some(wanted) = wanted {
             self.line.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
         }
-    }
-
-    /// Whether logging in once more can help: not with a fixed key.
-    pub fn can_renew(&self) -> bool {
-        matches!(self.settings.auth, AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. })
     }
 
     /// Feeds the retry budget: one operation, or one look-up, begins.
@@ -219,6 +306,9 @@ impl Client {
         let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
+        if taken.is_ok() {
+            metrics::retry(&self.settings.name);
+        }
         taken.is_ok()
     }
 
@@ -233,23 +323,64 @@ impl Client {
     /// # Errors
     /// As [`Client::page`].
     pub async fn get(&self, remote_id: &str) -> Result<Option<Account>> {
-        let wire = self.engine().get(remote_id);
-        self.read(&wire, |answer| self.engine().account(answer)).await
+        if let Some(wire) = self.engine().get(remote_id) {
+            return self.read(&wire, |answer| self.engine().account(answer)).await;
+        }
+        let address = self.engine().id_is_address();
+        let same = |id: &str| id == remote_id || (address && id.to_lowercase() == remote_id.to_lowercase());
+        Ok(self.listed(|account| same(&account.remote_id)).await?.pop())
     }
 
-    /// The accounts whose field holds this value, as the target sees it; none where it can't be asked.
+    /// The accounts whose field holds this value, as the target sees it. Where it can't be asked for them, its listing
+    /// is gone through.
     ///
     /// # Errors
     /// As [`Client::page`].
     pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
-        let mut next = self.engine().find(field, value);
+        let Some(first) = self.engine().find(field, value) else {
+            let wanted = folded(&value.into());
+            let found = |account: &Account| account.attributes.get(field).and_then(folded) == wanted;
+            return if wanted.is_some() && self.engine().can_list() { self.listed(found).await } else { Ok(vec![]) };
+        };
         let mut found = Vec::new();
-        while let Some(wire) = next {
-            let page = self.page(&wire).await?;
+        self.pages(first, |page| {
             found.extend(page.accounts);
-            next = page.next;
-        }
+            Ok(true)
+        })
+        .await?;
         Ok(found)
+    }
+
+    /// The accounts in the target's listing of which this holds.
+    async fn listed(&self, wanted: impl Fn(&Account) -> bool) -> Result<Vec<Account>> {
+        let mut found = Vec::new();
+        self.pages(self.engine().list(), |page| {
+            found.extend(page.accounts.into_iter().filter(&wanted));
+            Ok(true)
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Calls `visit` with each page from this request on, as long as it says to go on; tells whether it came to the end.
+    ///
+    /// # Errors
+    /// As [`Client::page`]; a page that leads back to an earlier one is none (69).
+    pub async fn pages(&self, first: Wire, mut visit: impl FnMut(Page) -> Result<bool>) -> Result<bool> {
+        let mut seen = std::collections::HashSet::new();
+        let mut next = Some(first);
+        while let Some(wire) = next {
+            if !seen.insert(wire.path.clone()) {
+                let error = OpError::new(ErrorKind::Protocol, "its listing leads back to a page that it has shown");
+                return Err(self.unreachable(&error.message));
+            }
+            let mut page = self.page(&wire).await?;
+            next = page.next.take();
+            if !visit(page)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// One page of a listing or search.
@@ -269,6 +400,9 @@ impl Client {
             let trouble = match self.send(wire).await {
                 Err(Unanswered::Quota) => return Err(self.used_up()),
                 Err(Unanswered::State(failure)) => return Err(failure),
+                Err(Unanswered::Broken(error)) if error.kind == ErrorKind::Auth => {
+                    return Err(self.denied(&error.message));
+                }
                 Err(Unanswered::Broken(error)) => OpError::from(error),
                 Ok(answer) => match understand(&answer) {
                     Ok(value) => return Ok(value),
@@ -329,4 +463,22 @@ impl Client {
         Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
             .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
     }
+}
+
+/// Why a request can't be sent.
+#[derive(Debug)]
+pub enum Unready {
+    /// It can't be made.
+    Invalid(OpError),
+    /// The account that it is about is not there.
+    Gone,
+    /// The target could not be read.
+    Failed(Failure),
+}
+
+/// A secret that nobody knows, in what password rules ask for: letters of both cases, a digit, a sign. It is made for
+/// one request and kept nowhere.
+fn throwaway() -> String {
+    let letters = rand::rng().sample_iter(rand::distr::Alphanumeric).take(28).map(char::from);
+    "aA1-".chars().chain(letters).collect()
 }

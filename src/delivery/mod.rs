@@ -9,6 +9,7 @@ mod attempt;
 mod client;
 mod clients;
 mod feed;
+mod login;
 mod quota;
 pub mod rate;
 pub mod sabotage;
@@ -35,8 +36,8 @@ use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
 pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client, Line, Unanswered};
-pub use clients::Clients;
+pub use client::{Carrier, Client, Line, Unanswered, Unready};
+pub use clients::{Clients, LineReading};
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.

@@ -7,8 +7,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use crate::config::settings::{AuthSettings, TargetSettings};
@@ -25,6 +26,14 @@ pub struct Transport {
     client: Client,
     base: Url,
     timeout: Duration,
+    grant: Option<Grant>,
+}
+
+/// What asks for access tokens.
+struct Grant {
+    url: Url,
+    authorization: HeaderValue,
+    form: String,
 }
 
 /// Why no answer came.
@@ -65,7 +74,8 @@ impl Transport {
             .default_headers(credentials(settings)?)
             .pool_max_idle_per_host(settings.concurrency);
         let client = net::client(&owner, builder)?;
-        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout })
+        let grant = grant(&owner, settings)?;
+        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout, grant })
     }
 
     /// Sends one request and reads its whole answer, whatever the status. The target's time limit covers both.
@@ -73,7 +83,29 @@ impl Transport {
     /// # Errors
     /// No whole answer came. `maybe_sent` tells whether the target may have acted on the request.
     pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
-        let request = self.request(wire)?;
+        self.exchanged(self.request(wire)?).await
+    }
+
+    /// Asks the token endpoint for an access token by client credentials (RFC 6749, section 4.4).
+    ///
+    /// # Errors
+    /// As [`Transport::send`]; and where the configuration has no token endpoint.
+    pub async fn ask_for_token(&self) -> Result<Answer, SendError> {
+        let Some(grant) = &self.grant else {
+            let message = "there is no token endpoint".to_string();
+            return Err(SendError { kind: ErrorKind::Invalid, maybe_sent: false, message });
+        };
+        let request = self
+            .client
+            .post(grant.url.clone())
+            .header(AUTHORIZATION, grant.authorization.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(grant.form.clone());
+        self.exchanged(request).await
+    }
+
+    async fn exchanged(&self, request: RequestBuilder) -> Result<Answer, SendError> {
         match tokio::time::timeout(self.timeout, exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(SendError {
@@ -91,6 +123,8 @@ impl Transport {
         let method = Method::from_bytes(wire.method.as_bytes()).map_err(|_| unsendable("no such method"))?;
         let mut request = self.client.request(method, url);
         for (name, value) in &wire.headers {
+            let mut value = HeaderValue::from_str(value).map_err(|_| unsendable("a header can't carry its value"))?;
+            value.set_sensitive(!matches!(name.as_str(), "accept" | "content-type"));
             request = request.header(name, value);
         }
         Ok(match &wire.body {
@@ -187,13 +221,26 @@ fn detail(error: &reqwest::Error, connecting: bool) -> Option<String> {
 fn credentials(settings: &TargetSettings) -> Result<HeaderMap, Failure> {
     let kind = settings.auth.kind();
     let admitted = settings.engine.auth_kinds().iter().any(|admitted| admitted == kind);
-    match &settings.auth {
-        AuthSettings::None => return Ok(HeaderMap::new()),
-        AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. } => return Err(unsupported(settings, kind)),
-        _ if !admitted => return Err(unsupported(settings, kind)),
-        _ => {}
+    // What a session or a token is, is asked for when the first request leaves.
+    if !matches!(settings.auth, AuthSettings::None) && !admitted {
+        return Err(unsupported(settings, kind));
     }
     Ok(net::fixed_credentials(&format!("target {}", settings.name), &settings.auth)?.into_iter().collect())
+}
+
+/// What asks for access tokens, where the configuration says so.
+fn grant(owner: &str, settings: &TargetSettings) -> Result<Option<Grant>, Failure> {
+    let AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } = &settings.auth else { return Ok(None) };
+    // RFC 6749, section 2.3.1: both are form-encoded before they become user name and password.
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let secret = encoded(client_secret.read()?.expose_secret()).into();
+    let authorization = net::sensitive(owner, &net::basic(&encoded(client_id), &secret))?;
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    if let Some(scope) = scope {
+        form.append_pair("scope", scope);
+    }
+    Ok(Some(Grant { url: token_url.clone(), authorization, form: form.finish() }))
 }
 
 fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {

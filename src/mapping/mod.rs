@@ -256,6 +256,7 @@ pub(crate) mod tests {
             range: None,
             same_as: None,
             clearable: true,
+            whole: false,
             park: None,
         }
     }
@@ -275,7 +276,7 @@ pub(crate) mod tests {
         add("tags", plain(FieldType::Set));
         add("id", Field { writable: Err("the target assigns it".into()), ..plain(FieldType::Integer) });
         add("dimensions.*", plain(FieldType::Text));
-        Catalogue { fields, key_field: Some("client_id".into()), open: false }
+        Catalogue { fields, key_field: Some("client_id".into()), id_field: None, open: false }
     }
 
     pub(crate) fn column(field: &str, name: &str) -> FieldRule {

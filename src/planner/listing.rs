@@ -17,6 +17,9 @@ use crate::value::folded;
 #[derive(Debug)]
 pub struct Listing(Mutex<Connection>);
 
+/// Where an account's id stands among the values by which it is found: no field has this name.
+const ITS_ID: &str = "";
+
 /// `mine`: somebody is known to whom the account belongs.
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
@@ -58,7 +61,9 @@ impl Listing {
             for account in &page.accounts {
                 listing.add(account, match_fields)?;
             }
-            if page.next.is_some() && listing.count()? == before {
+            // A page without anybody may be followed by another listing: that of those who are invited.
+            let circle = page.next.as_ref().is_some_and(|next| next.path == request.path);
+            if page.next.is_some() && (circle || !page.accounts.is_empty()) && listing.count()? == before {
                 return Err(goes_round(client.target()));
             }
             next = page.next;
@@ -70,12 +75,13 @@ impl Listing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an account; one that is listed twice counts once.
+    /// Adds an account; one that is listed twice counts once, and one that has come is not undone by an invitation that
+    /// is still about.
     pub fn add(&self, account: &Account, match_fields: &[String]) -> Result<(), StateError> {
         let db = self.db();
         db.prepare_cached(
             "INSERT INTO listed (remote_id, key, state, attributes) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (remote_id) DO UPDATE SET key = ?2, state = ?3, attributes = ?4",
+             ON CONFLICT (remote_id) DO UPDATE SET key = ?2, state = ?3, attributes = ?4 WHERE ?3 <> 3",
         )?
         .execute(params![
             account.remote_id,
@@ -89,7 +95,13 @@ impl Listing {
                 add.execute([field, &value, &account.remote_id])?;
             }
         }
+        add.execute([ITS_ID, &account.remote_id.to_lowercase(), &account.remote_id])?;
         Ok(())
+    }
+
+    /// The accounts whose id is this address, whatever its letter case.
+    pub fn by_address(&self, address: &str) -> Result<Vec<Account>, StateError> {
+        self.by_match(ITS_ID, &address.to_lowercase())
     }
 
     /// How many accounts there are.

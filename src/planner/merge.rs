@@ -4,15 +4,14 @@
 //! An unchanged person costs one hash and no look at their body; bodies are fetched for the rest of a page at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
 use super::newcomers::recognised_by;
 use super::observe::as_listed;
 use super::spool::Newcomer;
-use super::{Merged, PAGE, Planner, Spool};
+use super::{Listing, Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
 use crate::diff;
 use crate::exit::{Failure, Result};
@@ -23,11 +22,13 @@ use crate::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason
 use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
+use crate::target::AccountState;
 use crate::time;
+pub(super) use crate::value::as_text;
 use crate::value::{Attributes, is_empty};
 
-/// Merges everything; blocking.
-pub(super) fn merge(planner: &Planner) -> Result<Merged> {
+/// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
+pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
     let intake = planner.intake.lock().unwrap_or_else(PoisonError::into_inner);
     let bound = planner.sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
@@ -38,6 +39,7 @@ pub(super) fn merge(planner: &Planner) -> Result<Merged> {
     };
     let mut merge = Merge {
         planner,
+        listing,
         intake: &intake,
         bound,
         unresolved,
@@ -65,6 +67,7 @@ pub(super) fn merge(planner: &Planner) -> Result<Merged> {
 
 struct Merge<'a> {
     planner: &'a Planner,
+    listing: Option<Arc<Listing>>,
     intake: &'a Intake,
     bound: Bound,
     unresolved: BTreeSet<Key>,
@@ -77,6 +80,8 @@ struct Merge<'a> {
 struct Pair {
     record: Option<Record>,
     person: Option<Person>,
+    /// What the target shows of somebody who has accepted their invitation since the last run.
+    accepted: Option<Attributes>,
 }
 
 impl Pair {
@@ -135,10 +140,12 @@ impl Merge<'_> {
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some(r), Some(p)) => r.key.cmp(&p.key),
             };
-            let pair = Pair {
+            let mut pair = Pair {
                 record: if order.is_le() { records.pop_front() } else { None },
                 person: if order.is_ge() { persons.pop_front() } else { None },
+                accepted: None,
             };
+            self.recognise(&mut pair)?;
             if self.needs_a_look(&pair)? {
                 page.push(pair);
             }
@@ -152,6 +159,35 @@ impl Merge<'_> {
     fn persons_after(&self, after: Option<Key>) -> Result<Vec<Person>> {
         let Some(sync) = self.planner.known.id else { return Ok(Vec::new()) };
         Ok(self.planner.state.ask_blocking(PeoplePage { sync, after, limit: PAGE })?)
+    }
+
+    /// Somebody who was invited, and whom the target's listing shows as a user now, is one from here on.
+    fn recognise(&self, pair: &mut Pair) -> Result<()> {
+        let Some(listing) = &self.listing else { return Ok(()) };
+        let only = &self.planner.only;
+        let Some(person) = pair.person.as_mut().filter(|p| p.state == PersonState::Invited) else { return Ok(()) };
+        let Some(id) = person.remote_id.as_ref().filter(|_| only.is_empty() || only.contains(&person.key)) else {
+            return Ok(());
+        };
+        let found = listing.by_address(id)?;
+        let Some(account) = found.into_iter().find(|account| account.state != AccountState::Invited) else {
+            return Ok(());
+        };
+        person.state = match account.state {
+            AccountState::Banned => PersonState::Banned,
+            AccountState::Active | AccountState::Invited => PersonState::Active,
+        };
+        person.remote_id = Some(account.remote_id.clone());
+        person.fingerprint = None;
+        person.standing = Standing::None;
+        let note = Note::Accepted {
+            state: person.state,
+            remote_id: account.remote_id,
+            attributes: account.attributes.clone(),
+        };
+        self.out.spool().note(&person.key, &note)?;
+        pair.accepted = Some(account.attributes);
+        Ok(())
     }
 
     /// Whether anything can have to be done; counts those for whom nothing has.
@@ -206,6 +242,7 @@ impl Merge<'_> {
             let Some(key) = pair.key().cloned() else { continue };
             let mut body = bodies.remove(&key).unwrap_or_default();
             let was = pair.state();
+            body.attributes = pair.accepted.take().unwrap_or(body.attributes);
             if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
                 as_listed(listing, self.planner.sync.target.engine.catalogue(), person, &mut body)?;
             }
@@ -453,13 +490,4 @@ struct Case<'a> {
     says: SourceSays,
     print: Option<Fingerprint>,
     desired: Option<(Desired, BTreeMap<String, Change>)>,
-}
-
-/// A key as the target's key field holds it, compared as text whatever its type.
-pub(super) fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

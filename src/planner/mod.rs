@@ -213,11 +213,12 @@ impl Planner {
     /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
-        let merging = Arc::clone(&planner);
-        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging))
+        let listing = newcomers::list_for_invited(&planner).await?;
+        let (merging, joining) = (Arc::clone(&planner), listing.clone());
+        let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging, joining))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        let skipped = newcomers::settle(&planner, &merged).await?;
+        let skipped = newcomers::settle(&planner, &merged, listing).await?;
         merged.skipped += skipped;
         merged.skipped_with_work += skipped;
         order::arrange(&planner.sync, &merged.spool())?;

@@ -24,7 +24,7 @@ use crate::record::Key;
 use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
-use crate::target::{Account, AccountState, Catalogue};
+use crate::target::{Account, AccountState, Catalogue, Engine};
 use crate::value::folded;
 
 /// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
@@ -35,7 +35,8 @@ pub fn recognised_by(
 ) -> (Option<String>, Vec<(String, String)>) {
     let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
     let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
-    let matches = match_fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    let fields = catalogue.recognised_by(match_fields);
+    let matches = fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
     (key_value, matches)
 }
 
@@ -52,17 +53,17 @@ pub enum Found {
 
 /// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
 /// up are skipped; returns how many.
-pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
+pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<Arc<Listing>>) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
         return Ok(0);
     }
-    let listing = match &planner.observed {
-        Some(observed) => Some(Arc::clone(observed)),
-        None if worth_listing(planner, count) => {
-            list(planner, count).await.or_else(|failure| unless_used_up(planner, None, failure))?
+    let listing = match (planner.observed.clone().or(listing), worth_listing(planner, count)) {
+        (Some(listing), _) => Some(listing),
+        (None, Some(most_pages)) => {
+            list(planner, most_pages).await.or_else(|failure| unless_used_up(planner, None, failure))?
         }
-        None => None,
+        (None, None) => None,
     };
     let listing = listing.as_deref();
     let (mut after, mut skipped) = (String::new(), 0);
@@ -83,7 +84,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged) -> Result<u64> {
         skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
         for (key, operation) in settled {
             match operation {
-                Some(operation) => claim(&spool, operation)?,
+                Some(operation) => claim(&spool, &planner.sync.target.engine, operation)?,
                 None => spool.skip(&key, SkipReason::Quota.name())?,
             }
         }
@@ -156,13 +157,13 @@ fn gives_up(giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
 
 /// Spools a newcomer's operation. An account that two of them would adopt is left to neither: which of them it
 /// belongs to is for a person to say.
-fn claim(spool: &super::Spool, operation: Operation) -> Result<()> {
+fn claim(spool: &super::Spool, engine: &Engine, operation: Operation) -> Result<()> {
     let claimed = match (&operation.kind, &operation.remote_id) {
         (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?,
         _ => None,
     };
     let Some(first) = claimed else { return Ok(spool.add(&operation)?) };
-    let id = operation.remote_id.clone().unwrap_or_default();
+    let id = engine.loggable_id(operation.remote_id.as_deref().unwrap_or_default());
     let message = format!("account {id} could be {first} or {}: both are newcomers whom it fits", operation.key);
     let conflict = Some(OpError::new(ErrorKind::Conflict, message));
     if let Some(other) = spool.operation_of(&first)? {
@@ -177,18 +178,40 @@ fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
     newcomers * (by_key + planner.sync.match_fields.len() as u64).max(1)
 }
 
-/// Whether a listing promises to take fewer requests. How many accounts the target has isn't known before it is
-/// listed; those that we know of are a lower bound, and [`list`] gives up when the listing turns out longer.
-fn worth_listing(planner: &Planner, newcomers: u64) -> bool {
+/// Whether a listing promises to take fewer requests, and how many pages it may take. How many accounts the target has
+/// isn't known before it is listed; those that we know of are a lower bound, and [`list`] gives up when the listing
+/// turns out longer. What the target can't be asked for one by one can only be listed.
+fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
     let engine = &planner.sync.target.engine;
+    if !engine.can_list() {
+        return None;
+    }
+    let catalogue = engine.catalogue();
+    let sought = catalogue.recognised_by(&planner.sync.match_fields);
+    if !sought.iter().chain(&catalogue.key_field).all(|field| engine.find_fields().contains(field)) {
+        return Some(u64::MAX);
+    }
     let pages = planner.known.users / u64::from(engine.page_size().max(1)) + 1;
-    engine.can_list() && pages < look_ups(planner, newcomers)
+    Some(look_ups(planner, newcomers)).filter(|budget| pages < *budget)
 }
 
-/// Lists the target; nothing when that takes more requests than looking up would.
-async fn list(planner: &Planner, newcomers: u64) -> Result<Option<Arc<Listing>>> {
-    let listing = Listing::of(&planner.client, &planner.sync.match_fields, look_ups(planner, newcomers)).await?;
-    Ok(listing.map(Arc::new))
+/// Lists the target when somebody is invited, to see who has accepted. One listing a run, however many they are; a
+/// reconcile has its own.
+///
+/// # Errors
+/// The target can't be reached, the temporary directory is full.
+pub(super) async fn list_for_invited(planner: &Planner) -> Result<Option<Arc<Listing>>> {
+    let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().can_list();
+    match wanted {
+        true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(planner, None, failure)),
+        false => Ok(None),
+    }
+}
+
+/// Lists the target; nothing when that takes more requests than it may.
+async fn list(planner: &Planner, most_pages: u64) -> Result<Option<Arc<Listing>>> {
+    let fields = planner.client.engine().catalogue().recognised_by(&planner.sync.match_fields);
+    Ok(Listing::of(&planner.client, &fields, most_pages).await?.map(Arc::new))
 }
 
 /// Accounts that could be somebody's.
@@ -253,23 +276,26 @@ async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Resu
 async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
-    let key = &newcomer.create.key;
+    // Who has come has an account, even where their invitation is still about.
+    if found.iter().any(|account| account.state != AccountState::Invited) {
+        found.retain(|account| account.state != AccountState::Invited);
+    }
+    let (key, engine) = (&newcomer.create.key, &sync.target.engine);
     if found.len() > 1 {
-        let ids: Vec<_> = found.iter().map(|a| a.remote_id.as_str()).collect();
+        let ids: Vec<_> = found.iter().map(|a| engine.loggable_id(&a.remote_id)).collect();
         let message = format!("more than one account could be {key}: {}", ids.join(", "));
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
     let carried = foreign_key(&account, newcomer.key_value.as_deref());
     let owner = owner_of(state, sync, &account).await?;
+    let shown = engine.loggable_id(&account.remote_id);
     let conflict = |why: String| {
-        let message = format!("account {} looks like {key} and {why}", account.remote_id);
+        let message = format!("account {shown} looks like {key} and {why}");
         Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
     };
     match (owner, carried) {
-        (Some((owner, _)), _) if owner != sync.name => {
-            Err(two_syncs(&sync.name, &owner, &sync.target.name, &account.remote_id))
-        }
+        (Some((owner, _)), _) if owner != sync.name => Err(two_syncs(&sync.name, &owner, &sync.target.name, &shown)),
         (Some((_, other)), _) if other != *key => conflict(format!(
             "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {} {other} {key}",
             sync.name
@@ -316,8 +342,9 @@ pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: Na
         false => diff::adoption(&create, &account.attributes, sync.target.engine.catalogue()),
     };
     // Of all that the account shows, what mapping and `protect` speak of is ours to know; the rest is the target's own
-    // affair.
-    let ours = |field: &str| create.speaks_of(field) || sync.protect.fields().any(|f| f == field);
+    // affair. An object that is sent whole is known whole, or what nobody maps would be lost.
+    let whole = |field: &str| sync.target.engine.catalogue().field(field).is_some_and(|f| f.whole);
+    let ours = |field: &str| whole(field) || create.speaks_of(field) || sync.protect.fields().any(|f| f == field);
     let known = account.attributes.iter().filter(|(field, _)| ours(field));
     let baseline = known.map(|(field, value)| (field.clone(), value.clone())).collect();
     Operation {
@@ -338,7 +365,9 @@ pub fn again(create: &Operation, match_fields: &[String], catalogue: &Catalogue)
     let value = |field: &String| create.fields.get(field).map(|c| &c.new);
     Newcomer {
         key_value: catalogue.key_field.as_ref().and_then(value).and_then(super::merge::as_text),
-        matches: (match_fields.iter()).filter_map(|f| Some((f.clone(), value(f).and_then(folded)?))).collect(),
+        matches: (catalogue.recognised_by(match_fields).iter())
+            .filter_map(|f| Some((f.clone(), value(f).and_then(folded)?)))
+            .collect(),
         create: create.clone(),
         protected: false,
     }

@@ -133,8 +133,11 @@ fn looks_done(operation: &Operation, account: &Account, client: &Client) -> bool
         _ => account.state != AccountState::Banned,
     };
     let null = serde_json::Value::Null;
+    // An invitation holds some of the fields only; the others were never sent.
+    let acknowledged = client.engine().acknowledged(operation);
+    let mut sent = operation.fields.iter().filter(|(field, _)| acknowledged.get(field).is_some());
     state
-        && operation.fields.iter().all(|(field, change)| {
+        && sent.all(|(field, change)| {
             same(catalogue.kind(field), account.attributes.get(field).unwrap_or(&null), &change.new)
         })
 }

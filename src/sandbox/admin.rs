@@ -28,6 +28,12 @@ pub struct Behaviour {
     pub seed: Option<u64>,
     /// The shape of listings, of every target that has a choice.
     pub listing: Option<Listing>,
+    /// Every session is over after so many more requests, once.
+    pub expire_sessions_after: Option<u64>,
+    /// Whether PATCH is supported, of every target that has a choice.
+    pub take_patches: Option<bool>,
+    /// Everybody who is invited accepts, now.
+    pub accept_invitations: bool,
     /// Drop the scripted faults that are there.
     pub clear: bool,
     /// Scripted faults to add.
@@ -40,15 +46,28 @@ impl World {
     /// # Errors
     /// A percentage above 100; then nothing is changed.
     pub(super) fn behave(&self, behaviour: Behaviour) -> Result<(), String> {
-        let Behaviour { latency_ms, fail_percent, rate_per_second, seed, listing, clear, script } = behaviour;
+        let Behaviour {
+            latency_ms,
+            fail_percent,
+            rate_per_second,
+            seed,
+            listing,
+            expire_sessions_after,
+            take_patches,
+            accept_invitations,
+            clear,
+            script,
+        } = behaviour;
         if let Some(percent) = fail_percent.filter(|p| *p > 100) {
             return Err(format!("fail_percent = {percent} is more than 100"));
         }
-        if let Some(listing) = listing {
-            for name in self.names() {
-                if let Some(mut target) = self.target(name) {
-                    target.set_listing(listing);
-                }
+        for name in self.names() {
+            let Some(mut target) = self.target(name) else { continue };
+            listing.into_iter().for_each(|listing| target.set_listing(listing));
+            expire_sessions_after.into_iter().for_each(|after| target.expire_sessions(after));
+            take_patches.into_iter().for_each(|yes| target.take_patches(yes));
+            if accept_invitations {
+                target.accept_invitations();
             }
         }
         let mut faults = self.faults();

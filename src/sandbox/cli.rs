@@ -49,8 +49,13 @@ fn welcome(running: &Running, users: usize) -> String {
         "\
 The sandbox listens on {url}   (Ctrl-C stops it; nothing is kept)
 
-  target   base_url                                  credentials
-  juno     {juno:<40}  bearer token: sandbox   ({people})
+  target    base_url                                 credentials
+  juno      {juno:<39}  bearer token: sandbox
+  juicebox  {juicebox:<39}  token: sandbox, client 1
+  longjump  {longjump:<39}  user name: admin, password: sandbox
+  scim      {scim:<39}  bearer token: sandbox
+
+Each has {people}.
 
 Look inside:
   curl -s '{url}/_sandbox/users?target=juno'       every account, all fields
@@ -63,5 +68,8 @@ Make it misbehave:
   curl -s -X DELETE '{url}/_sandbox/faults'              behave again
 ",
         juno = format!("{url}/juno/api"),
+        juicebox = format!("{url}/juicebox"),
+        longjump = format!("{url}/longjump"),
+        scim = format!("{url}/scim/v2"),
     )
 }

@@ -42,6 +42,8 @@ pub enum Op {
     Lookup,
     /// Lists accounts.
     List,
+    /// Begins or ends a session; asks for no change, whatever its method.
+    Login,
     /// Anything else, nonsense included.
     Other,
 }
@@ -128,7 +130,7 @@ impl Log {
             key: about.key.map(String::into_boxed_str),
             fields: self.interned(about.fields),
             status: None,
-            write: call.writes(),
+            write: call.writes() && about.op != Op::Login,
             committed: false,
             committed_at_ms: None,
             committed_mono_ns: None,

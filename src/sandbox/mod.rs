@@ -5,7 +5,7 @@
 //! what it committed, and can be made to fail in every way that a network and a platform fail.
 //!
 //! ```text
-//! connection ──► server ──► log, faults ──► target (juno, …)
+//! connection ──► server ──► log, faults ──► target (juno, juicebox, longjump, scim)
 //!                   └────► admin: /_sandbox/requests, /_sandbox/users, /_sandbox/faults
 //! ```
 
@@ -13,9 +13,12 @@ mod admin;
 mod cli;
 mod connection;
 mod faults;
+mod juicebox;
 mod juno;
 mod log;
+mod longjump;
 mod people;
+mod scim;
 mod server;
 mod target;
 
@@ -37,7 +40,10 @@ pub use self::log::{Op, Request};
 
 use self::connection::{Connection, CuttableListener};
 use self::faults::Faults;
+use self::juicebox::Juicebox;
 use self::juno::Juno;
+use self::longjump::LongJump;
+use self::scim::Scim;
 use self::server::World;
 use self::target::Target;
 use crate::config::units::Rate;
@@ -105,9 +111,17 @@ impl Sandbox {
     /// The address can't be listened on.
     pub async fn start(options: Options) -> io::Result<Running> {
         let Options { listen, users, latency, fail_percent, rate, seed } = options;
-        let mut juno = Juno::new();
-        juno.seed(&people::accounts(users)).map_err(io::Error::other)?;
-        let targets: Vec<Box<dyn Target>> = vec![Box::new(juno)];
+        let mut targets: Vec<Box<dyn Target>> = vec![
+            Box::new(Juno::new()),
+            Box::new(Juicebox::default()),
+            Box::new(LongJump::default()),
+            Box::new(Scim::new()),
+        ];
+        let invented = people::accounts(users);
+        for target in &mut targets {
+            let accounts: Vec<Value> = invented.iter().map(|person| target.invent(person)).collect();
+            target.seed(&accounts).map_err(io::Error::other)?;
+        }
         let world = Arc::new(World::new(targets, Faults::new(latency, fail_percent, rate, seed)));
 
         let listener = TcpListener::bind(listen).await?;

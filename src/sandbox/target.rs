@@ -117,6 +117,20 @@ pub trait Target: Send {
     /// Removes every account. Ids are not given out again.
     fn clear(&mut self);
 
+    /// An invented person, given in JUNO's words, as an account of this platform: what [`Target::seed`] takes.
+    fn invent(&self, person: &Value) -> Value {
+        person.clone()
+    }
+
     /// Chooses between the shapes of a listing, where the vendor's page leaves it open.
-    fn set_listing(&mut self, listing: super::Listing);
+    fn set_listing(&mut self, _listing: super::Listing) {}
+
+    /// Ends every session after so many more requests, once, where there are sessions.
+    fn expire_sessions(&mut self, _after: u64) {}
+
+    /// Says whether single changes are taken, where that is a choice.
+    fn take_patches(&mut self, _yes: bool) {}
+
+    /// Has everybody who is invited accept, where there are invitations.
+    fn accept_invitations(&mut self) {}
 }

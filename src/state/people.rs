@@ -87,6 +87,8 @@ pub struct KnownSync {
     pub paused: bool,
     /// Users active or invited: the base of percentages.
     pub users: u64,
+    /// Of those, who was invited and has not come yet.
+    pub invited: u64,
 }
 
 /// Looks a sync up and refuses one that was bound to something else while it has people.
@@ -105,7 +107,7 @@ impl Command for FindSync {
             })
             .optional()?;
         let Some((id, [kind, base_url, source_key], paused)) = found else {
-            return Ok(KnownSync { id: None, paused: false, users: 0 });
+            return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
         };
         let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
         if people > 0 {
@@ -120,7 +122,8 @@ impl Command for FindSync {
             }
         }
         let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;
-        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs() })
+        let invited: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state = 3", id)?;
+        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs(), invited: invited.unsigned_abs() })
     }
 }
 
@@ -416,6 +419,15 @@ pub enum Note {
     Present,
     /// They left and the sync ignores leavers, or came back from that.
     State(PersonState),
+    /// They accepted their invitation: this is the account, and its record has to be looked at anew.
+    Accepted {
+        /// Its state.
+        state: PersonState,
+        /// Its id.
+        remote_id: String,
+        /// What the target shows of it.
+        attributes: Attributes,
+    },
 }
 
 /// Stores notes; one command a page, so that a million unchanged people need no million commands.
@@ -441,6 +453,11 @@ impl Command for TakeNotes {
         let mut present = db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
         let mut state =
             db.prepare_cached("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut accepted = db.prepare_cached(
+            "UPDATE person SET state = ?3, remote_id = ?4, fingerprint = NULL, standing = 0
+             WHERE sync = ?1 AND key = ?2",
+        )?;
+        let mut body = db.prepare_cached("UPDATE body SET attributes = ?3 WHERE sync = ?1 AND key = ?2")?;
         for (key, note) in &self.notes {
             let key = key.as_str();
             match note {
@@ -448,6 +465,10 @@ impl Command for TakeNotes {
                 Note::Absent(at) => absent.execute(params![self.sync, key, at])?,
                 Note::Present => present.execute(params![self.sync, key])?,
                 Note::State(to) => state.execute(params![self.sync, key, to.code()])?,
+                Note::Accepted { state, remote_id, attributes } => {
+                    body.execute(params![self.sync, key, serde_json::to_string(attributes)?])?;
+                    accepted.execute(params![self.sync, key, state.code(), remote_id])?
+                }
             };
         }
         Ok(())

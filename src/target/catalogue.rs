@@ -26,6 +26,8 @@ pub struct Field {
     pub same_as: Option<String>,
     /// Whether the target lets it be emptied.
     pub clearable: bool,
+    /// It is a member of an object that is sent whole.
+    pub whole: bool,
     /// What takes the place of a unique value that is given up, where it can't be emptied; `{id}` is the remote id.
     pub park: Option<String>,
 }
@@ -37,11 +39,20 @@ pub struct Catalogue {
     pub fields: BTreeMap<String, Field>,
     /// The field that carries the source's key, if the target has one.
     pub key_field: Option<String>,
+    /// The field that is the account's id at the same time, where ids are addresses.
+    pub id_field: Option<String>,
     /// Whether fields beyond the catalogue exist (custom fields): a warning then, not an error.
     pub open: bool,
 }
 
 impl Catalogue {
+    /// The fields by which an existing account is recognised: those that the operator chose, and always the one that
+    /// is the account's id.
+    pub fn recognised_by(&self, chosen: &[String]) -> Vec<String> {
+        let own = self.id_field.iter().filter(|field| !chosen.contains(field));
+        chosen.iter().chain(own).cloned().collect()
+    }
+
     /// The field of this name, a pattern's where the name matches one.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.get(name).or_else(|| {

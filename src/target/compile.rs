@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Field};
-use super::definition::{BodyStyle, FieldDef, OperationDef, PagingDef, PagingStyle, SetStyle, Unstated};
+use super::definition::{
+    AnswerStyle, BodyStyle, FieldDef, OperationDef, OptionDef, OptionIs, PagingDef, PagingStyle, SetStyle, Unstated,
+};
 use super::engine::{BodyCondition, Call, Engine, FailureRule, FieldShape, Paging, StateRule};
 use super::load::{DefinitionError, Mistakes, Parts, load, nearest};
 use super::options;
@@ -20,17 +22,23 @@ use crate::value::FieldType;
 /// The kinds of authentication that a configuration knows.
 const AUTH_KINDS: [&str; 7] = ["bearer", "token", "header", "basic", "session", "oauth2", "none"];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-const OPERATIONS: [&str; 8] = ["create", "update", "ban", "reinstate", "delete", "get", "find", "list"];
+const OPERATIONS: [&str; 12] =
+    ["create", "invite", "update", "replace", "ban", "reinstate", "delete", "reset", "get", "find", "list", "invited"];
 /// Those that address an account by its id.
-const BY_ID: [&str; 5] = ["update", "ban", "reinstate", "delete", "get"];
-/// Those without which nothing can be kept in step: `get` is how an unclear update is resolved.
-const NEEDED: [&str; 3] = ["create", "update", "get"];
+const BY_ID: [&str; 6] = ["update", "replace", "ban", "reinstate", "delete", "get"];
+/// Those that search.
+const SEARCHES: [&str; 3] = ["find", "list", "invited"];
+/// Those that send fields.
+const SENDS: [&str; 6] = ["create", "invite", "update", "replace", "ban", "reinstate"];
+/// Those without which nothing can be kept in step; others may stand for some of them.
+const NEEDED: [(&str, &[&str]); 3] = [("create", &["invite"]), ("update", &[]), ("get", &["list"])];
 
 /// The engine of this definition with these options.
 pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<DefinitionError>> {
-    let (parts, mut mistakes) = load(text)?;
+    let (mut parts, mut mistakes) = load(text)?;
     let values = options::resolve(&parts.options, given, &mut mistakes);
-    let catalogue = catalogue(&parts, &mut mistakes);
+    conditions(&mut parts, &values, &mut mistakes);
+    let catalogue = catalogue(&parts, &values, &mut mistakes);
     check_names(&parts, &catalogue, &mut mistakes);
     check_pointers(&parts, &mut mistakes);
     let calls = calls(&parts, &values, &catalogue, &mut mistakes);
@@ -55,12 +63,15 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         kind: parts.kind,
         title: parts.title,
         auth_kinds: parts.auth.kinds,
-        shapes: parts.fields.iter().map(|(name, def)| (name.clone(), shape(def))).collect(),
+        shapes: parts.fields.iter().map(|(name, def)| (name.clone(), shape(def, &values))).collect(),
         catalogue,
         lists: parts.lists,
         id_at: parts.account.id,
         id_is_address: parts.account.id_is_address,
         account_at: parts.account.at,
+        paths: parts.account.paths,
+        session: parts.session,
+        discovery: parts.discovery,
         state,
         request: parts.request,
         calls,
@@ -70,24 +81,57 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
     })
 }
 
-fn catalogue(parts: &Parts, mistakes: &mut Mistakes) -> Catalogue {
+/// Drops what an option rules out: operations whose `only_if` doesn't hold.
+fn conditions(parts: &mut Parts, values: &BTreeMap<String, String>, mistakes: &mut Mistakes) {
+    let declared = &parts.options;
+    for (name, def) in &parts.operations {
+        if let Some(condition) = &def.only_if {
+            check_option(declared, &["operations", name, "only_if"], &condition.option, mistakes);
+        }
+    }
+    for (name, def) in &parts.fields {
+        if let Some(option) = &def.option {
+            check_option(declared, &["fields", name, "option"], option, mistakes);
+        }
+        if let Some(condition) = &def.throwaway {
+            check_option(declared, &["fields", name, "throwaway"], &condition.option, mistakes);
+        }
+    }
+    parts.operations.retain(|_, def| def.only_if.as_ref().is_none_or(|condition| holds(condition, values)));
+}
+
+fn check_option(declared: &BTreeMap<String, OptionDef>, path: &[&str], name: &str, mistakes: &mut Mistakes) {
+    if !declared.contains_key(name) {
+        let help = nearest(name, declared.keys().map(String::as_str));
+        mistakes.at(path, format!("there is no option {name}"), help);
+    }
+}
+
+fn holds(condition: &OptionIs, values: &BTreeMap<String, String>) -> bool {
+    let wanted = condition.is.as_str().map_or_else(|| condition.is.to_string(), str::to_string);
+    values.get(&condition.option) == Some(&wanted)
+}
+
+fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mistakes) -> Catalogue {
     let mut fields = BTreeMap::new();
     for (name, def) in &parts.fields {
         check_field(name, def, mistakes);
         let field = Field {
             kind: def.kind,
             writable: def.read_only.clone().map_or(Ok(()), Err),
-            required: def.required,
+            required: def.required && !def.option.as_ref().is_some_and(|option| values.contains_key(option)),
             unique: def.unique,
             allowed: def.allowed.iter().map(json).collect(),
             range: def.range,
             same_as: def.same_as.clone(),
             clearable: def.clearable,
             park: def.park.clone(),
+            whole: def.whole,
         };
         fields.insert(name.clone(), field);
     }
-    Catalogue { fields, key_field: parts.account.key_field.clone(), open: parts.account.open }
+    let id_field = parts.account.id_field.clone().filter(|_| parts.account.id_is_address);
+    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open }
 }
 
 fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
@@ -108,6 +152,9 @@ fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
     }
     if def.write.is_some() && def.entry_id.is_none() {
         wrong("write", "says how a set with entry_id is sent; there is no entry_id".into());
+    }
+    if def.whole && !name.ends_with(".*") {
+        wrong("whole", "only an object's members, NAME.*, can be sent whole".into());
     }
     if def.required && def.read_only.is_some() {
         wrong("required", "a field that can't be written can't be required".into());
@@ -133,6 +180,13 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     if let Some(key) = &parts.account.key_field {
         known(&["account", "key_field"], key);
     }
+    if let Some(field) = &parts.account.id_field {
+        known(&["account", "id_field"], field);
+    }
+    for (operation, def) in &parts.operations {
+        def.writes.keys().for_each(|name| known(&["operations", operation, "writes"], name));
+        def.names.keys().for_each(|name| known(&["operations", operation, "names"], name));
+    }
     for (name, def) in &parts.fields {
         if let Some(same) = &def.same_as {
             known(&["fields", name, "same_as"], same);
@@ -150,6 +204,19 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     }
     if parts.auth.kinds.is_empty() {
         mistakes.at(&["auth", "kinds"], "names no kind of authentication", Some("\"none\" is one".into()));
+    }
+    let sessions = parts.auth.kinds.iter().any(|kind| kind == "session");
+    if sessions != parts.session.is_some() {
+        let help = "auth of kind session and [session], which says how it works, belong together".to_string();
+        mistakes.at(&["session"], "one is there without the other", Some(help));
+    }
+    if let Some(session) = &parts.session
+        && session.cookie.is_some() == session.header.is_some()
+    {
+        mistakes.at(&["session"], "exactly one of cookie and header carries the session", None);
+    }
+    if parts.account.id_is_address && parts.account.id_field.is_none() {
+        mistakes.at(&["account"], "id_field must name the field that the id is", None);
     }
     if catalogue.field(&parts.state.field).is_none() {
         return; // its type is not known; that it is missing has been said
@@ -177,7 +244,21 @@ fn check_pointers(parts: &Parts, mistakes: &mut Mistakes) {
     for (name, def) in &parts.fields {
         def.at.iter().for_each(|pointer| check(&["fields", name, "at"], pointer));
     }
+    if let Some(session) = &parts.session {
+        [&session.login.username, &session.login.password, &session.login.id]
+            .iter()
+            .for_each(|pointer| check(&["session", "login"], pointer));
+    }
+    if let Some(discovery) = &parts.discovery {
+        check(&["discovery", "patch"], &discovery.patch);
+    }
     for (name, def) in &parts.operations {
+        def.id_at.iter().for_each(|pointer| check(&["operations", name, "id_at"], pointer));
+        def.constants.keys().for_each(|pointer| check(&["operations", name, "constants"], pointer));
+        def.writes.values().for_each(|pointer| check(&["operations", name, "writes"], pointer));
+        def.paging.iter().filter_map(|paging| paging.total.as_ref()).for_each(|pointer| {
+            check(&["operations", name, "paging"], pointer);
+        });
         def.records.iter().flatten().for_each(|pointer| check(&["operations", name, "records"], pointer));
     }
     for (index, rule) in parts.failures.iter().enumerate() {
@@ -221,8 +302,13 @@ fn calls(
     for name in parts.operations.keys().filter(|name| !OPERATIONS.contains(&name.as_str())) {
         mistakes.at(&["operations", name], "unknown operation", nearest(name, OPERATIONS.into_iter()));
     }
-    for name in NEEDED.iter().filter(|name| !parts.operations.contains_key(**name)) {
-        mistakes.at(&["operations", name], "is missing", None);
+    for (name, others) in NEEDED {
+        let there = |name: &&str| {
+            parts.operations.contains_key(*name) || parts.broken_operations.iter().any(|broken| broken == name)
+        };
+        if !std::iter::once(&name).chain(others).any(there) {
+            mistakes.at(&["operations", name], "is missing", None);
+        }
     }
     if !parts.operations.contains_key("find") && !parts.operations.contains_key("list") {
         let help = "without one of them, accounts that exist can't be recognised".to_string();
@@ -264,16 +350,20 @@ impl CallMaker<'_, '_> {
         if !path.starts_with('/') || path.contains(['#', '?']) || path.split('/').any(|s| s == "." || s == "..") {
             self.wrong("path", "must begin with / and have neither query, fragment, . nor .. segments");
         }
-        let searches = matches!(self.name, "find" | "list");
-        if !searches && (self.def.records.is_some() || self.def.paging.is_some()) {
+        if !SEARCHES.contains(&self.name) && (self.def.records.is_some() || self.def.paging.is_some()) {
             self.wrong("records", "records and paging belong to find and list");
         }
         if self.name != "find" && !self.def.fields.is_empty() {
             self.wrong("fields", "belongs to find");
         }
-        let sends = matches!(self.name, "create" | "update" | "ban" | "reinstate");
-        if !sends && self.def.body.is_some_and(|body| body != BodyStyle::None) {
-            self.wrong("body", "only create, update, ban and reinstate have one");
+        if !SENDS.contains(&self.name) && self.def.body.is_some_and(|body| body != BodyStyle::None) {
+            self.wrong("body", format!("only {} have one", SENDS.join(", ")));
+        }
+        if !matches!(self.name, "invite" | "invited") && !self.def.writes.is_empty() {
+            self.wrong("writes", "belongs to invite and invited");
+        }
+        if (self.def.answer == AnswerStyle::Id) != self.def.id_at.is_some() {
+            self.wrong("id_at", "answer = \"id\" and id_at belong together");
         }
         if self.name == "find" && !self.def.query.values().any(|value| value.contains("{value}")) {
             self.wrong("query", "must say where {value}, what is sought, goes");
@@ -294,7 +384,8 @@ impl CallMaker<'_, '_> {
             query.push((name, self.template("query", value, self.options, places)?));
         }
         let body = self.def.body.unwrap_or(match self.name {
-            "create" => BodyStyle::Full,
+            "create" | "invite" => BodyStyle::Full,
+            "replace" => BodyStyle::Merged,
             "update" | "ban" | "reinstate" => BodyStyle::Changes,
             _ => BodyStyle::None,
         });
@@ -303,12 +394,18 @@ impl CallMaker<'_, '_> {
             None => None,
         };
         Some(Call {
+            name: self.name,
             method: self.def.method.clone(),
             path,
             body,
+            constants: self.def.constants.iter().map(|(pointer, value)| (pointer.clone(), json(value))).collect(),
+            writes: self.def.writes.clone(),
             answer: self.def.answer,
+            id_at: self.def.id_at.clone(),
             query,
             fields: self.def.fields.clone(),
+            names: self.def.names.clone(),
+            escape: self.def.escape,
             records: self.def.records.clone().unwrap_or_else(|| vec![String::new()]),
             paging,
         })
@@ -345,18 +442,22 @@ impl CallMaker<'_, '_> {
             return None;
         }
         let size = option.flatten().or(def.size);
-        if def.style == PagingStyle::None {
-            let (style, param) = (def.style, String::new());
-            return Some(Paging { style, param, start: 0, size_param: None, size: u32::MAX });
+        let (header, total) = (def.header.clone(), def.total.clone());
+        if (def.style == PagingStyle::Header) != header.is_some() {
+            self.wrong("paging", "style = \"header\" and header belong together");
+            return None;
         }
-        match (&def.param, size) {
-            (Some(param), Some(size)) if size > 0 => Some(Paging {
-                style: def.style,
-                param: param.clone(),
-                start: def.start,
-                size_param: def.size_param.clone(),
-                size,
-            }),
+        let param = def.param.clone().unwrap_or_default();
+        let (start, size_param) = (def.start, def.size_param.clone());
+        if matches!(def.style, PagingStyle::None | PagingStyle::Header) {
+            // How much a page holds is the target's affair; what is known of it counts for what a listing costs.
+            let size = size.unwrap_or(if header.is_some() { UNTOLD_PAGE } else { u32::MAX });
+            return Some(Paging { style: def.style, param, start, size_param: None, size, header, total });
+        }
+        match (param.is_empty(), size) {
+            (false, Some(size)) if size > 0 => {
+                Some(Paging { style: def.style, param, start, size_param, size, header, total })
+            }
             _ => {
                 self.wrong("paging", "needs param, and a size of at least 1");
                 None
@@ -365,9 +466,17 @@ impl CallMaker<'_, '_> {
     }
 }
 
-fn shape(def: &FieldDef) -> FieldShape {
-    let entry = def.entry_id.clone().map(|member| (member, def.write.unwrap_or(SetStyle::Objects)));
-    FieldShape { at: def.at.clone(), entry }
+/// What a page is taken to hold where the API doesn't say: a common default.
+const UNTOLD_PAGE: u32 = 100;
+
+fn shape(def: &FieldDef, options: &BTreeMap<String, String>) -> FieldShape {
+    FieldShape {
+        at: def.at.clone(),
+        entry: def.entry_id.clone().map(|member| (member, def.write.unwrap_or(SetStyle::Objects))),
+        whole: def.whole,
+        given: def.option.as_ref().and_then(|option| typed(def.kind, &Value::from(options.get(option)?.clone()))),
+        throwaway: def.throwaway.as_ref().is_some_and(|condition| holds(condition, options)),
+    }
 }
 
 fn json(value: &toml::Value) -> Value {

@@ -1,26 +1,31 @@
-//! The engine: a definition with one target's options applied, and the requests that it makes of operations.
+//! The engine: a definition with one target's options applied.
 //!
-//! It knows no vendor. What an answer means is in [`super::judge`], how values are read in [`super::read`].
+//! It knows no vendor. The requests that it makes are in [`super::encode`], what an answer means in [`super::judge`],
+//! how values are read in [`super::read`], sessions in [`super::session`].
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::catalogue::Catalogue;
 use super::definition::{
-    AnswerStyle, BodyStyle, ErrorsDef, IdType, ListDef, Meaning, PagingStyle, RequestDef, SetStyle,
+    AnswerStyle, BodyStyle, DiscoveryDef, ErrorsDef, Escape, ListDef, Meaning, PagingStyle, PathStyle, RequestDef,
+    SessionDef, SetStyle,
 };
 use super::load::{DefinitionError, nearest};
-use super::read::{put, typed, usable_id};
-use super::template::{Template, with_query};
-use super::wire::{AccountState, Wire};
-use crate::outcome::{ErrorKind, OpError};
+use super::scim::ScimPath;
+use super::template::Template;
+use super::wire::AccountState;
 use crate::plan::{OpKind, Operation};
-use crate::value::{FieldType, is_empty};
 
 /// The definitions that are built in: kind and text.
-const BUILTIN: [(&str, &str); 1] = [("juno", include_str!("builtin/juno.toml"))];
-const BUILTIN_KINDS: [&str; BUILTIN.len()] = [BUILTIN[0].0];
+const BUILTIN: [(&str, &str); 4] = [
+    ("juno", include_str!("builtin/juno.toml")),
+    ("juicebox", include_str!("builtin/juicebox.toml")),
+    ("longjump", include_str!("builtin/longjump.toml")),
+    ("scim", include_str!("builtin/scim.toml")),
+];
+const BUILTIN_KINDS: [&str; BUILTIN.len()] = [BUILTIN[0].0, BUILTIN[1].0, BUILTIN[2].0, BUILTIN[3].0];
 
 /// A definition with one target's options applied: what turns operations into requests and answers into verdicts.
 #[derive(Clone, Debug)]
@@ -34,6 +39,9 @@ pub struct Engine {
     pub(super) id_at: String,
     pub(super) id_is_address: bool,
     pub(super) account_at: Vec<String>,
+    pub(super) paths: PathStyle,
+    pub(super) session: Option<SessionDef>,
+    pub(super) discovery: Option<DiscoveryDef>,
     pub(super) state: StateRule,
     pub(super) request: RequestDef,
     pub(super) calls: BTreeMap<&'static str, Call>,
@@ -48,6 +56,20 @@ pub(super) struct FieldShape {
     pub at: Option<String>,
     /// The member of arriving objects whose values make the set, and how the set is sent.
     pub entry: Option<(String, SetStyle)>,
+    /// The object is sent whole.
+    pub whole: bool,
+    /// What a new account gets where the mapping says nothing.
+    pub given: Option<Value>,
+    /// A new account gets a secret that nobody knows.
+    pub throwaway: bool,
+}
+
+/// Where a field is within an account.
+pub(super) enum Place {
+    /// Under a JSON pointer.
+    Pointer(String),
+    /// At an attribute path of SCIM.
+    Scim(ScimPath),
 }
 
 /// How access is expressed.
@@ -62,12 +84,18 @@ pub(super) struct StateRule {
 /// One kind of request.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
+    pub name: &'static str,
     pub method: String,
     pub path: Template,
     pub body: BodyStyle,
+    pub constants: Vec<(String, Value)>,
+    pub writes: BTreeMap<String, String>,
     pub answer: AnswerStyle,
+    pub id_at: Option<String>,
     pub query: Vec<(Template, Template)>,
     pub fields: Vec<String>,
+    pub names: BTreeMap<String, String>,
+    pub escape: Escape,
     pub records: Vec<String>,
     pub paging: Option<Paging>,
 }
@@ -80,6 +108,8 @@ pub(super) struct Paging {
     pub start: u64,
     pub size_param: Option<String>,
     pub size: u32,
+    pub header: Option<String>,
+    pub total: Option<String>,
 }
 
 /// A value in the body that must be one of these.
@@ -161,10 +191,7 @@ impl Engine {
 
     /// The remote id as logs and outcomes may show it: a short hash where the id is itself an address.
     pub fn loggable_id(&self, remote_id: &str) -> String {
-        if !self.id_is_address() {
-            return remote_id.to_string();
-        }
-        format!("#{}", &blake3::hash(remote_id.as_bytes()).to_hex()[..12])
+        if self.id_is_address() { crate::outcome::hashed_id(remote_id) } else { remote_id.to_string() }
     }
 
     /// The header that carries the same key in every try of one operation, where the API knows one.
@@ -188,6 +215,16 @@ impl Engine {
         self.calls.contains_key("list")
     }
 
+    /// Whether new accounts come about by invitation, and may be pending for a while.
+    pub fn invites(&self) -> bool {
+        self.calls.contains_key("invite")
+    }
+
+    /// Whether a session or token has to be asked for, rather than a fixed key: what auth of this kind is about.
+    pub fn has_sessions(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Whether accounts can be removed for good.
     pub fn can_delete(&self) -> bool {
         self.calls.contains_key("delete")
@@ -198,142 +235,19 @@ impl Engine {
         self.calls.get("find").map_or(&[], |call| &call.fields)
     }
 
-    /// The request that carries out an operation.
-    ///
-    /// # Errors
-    /// `invalid`: the operation has no request, its account's id is missing or can't stand in a path, or a field is
-    /// unknown, read-only or of the wrong type. The message names fields, never values.
-    pub fn encode(&self, operation: &Operation) -> Result<Wire, OpError> {
-        let (call, state) = self.call_for(operation)?;
-        let id = operation.remote_id.as_deref();
-        if call.path.places().any(|place| place == "id") && !id.is_some_and(usable_id) {
-            return Err(invalid("the account's id is missing, or can't stand in a path"));
-        }
-        let body = match call.body {
-            BodyStyle::None if operation.fields.is_empty() => None,
-            BodyStyle::None => return Err(invalid(format!("{} can't write fields here", operation.kind))),
-            style => Some(self.body(operation, style, state)?),
-        };
-        let path = call.path.fill_path(|place| id.filter(|_| place == "id"));
-        Ok(self.wire(call, path, &[], body))
-    }
-
-    /// The request for one account.
-    pub fn get(&self, remote_id: &str) -> Wire {
-        let call = &self.calls["get"];
-        let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
-        self.wire(call, path, &[], None)
-    }
-
-    /// The request that seeks accounts with this value in this field; nothing where the API can't, or the value is
-    /// blank. What comes back may hold others: the caller compares.
-    pub fn find(&self, field: &str, value: &str) -> Option<Wire> {
-        let call = self.calls.get("find")?;
-        if value.trim().is_empty() || !call.fields.iter().any(|f| f == field) {
-            return None;
-        }
-        let path = call.path.fill_path(|_| None);
-        Some(self.wire(call, path, &[("field", field), ("value", value)], None))
-    }
-
-    /// The request for the first page of all accounts. An API that can't list has its `get` path without an id, which
-    /// answers nothing useful: ask [`Engine::can_list`] first.
-    pub fn list(&self) -> Wire {
-        let call = self.calls.get("list").unwrap_or(&self.calls["get"]);
-        self.wire(call, call.path.fill_path(|_| None), &[], None)
-    }
-
-    /// The call for an operation, and the access that it must bring about, if any.
-    fn call_for(&self, operation: &Operation) -> Result<(&Call, Option<AccountState>), OpError> {
-        let state = asked_state(operation);
-        let names: &[&str] = match operation.kind {
-            OpKind::Create => &["create"],
-            OpKind::Update => &["update"],
-            OpKind::Ban => &["ban", "update"],
-            OpKind::Reinstate => &["reinstate", "update"],
-            OpKind::Adopt if operation.reactivates => &["reinstate", "update"],
-            OpKind::Adopt => &["update"],
-            OpKind::Delete => &["delete"],
-            OpKind::Unlink => &[],
-        };
-        let call = names.iter().find_map(|name| self.calls.get(name));
-        let call = call.ok_or_else(|| invalid(format!("{} has no request for {}", self.title, operation.kind)))?;
-        // A new account is active by itself.
-        Ok((call, state.filter(|_| operation.kind != OpKind::Create)))
-    }
-
-    fn body(&self, operation: &Operation, style: BodyStyle, state: Option<AccountState>) -> Result<Vec<u8>, OpError> {
-        let creates = operation.kind == OpKind::Create;
-        let mut values: BTreeMap<&str, &Value> = operation.fields.iter().map(|(f, c)| (f.as_str(), &c.new)).collect();
-        let after = operation.after();
-        if style == BodyStyle::Full {
-            let writable = |field: &str| self.catalogue.field(field).is_some_and(|f| f.writable.is_ok());
-            values.extend(after.iter().filter(|(f, _)| writable(f)).map(|(f, v)| (f.as_str(), v)));
-        }
-        // What a new account does not have needs no saying.
-        values.retain(|_, value| !creates || !is_empty(value));
-        let mut body = Value::Object(Map::new());
-        for (field, value) in values {
-            self.write(&mut body, field, value)?;
-        }
-        // An update that sends everything says that the account stays active; otherwise silence leaves it alone.
-        let state = state.or_else(|| (style == BodyStyle::Full && !creates).then_some(AccountState::Active));
-        if let Some(state) = state {
-            let value = if state == AccountState::Banned { &self.state.banned } else { &self.state.active };
-            put(&mut body, &self.pointer(&self.state.field), value.clone());
-        }
-        let mut enveloped = Value::Null;
-        put(&mut enveloped, &self.request.envelope, body);
-        Ok(enveloped.to_string().into_bytes())
-    }
-
-    /// Writes one field into a body.
-    fn write(&self, body: &mut Value, name: &str, value: &Value) -> Result<(), OpError> {
-        let field = self.catalogue.field(name);
-        match field {
-            None if !self.catalogue.open => return Err(invalid(format!("{} has no field {name}", self.title))),
-            Some(field) if field.writable.is_err() => return Err(invalid(format!("{name} can't be written"))),
-            _ => {}
-        }
-        let kind = self.catalogue.kind(name);
-        let wrong = || invalid(format!("{name} must be {}", kind.name()));
-        if let Some((head, id)) = name.split_once('.')
-            && let Some(list) = self.lists.get(head)
+    /// Where a field is within an account.
+    pub(super) fn place(&self, name: &str) -> Place {
+        let own = self.shapes.get(name).is_some_and(|shape| shape.at.is_some());
+        if self.paths == PathStyle::Scim
+            && !own
+            && let Some(path) = ScimPath::parse(name)
         {
-            let value = typed(kind, value).ok_or_else(wrong)?;
-            let id = as_id(list.id_type, id).ok_or_else(|| invalid(format!("{name}: the id must be a number")))?;
-            let entry: Map<String, Value> = [(list.id.clone(), id), (list.value.clone(), value)].into_iter().collect();
-            return push(body, &self.pointer(head), entry.into()).ok_or_else(wrong);
+            return Place::Scim(path);
         }
-        let value = match self.shapes.get(name).and_then(|shape| shape.entry.as_ref()) {
-            Some((member, style)) => entries(self.canonical(name, value), member, *style).ok_or_else(wrong)?,
-            None => typed(kind, value).ok_or_else(wrong)?,
-        };
-        // A list that is sent whole is emptied by an empty one.
-        let emptied = value.is_null() && matches!(kind, FieldType::Set | FieldType::List);
-        put(body, &self.pointer(name), if emptied { Value::Array(Vec::new()) } else { value });
-        Ok(())
+        Place::Pointer(self.pointer(name))
     }
 
-    fn wire(&self, call: &Call, path: String, values: &[(&str, &str)], body: Option<Vec<u8>>) -> Wire {
-        let value = |place: &str| values.iter().find(|(name, _)| *name == place).map(|(_, value)| *value);
-        let query = call.query.iter().map(|(name, template)| (name.fill(value), template.fill(value)));
-        let mut path = with_query(path, query);
-        if let Some(paging) = &call.paging
-            && paging.style != PagingStyle::None
-        {
-            let first = (paging.param.clone(), paging.start.to_string());
-            let size = paging.size_param.clone().map(|param| (param, paging.size.to_string()));
-            path = with_query(path, [first].into_iter().chain(size));
-        }
-        let mut headers = vec![("accept".to_string(), self.request.accept.clone())];
-        if body.is_some() {
-            headers.push(("content-type".to_string(), self.request.content_type.clone()));
-        }
-        Wire { method: call.method.clone(), path, headers, body }
-    }
-
-    /// Where a field stands within an account.
+    /// The pointer of a field within an account.
     pub(super) fn pointer(&self, name: &str) -> String {
         match self.shapes.get(name).and_then(|shape| shape.at.clone()) {
             Some(at) => at,
@@ -357,38 +271,6 @@ pub(super) fn asked_state(operation: &Operation) -> Option<AccountState> {
         OpKind::Adopt if operation.reactivates => Some(AccountState::Active),
         OpKind::Adopt | OpKind::Update | OpKind::Delete | OpKind::Unlink => None,
     }
-}
-
-/// A canonical set of ids as it is sent.
-fn entries(ids: Value, member: &str, style: SetStyle) -> Option<Value> {
-    match (ids, style) {
-        (Value::Null, _) => Some(Value::Null),
-        (Value::Array(ids), SetStyle::Values) => Some(Value::Array(ids)),
-        (Value::Array(ids), SetStyle::Objects) => {
-            Some(ids.into_iter().map(|id| Value::Object([(member.to_string(), id)].into_iter().collect())).collect())
-        }
-        _ => None,
-    }
-}
-
-fn as_id(kind: IdType, id: &str) -> Option<Value> {
-    match kind {
-        IdType::Text => Some(id.into()),
-        IdType::Integer => id.parse::<i64>().ok().map(Value::from),
-    }
-}
-
-/// Adds an entry to the list at this pointer, which it makes if need be.
-fn push(body: &mut Value, pointer: &str, entry: Value) -> Option<()> {
-    if body.pointer(pointer).is_none() {
-        put(body, pointer, Value::Array(Vec::new()));
-    }
-    body.pointer_mut(pointer)?.as_array_mut()?.push(entry);
-    Some(())
-}
-
-fn invalid(message: impl Into<String>) -> OpError {
-    OpError::new(ErrorKind::Invalid, message)
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::definition::{AnswerStyle, Meaning, PagingStyle};
+use super::definition::{AnswerStyle, Format, Meaning};
 use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
+use super::paging::{next_request, unpaged};
 use super::read::id_text;
-use super::template::{encoded, number_in_query, set_number_in_query};
-use super::wire::{Account, AccountState, Answer, Page, Verdict, Wire};
+use super::wire::{Account, AccountState, Answer, Current, Page, Verdict, Wire};
+use super::xml;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::retry::retry_after;
@@ -22,36 +23,45 @@ use crate::retry::retry_after;
 const LONGEST_CODE: usize = 40;
 
 /// An answer's body, as far as it can be understood.
-enum Body {
+pub(super) enum Body {
     Empty,
-    Json(Value),
+    /// What it holds, be it JSON or XML.
+    Value(Value),
     /// A page for people: not from the API, whatever the status says.
     Html,
     Unreadable,
 }
 
 impl Body {
-    fn of(answer: &Answer) -> Body {
+    pub fn of(answer: &Answer, format: Format) -> Body {
         let bytes = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body).trim_ascii();
-        match bytes.first() {
-            None => Body::Empty,
-            Some(b'<') => Body::Html,
-            Some(_) => serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Json),
+        match (bytes.first(), format) {
+            (None, _) => Body::Empty,
+            (Some(b'<'), Format::Json) => Body::Html,
+            (Some(b'<'), Format::Xml) if is_html(bytes) => Body::Html,
+            (Some(_), Format::Xml) => xml::parse(bytes).map_or(Body::Unreadable, Body::Value),
+            (Some(_), Format::Json) => serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Value),
         }
     }
 
-    fn json(&self) -> Option<&Value> {
+    pub fn value(&self) -> Option<&Value> {
         match self {
-            Body::Json(value) => Some(value),
+            Body::Value(value) => Some(value),
             Body::Empty | Body::Html | Body::Unreadable => None,
         }
     }
 }
 
+/// Whether a document that begins like XML is a page for people.
+fn is_html(bytes: &[u8]) -> bool {
+    let begins = |word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
+    begins(b"<!doctype html") || begins(b"<html")
+}
+
 impl Engine {
     /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
-        let body = Body::of(answer);
+        let body = Body::of(answer, self.request.format);
         if let Some(verdict) = self.failure(answer, &body, Some(now)) {
             return match verdict {
                 // There is no account that could be missing: the path is.
@@ -61,18 +71,27 @@ impl Engine {
                 other => other,
             };
         }
-        let any = self.answer_style(operation) == AnswerStyle::Any;
+        let (style, id_at) = self.answer_style(operation);
         match (&body, operation.kind) {
-            (Body::Empty, kind) if kind != OpKind::Create => done(None, None),
-            (Body::Empty | Body::Json(_), OpKind::Delete) => done(None, None),
-            (Body::Json(value), kind) => match self.located(value) {
+            (Body::Empty | Body::Value(_), OpKind::Create) if self.invites() => {
+                self.judge_invited(operation, answer, &body)
+            }
+            (Body::Empty, kind) if kind != OpKind::Create => done(self.renamed(operation), None),
+            (Body::Empty | Body::Value(_), OpKind::Delete) => done(None, None),
+            (Body::Value(value), OpKind::Create) if style == AnswerStyle::Id => {
+                match value.pointer(id_at.unwrap_or_default()).and_then(id_text) {
+                    Some(id) => done(Some(id), None),
+                    None => unclear(answer, "without the id of the new account"),
+                }
+            }
+            (Body::Value(value), kind) => match self.located(value) {
                 Some(record) => self.judge_shown(operation, answer, record),
-                None if any && kind != OpKind::Create => done(None, None),
+                None if style != AnswerStyle::Account && kind != OpKind::Create => done(self.renamed(operation), None),
                 None => unclear(answer, "without the account that it should show"),
             },
             (Body::Empty, _) => unclear(answer, "without the account that it should show"),
             (Body::Html, _) => unclear(answer, "with an HTML page, which the API never sends"),
-            (Body::Unreadable, _) => unclear(answer, "with a body that is not whole JSON"),
+            (Body::Unreadable, _) => unclear(answer, "with a body that can't be read to its end"),
         }
     }
 
@@ -81,17 +100,36 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that the account was shown.
     pub fn account(&self, answer: &Answer) -> Result<Option<Account>, Verdict> {
-        let body = Body::of(answer);
+        let body = Body::of(answer, self.request.format);
         match self.failure(answer, &body, None) {
             Some(Verdict::NotFound) => return Ok(None),
             Some(verdict) => return Err(verdict),
             None => {}
         }
-        let record = body.json().and_then(|value| self.located(value));
+        let record = body.value().and_then(|value| self.located(value));
         match record.and_then(|record| self.account_of(record)) {
             Some(account) => Ok(Some(account)),
             None => Err(unclear(answer, "without the account that was asked for")),
         }
+    }
+
+    /// The account in the answer to [`Engine::get`] as it came, for a request that sends it back with changes; `None`
+    /// when the target says that there is none.
+    ///
+    /// # Errors
+    /// As [`Engine::account`].
+    pub fn current(&self, answer: &Answer) -> Result<Option<Current>, Verdict> {
+        self.account(answer)?;
+        let body = Body::of(answer, self.request.format);
+        let record = body.value().and_then(|value| self.located(value));
+        Ok(record.map(|record| Current { account: record.clone(), version: answer.header("etag").map(str::to_string) }))
+    }
+
+    /// Whether the API takes single changes, as the answer to [`Engine::discovery`] says; unless it says no, it does.
+    pub fn takes_changes(&self, answer: &Answer) -> bool {
+        let body = Body::of(answer, self.request.format);
+        let told = self.discovery.as_ref().and_then(|d| body.value()?.pointer(&d.patch));
+        !(answer.status == 200 && told == Some(&Value::Bool(false)))
     }
 
     /// The accounts in the answer to [`Engine::find`] or [`Engine::list`], and the request for the page after it.
@@ -99,7 +137,7 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that a page was shown; a page on which one record can't be read is no page.
     pub fn page(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
-        let body = Body::of(answer);
+        let body = Body::of(answer, self.request.format);
         match self.failure(answer, &body, None) {
             // "Not found" is about one account; that the whole collection is not there is another matter.
             Some(Verdict::NotFound) => {
@@ -111,24 +149,86 @@ impl Engine {
         let Some(call) = self.search_of(request) else {
             return Err(unclear(answer, "to a request that is no search"));
         };
-        let records = body
-            .json()
-            .and_then(|value| call.records.iter().find_map(|pointer| value.pointer(pointer).and_then(Value::as_array)));
-        let Some(records) = records else {
-            return Err(unclear(answer, "without the list of accounts that it should hold"));
+        let total = self.total_of(call, &body);
+        let records = match (body.value(), self.records_of(call, &body)) {
+            (_, Some(records)) => records,
+            // XML has no way to show an empty list, and SCIM leaves it out when it says that there are none.
+            (Some(_), None) if self.request.format == Format::Xml || total == Some(0) => Vec::new(),
+            _ => return Err(unclear(answer, "without the list of accounts that it should hold")),
         };
-        let accounts: Option<Vec<Account>> = records.iter().map(|record| self.account_of(record)).collect();
-        let Some(accounts) = accounts else {
+        let account =
+            |record: &&Value| if call.name == "invited" { self.invited(call, record) } else { self.account_of(record) };
+        let Some(accounts) = records.iter().map(account).collect::<Option<Vec<Account>>>() else {
             return Err(unclear(answer, "with a record that has no id"));
         };
-        let next = next_request(call, request, records.len());
-        Ok(Page { accounts, next })
+        let next = next_request(call, request, answer, records.len(), total).map_err(|what| unclear(answer, what))?;
+        // When the listing is through, those who were invited and have not come yet follow.
+        let invited = self.calls.get("invited").filter(|_| call.name == "list");
+        Ok(Page { accounts, next: next.or_else(|| invited.map(|call| self.first_page(call))) })
+    }
+
+    /// The records on a page; one alone stands for a list in XML.
+    fn records_of<'b>(&self, call: &Call, body: &'b Body) -> Option<Vec<&'b Value>> {
+        let value = body.value()?;
+        call.records.iter().find_map(|pointer| match value.pointer(pointer)? {
+            Value::Array(items) => Some(items.iter().collect()),
+            one @ Value::Object(_) if self.request.format == Format::Xml => Some(vec![one]),
+            _ => None,
+        })
+    }
+
+    /// How many accounts there are in all, where the answer tells.
+    fn total_of(&self, call: &Call, body: &Body) -> Option<u64> {
+        let pointer = call.paging.as_ref()?.total.as_ref()?;
+        id_text(body.value()?.pointer(pointer)?)?.parse().ok()
+    }
+
+    /// Somebody who was invited and has not come yet, as a list of invitations shows them.
+    fn invited(&self, call: &Call, record: &Value) -> Option<Account> {
+        let remote_id = id_text(record.pointer(&self.id_at)?)?;
+        let mut attributes = crate::value::Attributes::default();
+        for (field, pointer) in &call.writes {
+            match (field.strip_suffix(".*"), record.pointer(pointer)) {
+                (Some(head), Some(Value::Object(members))) => {
+                    members.iter().for_each(|(name, value)| attributes.set(format!("{head}.{name}"), value.clone()));
+                }
+                (None, Some(value)) => attributes.set(field.clone(), self.canonical(field, value)),
+                _ => {}
+            }
+        }
+        Some(Account { remote_id, key: None, state: AccountState::Invited, attributes })
+    }
+
+    /// The verdict on a successful invitation: the person is known by the address that they were invited under.
+    fn judge_invited(&self, operation: &Operation, answer: &Answer, body: &Body) -> Verdict {
+        let Some(sent) = self.renamed(operation) else { return unclear(answer, "and nobody can tell who was invited") };
+        let shown = body.value().and_then(|value| value.pointer(&self.id_at)).and_then(id_text);
+        match shown {
+            Some(shown) if shown.to_lowercase() != sent.to_lowercase() => {
+                unclear(answer, "showing another person than the one who was invited")
+            }
+            shown => done(Some(shown.unwrap_or(sent)), Some(AccountState::Invited)),
+        }
+    }
+
+    /// The id that an account has after an operation, where it is a field that the operation writes.
+    fn renamed(&self, operation: &Operation) -> Option<String> {
+        let field = self.catalogue.id_field.as_ref()?;
+        operation.fields.get(field).and_then(|change| id_text(&change.new))
     }
 
     /// The verdict on a success that shows the account.
     fn judge_shown(&self, operation: &Operation, answer: &Answer, record: &Value) -> Verdict {
         let shown = record.pointer(&self.id_at).and_then(id_text);
-        if operation.remote_id.is_some() && shown != operation.remote_id && !self.id_is_address {
+        let another = match self.renamed(operation) {
+            Some(new) => shown.as_ref().is_some_and(|shown| shown.to_lowercase() != new.to_lowercase()),
+            None if self.id_is_address => {
+                let folded = |id: &Option<String>| id.as_ref().map(|id| id.to_lowercase());
+                folded(&shown) != folded(&operation.remote_id)
+            }
+            None => shown != operation.remote_id,
+        };
+        if operation.remote_id.is_some() && another {
             return unclear(answer, "showing another account than the one that was written");
         }
         let (asked, stated) = (asked_state(operation), self.stated(record));
@@ -144,7 +244,8 @@ impl Engine {
         }
     }
 
-    fn answer_style(&self, operation: &Operation) -> AnswerStyle {
+    /// What the answer to an operation shows, and where it tells the id.
+    fn answer_style(&self, operation: &Operation) -> (AnswerStyle, Option<&str>) {
         let name = match operation.kind {
             OpKind::Create => "create",
             OpKind::Ban => "ban",
@@ -152,28 +253,30 @@ impl Engine {
             OpKind::Adopt if operation.reactivates => "reinstate",
             OpKind::Update | OpKind::Adopt | OpKind::Delete | OpKind::Unlink => "update",
         };
-        self.calls.get(name).or_else(|| self.calls.get("update")).map_or(AnswerStyle::Account, |call| call.answer)
+        let call = self.calls.get(name).or_else(|| self.calls.get("update"));
+        call.map_or((AnswerStyle::Account, None), |call| (call.answer, call.id_at.as_deref()))
     }
 
     /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
     /// else the look-up.
     fn search_of(&self, request: &Wire) -> Option<&Call> {
-        let (find, list) = (self.calls.get("find"), self.calls.get("list"));
-        list.filter(|call| unpaged(&request.path, call) == unpaged(&self.list().path, call)).or(find)
+        let listings = ["list", "invited"].iter().filter_map(|name| self.calls.get(name));
+        let made = |call: &&Call| unpaged(&request.path, call) == unpaged(&self.first_page(call).path, call);
+        listings.into_iter().find(made).or_else(|| self.calls.get("find"))
     }
 
     /// The verdict when the answer is a failure; `None` when it is a success.
-    fn failure(&self, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
+    pub(super) fn failure(&self, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
         let by_rule = self.failures.iter().find(|rule| self.fits(rule, answer, body)).map(|rule| rule.means);
         let success = (200..300).contains(&answer.status);
         let meaning = match by_rule {
             Some(meaning) => meaning,
             None if success => {
-                let holds = |condition: &BodyCondition| body.json().is_some_and(|value| met(condition, value));
+                let holds = |condition: &BodyCondition| body.value().is_some_and(|value| met(condition, value));
                 let told = self.success.is_empty() || self.success.iter().all(holds);
                 match body {
                     _ if told => return None,
-                    Body::Json(_) => Meaning::Refused,
+                    Body::Value(_) => Meaning::Refused,
                     Body::Empty | Body::Html | Body::Unreadable => Meaning::Unclear,
                 }
             }
@@ -184,7 +287,7 @@ impl Engine {
 
     fn fits(&self, rule: &FailureRule, answer: &Answer, body: &Body) -> bool {
         let status = rule.status.is_empty() || rule.status.contains(&answer.status);
-        let value = || rule.body.as_ref().is_none_or(|c| body.json().is_some_and(|value| met(c, value)));
+        let value = || rule.body.as_ref().is_none_or(|c| body.value().is_some_and(|value| met(c, value)));
         let code = || rule.code.is_empty() || self.code(body).is_some_and(|code| rule.code.contains(&code));
         let names = || rule.names.is_empty() || self.complained(body).iter().any(|name| rule.names.contains(name));
         status && value() && code() && names()
@@ -223,7 +326,7 @@ impl Engine {
     }
 
     /// The error of a failed operation: status, code, names of fields.
-    fn complaint(&self, kind: ErrorKind, answer: &Answer, body: &Body) -> OpError {
+    pub(super) fn complaint(&self, kind: ErrorKind, answer: &Answer, body: &Body) -> OpError {
         let mut message = format!("HTTP {}", answer.status);
         if let Some(code) = self.code(body) {
             message.push_str(&format!(", code {code}"));
@@ -238,7 +341,7 @@ impl Engine {
     /// The vendor's code, where the definition says it is and it looks like one: a short word that can't be an address,
     /// a name with a space, or prose.
     fn code(&self, body: &Body) -> Option<String> {
-        let value = body.json()?;
+        let value = body.value()?;
         let code = self.errors.code.iter().find_map(|pointer| match value.pointer(pointer)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -250,7 +353,7 @@ impl Engine {
 
     /// The names of fields that an answer complains of, in the order of names, each once.
     fn complained(&self, body: &Body) -> Vec<String> {
-        let Some(value) = body.json() else { return Vec::new() };
+        let Some(value) = body.value() else { return Vec::new() };
         let mut told: Vec<&Value> = self.errors.fields.iter().filter_map(|pointer| value.pointer(pointer)).collect();
         if told.is_empty() && !value.is_object() {
             told.push(value);
@@ -314,34 +417,6 @@ fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> 
         None if raw.contains(':') => None,
         None => retry_after(raw, DateTime::UNIX_EPOCH),
     }
-}
-
-/// A path without the query parameters of the call's paging.
-fn unpaged(path: &str, call: &Call) -> String {
-    let Some((path, query)) = path.split_once('?') else { return path.to_string() };
-    let pages = |name: &str| {
-        let paging = call.paging.iter();
-        let mut params = paging.flat_map(|p| [Some(&p.param), p.size_param.as_ref()]).flatten();
-        params.any(|param| name == encoded(param))
-    };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pages(pair.split('=').next().unwrap_or_default())).collect();
-    format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()
-}
-
-/// The request for the page after one that held `found` records.
-fn next_request(call: &Call, request: &Wire, found: usize) -> Option<Wire> {
-    let paging = call.paging.as_ref()?;
-    if found == 0 || found < paging.size as usize {
-        return None;
-    }
-    let current = number_in_query(&request.path, &paging.param)?;
-    let step = match paging.style {
-        PagingStyle::Page => 1,
-        PagingStyle::Offset => found as u64,
-        PagingStyle::None => return None,
-    };
-    let path = set_number_in_query(&request.path, &paging.param, current.checked_add(step)?);
-    Some(Wire { path, ..request.clone() })
 }
 
 fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {

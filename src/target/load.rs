@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use toml_edit::{Document, TableLike};
 
 use super::definition::{
-    AccountDef, AuthDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef, RequestDef,
-    StateDef, SuccessDef,
+    AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
+    RequestDef, SessionDef, StateDef, SuccessDef,
 };
 
 /// A mistake in a definition, or in the options that a target gives it.
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     pub kind: String,
     pub title: String,
     pub auth: AuthDef,
+    pub session: Option<SessionDef>,
+    pub discovery: Option<DiscoveryDef>,
     pub options: BTreeMap<String, OptionDef>,
     pub account: AccountDef,
     pub state: StateDef,
@@ -52,6 +54,8 @@ pub(super) struct Parts {
     pub fields: BTreeMap<String, FieldDef>,
     /// Fields whose own entry is wrong: they are there, and who names them is not at fault.
     pub broken_fields: Vec<String>,
+    /// Operations whose own entry is wrong: they are not also missing.
+    pub broken_operations: Vec<String>,
     pub lists: BTreeMap<String, ListDef>,
 }
 
@@ -127,13 +131,18 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let auth = section(&mut root, "auth", &mut mistakes);
     let account = section(&mut root, "account", &mut mistakes);
     let state = section(&mut root, "state", &mut mistakes);
+    let session = root.remove("session").and_then(|value| read(value, &["session"], &mut mistakes));
+    let discovery = root.remove("discovery").and_then(|value| read(value, &["discovery"], &mut mistakes));
     let request = optional(&mut root, "request", &mut mistakes);
     let success = optional(&mut root, "success", &mut mistakes);
     let errors = optional(&mut root, "errors", &mut mistakes);
     let options = entries(&mut root, "options", &mut mistakes);
-    let operations = entries(&mut root, "operations", &mut mistakes);
-    let field_names: Vec<String> =
-        root.get("fields").and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default();
+    let names = |root: &toml::Table, section: &str| -> Vec<String> {
+        root.get(section).and_then(toml::Value::as_table).map(|t| t.keys().cloned().collect()).unwrap_or_default()
+    };
+    let (operation_names, field_names) = (names(&root, "operations"), names(&root, "fields"));
+    let operations: BTreeMap<String, OperationDef> = entries(&mut root, "operations", &mut mistakes);
+    let broken_operations = operation_names.into_iter().filter(|name| !operations.contains_key(name)).collect();
     let fields: BTreeMap<String, FieldDef> = entries(&mut root, "fields", &mut mistakes);
     let broken_fields = field_names.into_iter().filter(|name| !fields.contains_key(name)).collect();
     let lists = entries(&mut root, "lists", &mut mistakes);
@@ -147,6 +156,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 kind,
                 title,
                 auth,
+                session,
+                discovery,
                 options,
                 account,
                 state,
@@ -157,6 +168,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 failures,
                 fields,
                 broken_fields,
+                broken_operations,
                 lists,
             },
             mistakes,
@@ -165,11 +177,13 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 16] = [
     "format",
     "kind",
     "title",
     "auth",
+    "session",
+    "discovery",
     "options",
     "account",
     "state",

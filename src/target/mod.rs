@@ -7,15 +7,20 @@
 mod catalogue;
 mod compile;
 mod definition;
+mod encode;
 mod engine;
 mod judge;
 mod load;
 mod options;
+mod paging;
 mod read;
+mod scim;
+mod session;
 mod template;
 mod wire;
+mod xml;
 
 pub use catalogue::{Catalogue, Field};
 pub use engine::Engine;
 pub use load::DefinitionError;
-pub use wire::{Account, AccountState, Answer, Page, Verdict, Wire};
+pub use wire::{Account, AccountState, Answer, Current, Needs, Page, Verdict, Wire};

@@ -27,6 +27,7 @@ pub(super) fn resolve(
         let value = match given.get(name) {
             Some(value) => admit(option, value),
             None if option.default.is_some() => Ok(default.clone()),
+            None if option.optional => continue,
             None => Err("is missing".into()),
         };
         let value = value.unwrap_or_else(|message| {

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::engine::Engine;
+use super::definition::PathStyle;
+use super::engine::{Engine, Place};
 use super::wire::{Account, AccountState};
 use crate::value::{Attributes, FieldType, is_empty};
 
@@ -118,7 +119,7 @@ impl Engine {
 
     /// What a record says about access, if it says anything that the definition explains.
     pub(super) fn stated(&self, record: &Value) -> Option<AccountState> {
-        let shown = self.canonical(&self.state.field, record.pointer(&self.pointer(&self.state.field))?);
+        let shown = self.canonical(&self.state.field, self.shown(record, &self.state.field)?);
         if shown == self.canonical(&self.state.field, &self.state.banned) {
             Some(AccountState::Banned)
         } else if shown == self.canonical(&self.state.field, &self.state.active) {
@@ -135,14 +136,48 @@ impl Engine {
                 self.read_members(head, record, &mut attributes);
                 continue;
             }
-            match record.pointer(&self.pointer(name)) {
+            match self.shown(record, name) {
                 Some(value) => attributes.set(name, self.canonical(name, value)),
                 // A writable field that is not shown is empty; of others nothing is known.
                 None if field.writable.is_ok() => attributes.set(name, Value::Null),
                 None => {}
             }
         }
+        if self.catalogue.open {
+            self.read_custom(record, &mut attributes);
+        }
         attributes
+    }
+
+    /// What a record holds for a field.
+    fn shown<'r>(&self, record: &'r Value, name: &str) -> Option<&'r Value> {
+        match self.place(name) {
+            Place::Pointer(pointer) => record.pointer(&pointer),
+            Place::Scim(path) => path.get(record),
+        }
+    }
+
+    /// The fields beyond the catalogue: single values beside its fields, and those of SCIM's extensions.
+    fn read_custom(&self, record: &Value, attributes: &mut Attributes) {
+        let Some(members) = record.as_object() else { return };
+        for (name, value) in members {
+            match value {
+                Value::Object(inner) if self.paths == PathStyle::Scim && name.starts_with("urn:") => {
+                    for (attribute, value) in inner {
+                        self.set_custom(format!("{name}:{attribute}"), value, attributes);
+                    }
+                }
+                _ => self.set_custom(name.clone(), value, attributes),
+            }
+        }
+    }
+
+    fn set_custom(&self, name: String, value: &Value, attributes: &mut Attributes) {
+        if self.catalogue.field(&name).is_none()
+            && let Some(text) = text(value)
+        {
+            attributes.set(name, Value::String(text));
+        }
     }
 
     /// The entries of a list by id, or the members of an object, as fields of their own.
@@ -158,7 +193,8 @@ impl Engine {
         };
         for (id, value) in entries {
             let name = format!("{head}.{id}");
-            let value = self.canonical(&name, value);
+            // An object that is sent whole is sent as it came.
+            let value = if self.whole(&name).is_some() { value.clone() } else { self.canonical(&name, value) };
             attributes.set(name, value);
         }
     }

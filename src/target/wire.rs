@@ -54,6 +54,38 @@ impl fmt::Debug for Answer {
     }
 }
 
+/// An account as the target shows it now, for requests that send it back with changes.
+#[derive(Clone, PartialEq)]
+pub struct Current {
+    /// The account, as it came.
+    pub account: serde_json::Value,
+    /// Its version, for a target that refuses to overwrite a newer one.
+    pub version: Option<String>,
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Current(…)")
+    }
+}
+
+/// What a request may need besides its operation.
+#[derive(Clone, Copy, Default)]
+pub struct Needs<'a> {
+    /// A secret that nobody will know, for APIs that otherwise mail one to a new user.
+    pub throwaway: Option<&'a str>,
+    /// The account as it is now.
+    pub current: Option<&'a Current>,
+    /// The API said that it takes whole accounts only.
+    pub replace: bool,
+}
+
+impl fmt::Debug for Needs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Needs(replace: {})", self.replace)
+    }
+}
+
 /// What an account's access is, as the target says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

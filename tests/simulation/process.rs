@@ -187,6 +187,7 @@ impl Machine {
             Ok(Box::new(Network { world, database, fate, timeout: settings.timeout }))
         });
         Runner {
+            resident: false,
             settings: Arc::clone(&self.settings),
             state,
             epoch: None,

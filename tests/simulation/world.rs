@@ -375,6 +375,10 @@ pub struct Network {
 }
 
 impl Carrier for Network {
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        Box::pin(async { unreachable!("the simulated target wants no token") })
+    }
+
     fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
         Box::pin(async move {
             self.fate.step().await;

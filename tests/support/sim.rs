@@ -73,6 +73,16 @@ impl Sim {
         self.running().users("juno")
     }
 
+    /// The accounts of any target.
+    pub fn users_of(&self, target: &str) -> Vec<Value> {
+        self.running().users(target)
+    }
+
+    /// Adds accounts behind a target's back; `accounts` is a JSON array.
+    pub fn seed_in(&self, target: &str, accounts: Value) -> Vec<Value> {
+        self.running().seed(target, accounts.as_array().expect("an array")).expect("accounts that the target takes")
+    }
+
     /// JUNO's account of this client id; panics when there are several.
     pub fn user(&self, client_id: &str) -> Option<Value> {
         let mut found: Vec<Value> = self.users().into_iter().filter(|u| u["client_id"] == client_id).collect();

@@ -95,6 +95,13 @@ pub(super) fn resolve(
     let typed_protect = raw.protect.take().map(|p| p.0).unwrap_or_default();
     let protect = protection(report, path, &typed_protect, target.as_ref().map(|t| t.engine.catalogue()));
     let tests = tests(report, path, std::mem::take(&mut raw.tests), &fields);
+    if let (Some(RawOnLeave::Delete), Some(target)) = (raw.on_leave, &target)
+        && !target.engine.can_delete()
+    {
+        let message =
+            format!("accounts of target {} can't be removed: {} has no request for it", target.name, target.kind);
+        report.error(&path.join("on_leave"), message, Some("write on_leave = \"ban\"".into()));
+    }
     if let (Some(source), Some(mapping)) = (&source, &mapping) {
         unused_test_columns(report, path, &tests, source, mapping);
     }
@@ -289,10 +296,11 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         range: None,
         same_as: None,
         clearable: true,
+        whole: false,
         park: None,
     };
     let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
-    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, open: true };
+    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, id_field: None, open: true };
     if !spec.fields.is_empty() || spec.include.is_some() {
         mapping(report, path, &spec, fields, &catalogue);
     }
@@ -321,7 +329,9 @@ fn match_fields_known(
 
 /// Existing accounts must be recognisable, or a lost database would make everybody twice.
 fn recognisable(report: &mut Report<'_>, path: &KeyPath, wanted: &[String], fields: &[String], catalogue: &Catalogue) {
-    let key_is_mapped = catalogue.key_field.as_ref().is_some_and(|key| fields.contains(key));
+    // Where ids are addresses, the address always tells.
+    let telling = [&catalogue.key_field, &catalogue.id_field];
+    let key_is_mapped = telling.into_iter().flatten().any(|key| fields.contains(key));
     if wanted.is_empty() && !key_is_mapped && !fields.is_empty() {
         let help = match &catalogue.key_field {
             Some(key) => format!("map the target's key field, `{key}`, or write e.g. match = [\"{DEFAULT_MATCH}\"]"),

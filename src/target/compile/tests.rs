@@ -193,3 +193,48 @@ proptest! {
         let _ = errors(&format!("{}{noise}{}", &GOOD[..cut], &GOOD[cut..]));
     }
 }
+
+#[test]
+fn mistakes_in_what_only_some_apis_have_are_found() {
+    let session =
+        "[session]\nlogin = { method = \"POST\", path = \"/in\", username = \"/u\", password = \"/p\", id = \"/s\" }\n";
+    let rows: [(String, &str, &str); 12] = [
+        (format!("{GOOD}\n{session}cookie = \"S\""), "session", "without the other"),
+        (GOOD.replace("\"bearer\"", "\"session\""), "session", "without the other"),
+        (format!("{}\n{session}", GOOD.replace("\"bearer\"", "\"session\"")), "session", "exactly one of"),
+        (GOOD.replace("id = \"/id\"", "id = \"/id\"\nid_is_address = true"), "account", "id_field"),
+        (GOOD.replace("id = \"/id\"", "id = \"/id\"\nid_field = \"mail\""), "account.id_field", "no field mail"),
+        (
+            GOOD.replace("path = \"/users\"\n\n", "path = \"/users\"\nanswer = \"id\"\n\n"),
+            "operations.create.id_at",
+            "belong",
+        ),
+        (
+            GOOD.replace("path = \"/users\"\n\n", "path = \"/users\"\nwrites = { number = \"/n\" }\n\n"),
+            "operations.create.writes",
+            "invite",
+        ),
+        (
+            GOOD.replace("path = \"/users\"\n\n", "path = \"/users\"\nconstants = { x = 1 }\n\n"),
+            "operations.create.constants",
+            "pointer",
+        ),
+        (GOOD.replace("style = \"page\"", "style = \"header\""), "operations.list.paging", "belong together"),
+        (GOOD.replace("size = 50", "size = 50, total = \"n\""), "operations.list.paging", "pointer"),
+        (GOOD.replace("type = \"text\"", "type = \"text\"\nwhole = true"), "fields.number.whole", "NAME.*"),
+        (
+            GOOD.replace("type = \"text\"", "type = \"text\"\noption = \"nmbr\""),
+            "fields.number.option",
+            "no option nmbr",
+        ),
+    ];
+    for (text, key, message) in rows {
+        let found = errors(&text);
+        assert_eq!(found.len(), 1, "{message}: {found:?}");
+        assert_eq!(found[0].key, key, "{found:?}");
+        assert!(
+            found[0].message.contains(message) || found[0].help.as_deref().unwrap_or_default().contains(message),
+            "{found:?}"
+        );
+    }
+}

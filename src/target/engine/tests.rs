@@ -1,8 +1,10 @@
 //! What requests the engine makes, of JUNO and of an API quite unlike it.
 
 use super::*;
+use crate::outcome::ErrorKind;
 use crate::plan::Change;
 use crate::record::Key;
+use crate::target::Wire;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -147,7 +149,8 @@ fn options_are_checked_and_used() {
 #[test]
 fn the_kinds_that_are_built_in_are_right() {
     for kind in Engine::builtin_kinds() {
-        let engine = Engine::builtin(kind, &toml::Table::new()).expect("a definition");
+        let options = if *kind == "juicebox" { "client = 1" } else { "" };
+        let engine = Engine::builtin(kind, &options.parse().expect("options")).expect("a definition");
         assert_eq!(engine.kind(), *kind);
     }
 }
@@ -205,4 +208,83 @@ proptest! {
             prop_assert!(!wire.path.contains(['?', '#', ' ']));
         }
     }
+}
+
+/// What LongJump's and Juicebox's pages call read-only, and what rosterd writes by itself.
+#[test]
+fn read_only_fields_of_the_vendor_pages_are_refused() {
+    let longjump = "id sso_type federation_id last_login date_last_password_change customer_language full_name \
+        date_created created_id date_modified modified_id community_user_id auto_generated_community_user_record \
+        user_type date_status_updated tenant_id tenant_user_id customerId flag_logged_in active notify_info password";
+    let juicebox = "last_login date_joined last_activated last_deactivated last_password_set handle profile_avatar \
+        is_demo_user is_active";
+    let scim = "id meta groups schemas active password";
+    for (kind, options, fields) in
+        [("longjump", "", longjump), ("juicebox", "client = 1", juicebox), ("scim", "", scim)]
+    {
+        let engine = Engine::builtin(kind, &options.parse().expect("options")).expect("a definition");
+        for name in fields.split_whitespace() {
+            let field = engine.catalogue().field(name).unwrap_or_else(|| panic!("{kind} has no {name}"));
+            assert!(field.writable.is_err(), "{kind}.{name}");
+        }
+    }
+}
+
+#[test]
+fn options_of_juicebox_and_longjump_are_judged() {
+    let rows = [
+        ("juicebox", "", "options.client", "is missing"),
+        ("juicebox", "client = \"acme\"", "options.client", "whole number"),
+        ("juicebox", "client = 0", "options.client", "not between"),
+        ("juicebox", "client = 1\ncreate = \"ask\"", "options.create", "none of"),
+        ("longjump", "notify = 1", "options.notify", "true or false"),
+        ("longjump", "notfy = true", "options.notfy", "unknown option"),
+    ];
+    for (kind, options, key, message) in rows {
+        let errors = Engine::builtin(kind, &options.parse().expect("options")).expect_err("a mistake");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].key, key);
+        assert!(errors[0].message.contains(message), "{errors:?}");
+    }
+}
+
+#[test]
+fn what_an_option_gives_a_new_account_needs_no_mapping() {
+    let required = |options: &str| {
+        let engine = Engine::builtin("longjump", &options.parse().expect("options")).expect("a definition");
+        let fields = engine.catalogue().fields.iter().filter(|(_, field)| field.required);
+        fields.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(required(""), ["accessProfileId", "email", "team_id", "username"]);
+    assert_eq!(required("team_id = 1\naccess_profile_id = 3"), ["email", "username"]);
+    // And what is mapped comes before the option.
+    let engine = Engine::builtin("longjump", &"team_id = 1".parse().expect("options")).expect("a definition");
+    let wire = engine.encode(&operation(OpKind::Create, None, &[("team_id", json!(7))])).expect("a request");
+    let text = String::from_utf8(wire.body.expect("a body")).expect("UTF-8");
+    assert!(text.contains("<team_id>7</team_id>") && !text.contains("<team_id>1</team_id>"), "{text}");
+}
+
+#[test]
+fn what_xml_can_not_carry_rejects_the_record_and_is_not_shown() {
+    let engine = Engine::builtin("longjump", &toml::Table::new()).expect("a definition");
+    for (field, value) in [("title", "secret\u{1}"), ("title", "secret\u{ffff}"), ("bad name", "secret")] {
+        let error = engine.encode(&operation(OpKind::Update, Some("1"), &[(field, json!(value))])).expect_err(field);
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        assert!(error.message.contains(field) && !error.message.contains("secret"), "{error:?}");
+    }
+}
+
+#[test]
+fn access_that_is_a_request_of_its_own_comes_before_the_fields() {
+    let engine = engine(&OTHER.replace(
+        "[operations]",
+        "[operations]\nreinstate = { method = \"POST\", path = \"/on/{id}\", body = \"none\", answer = \"any\" }",
+    ));
+    let fields = [("staff_no", json!("x"))];
+    let rehire = operation(OpKind::Reinstate, Some("1"), &fields);
+    let first = engine.first_step(&rehire).expect("a step of its own");
+    assert!(first.fields.is_empty());
+    assert_eq!(engine.encode(&first).expect("a request").path, "/on/1");
+    assert_eq!(engine.first_step(&operation(OpKind::Update, Some("1"), &fields)), None);
+    assert_eq!(engine.first_step(&operation(OpKind::Reinstate, Some("1"), &[])), None);
 }

@@ -1,0 +1,219 @@
+//! Sessions and tokens: asked for once, carried by every request, renewed once when they are over.
+//!
+//! Whoever needs one while it is being asked for waits for that answer, so that however many requests are in flight
+//! when a session ends, there is one renewal. A refusal is final: wrong credentials are not tried again and again.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant};
+
+use super::client::{Client, Unanswered};
+use super::transport::SendError;
+use crate::config::settings::{AuthSettings, TargetSettings};
+use crate::exit::Failure;
+use crate::outcome::ErrorKind;
+use crate::target::{Answer, Verdict, Wire};
+
+/// A token is renewed this long before its end, or a tenth of its life if that is shorter: a request that is under way
+/// when it ends would be refused.
+const BEFORE_THE_END: Duration = Duration::from_secs(60);
+
+/// The longest time that a log-out may take: the run is over and nothing depends on it.
+const LONGEST_LOG_OUT: Duration = Duration::from_secs(5);
+
+/// How one logs in.
+enum Way {
+    /// With user name and password, as the definition says.
+    Session { username: String, password: SecretString },
+    /// By client credentials, at the token endpoint.
+    Token,
+}
+
+/// The log-in of one client.
+pub(super) struct Login {
+    way: Way,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pass: Option<Pass>,
+    last: u64,
+    refused: Option<String>,
+}
+
+/// What requests carry.
+#[derive(Clone)]
+struct Pass {
+    number: u64,
+    name: String,
+    value: SecretString,
+    until: Option<Instant>,
+}
+
+impl Pass {
+    fn on(&self, wire: &Wire) -> Wire {
+        let mut wire = wire.clone();
+        wire.headers.push((self.name.clone(), self.value.expose_secret().to_string()));
+        wire
+    }
+}
+
+impl Login {
+    /// The log-in that these settings ask for, if any; reads the secret.
+    ///
+    /// # Errors
+    /// The secret can't be read.
+    pub fn of(settings: &TargetSettings) -> Result<Option<Login>, Failure> {
+        let way = match &settings.auth {
+            AuthSettings::Session { username, password } => {
+                Way::Session { username: username.clone(), password: password.read()? }
+            }
+            AuthSettings::OAuth2 { .. } => Way::Token,
+            _ => return Ok(None),
+        };
+        Ok(Some(Login { way, state: Mutex::default() }))
+    }
+}
+
+impl Login {
+    /// Sends a request that was admitted with a session or token, which is asked for where there is none, and once more
+    /// where the target says that it is over.
+    pub async fn carry(&self, client: &Client, wire: &Wire) -> Result<Answer, SendError> {
+        let pass = self.pass(client, None).await?;
+        let answer = client.carry_as_is(&pass.on(wire)).await?;
+        if !client.engine().asks_to_log_in(&answer) {
+            return Ok(answer);
+        }
+        let pass = self.pass(client, Some(pass.number)).await?;
+        admit(client).await?;
+        client.carry_as_is(&pass.on(wire)).await
+    }
+
+    /// The pass of the hour; a new one when the one with the number `spent` is the newest.
+    async fn pass(&self, client: &Client, spent: Option<u64>) -> Result<Pass, SendError> {
+        let mut state = self.state.lock().await;
+        if let Some(why) = &state.refused {
+            return Err(refusal(why.clone()));
+        }
+        let good = |pass: &&Pass| Some(pass.number) != spent && pass.until.is_none_or(|until| Instant::now() < until);
+        if let Some(pass) = state.pass.as_ref().filter(good) {
+            return Ok(pass.clone());
+        }
+        state.pass = None;
+        let (name, value, until) = match self.log_in(client).await {
+            Ok(pass) => pass,
+            Err(error) => {
+                if error.kind == ErrorKind::Auth {
+                    state.refused = Some(error.message.clone());
+                }
+                return Err(error);
+            }
+        };
+        state.last += 1;
+        let pass = Pass { number: state.last, name, value: value.into(), until };
+        state.pass = Some(pass.clone());
+        Ok(pass)
+    }
+
+    /// Logs in. An error never means that anything else was sent.
+    async fn log_in(&self, client: &Client) -> Result<(String, String, Option<Instant>), SendError> {
+        admit(client).await?;
+        let answer = match &self.way {
+            Way::Session { username, password } => {
+                let wire = match client.engine().log_in(username, password.expose_secret()) {
+                    Some(Ok(wire)) => wire,
+                    Some(Err(error)) => return Err(refusal(error.message)),
+                    None => return Err(refusal("its definition has no [session]".into())),
+                };
+                client.carry_as_is(&wire).await
+            }
+            Way::Token => client.ask_for_token().await,
+        };
+        let answer = answer.map_err(|error| SendError { maybe_sent: false, ..error })?;
+        match &self.way {
+            Way::Session { .. } => match client.engine().session(&answer) {
+                Ok((name, value)) => Ok((name, value, None)),
+                Err(verdict) => Err(no_session(client, verdict)),
+            },
+            Way::Token => token_in(&answer),
+        }
+    }
+
+    /// Ends the session, if there is one; the run is over, and that it fails harms nobody. What was refused may be tried
+    /// again by the next run.
+    pub async fn log_out(&self, client: &Client) {
+        let pass = {
+            let mut state = self.state.lock().await;
+            state.refused = None;
+            // A token needs no end, and lasts.
+            if matches!(self.way, Way::Token) { None } else { state.pass.take() }
+        };
+        let (Some(pass), Some(wire)) = (pass, client.engine().log_out()) else { return };
+        let sent = async {
+            admit(client).await?;
+            client.carry_as_is(&pass.on(&wire)).await
+        };
+        if !matches!(tokio::time::timeout(LONGEST_LOG_OUT, sent).await, Ok(Ok(_))) {
+            tracing::debug!(target_name = client.target(), "the log-out was not answered");
+        }
+    }
+}
+
+/// Waits until a request of ours may go. One that may not was not sent.
+async fn admit(client: &Client) -> Result<(), SendError> {
+    let unsent = |kind, message: String| SendError { kind, maybe_sent: false, message };
+    client.admit().await.map_err(|why| match why {
+        Unanswered::Quota => unsent(ErrorKind::RateLimited, "the day's requests are used up".into()),
+        Unanswered::State(failure) => unsent(ErrorKind::Invalid, failure.message),
+        Unanswered::Broken(error) => error,
+    })
+}
+
+fn no_session(client: &Client, verdict: Verdict) -> SendError {
+    match verdict {
+        Verdict::SlowDown { retry_after, error } => {
+            client.pause(retry_after);
+            SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
+        }
+        Verdict::Denied(error) => refusal(format!("log-in: {}", error.message)),
+        Verdict::Unclear(error) | Verdict::Refused(error) => {
+            SendError { kind: error.kind, maybe_sent: false, message: format!("log-in: {}", error.message) }
+        }
+        _ => refusal("the log-in was answered with something else".into()),
+    }
+}
+
+/// The token in the answer of a token endpoint (RFC 6749, section 5).
+fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendError> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let trouble = |what: &str| SendError {
+        kind: ErrorKind::Protocol,
+        maybe_sent: false,
+        message: format!("the token endpoint answered HTTP {} {what}", answer.status),
+    };
+    match answer.status {
+        200..=299 => {}
+        429 | 503 => return Err(SendError { kind: ErrorKind::RateLimited, ..trouble("") }),
+        500.. => return Err(trouble("")),
+        _ => {
+            // The words that the standard has for it, and nothing else of the body.
+            let words = ["invalid_client", "invalid_scope", "unauthorized_client", "invalid_grant", "invalid_request"];
+            let told = words.iter().find(|word| body["error"] == **word).copied().unwrap_or_default();
+            return Err(refusal(trouble(told).message.trim_end().to_string()));
+        }
+    }
+    let token = body["access_token"].as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
+    let token = token.ok_or_else(|| trouble("without a usable access_token"))?;
+    if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(refusal("the token endpoint gives tokens that are not bearer tokens".into()));
+    }
+    let life = body["expires_in"].as_u64().or_else(|| body["expires_in"].as_str()?.parse().ok());
+    let until = life.map(Duration::from_secs).map(|life| Instant::now() + life - BEFORE_THE_END.min(life / 10));
+    Ok(("authorization".into(), format!("Bearer {token}"), until))
+}
+
+fn refusal(message: String) -> SendError {
+    SendError { kind: ErrorKind::Auth, maybe_sent: false, message }
+}

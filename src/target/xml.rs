@@ -1,0 +1,251 @@
+//! XML as targets speak it: elements and text, read into the same values as JSON, and written from them.
+//!
+//! Nothing in an answer is interpreted: a document type is refused, no entity is known but the five built in, nesting
+//! is bounded. An element is a member of its parent; elements of one name become a list; an empty element is `Null`;
+//! attributes (`displayValue` and the like) say nothing that a field holds, and are passed over. What the value of an
+//! element is, is text: types come from the catalogue.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use serde_json::{Map, Value};
+
+/// How deep elements may be nested. User APIs need five; a hundred would be an attack on the stack.
+const DEEPEST: usize = 32;
+
+/// What is wrong with a document, without any of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum XmlError {
+    /// Not well-formed, or not whole.
+    Malformed,
+    /// It has a document type, or refers to an entity.
+    Doctype,
+    /// Nested deeper than is read.
+    TooDeep,
+}
+
+/// An element being read.
+#[derive(Default)]
+struct Open {
+    name: String,
+    text: String,
+    members: Map<String, Value>,
+}
+
+impl Open {
+    /// The element's value: its text where it has any, else its members.
+    fn close(self) -> (String, Value) {
+        let value = match (self.text.trim().is_empty(), self.members.is_empty()) {
+            (true, true) if self.text.is_empty() => Value::Null,
+            (true, false) => Value::Object(self.members),
+            _ => Value::String(self.text),
+        };
+        (self.name, value)
+    }
+
+    fn add(&mut self, name: String, value: Value) {
+        match self.members.get_mut(&name) {
+            None => {
+                self.members.insert(name, value);
+            }
+            Some(Value::Array(items)) => items.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+}
+
+/// Reads a document: an object with its root element as the only member.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, XmlError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Malformed)?;
+    let mut reader = Reader::from_str(text);
+    // What the document itself holds: its root.
+    let mut open = vec![Open::default()];
+    loop {
+        let event = reader.read_event().map_err(|_| XmlError::Malformed)?;
+        match event {
+            Event::Start(start) => {
+                if open.len() > DEEPEST {
+                    return Err(XmlError::TooDeep);
+                }
+                open.push(Open { name: start.name().0.to_string(), ..Open::default() });
+            }
+            Event::Empty(start) => add(&mut open, start.name().0.to_string(), Value::Null)?,
+            Event::End(_) => {
+                let (name, value) = open.pop().ok_or(XmlError::Malformed)?.close();
+                add(&mut open, name, value)?;
+            }
+            Event::Text(text) => say(&mut open, &text.xml10_content())?,
+            Event::CData(text) => say(&mut open, &text.xml10_content())?,
+            Event::GeneralRef(reference) => {
+                let meant = match reference.resolve_char_ref().map_err(|_| XmlError::Malformed)? {
+                    Some(character) if is_admitted(character) => character,
+                    Some(_) => return Err(XmlError::Malformed),
+                    None => built_in(&reference.xml10_content()).ok_or(XmlError::Doctype)?,
+                };
+                say(&mut open, meant.encode_utf8(&mut [0; 4]))?;
+            }
+            Event::DocType(_) => return Err(XmlError::Doctype),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => break,
+        }
+    }
+    match (open.pop(), open.is_empty()) {
+        (Some(document), true) if document.members.len() == 1 && !document.members.values().any(Value::is_array) => {
+            Ok(Value::Object(document.members))
+        }
+        _ => Err(XmlError::Malformed),
+    }
+}
+
+fn add(open: &mut [Open], name: String, value: Value) -> Result<(), XmlError> {
+    open.last_mut().map(|parent| parent.add(name, value)).ok_or(XmlError::Malformed)
+}
+
+fn say(open: &mut [Open], text: &str) -> Result<(), XmlError> {
+    let within = open.len() > 1;
+    match open.last_mut() {
+        Some(element) if within => element.text.push_str(text),
+        // Beside the root only white space may stand.
+        Some(_) if text.trim().is_empty() => {}
+        _ => return Err(XmlError::Malformed),
+    }
+    Ok(())
+}
+
+fn built_in(name: &str) -> Option<char> {
+    Some(match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => return None,
+    })
+}
+
+/// Writes a value with one root: members become elements, lists repeated elements, nothing and emptiness an empty
+/// element. Booleans are 1 and 0, as XML Schema admits beside the words.
+///
+/// # Errors
+/// The name of the member that XML can't carry: its name is none of an element, or its text has control characters.
+pub(super) fn write(value: &Value) -> Result<Vec<u8>, String> {
+    let mut text = String::new();
+    if let Value::Object(members) = value {
+        for (name, value) in members {
+            element(&mut text, name, value)?;
+        }
+    }
+    Ok(text.into_bytes())
+}
+
+fn element(out: &mut String, name: &str, value: &Value) -> Result<(), String> {
+    if !is_name(name) {
+        return Err(name.to_string());
+    }
+    let text = match value {
+        Value::Array(items) if !items.is_empty() => return items.iter().try_for_each(|item| element(out, name, item)),
+        Value::Object(members) if !members.is_empty() => {
+            out.push_str(&format!("<{name}>"));
+            members.iter().try_for_each(|(name, value)| element(out, name, value))?;
+            out.push_str(&format!("</{name}>"));
+            return Ok(());
+        }
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(yes) => u8::from(*yes).to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    if !text.chars().all(is_admitted) {
+        return Err(name.to_string());
+    }
+    if text.is_empty() {
+        out.push_str(&format!("<{name}/>"));
+        return Ok(());
+    }
+    out.push_str(&format!("<{name}>"));
+    text.chars().for_each(|character| escape(out, character));
+    out.push_str(&format!("</{name}>"));
+    Ok(())
+}
+
+fn escape(out: &mut String, character: char) {
+    match character {
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '&' => out.push_str("&amp;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&apos;"),
+        // Unescaped, a reader would make a line feed of it.
+        '\r' => out.push_str("&#13;"),
+        plain => out.push(plain),
+    }
+}
+
+/// Whether XML 1.0 can carry a character at all, escaped or not.
+fn is_admitted(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Whether this is the plain name of an element: what fields are called. Colons would be namespaces.
+fn is_name(name: &str) -> bool {
+    let begins = |c: char| c.is_alphabetic() || c == '_';
+    name.starts_with(begins) && name.chars().all(|c| begins(c) || c.is_numeric() || matches!(c, '-' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn elements_become_members_and_attributes_are_passed_over() {
+        let text = r#"<?xml version="1.0"?><platform> <user> <id>16</id> <title/> <active>1</active>
+            <team_id type="TEAM" displayValue="Order &amp; Processing">5</team_id>
+            <status> {#x}. <a href='#'>go</a> </status>
+            <name>M&#252;ller &lt;&amp;&gt;</name><note><![CDATA[<b>]]></note> </user>
+            <record><id>1</id></record><record><id>2</id></record> <!-- added --> </platform>"#;
+        let value = parse(text.as_bytes()).expect("a document");
+        assert_eq!(value["platform"]["user"]["team_id"], "5");
+        assert_eq!(value["platform"]["user"]["title"], Value::Null);
+        assert_eq!(value["platform"]["user"]["name"], "Müller <&>");
+        assert_eq!(value["platform"]["user"]["note"], "<b>");
+        assert!(value["platform"]["user"]["status"].is_string(), "{value}");
+        assert_eq!(value["platform"]["record"], json!([{"id": "1"}, {"id": "2"}]));
+    }
+
+    #[test]
+    fn what_could_be_interpreted_is_refused() {
+        let bomb = r#"<!DOCTYPE p [<!ENTITY a "aaaa">]><p>&a;</p>"#;
+        assert_eq!(parse(bomb.as_bytes()), Err(XmlError::Doctype));
+        assert_eq!(parse(b"<p>&nbsp;</p>"), Err(XmlError::Doctype));
+        assert_eq!(parse(format!("{}x{}", "<a>".repeat(40), "</a>".repeat(40)).as_bytes()), Err(XmlError::TooDeep));
+        for wrong in ["<a><b></a>", "<a>", "<a/><b/>", "<a/>text", "", "text", "<a>&#0;</a>", "<a>&#1;</a>", "\u{fffd}"]
+        {
+            assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_are_escaped_and_what_xml_cannot_carry_is_named() {
+        let body = json!({"platform": {"user": {"a": "<&>\"'", "b": null, "c": true, "d": ["1", "2"], "e": "=1"}}});
+        let text = String::from_utf8(write(&body).expect("written")).expect("UTF-8");
+        let user = "<a>&lt;&amp;&gt;&quot;&apos;</a><b/><c>1</c><d>1</d><d>2</d><e>=1</e>";
+        assert_eq!(text, format!("<platform><user>{user}</user></platform>"));
+        assert_eq!(write(&json!({"a": "x\u{1}"})), Err("a".into()));
+        assert_eq!(write(&json!({"a": "\u{ffff}"})), Err("a".into()));
+        assert_eq!(write(&json!({"a b": "x"})), Err("a b".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn text_comes_back_as_it_was(text in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}\u{fffe}\u{ffff}]{1,20}") {
+            let bytes = write(&json!({"a": text})).expect("written");
+            prop_assert_eq!(parse(&bytes).expect("read"), json!({"a": text}));
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(text in "[<>/a&;!\\[\\]#1 ?-]{0,40}") {
+            let _ = parse(text.as_bytes());
+        }
+    }
+}

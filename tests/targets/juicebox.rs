@@ -1,0 +1,191 @@
+//! Juicebox: invitations, addresses for ids, apps, `extra`, paging by header.
+
+use rosterd::sandbox::Op;
+use serde_json::{Value, json};
+
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+
+const MAP: &str = r#"email = { cel = "email.trim().lowerAscii()" }
+first_name = "first_name"
+last_name = "last_name"
+"extra.employee_id" = "employee_id"
+"extra.title" = "title"
+"extra.city" = "city"
+apps = { value = ["zylTKNVx", "b7Qw2LmN"] }"#;
+
+fn story(settings: &'static str) -> Story {
+    Story {
+        target: "juicebox",
+        settings,
+        map: MAP,
+        key: "/extra/employee_id",
+        email: "/email",
+        first_name: "/first_name",
+        city: "/extra/city",
+        title: "/extra/title",
+        is_active: |user| user["is_active"] == true,
+        seed: r#"[{"email": "{email}", "extra": {"kept": 1, "deep": {"a": [true]}}}]"#,
+    }
+}
+
+fn direct() -> Bench {
+    Bench::new(story(
+        r#"kind = "juicebox"
+base_url = "{url}/juicebox"
+auth = { kind = "token", token = { file = "secret" } }
+options = { client = 1, create = "direct" }"#,
+    ))
+}
+
+fn inviting() -> Bench {
+    Bench::new(story(
+        r#"kind = "juicebox"
+base_url = "{url}/juicebox"
+auth = { kind = "token", token = { file = "secret" } }
+options = { client = 1 }"#,
+    ))
+}
+
+fn invitations(bench: &Bench) -> Vec<Value> {
+    bench.sim.users_of("juicebox").into_iter().filter(|user| user["invited"] == true).collect()
+}
+
+/// The most mails that anybody got.
+fn mails(bench: &Bench) -> u64 {
+    invitations(bench).iter().filter_map(|one| one["invitation_email_count"].as_u64()).max().unwrap_or(0)
+}
+
+#[test]
+fn the_whole_story_of_users_who_are_made_directly() {
+    whole_story(&direct());
+}
+
+#[test]
+fn accounts_that_are_there_are_adopted_and_what_they_hold_beside_stays() {
+    let bench = direct();
+    adoption_and_lost_state(&bench);
+    let bob = bench.account("E2").expect("Bob");
+    assert_eq!((&bob["extra"]["kept"], &bob["extra"]["deep"]), (&json!(1), &json!({"a": [true]})));
+}
+
+#[test]
+fn who_is_invited_waits_is_recognised_and_is_then_brought_up_to_date() {
+    let bench = inviting();
+    let ran = bench.sync(&[ANN, BOB], 0);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 2, "{ran}");
+    assert_eq!(invitations(&bench).len(), 2);
+    let ann = bench.account("ann@acme.example").expect("an invitation");
+    assert_eq!(ann["extra"], json!({"employee_id": "E1", "title": "<&>\"'", "city": "Zürich"}));
+    assert_eq!(ann["apps"], json!(["zylTKNVx", "b7Qw2LmN"]));
+    let states = || bench.home.run_json(&["outcomes"]).exits(0).stdout;
+    assert!(!states().contains("ann@acme.example"), "an address is in the outcomes");
+
+    let unchanged = bench.sync(&[ANN, BOB], 0);
+    assert_eq!(unchanged["runs"][0]["unchanged"], 2, "{unchanged}");
+    assert_eq!(mails(&bench), 1);
+
+    // Changes and leavers wait.
+    let mark = bench.sim.mark();
+    let moved = ANN.replace("Zürich", "Chur");
+    let ran = bench.sync(&[&moved], 0);
+    assert_eq!(ran["runs"][0]["skipped"], 2, "{ran}");
+    assert_eq!(bench.sim.writes_since(mark), []);
+    assert!(states().contains("invitation pending"));
+
+    bench.sim.behave(json!({"accept_invitations": true}));
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&[&moved], 0);
+    assert_eq!(ran["runs"][0]["counts"]["update"]["ok"], 1, "{ran}");
+    assert_eq!(ran["runs"][0]["counts"]["ban"]["ok"], 1, "{ran}");
+    assert_eq!(bench.sim.committed_since(mark, Op::Create), 0);
+    assert_eq!(bench.value("E1", "/first_name"), "李");
+    assert_eq!(bench.value("E1", "/extra/city"), "Chur");
+    assert!(bench.is_active("E1") && !bench.is_active("E2"));
+
+    let mark = bench.sim.mark();
+    bench.sync(&[&moved], 0);
+    assert_eq!(bench.sim.since(mark).len(), 0, "nobody is invited any more, so nothing is asked");
+}
+
+#[test]
+fn who_accepted_and_is_as_they_should_be_is_active_without_a_write() {
+    let bench = inviting();
+    let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let config = config.replace("first_name = \"first_name\"\nlast_name = \"last_name\"\n", "");
+    std::fs::write(bench.home.config(), config).expect("written");
+    bench.sync(&[ANN], 0);
+    bench.sim.behave(json!({"accept_invitations": true}));
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&[ANN], 0);
+    assert_eq!(ran["runs"][0]["unchanged"], 1, "{ran}");
+    assert_eq!(bench.sim.writes_since(mark), []);
+    let mark = bench.sim.mark();
+    bench.sync(&[ANN], 0);
+    assert_eq!(bench.sim.since(mark).len(), 0);
+}
+
+#[test]
+fn nobody_is_invited_twice_even_when_the_state_is_lost() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    bench.lose_state();
+    let ran = bench.sync(&[ANN, BOB], 0);
+    assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 2, "{ran}");
+    assert_eq!((invitations(&bench).len(), mails(&bench)), (2, 1));
+    // Nor when the operator asked for no matching at all.
+    let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    std::fs::write(bench.home.config(), config.replace("match = [\"email\"]", "match = []")).expect("written");
+    bench.lose_state();
+    bench.sync(&[ANN, BOB], 0);
+    assert_eq!((invitations(&bench).len(), mails(&bench)), (2, 1));
+}
+
+#[test]
+fn an_invitation_whose_answer_is_lost_is_found_and_not_sent_again() {
+    let bench = inviting();
+    bench.sim.script(json!({"method": "POST", "key": "E1", "nth": 1, "do": "commit-then-close"}));
+    bench.sim.script(json!({"method": "POST", "key": "E2", "nth": 1, "do": "hang-before-commit:10"}));
+    let ran = bench.sync(&[ANN, BOB], 75);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["unknown"], 1, "{ran}");
+    assert_eq!((invitations(&bench).len(), mails(&bench)), (1, 1));
+    let ran = bench.sync(&[ANN, BOB], 0);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
+    assert_eq!((invitations(&bench).len(), mails(&bench)), (2, 1));
+}
+
+#[test]
+fn the_one_who_invites_is_nobody_s_account() {
+    let bench = inviting();
+    bench.sim.seed_in("juicebox", json!([{"email": "x@acme.example", "invited": true}]));
+    let ran = bench.sync(&["E3,Jason,Lee,jason@juice.example,CEO,Bern,active"], 0);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
+}
+
+#[test]
+fn listings_are_read_to_their_last_page_and_no_link_leads_elsewhere() {
+    let bench = direct();
+    let there: Vec<Value> = (0..120).map(|n| json!({"email": format!("p{n}@acme.example")})).collect();
+    bench.sim.seed_in("juicebox", Value::Array(there));
+    let ran = bench.sync(&["E7,Ann,Lee,P119@acme.example,CEO,Bern,active"], 0);
+    assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 1, "{ran}");
+    assert_eq!(bench.sim.users_of("juicebox").len(), 120);
+}
+
+#[test]
+fn the_client_must_be_given() {
+    let bench = direct();
+    let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    std::fs::write(bench.home.config(), config.replace("client = 1, ", "")).expect("written");
+    let ran = bench.home.run_json(&["check"]).exits(78).json();
+    assert!(ran["errors"].to_string().contains("options.client"), "{ran}");
+}
+
+#[test]
+fn leavers_can_t_be_removed_where_the_api_can_t() {
+    let bench = direct();
+    let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let config = config.replace("target = \"there\"", "target = \"there\"\non_leave = \"delete\"");
+    std::fs::write(bench.home.config(), config).expect("written");
+    let ran = bench.home.run_json(&["check"]).exits(78).json();
+    assert_eq!(ran["errors"][0]["key"], "syncs.staff.on_leave", "{ran}");
+}

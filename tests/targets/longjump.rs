@@ -1,0 +1,144 @@
+//! LongJump: XML, sessions, mails, codes in the body.
+
+use rosterd::sandbox::Op;
+use serde_json::json;
+
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+
+fn bench() -> Bench {
+    Bench::new(Story {
+        target: "longjump",
+        settings: r#"kind = "longjump"
+base_url = "{url}/longjump"
+auth = { kind = "session", username = "admin", password = { file = "secret" } }
+options = { team_id = 1, access_profile_id = 3 }"#,
+        map: r#"username = { cel = "email.trim().lowerAscii()" }
+email = { cel = "email.trim().lowerAscii()" }
+employee_number = "employee_id"
+first_name = "first_name"
+last_name = "last_name"
+title = "title"
+city = "city""#,
+        key: "/employee_number",
+        email: "/username",
+        first_name: "/first_name",
+        city: "/city",
+        title: "/title",
+        is_active: |user| user["active"] == true,
+        seed: r#"[{"username": "{email}", "email": "{email}", "first_name": "Bob"}]"#,
+    })
+}
+
+#[test]
+fn the_whole_story() {
+    let bench = bench();
+    whole_story(&bench);
+    let mails: u64 = bench.sim.users_of("longjump").iter().filter_map(|user| user["mails"].as_u64()).sum();
+    assert_eq!(mails, 0, "nobody was mailed");
+}
+
+#[test]
+fn accounts_that_are_there_are_adopted() {
+    adoption_and_lost_state(&bench());
+}
+
+#[test]
+fn one_log_in_one_log_out_and_one_renewal_when_the_session_ends_under_many_requests() {
+    let bench = bench();
+    let people: Vec<String> = (0..60).map(|n| format!("E{n},Ann,Lee,p{n}@acme.example,CEO,Bern,active")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    bench.sim.behave(json!({"latency_ms": 20, "expire_sessions_after": 30}));
+    let ran = bench.sync(&people, 0);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 60, "{ran}");
+    let requests = bench.sim.requests();
+    let of = |path: &str| requests.iter().filter(|r| r.path.ends_with(path)).count();
+    assert_eq!((of("/login"), of("/logout")), (2, 1));
+    assert_eq!(bench.sim.users_of("longjump").len(), 60);
+    assert!(requests.last().expect("requests").path.ends_with("/logout"));
+}
+
+#[test]
+fn refused_credentials_end_the_run_after_one_try() {
+    let bench = bench();
+    bench.home.secret("config/secret", "wrong\n");
+    bench.sync(&[ANN, BOB], 77);
+    let requests = bench.sim.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].path.ends_with("/login"));
+}
+
+#[test]
+fn a_negative_code_is_a_failure_whatever_the_status() {
+    let bench = bench();
+    let body = "<platform><message><code>-850</code><description>No permission for ann@acme.example</description>\
+                </message></platform>";
+    bench.sim.script(json!({"method": "POST", "path_prefix": "/longjump/networking/rest/user/", "nth": 1,
+        "do": "status:200", "body": body}));
+    let ran = bench.sync(&[ANN], 75);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["failed"], 1, "{ran}");
+    let outcomes = bench.home.run(&["outcomes", "--format", "json"]).exits(0).stdout;
+    assert!(outcomes.contains("-850") && !outcomes.contains("ann@acme"), "{outcomes}");
+}
+
+#[test]
+fn an_unanswered_create_is_looked_up_and_not_repeated() {
+    let bench = bench();
+    bench.sim.script(json!({"method": "POST", "key": "E1", "nth": 1, "do": "commit-then-close"}));
+    bench.sync(&[ANN, BOB], 0);
+    assert_eq!(bench.sim.users_of("longjump").len(), 2);
+    assert_eq!(bench.sim.committed_since(0, Op::Create), 2);
+}
+
+#[test]
+fn a_record_that_is_gone_is_made_anew_and_a_ban_of_it_is_done() {
+    let bench = bench();
+    bench.sync(&[ANN, BOB], 0);
+    for user in bench.sim.users_of("longjump") {
+        let url = format!("{}/longjump/networking/rest", bench.sim.url());
+        delete(&url, user["id"].as_str().expect("an id"));
+    }
+    let moved = ANN.replace("Zürich", "Chur");
+    let ran = bench.sync(&[&moved], 0);
+    assert_eq!(ran["runs"][0]["counts"]["ban"]["ok"], 1, "{ran}");
+    assert_eq!(bench.value("E1", "/city"), "Chur");
+}
+
+/// Deletes a record as an administrator would.
+fn delete(rest: &str, id: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
+        let body = "<platform><login><userName>admin</userName><password>sandbox</password></login></platform>";
+        let login = client.post(format!("{rest}/login")).header("content-type", "application/xml").body(body);
+        let text = login.send().await.expect("an answer").text().await.expect("a body");
+        let session = text.split("<sessionId>").nth(1).and_then(|rest| rest.split('<').next()).expect("a session");
+        let cookie = format!("JSESSIONID={session}");
+        let gone = client.delete(format!("{rest}/user/{id}")).header("cookie", cookie).send().await.expect("an answer");
+        assert!(gone.text().await.expect("a body").contains("<code>0</code>"));
+    });
+}
+
+#[test]
+fn neither_password_nor_session_is_kept_or_shown() {
+    let bench = bench();
+    bench.home.secret("config/secret", "sandbox\n");
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    let ran = bench.home.run(&["-vvv", "--log-format", "json", "sync"]).exits(0);
+    let logs = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!logs.contains("JSESSIONID") && !logs.contains("aA1-") && !logs.contains("Müller"), "{logs}");
+    let state = std::fs::read(bench.home.path().join("state/rosterd.db")).expect("the state");
+    let text = String::from_utf8_lossy(&state);
+    assert!(!text.contains("password") && !text.contains("aA1-"));
+}
+
+#[test]
+fn what_only_an_add_requires_must_be_mapped_or_an_option() {
+    let bench = bench();
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    std::fs::write(bench.home.config(), text.replace("options = { team_id = 1, access_profile_id = 3 }", ""))
+        .expect("written");
+    let ran = bench.home.run_json(&["check"]).exits(78).json();
+    let told = ran["errors"].to_string();
+    assert!(told.contains("team_id") && told.contains("accessProfileId"), "{told}");
+}
