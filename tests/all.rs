@@ -3,6 +3,7 @@
 mod answers;
 mod backup;
 mod daemon;
+mod disk;
 mod faults;
 mod journey;
 mod kill;

@@ -11,7 +11,7 @@ use rosterd::sandbox::Op;
 use crate::support::{Home, Sim};
 
 /// How many people there are.
-const PEOPLE: u32 = 200;
+pub const PEOPLE: u32 = 200;
 
 /// How many places of each kind are tried when it isn't all of them.
 const SAMPLE: usize = 3;
@@ -25,7 +25,7 @@ const PLACES: [(&str, Option<&str>); 5] = [
     ("pwrite64", Some("state/rosterd.db")),
 ];
 
-fn home(sim: &Sim) -> Home {
+pub fn home(sim: &Sim) -> Home {
     let home = Home::juno(&sim.juno());
     let rows: Vec<String> =
         (0..PEOPLE).map(|n| format!("E{n},Ann {n},Bo,p{n}@acme.example,,Clerk,Bern,active")).collect();
@@ -34,7 +34,7 @@ fn home(sim: &Sim) -> Home {
 }
 
 /// Runs `sync` under strace with these arguments; what strace wrote.
-fn traced(home: &Home, strace: &[&str]) -> (Option<i32>, String) {
+pub fn traced(home: &Home, strace: &[&str]) -> (Option<i32>, String) {
     let log = home.path().join("trace");
     let sync = home.command(&["sync"]);
     let mut command = Command::new("strace");

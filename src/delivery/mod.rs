@@ -8,6 +8,7 @@
 mod attempt;
 mod client;
 mod clients;
+mod feed;
 mod login;
 mod quota;
 pub mod rate;
@@ -19,23 +20,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::SyncSettings;
-use crate::exit::{Failure, Result};
+use crate::exit::Failure;
 use crate::limits::Approved;
 use crate::outcome::{ErrorKind, Outcome, Status};
-use crate::plan::{OpKind, Operation};
-use crate::planner::{PAGE, Plan};
-use crate::rules::{PersonState, SkipReason};
+use crate::plan::OpKind;
+use crate::planner::Plan;
+use crate::rules::SkipReason;
 use crate::state::State;
-use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
+use crate::state::journal::{Effect, EntryId, Settle, Settlement};
 use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
-use self::sabotage::Sabotage;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered, Unready};
 pub use clients::{Clients, LineReading};
@@ -127,9 +126,6 @@ pub enum Stop {
 /// only wait for nothing.
 const BREAKER: u64 = 10;
 
-/// Intents are made durable this many ahead at most. Each of them costs a look-up should the process die.
-const MOST_AHEAD: usize = 128;
-
 /// How often a running delivery looks whether it was paused: soon enough for a person who waits for it.
 const PAUSE_IS_SEEN_WITHIN: Duration = Duration::from_millis(200);
 
@@ -179,7 +175,7 @@ impl Delivery {
         let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
         let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
         let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
-        if let Err(failure) = feed(&shared, plan, &ended).await {
+        if let Err(failure) = feed::feed(&shared, plan, &ended).await {
             shared.halt_for(Stop::State(failure));
         }
         drop(ended);
@@ -295,141 +291,6 @@ async fn lose_patience(shared: Arc<Shared>) {
     shared.abandon.cancel();
 }
 
-/// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
-///
-/// Requests under way are waited for whatever happens: their answers are worth having.
-async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) -> Result<()> {
-    let mut senders = JoinSet::new();
-    let mut last = None;
-    let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
-    while senders.join_next().await.is_some() {}
-    fed?;
-    skip_the_rest(plan, last, shared.skip_reason(), ended).await
-}
-
-async fn feed_waves(
-    shared: &Arc<Shared>,
-    plan: &Plan,
-    ended: &mpsc::Sender<Begun>,
-    senders: &mut JoinSet<()>,
-    last: &mut Option<Operation>,
-) -> Result<()> {
-    let settings = shared.delivery.client.settings();
-    let ahead = ((settings.rate.per_second() / 4.0) as usize).clamp(settings.concurrency, MOST_AHEAD);
-    let permits = Arc::new(Semaphore::new(settings.concurrency));
-    while !shared.halt.is_cancelled() {
-        let mut page = plan.spool().operations(last.as_ref(), ahead)?;
-        let Some(wave) = page.first().map(|o| o.wave) else { break };
-        if last.as_ref().is_some_and(|l| l.wave != wave) {
-            while senders.join_next().await.is_some() {}
-            if shared.halt.is_cancelled() {
-                break;
-            }
-        }
-        page.retain(|operation| operation.wave == wave);
-        let entries = match sabotage::is(Sabotage::IntentAfterSend) {
-            true => vec![0; page.len()],
-            false => intend(shared, &page).await?,
-        };
-        *last = page.last().cloned();
-        for (operation, entry) in page.into_iter().zip(entries) {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
-            let (shared, ended) = (Arc::clone(shared), ended.clone());
-            senders.spawn(async move {
-                let finished = carry_out(&shared, operation, entry).await;
-                let entry = match sabotage::is(Sabotage::IntentAfterSend) {
-                    true => intend(&shared, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
-                    false => entry,
-                };
-                let _ = ended.send((Some(entry), finished)).await;
-                drop(permit);
-            });
-            while senders.try_join_next().is_some() {}
-        }
-    }
-    Ok(())
-}
-
-async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId>> {
-    let d = &shared.delivery;
-    let intend =
-        Intend { run: d.who.run.clone(), sync: d.who.id, at: d.clock.stamp(), operations: operations.to_vec() };
-    Ok(d.state.ask(intend).await?)
-}
-
-async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Finished {
-    let d = &shared.delivery;
-    let attempt = Attempt {
-        client: &d.client,
-        state: &d.state,
-        sync: &d.who.sync,
-        entry: (&d.who.run, entry),
-        stop: &shared.halt,
-        abandon: &shared.abandon,
-    };
-    if sabotage::is(Sabotage::SnapshotBeforeAnswer) {
-        confirm_unasked(d, &operation).await;
-    }
-    let mut finished = attempt.carry_out(operation).await;
-    if let Some(failure) = finished.state_failed.take() {
-        shared.halt_for(Stop::State(failure));
-    }
-    shared.watch_for_trouble(&finished);
-    if finished.status == Status::Skipped {
-        finished.reason = Some(shared.skip_reason().name().into());
-    }
-    finished
-}
-
-/// What [`Sabotage::SnapshotBeforeAnswer`] does.
-async fn confirm_unasked(d: &Delivery, operation: &Operation) {
-    let Some(remote_id) = operation.remote_id.clone() else { return };
-    let state = if operation.kind == OpKind::Ban { PersonState::Banned } else { PersonState::Active };
-    let (attributes, fingerprint) = (operation.after(), operation.fingerprint);
-    let effect = Effect::Confirmed { state, remote_id, attributes, fingerprint };
-    let settlement = Settlement {
-        entry: None,
-        key: operation.key.clone(),
-        at: d.clock.stamp(),
-        effect,
-        outcome: None,
-        replaced: None,
-    };
-    let _ = d.state.ask(Settle { sync: d.who.id, settlements: vec![settlement] }).await;
-}
-
-/// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
-async fn skip_the_rest(
-    plan: &Plan,
-    mut last: Option<Operation>,
-    reason: SkipReason,
-    ended: &mpsc::Sender<Begun>,
-) -> Result<()> {
-    loop {
-        let page = plan.spool().operations(last.as_ref(), PAGE)?;
-        let Some(end) = page.last().cloned() else { return Ok(()) };
-        last = Some(end);
-        for operation in page {
-            let finished = Finished {
-                operation,
-                status: Status::Skipped,
-                effect: Effect::None,
-                attempts: 0,
-                http_status: None,
-                reason: Some(reason.name().into()),
-                error: None,
-                took: Duration::ZERO,
-                denied: false,
-                used_up: false,
-                state_failed: None,
-            };
-            if ended.send((None, finished)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-}
-
 /// Writes endings, many a commit, and reports each when it is on disk.
 async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTreeMap<OpKind, Counts> {
     let d = &shared.delivery;
@@ -488,3 +349,6 @@ impl RunId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,7 @@ impl State {
     /// What the command says, or that the state has failed (full disk, damage).
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread { .. } => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, None) => inline(connection, command),
             Inner::Inline(connection, Some(disk)) => {
                 disk.before().await?;
@@ -150,7 +150,7 @@ impl State {
     /// As [`State::ask`].
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread { .. } => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, _) => inline(connection, command),
         }
     }

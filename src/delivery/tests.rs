@@ -1,0 +1,218 @@
+//! Single operations against a script, on paused time: what is sent, what is repeated, and how it ends.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::transport::SendError;
+use super::*;
+use crate::config::settings::{AuthSettings, NetworkSettings, RetrySettings, Settings, TargetSettings};
+use crate::config::units::Rate;
+use crate::plan::{Change, Operation};
+use crate::record::Key;
+use crate::target::{Answer, Engine, Wire};
+
+/// Answers in order; what it was sent, and when.
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Result<Answer, SendError>>>>,
+    sent: Arc<Mutex<Vec<(Instant, Wire)>>>,
+}
+
+impl Script {
+    fn then(self, status: u16, body: &str) -> Script {
+        self.with(Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() })
+    }
+
+    fn with(self, answer: Answer) -> Script {
+        self.answers.lock().expect("sound").push_back(Ok(answer));
+        self
+    }
+
+    fn lost(self) -> Script {
+        let error = SendError { kind: ErrorKind::Network, maybe_sent: true, message: "lost".into() };
+        self.answers.lock().expect("sound").push_back(Err(error));
+        self
+    }
+
+    fn wires(&self) -> Vec<Wire> {
+        self.sent.lock().expect("sound").iter().map(|(_, wire)| wire.clone()).collect()
+    }
+
+    /// The idempotency keys of the writes.
+    fn keys(&self) -> Vec<String> {
+        let key = |wire: &Wire| wire.headers.iter().find(|(n, _)| n == "Idempotency-Key").map(|(_, v)| v.clone());
+        self.wires().iter().filter(|w| w.method != "GET").map(|w| key(w).expect("a key")).collect()
+    }
+}
+
+impl Carrier for Script {
+    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+        self.sent.lock().expect("sound").push((Instant::now(), wire.clone()));
+        let next = self.answers.lock().expect("sound").pop_front().expect("an answer for every request");
+        Box::pin(std::future::ready(next))
+    }
+}
+
+const DEFINITION: &str = r#"
+    format = 1
+    kind = "t"
+    title = "T"
+    auth = { kinds = ["none"] }
+    account = { id = "/id", key_field = "key" }
+    state = { field = "on", active = true, banned = false }
+    request = { idempotency_header = "Idempotency-Key" }
+    [operations]
+    create = { method = "POST", path = "/users" }
+    update = { method = "PUT", path = "/users/{id}", body = "changes" }
+    get = { method = "GET", path = "/users/{id}" }
+    [operations.find]
+    method = "GET"
+    path = "/users"
+    query = { "{field}" = "{value}" }
+    fields = ["key"]
+    records = [""]
+    [fields]
+    on = { type = "boolean", read_only = "access" }
+    key = { type = "text", unique = true }
+    title = { type = "text" }
+"#;
+
+fn target() -> Arc<TargetSettings> {
+    let engine = Engine::from_definition("t.toml", DEFINITION, &toml::Table::new()).expect("a definition");
+    Arc::new(TargetSettings {
+        name: "t".into(),
+        kind: "rest".into(),
+        base_url: "http://127.0.0.1".parse().expect("a URL"),
+        auth: AuthSettings::None,
+        rate: Rate { count: 1000, per: Duration::from_secs(1) },
+        burst: 100,
+        daily_quota: None,
+        concurrency: 4,
+        timeout: Duration::from_secs(1),
+        retry: RetrySettings { attempts: 3, base: Duration::from_millis(100), max: Duration::from_secs(60) },
+        network: NetworkSettings::default(),
+        engine: Arc::new(engine),
+    })
+}
+
+/// A sync to that target, made the way an operator makes one.
+fn sync() -> Arc<SyncSettings> {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("t.toml"), DEFINITION).expect("written");
+    let config = dir.path().join("rosterd.toml");
+    let text = r#"
+        [state]
+        path = "s.db"
+        [sources.hr]
+        kind = "csv"
+        path = "hr.csv"
+        key = "id"
+        [targets.t]
+        kind = "rest"
+        definition = "t.toml"
+        base_url = "http://127.0.0.1"
+        auth = { kind = "none" }
+        [syncs.s]
+        source = "hr"
+        target = "t"
+        match = []
+        map = { key = "id", title = "title" }
+    "#;
+    std::fs::write(&config, text).expect("written");
+    let settings: Settings = crate::config::load(&[config], []).expect("a right configuration").settings;
+    Arc::clone(&settings.syncs["s"])
+}
+
+fn clock() -> Clock {
+    Clock::from_fn(|| DateTime::<Utc>::from_timestamp(1_795_305_600, 0).expect("a time"))
+}
+
+fn client(script: &Script) -> Client {
+    let (settings, state) = (target(), State::in_memory().expect("a state"));
+    let line = Arc::new(Line::new(&settings, &state, &clock()));
+    Client::new(settings, Box::new(script.clone()), line, clock(), 1)
+}
+
+/// Carries one operation out.
+async fn carry_out(script: &Script, entry: EntryId, operation: Operation) -> Finished {
+    let (client, state, sync) = (client(script), State::in_memory().expect("a state"), sync());
+    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let attempt =
+        Attempt { client: &client, state: &state, sync: &sync, entry: ("run", entry), stop: &stop, abandon: &abandon };
+    attempt.carry_out(operation).await
+}
+
+fn operation(kind: OpKind, remote_id: Option<&str>) -> Operation {
+    let mut operation = Operation::new(kind, Key::parse("E1").expect("a key"), remote_id.map(Into::into));
+    for (field, value) in [("key", "E1"), ("title", "Clerk")] {
+        operation.fields.insert(field.into(), Change { old: json!(null), new: json!(value) });
+    }
+    operation
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_try_of_one_operation_carries_the_same_idempotency_key_and_no_other_does() {
+    let account = r#"{"id": "7", "key": "E1", "title": "Clerk", "on": true}"#;
+    let tried = Script::default().then(503, "").lost().then(200, "[]").then(201, account);
+    let finished = carry_out(&tried, 42, operation(OpKind::Create, None)).await;
+    assert_eq!((finished.status, finished.attempts), (Status::Ok, 3));
+    assert_eq!(tried.keys(), ["run-42"; 3]);
+
+    // A create that turns out to be there becomes another request: it must not be taken for the first.
+    let other = r#"[{"id": "7", "key": "E1", "title": "Chief", "on": true}]"#;
+    let adopted = Script::default().lost().then(200, other).then(200, account);
+    let finished = carry_out(&adopted, 43, operation(OpKind::Create, None)).await;
+    assert_eq!((finished.status, finished.operation.kind), (Status::Ok, OpKind::Adopt));
+    assert_eq!(adopted.keys(), ["run-43", "run-43-adopt"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_done_once_stays_unknown_whatever_later_tries_say() {
+    let script = Script::default().lost().then(503, "").then(503, "");
+    let finished = carry_out(&script, 1, operation(OpKind::Update, Some("7"))).await;
+    assert_eq!((finished.status, finished.effect), (Status::Unknown, Effect::Unknown));
+    let script = Script::default().then(503, "").then(503, "").then(503, "");
+    let finished = carry_out(&script, 1, operation(OpKind::Update, Some("7"))).await;
+    assert_eq!((finished.status, finished.effect), (Status::Failed, Effect::None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_to_come_back_at_is_measured_by_our_clock_where_the_target_tells_no_time() {
+    let date = "Sun, 22 Nov 2026 00:00:07 GMT"; // seven seconds after our clock
+    let slow = Answer { status: 429, headers: vec![("retry-after".into(), date.into())], body: Vec::new() };
+    let script = Script::default().with(slow).then(200, r#"{"id": "7", "on": true}"#);
+    let began = Instant::now();
+    client(&script).get("7").await.expect("an account");
+    assert_eq!(began.elapsed(), Duration::from_secs(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() {
+    struct Silent;
+    impl Carrier for Silent {
+        fn send<'a>(&'a self, _: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+    let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
+    let line = Arc::new(Line::new(&settings, &state, &clock()));
+    let client = Client::new(settings, Box::new(Silent), line, clock(), 1);
+    let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let attempt =
+        Attempt { client: &client, state: &state, sync: &sync, entry: ("run", 1), stop: &stop, abandon: &abandon };
+    let ending = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.cancel();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        abandon.cancel();
+    };
+    let (finished, ()) = tokio::join!(attempt.carry_out(operation(OpKind::Create, None)), ending);
+    assert_eq!((finished.status, finished.took), (Status::Unknown, Duration::from_secs(10)));
+}
