@@ -5,12 +5,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The process's exit code. The numbers are those of BSD `sysexits` where one fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Exit {
     /// 0: done, or nothing to do.
+    #[default]
     Ok,
     /// 2: there are differences; given only with `--detailed-exitcode`.
     Differences,
@@ -52,6 +53,26 @@ impl Exit {
         }
     }
 
+    /// Every code.
+    const ALL: [Exit; 11] = [
+        Exit::Ok,
+        Exit::Differences,
+        Exit::Held,
+        Exit::Usage,
+        Exit::Untrusted,
+        Exit::Unavailable,
+        Exit::Internal,
+        Exit::Io,
+        Exit::Partial,
+        Exit::Denied,
+        Exit::Config,
+    ];
+
+    /// The exit of this number, if it is one of ours.
+    pub fn of_code(code: u8) -> Option<Exit> {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// How grave it is when several syncs end differently; the greatest wins.
     ///
     /// The order is that of how much a person must do: a broken state before a full disk before a wrong
@@ -88,6 +109,13 @@ impl From<Exit> for std::process::ExitCode {
 impl Serialize for Exit {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Exit {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Exit, D::Error> {
+        let code = u8::deserialize(deserializer)?;
+        Exit::of_code(code).ok_or_else(|| serde::de::Error::custom(format!("{code} is no exit code of ours")))
     }
 }
 
@@ -175,19 +203,9 @@ mod tests {
     #[test]
     fn gravest_code_of_several_syncs_wins_in_the_documented_order() {
         let order = [70, 74, 78, 77, 69, 65, 3, 75, 0];
-        let all = [
-            Exit::Ok,
-            Exit::Held,
-            Exit::Untrusted,
-            Exit::Unavailable,
-            Exit::Internal,
-            Exit::Io,
-            Exit::Partial,
-            Exit::Denied,
-            Exit::Config,
-        ];
-        for a in all {
-            for b in all {
+        let all = Exit::ALL.into_iter().filter(|e| order.contains(&e.code()));
+        for a in all.clone() {
+            for b in all.clone() {
                 let rank = |e: Exit| order.iter().position(|c| *c == e.code()).expect("in the order");
                 let expected = if rank(a) <= rank(b) { a } else { b };
                 assert_eq!(a.worse(b), expected, "{a:?} and {b:?}");

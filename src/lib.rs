@@ -37,10 +37,15 @@ pub mod schedule;
 pub mod state;
 pub mod undo;
 
+pub mod daemon;
+pub mod server;
+pub mod status;
+
 pub mod cli;
 pub mod demo;
 pub mod exit;
 pub mod logging;
+pub mod metrics;
 pub mod nearest;
 pub mod net;
 pub mod sandbox;

@@ -155,7 +155,7 @@ impl Tally {
 }
 
 /// A limit that a plan exceeds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
     /// Its name: `create`, `clear.FIELD`, `ban`, `ban_per_day`, `ban_all`, …
     pub limit: String,

@@ -1,8 +1,11 @@
 //! Where logs go, how they look, and what never gets into them.
 //!
-//! Logs go to standard error: text for people on a terminal, one JSON object a line elsewhere. `RUST_LOG` and `-v` say
+//! Logs go to standard error: text for people on a terminal, one JSON object a line elsewhere; or, asked for, to
+//! systemd's journal with a field for each thing that they tell. `RUST_LOG` and `-v` say
 //! how much of our own events is wanted. The crates below us are capped whatever anybody asks for: HTTP libraries
 //! log headers and bodies at their finer levels, and those hold people's values and our secrets.
+
+mod journal;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -16,6 +19,9 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::journal::Journal;
+use crate::outcome::{Outcome, Status};
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -26,6 +32,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+    /// Fields in systemd's journal
+    Journald,
 }
 
 /// What decides about logs.
@@ -56,14 +64,53 @@ pub fn bars() -> &'static MultiProgress {
 /// Starts logging for the whole process. A second call changes nothing, so tests may make it freely.
 pub fn start(options: &Options) {
     let terminal = io::stderr().is_terminal();
-    let json = match options.format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
+    let (layer, complaint) = match options.format {
+        LogFormat::Auto if terminal => (text_layer(AboveBars, colour()).boxed(), None),
+        LogFormat::Text => (text_layer(AboveBars, terminal && colour()).boxed(), None),
+        LogFormat::Auto | LogFormat::Json => (json_layer(AboveBars).boxed(), None),
+        LogFormat::Journald => match Journal::connect() {
+            Ok(journal) => (journal.boxed(), None),
+            Err(error) => (json_layer(AboveBars).boxed(), Some(error)),
+        },
     };
-    let layer = if json { json_layer(AboveBars).boxed() } else { text_layer(AboveBars, terminal && colour()).boxed() };
     let _already_started =
         tracing_subscriber::registry().with(layer.with_filter(wanted(options).and(capped()))).try_init();
+    if let Some(error) = complaint {
+        tracing::warn!(%error, "systemd's journal can't be reached: logging JSON to standard error");
+    }
+}
+
+/// An outcome as an event; its fields are those of the ledger. What needs attention is a warning, the rest is logged
+/// at `quiet`.
+pub fn outcome(outcome: &Outcome, quiet: Level) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "rosterd::outcome",
+                run = %outcome.run,
+                sync = %outcome.sync,
+                source = %outcome.source,
+                target_name = %outcome.target,
+                key = outcome.key.as_ref().map(tracing::field::display),
+                op = outcome.op.map(tracing::field::display),
+                status = %outcome.status,
+                remote_id = outcome.remote_id.as_deref(),
+                fields = outcome.fields.join(","),
+                attempts = outcome.attempts,
+                http_status = outcome.http_status,
+                duration_ms = outcome.duration_ms,
+                reason = outcome.reason.as_deref(),
+                error_kind = outcome.error.as_ref().map(|e| e.kind.name()),
+                error = outcome.error.as_ref().map(|e| e.message.as_str()),
+                "outcome"
+            )
+        };
+    }
+    match outcome.status {
+        Status::Failed | Status::Unknown | Status::Rejected => event!(warn),
+        Status::Ok | Status::Held | Status::Skipped if quiet == Level::INFO => event!(info),
+        Status::Ok | Status::Held | Status::Skipped => event!(debug),
+    }
 }
 
 /// Whether people want colour. See no-color.org: any value but an empty one says no.

@@ -27,6 +27,7 @@ use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
+pub use approve::spent;
 pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
 pub use summary::{Counted, RunError, RunSummary};
 pub use undoing::Undoing;
@@ -48,6 +49,9 @@ pub struct Runner {
     pub stop: CancellationToken,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
+    /// syncs may be under way.
+    pub resident: bool,
 }
 
 /// What is asked of a run.
@@ -101,7 +105,7 @@ impl Runner {
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
     pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
-        self.begin().await?;
+        self.begin(&syncs).await?;
         let mut summaries = Vec::new();
         let whole = wish.only.is_empty() && wish.approval.is_none();
         let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
@@ -116,7 +120,7 @@ impl Runner {
     }
 
     /// What comes after everything has been sent.
-    async fn end(&self) {
+    pub async fn end(&self) {
         if let Some(file) = &self.epoch
             && let Err(error) = epoch::end(&self.state, file).await
         {
@@ -125,20 +129,43 @@ impl Runner {
         }
     }
 
+    /// What comes before these syncs send anything. Of a resident process the other syncs are left alone.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn begin(&self, syncs: &[Arc<SyncSettings>]) -> Result<()> {
+        if !self.resident {
+            return self.open().await;
+        }
+        for sync in syncs {
+            let recover = journal::Recover { at: self.clock.stamp(), sync: Some(sync.name.clone()) };
+            self.state.ask(recover).await?;
+        }
+        Ok(())
+    }
+
     /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
-    async fn begin(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn open(&self) -> Result<()> {
         if let Some(file) = &self.epoch
             && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
         {
             let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
-        self.state.ask(journal::Recover { at: self.clock.stamp() }).await?;
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
         Ok(())
     }
 
     /// Runs one sync, and records the run whatever becomes of it.
-    async fn sync_one(&self, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>, wish: &Wish) -> RunSummary {
+    pub async fn sync_one(
+        &self,
+        sync: &Arc<SyncSettings>,
+        asked: &Result<Asked, Arc<Failure>>,
+        wish: &Wish,
+    ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {

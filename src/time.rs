@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+
+use crate::config::units::Span;
 
 /// Tells the time.
 #[derive(Clone)]
@@ -19,10 +21,17 @@ impl Clock {
     /// The machine's clock.
     ///
     /// Debug builds, which tests drive, add as many seconds as `ROSTERD_TEST_CLOCK_OFFSET` says, so that days pass
-    /// between two runs; release builds know nothing of it.
+    /// between two runs, and run as many times faster as `ROSTERD_TEST_CLOCK_SPEED` says, so that hours pass within
+    /// one; release builds know nothing of either.
     pub fn system() -> Clock {
-        let offset = offset_for_tests();
-        Clock::from_fn(move || Utc::now() + offset)
+        let offset = TimeDelta::seconds(i64::from(told_by_a_test("ROSTERD_TEST_CLOCK_OFFSET").unwrap_or(0)));
+        match told_by_a_test("ROSTERD_TEST_CLOCK_SPEED") {
+            None => Clock::from_fn(move || Utc::now() + offset),
+            Some(speed) => {
+                let began = Utc::now();
+                Clock::from_fn(move || began + (Utc::now() - began) * speed + offset)
+            }
+        }
     }
 
     /// What time it is.
@@ -42,9 +51,8 @@ impl std::fmt::Debug for Clock {
     }
 }
 
-fn offset_for_tests() -> TimeDelta {
-    let asked = if cfg!(debug_assertions) { std::env::var("ROSTERD_TEST_CLOCK_OFFSET").ok() } else { None };
-    TimeDelta::seconds(asked.and_then(|text| text.parse().ok()).unwrap_or(0))
+fn told_by_a_test(name: &str) -> Option<i32> {
+    if cfg!(debug_assertions) { std::env::var(name).ok()?.parse().ok() } else { None }
 }
 
 /// The time as it is stored: `2026-11-22T03:34:00.123Z`.
@@ -55,6 +63,13 @@ pub fn rfc3339(time: DateTime<Utc>) -> String {
 /// The time that this text spells, if it spells one.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
+}
+
+/// The time that this text means: a time, a date (its beginning in UTC), or how long before `now` (`2h`, `7d`).
+pub fn since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
+    let ago = || text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok()).map(|d| now - d);
+    parse(text).or_else(date).or_else(ago)
 }
 
 /// A span as people say it: `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.

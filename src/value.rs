@@ -123,6 +123,15 @@ pub fn folded(value: &Value) -> Option<String> {
     }
 }
 
+/// A key as the target's key field holds it, compared as text whatever its type.
+pub fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,18 @@
 //! The integration tests: one binary, a module a theme.
 
 mod answers;
+mod backup;
+mod daemon;
 mod faults;
 mod journey;
 mod kill;
+mod kill_sweep;
 mod people;
+mod rate;
 mod sandbox;
+mod schedule;
+mod secrecy;
+mod simulation;
 mod sources;
 mod support;
 mod targets;

@@ -3,12 +3,11 @@
 //! clap parses; this module turns its usage errors into exit code 64 and its help into plain output.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::config::units::Rate;
+pub use super::sandbox_args::SandboxArgs;
 use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
 
@@ -153,6 +152,25 @@ pub enum Command {
         /// Append what became of each operation to this file, one JSON object a line
         #[arg(long, value_name = "FILE")]
         outcomes: Option<PathBuf>,
+        /// How to print.
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Run every scheduled sync, until stopped
+    ///
+    /// SIGHUP loads the configuration anew, SIGTERM ends it: requests under way may finish.
+    #[command(
+        after_help = "Examples:\n  rosterd run\n  systemctl reload rosterd       after a change of the configuration"
+    )]
+    Run,
+    /// Have the running daemon run a sync now
+    #[command(after_help = "Examples:\n  rosterd trigger staff\n  rosterd trigger staff --wait   end as the run ends")]
+    Trigger {
+        /// The sync
+        sync: String,
+        /// Wait for the end of the run, and tell what came of it
+        #[arg(long)]
+        wait: bool,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -371,26 +389,6 @@ fn status(name: &str) -> Result<crate::outcome::Status, String> {
     crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
 }
 
-/// `sandbox`.
-#[derive(Args, Clone, Debug)]
-pub struct SandboxArgs {
-    /// The address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8480")]
-    pub listen: SocketAddr,
-    /// How many users each target has at the start
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub users: usize,
-    /// How long each answer takes, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency: u64,
-    /// How many requests in a hundred fail
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub fail: u8,
-    /// How many requests a target admits before it answers 429, e.g. 20/s
-    #[arg(long, value_name = "N/s")]
-    pub rate: Option<Rate>,
-}
-
 /// `state …`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
@@ -407,6 +405,13 @@ pub enum StateCommand {
         /// The file to make
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
+    #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
+    Prune {
+        /// How old they must be, e.g. 90d
+        #[arg(long, value_name = "SPAN")]
+        older_than: crate::config::units::Span,
     },
 }
 
@@ -475,12 +480,14 @@ impl Command {
             | Command::Rekey { printing, .. }
             | Command::Reconcile { printing, .. }
             | Command::Undo { printing, .. }
+            | Command::Trigger { printing, .. }
             | Command::Status { printing, .. } => printing.format == Format::Json,
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
             Command::Demo
+            | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
             | Command::Completions { .. }

@@ -14,6 +14,8 @@ mod plan;
 mod plans;
 mod progress;
 mod reconcile;
+mod run;
+mod sandbox_args;
 mod state;
 mod status;
 mod sync;
@@ -95,10 +97,10 @@ fn start(cli: Cli) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?
-        .block_on(run(cli))
+        .block_on(carry_out(cli))
 }
 
-async fn run(cli: Cli) -> Result<Exit> {
+async fn carry_out(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Demo => demo::command().await.map(|()| Exit::Ok),
@@ -125,6 +127,8 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Sync { scope, outcomes, printing, .. } => {
             sync::command(load(global)?, &scope, outcomes.as_deref(), printing).await
         }
+        Command::Run => run::run(load(global)?, global).await,
+        Command::Trigger { sync, wait, printing } => run::trigger(&*load(global)?, &sync, wait, printing).await,
         Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
         Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
         Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
@@ -140,7 +144,7 @@ async fn run(cli: Cli) -> Result<Exit> {
         Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
-        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }),
+        Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
         Command::Completions { shell } => {
             let mut script = Vec::new();

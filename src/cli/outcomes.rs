@@ -1,11 +1,10 @@
 //! `outcomes`: the ledger, for people, for scripts, and as a table that is safe to open in a spreadsheet.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::args::{LedgerFormat, OutcomesArgs};
 use super::out::Out;
 use crate::config::Settings;
-use crate::config::units::Span;
 use crate::exit::{Exit, Failure, Result};
 use crate::outcome::{Outcome, Status};
 use crate::run::chosen;
@@ -45,9 +44,7 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
 
 /// A time, a date (its midnight in UTC), or how long ago.
 fn since(text: &str, now: DateTime<Utc>) -> Result<String> {
-    let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
-    let ago = || text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok()).map(|d| now - d);
-    time::parse(text).or_else(date).or_else(ago).map(time::rfc3339).ok_or_else(|| {
+    time::since(text, now).map(time::rfc3339).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("--since {text:?} is neither a time nor a span"))
             .help("write 2026-11-22, 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
     })

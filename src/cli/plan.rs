@@ -52,6 +52,7 @@ pub async fn command(
         clock: Clock::system(),
         stop: CancellationToken::new(),
         watch: Arc::new(Nobody),
+        resident: false,
     };
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
+use crate::logging;
 use crate::outcome::{Outcome, Status};
 
 /// How many outcomes that need attention are named at the end; the ledger has all of them.
@@ -84,7 +85,7 @@ impl Watch for Progress {
         if outcome.op.is_some() {
             self.bar.inc(1);
         }
-        log(outcome);
+        logging::outcome(outcome, tracing::Level::DEBUG);
         if let Some(file) = &self.file
             && let Err(error) = append(&mut file.lock().unwrap_or_else(PoisonError::into_inner), outcome)
         {
@@ -104,34 +105,4 @@ fn append(file: &mut File, outcome: &Outcome) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(outcome)?;
     line.push(b'\n');
     file.write_all(&line)
-}
-
-/// The outcome as a log event; its fields are those of the ledger.
-pub fn log(outcome: &Outcome) {
-    macro_rules! event {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "rosterd::outcome",
-                run = %outcome.run,
-                sync = %outcome.sync,
-                source = %outcome.source,
-                target_name = %outcome.target,
-                key = outcome.key.as_ref().map(tracing::field::display),
-                op = outcome.op.map(tracing::field::display),
-                status = %outcome.status,
-                remote_id = outcome.remote_id.as_deref(),
-                fields = outcome.fields.join(","),
-                attempts = outcome.attempts,
-                http_status = outcome.http_status,
-                duration_ms = outcome.duration_ms,
-                reason = outcome.reason.as_deref(),
-                error_kind = outcome.error.as_ref().map(|e| e.kind.name()),
-                error = outcome.error.as_ref().map(|e| e.message.as_str()),
-            )
-        };
-    }
-    match outcome.status {
-        Status::Failed | Status::Unknown | Status::Rejected => event!(warn),
-        Status::Ok | Status::Held | Status::Skipped => event!(debug),
-    }
 }

@@ -1,4 +1,4 @@
-//! `state info`, `state verify` and `state backup`: looking after the database.
+//! `state info`, `state verify`, `state backup` and `state prune`: looking after the database.
 
 use std::path::Path;
 
@@ -6,17 +6,22 @@ use serde_json::json;
 
 use super::args::{Format, Printing, StateCommand};
 use super::out::Out;
+use super::words::count;
 use crate::config::Settings;
+use crate::config::units::Span;
+use crate::daemon::prune_request;
 use crate::exit::{Exit, Failure, Result};
-use crate::state::{backup::backup, info, verify};
+use crate::state::prune::Pruned;
+use crate::state::{Access, State, backup::backup, info, verify};
 use crate::time::Clock;
 
 /// `rosterd state …`.
-pub fn command(settings: &Settings, command: StateCommand, printing: Printing) -> Result<Exit> {
+pub async fn command(settings: &Settings, command: StateCommand, printing: Printing) -> Result<Exit> {
     match command {
         StateCommand::Info => show(settings, printing),
         StateCommand::Verify => check(settings, printing),
         StateCommand::Backup { file } => copy(settings, &file, printing),
+        StateCommand::Prune { older_than } => prune(settings, older_than, printing).await,
     }
 }
 
@@ -58,6 +63,35 @@ fn copy(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
         Format::Text => {
             out.line(&format!("{} holds everything up to now ({} kB).", file.display(), bytes.div_ceil(1000)))?;
         }
+    }
+    Ok(Exit::Ok)
+}
+
+/// Works beside a process that sends: it goes in small steps.
+async fn prune(settings: &Settings, older_than: Span, printing: Printing) -> Result<Exit> {
+    // Nothing is made where nothing is.
+    info(&settings.state.path)?;
+    let state = State::open(&settings.state.path, Access::Write)?;
+    let request = prune_request(settings, older_than.0, Clock::system().now());
+    let mut total = Pruned::default();
+    loop {
+        let step = state.ask(request.clone()).await?;
+        total.outcomes += step.outcomes;
+        total.runs += step.runs;
+        total.plans += step.plans;
+        if !step.more {
+            break;
+        }
+    }
+    let mut out = Out::stdout();
+    match printing.format {
+        Format::Json => out.json(&total)?,
+        Format::Text => out.line(&format!(
+            "Forgot {}, {}, {} older than {older_than}. What is known of people was not touched.",
+            count(total.outcomes, "outcome", "outcomes"),
+            count(total.runs, "run", "runs"),
+            count(total.plans, "plan", "plans")
+        ))?,
     }
     Ok(Exit::Ok)
 }

@@ -12,9 +12,9 @@ use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
-use crate::run::{RunSummary, Runner, Wish};
+use crate::run::{RunSummary, Runner, Wish, spent};
 use crate::state::epoch::EpochFile;
-use crate::state::lock::SenderLock;
+use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
@@ -35,8 +35,13 @@ pub async fn command(
 
 /// `rosterd approve`.
 pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
-    let _lock = SenderLock::take(&settings.state.path)?;
+    let lock = match SenderLock::take(&settings.state.path) {
+        Ok(lock) => Some(lock),
+        Err(_) if holder(&settings.state.path) == Some(Holder::Daemon) => None,
+        Err(error) => return Err(error.into()),
+    };
     let state = State::open(&settings.state.path, Access::Write)?;
+    // Judged here too: what is wrong is said at once, whoever sends.
     let (plan, status) = state
         .ask(FindPlan(id.into()))
         .await?
@@ -44,21 +49,13 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
+    if lock.is_none() {
+        return super::run::approve(&settings, &state, id, reason, printing).await;
+    }
     let progress = Arc::new(Progress::new(None, false)?);
     let runner = runner(settings, state, &progress)?;
     let run = runner.approve(&plan, who(), reason).await?;
     finish(&[run], &progress, printing)
-}
-
-/// The refusal of a plan that is not held any more.
-pub fn spent(id: &str, status: PlanStatus) -> Failure {
-    let (why, help) = match status {
-        PlanStatus::Sent => ("was approved already", "an approval is good once"),
-        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
-        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
-        PlanStatus::Held => ("is held", "see: rosterd plans"),
-    };
-    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
 }
 
 /// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
@@ -95,23 +92,25 @@ pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
         watch: Arc::<Progress>::clone(progress),
+        resident: false,
     })
 }
 
 fn finish(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<Exit> {
     let finished = progress.finish();
-    print(runs, progress, printing)?;
+    print(runs, |run| progress.notable(run), printing)?;
     finished?;
     Ok(runs.iter().fold(Exit::Ok, |worst, run| worst.worse(run.exit)))
 }
 
-fn print(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Result<()> {
+/// Prints what became of runs; `notable` tells which outcomes of a run need attention.
+pub fn print(runs: &[RunSummary], notable: impl Fn(&str) -> Vec<Outcome>, printing: Printing) -> Result<()> {
     let mut out = Out::stdout();
     if printing.format == Format::Json {
         return out.json(&serde_json::json!({ "runs": runs }));
     }
     for run in runs {
-        text(&mut out, run, &progress.notable(&run.run))?;
+        text(&mut out, run, &notable(&run.run))?;
     }
     Ok(())
 }

@@ -367,6 +367,7 @@ impl Work<'_> {
             return Some(self.given_up(error, stopped));
         }
         tokio::select! {
+            biased;
             () = self.at.client.back_off(self.attempts) => None,
             () = self.at.stop.cancelled() => Some(self.given_up(error, true)),
         }

@@ -12,9 +12,11 @@ use tokio::time::Instant;
 use super::login::Login;
 use super::quota::Quota;
 use super::rate::RateGate;
+use super::sabotage::{self, Sabotage};
 use super::transport::{SendError, Transport};
 use crate::config::settings::TargetSettings;
 use crate::exit::{Exit, Failure, Result};
+use crate::metrics;
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::retry::{Backoff, retry_after};
@@ -73,6 +75,16 @@ impl Line {
     /// Whether it keeps the limits of these settings.
     pub fn fits(&self, settings: &TargetSettings) -> bool {
         self.limits == (settings.rate, settings.burst, settings.daily_quota)
+    }
+
+    /// What it allows.
+    pub fn rate(&self) -> crate::config::units::Rate {
+        self.limits.0
+    }
+
+    /// What its gate has seen.
+    pub fn counters(&self) -> super::rate::GateCounters {
+        self.gate.counters()
     }
 
     /// A run begins: it has the floor of the retry budget.
@@ -195,7 +207,10 @@ impl Client {
 
     /// Sends one request that was admitted, as it is.
     pub(super) async fn carry_as_is(&self, wire: &Wire) -> Result<Answer, SendError> {
-        self.carrier.send(wire).await
+        let asked = Instant::now();
+        let answer = self.carrier.send(wire).await;
+        metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
+        answer
     }
 
     /// Asks for a token; admitted before.
@@ -285,9 +300,15 @@ impl Client {
         if tries >= self.backoff.attempts {
             return false;
         }
+        if sabotage::is(Sabotage::LostBudget) {
+            return true;
+        }
         let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
+        if taken.is_ok() {
+            metrics::retry(&self.settings.name);
+        }
         taken.is_ok()
     }
 

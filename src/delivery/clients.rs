@@ -12,8 +12,10 @@ use secrecy::ExposeSecret;
 
 use super::client::{Carrier, Client, Line};
 use super::login::Login;
+use super::rate::GateCounters;
 use super::transport::Transport;
 use crate::config::settings::TargetSettings;
+use crate::config::units::Rate;
 use crate::exit::Result;
 use crate::state::State;
 use crate::time::Clock;
@@ -26,6 +28,7 @@ pub struct Clients {
     state: State,
     clock: Clock,
     connect: Box<Connect>,
+    seed: u64,
     known: Mutex<BTreeMap<String, Known>>,
 }
 
@@ -33,6 +36,24 @@ struct Known {
     client: Arc<Client>,
     settings: Arc<TargetSettings>,
     credentials: [u8; 32],
+}
+
+impl Known {
+    /// Whether somebody sends through it, or through an older client on its line.
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.client) > 1 || Arc::strong_count(self.client.line()) > 1
+    }
+}
+
+/// A target's line as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineReading {
+    /// The target.
+    pub target: String,
+    /// What it allows.
+    pub rate: Rate,
+    /// What it has let through, and how long that waited.
+    pub counters: GateCounters,
 }
 
 impl std::fmt::Debug for Clients {
@@ -44,16 +65,17 @@ impl std::fmt::Debug for Clients {
 impl Clients {
     /// Clients over the network. Daily quotas are counted in `state`.
     pub fn new(state: State, clock: Clock) -> Clients {
-        Clients::over(state, clock, |settings| Ok(Box::new(Transport::new(settings)?)))
+        Clients::over(state, clock, rand::rng().random(), |settings| Ok(Box::new(Transport::new(settings)?)))
     }
 
-    /// Clients over carriers that this function makes.
+    /// Clients over carriers that this function makes. `seed` feeds the jitter of retries.
     pub fn over(
         state: State,
         clock: Clock,
+        seed: u64,
         connect: impl Fn(&TargetSettings) -> Result<Box<dyn Carrier>> + Send + Sync + 'static,
     ) -> Clients {
-        Clients { state, clock, connect: Box::new(connect), known: Mutex::default() }
+        Clients { state, clock, connect: Box::new(connect), seed, known: Mutex::default() }
     }
 
     /// The client of a target, with its secrets as they are now. Whoever asks begins a run: the floor of the retry
@@ -65,21 +87,42 @@ impl Clients {
         let credentials = credentials(settings)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.get(&settings.name);
-        if let Some(same) = before.filter(|k| Arc::ptr_eq(&k.settings, settings) && k.credentials == credentials) {
+        // Two lines at once would let through more than either allows: limits that have changed wait until nobody
+        // sends through the old one.
+        let goes_on = |k: &Known| k.client.line().fits(settings) || k.is_in_use();
+        let same = |k: &&Known| Arc::ptr_eq(&k.settings, settings) && k.credentials == credentials && goes_on(k);
+        if let Some(same) = before.filter(same) {
             same.client.line().refill();
             return Ok(Arc::clone(&same.client));
         }
-        let line = match before.map(|k| k.client.line()).filter(|line| line.fits(settings)) {
-            Some(line) => Arc::clone(line),
+        let line = match before.filter(|k| goes_on(k)) {
+            Some(before) => Arc::clone(before.client.line()),
             None => Arc::new(Line::new(settings, &self.state, &self.clock)),
         };
         line.refill();
         let carrier = (self.connect)(settings)?;
-        let client = Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), rand::rng().random());
+        let client = Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), self.seed);
         let client = Arc::new(client.with_login(Login::of(settings)?));
         let entry = Known { client: Arc::clone(&client), settings: Arc::clone(settings), credentials };
         known.insert(settings.name.clone(), entry);
         Ok(client)
+    }
+
+    /// The lines of all targets that were spoken to, by target.
+    pub fn readings(&self) -> Vec<LineReading> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = |(target, known): (&String, &Known)| LineReading {
+            target: target.clone(),
+            rate: known.client.line().rate(),
+            counters: known.client.line().counters(),
+        };
+        known.iter().map(reading).collect()
+    }
+
+    /// Forgets the targets that the configuration no longer has, unless somebody sends to them.
+    pub fn keep(&self, wanted: impl Fn(&str) -> bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|target, known| wanted(target) || known.is_in_use());
     }
 }
 

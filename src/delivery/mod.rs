@@ -11,6 +11,7 @@ mod clients;
 mod login;
 mod quota;
 pub mod rate;
+pub mod sabotage;
 pub mod transport;
 
 use std::collections::BTreeMap;
@@ -28,15 +29,16 @@ use crate::limits::Approved;
 use crate::outcome::{ErrorKind, Outcome, Status};
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
-use crate::rules::SkipReason;
+use crate::rules::{PersonState, SkipReason};
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
 use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
+use self::sabotage::Sabotage;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered, Unready};
-pub use clients::Clients;
+pub use clients::{Clients, LineReading};
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
@@ -325,13 +327,20 @@ async fn feed_waves(
             }
         }
         page.retain(|operation| operation.wave == wave);
-        let entries = intend(shared, &page).await?;
+        let entries = match sabotage::is(Sabotage::IntentAfterSend) {
+            true => vec![0; page.len()],
+            false => intend(shared, &page).await?,
+        };
         *last = page.last().cloned();
         for (operation, entry) in page.into_iter().zip(entries) {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let (shared, ended) = (Arc::clone(shared), ended.clone());
             senders.spawn(async move {
                 let finished = carry_out(&shared, operation, entry).await;
+                let entry = match sabotage::is(Sabotage::IntentAfterSend) {
+                    true => intend(&shared, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
+                    false => entry,
+                };
                 let _ = ended.send((Some(entry), finished)).await;
                 drop(permit);
             });
@@ -358,6 +367,9 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
         stop: &shared.halt,
         abandon: &shared.abandon,
     };
+    if sabotage::is(Sabotage::SnapshotBeforeAnswer) {
+        confirm_unasked(d, &operation).await;
+    }
     let mut finished = attempt.carry_out(operation).await;
     if let Some(failure) = finished.state_failed.take() {
         shared.halt_for(Stop::State(failure));
@@ -367,6 +379,23 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
         finished.reason = Some(shared.skip_reason().name().into());
     }
     finished
+}
+
+/// What [`Sabotage::SnapshotBeforeAnswer`] does.
+async fn confirm_unasked(d: &Delivery, operation: &Operation) {
+    let Some(remote_id) = operation.remote_id.clone() else { return };
+    let state = if operation.kind == OpKind::Ban { PersonState::Banned } else { PersonState::Active };
+    let (attributes, fingerprint) = (operation.after(), operation.fingerprint);
+    let effect = Effect::Confirmed { state, remote_id, attributes, fingerprint };
+    let settlement = Settlement {
+        entry: None,
+        key: operation.key.clone(),
+        at: d.clock.stamp(),
+        effect,
+        outcome: None,
+        replaced: None,
+    };
+    let _ = d.state.ask(Settle { sync: d.who.id, settlements: vec![settlement] }).await;
 }
 
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
 use super::newcomers::recognised_by;
 use super::observe::as_listed;
@@ -25,6 +24,7 @@ use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
 use crate::target::AccountState;
 use crate::time;
+pub(super) use crate::value::as_text;
 use crate::value::{Attributes, is_empty};
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
@@ -490,13 +490,4 @@ struct Case<'a> {
     says: SourceSays,
     print: Option<Fingerprint>,
     desired: Option<(Desired, BTreeMap<String, Change>)>,
-}
-
-/// A key as the target's key field holds it, compared as text whatever its type.
-pub(super) fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

@@ -2,9 +2,9 @@
 //! operation is the same.
 
 use super::{Approval, RunSummary, Runner, Wish, chosen};
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::planner::PAGE;
-use crate::state::plans::{HeldPlan, Origin, PlanOperations};
+use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
 
 impl Runner {
     /// Sends a held plan, approved by this person for this reason. Only the holder of the sender's lock may ask.
@@ -46,4 +46,15 @@ impl Runner {
             digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
         }
     }
+}
+
+/// The refusal of a plan that is not held any more.
+pub fn spent(id: &str, status: PlanStatus) -> Failure {
+    let (why, help) = match status {
+        PlanStatus::Sent => ("was approved already", "an approval is good once"),
+        PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),
+        PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
+        PlanStatus::Held => ("is held", "see: rosterd plans"),
+    };
+    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
 }

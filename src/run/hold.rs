@@ -38,7 +38,7 @@ fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
 }
 
 /// What the plans of a sync are made and judged by now.
-fn basis(sync: &SyncSettings) -> Basis {
+pub(super) fn basis(sync: &SyncSettings) -> Basis {
     Basis {
         mapping: blake3::Hash::from(sync.mapping.version()).to_hex().to_string(),
         limits: sync.limits.clone(),

@@ -26,7 +26,7 @@ impl Runner {
         if !remedy.any() {
             return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock).await;
         }
-        self.begin().await?;
+        self.begin(syncs).await?;
         let asked = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
         let read = |asked: Result<Asked, Arc<Failure>>| match asked {
             Ok(Asked::Read(read)) => Ok(read),

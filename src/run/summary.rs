@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Client, Delivered, Stop};
 use crate::exit::{Exit, Failure, Result};
@@ -15,7 +15,7 @@ use crate::state::ledger::FinishRun;
 use crate::state::sources::Version;
 
 /// Outcomes of one kind of operation, by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Acknowledged.
     pub ok: u64,
@@ -30,7 +30,7 @@ pub struct Counted {
 }
 
 /// Why a run failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// The exit code.
     pub code: Exit,
@@ -47,15 +47,28 @@ impl From<&Failure> for RunError {
     }
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Serialize)]
+/// The words that a run's status may be.
+const STATUSES: [&str; 6] = ["ok", "partial", "held", "failed", "untrusted", "paused"];
+
+/// One of [`STATUSES`]. (Under a name of its own, since serde takes a bare `&str` for something to borrow.)
+pub type StatusWord = &'static str;
+
+fn status_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StatusWord, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let known = STATUSES.into_iter().find(|known| *known == word);
+    known.ok_or_else(|| serde::de::Error::custom(format!("{word:?} is no status of a run")))
+}
+
+/// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run's id.
     pub run: String,
     /// The sync.
     pub sync: String,
     /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "status_word")]
+    pub status: StatusWord,
     /// The held plan.
     pub plan: Option<String>,
     /// Operations planned, by kind.
@@ -228,25 +241,34 @@ impl RunSummary {
         }
     }
 
-    /// One line of log a run.
+    /// One line of log a run, as loud as it deserves.
     pub fn log(&self) {
         let total = |pick: fn(&Counted) -> u64| self.counts.values().map(pick).sum::<u64>();
-        tracing::info!(
-            target: "rosterd::run",
-            run = %self.run,
-            sync = %self.sync,
-            status = self.status,
-            ok = total(|c| c.ok),
-            failed = total(|c| c.failed),
-            unknown = total(|c| c.unknown),
-            held = total(|c| c.held),
-            rejected = self.rejected,
-            skipped = self.skipped,
-            unchanged = self.unchanged,
-            duration_ms = self.duration_ms,
-            error = self.error.as_ref().map(|e| e.message.as_str()),
-            "run finished"
-        );
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "rosterd::run",
+                    run = %self.run,
+                    sync = %self.sync,
+                    status = self.status,
+                    ok = total(|c| c.ok),
+                    failed = total(|c| c.failed),
+                    unknown = total(|c| c.unknown),
+                    held = total(|c| c.held),
+                    rejected = self.rejected,
+                    skipped = self.skipped,
+                    unchanged = self.unchanged,
+                    duration_ms = self.duration_ms,
+                    error = self.error.as_ref().map(|e| e.message.as_str()),
+                    "run finished"
+                )
+            };
+        }
+        match self.status {
+            "failed" | "untrusted" => event!(error),
+            "held" | "partial" => event!(warn),
+            _ => event!(info),
+        }
     }
 }
 

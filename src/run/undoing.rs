@@ -128,7 +128,7 @@ impl Runner {
             allowed: 0,
             counts: plan.counts.clone(),
             origin: Origin::Undo(run.to_string()),
-            basis: None,
+            basis: Some(super::hold::basis(sync)),
             partial: false,
         };
         if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {
@@ -150,7 +150,7 @@ impl Runner {
     /// Sends the inverse of a run that somebody approved, and pauses the sync: its next run would do the same again.
     pub(super) async fn undo(&self, run: &str, approval: Approval) -> Result<RunSummary> {
         let (_, sync) = self.past(run).await?;
-        self.begin().await?;
+        self.begin(std::slice::from_ref(&sync)).await?;
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         let wish = Wish { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..Wish::default() };

@@ -104,13 +104,6 @@ mod tests {
         state
     }
 
-    /// Waits until the state's thread has closed the database.
-    fn closed(path: &Path) {
-        while side_file(path, "-wal").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    }
-
     #[tokio::test]
     async fn a_backup_is_whole_private_and_never_overwrites() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -145,13 +138,11 @@ mod tests {
         assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
         backup(&database, &copy, "2026-11-22T01:00:00.000Z").expect("a backup in the middle of a run");
         drop(state); // killed: the next sender begins without an end
-        closed(&database);
         let state = State::open(&database, Access::Write).expect("a state");
         assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
         end(&state, &file).await.expect("ended");
         drop(state);
         for (older, backup_at) in [(copy, Some("2026-11-22T01:00:00.000Z".to_string())), (raw, None)] {
-            closed(&database);
             fs::copy(&older, &database).expect("restored");
             let state = State::open(&database, Access::Write).expect("a state");
             assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Restored { backup_at });

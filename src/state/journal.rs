@@ -182,11 +182,13 @@ pub(super) fn apply(db: &Connection, sync: SyncId, key: &Key, effect: &Effect, a
 }
 
 /// Ends what a dead process left: its runs are closed, and what it may have sent becomes `unknown`. Only the holder
-/// of the sender's lock may ask for it.
+/// of the sender's lock may ask for it, and only for syncs of which no run is under way.
 #[derive(Debug)]
 pub struct Recover {
     /// When, RFC 3339.
     pub at: String,
+    /// Of this sync alone; of all when none is named.
+    pub sync: Option<String>,
 }
 
 /// Why a run that was not finished is closed, for people.
@@ -198,9 +200,10 @@ impl Command for Recover {
     fn run(self, db: &Connection) -> Result<u64, StateError> {
         let mut found = db.prepare_cached(
             "SELECT j.id, j.run, s.name, s.source, s.target, j.operation
-             FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 ORDER BY j.id",
+             FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 AND (?1 IS NULL OR s.name = ?1)
+             ORDER BY j.id",
         )?;
-        let mut rows = found.query([])?;
+        let mut rows = found.query([&self.sync])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
@@ -228,9 +231,16 @@ impl Command for Recover {
             ledger::insert(db, &outcome)?;
             count += 1;
         }
-        db.prepare_cached("UPDATE journal SET unknown = 1 WHERE unknown = 0")?.execute([])?;
-        db.prepare_cached("UPDATE run SET finished_at = ?1, status = 'failed', reason = ?2 WHERE finished_at IS NULL")?
-            .execute(params![self.at, INTERRUPTED])?;
+        db.prepare_cached(
+            "UPDATE journal SET unknown = 1
+             WHERE unknown = 0 AND (?1 IS NULL OR sync IN (SELECT id FROM sync WHERE name = ?1))",
+        )?
+        .execute([&self.sync])?;
+        db.prepare_cached(
+            "UPDATE run SET finished_at = ?1, status = 'failed', reason = ?2
+             WHERE finished_at IS NULL AND (?3 IS NULL OR sync = ?3)",
+        )?
+        .execute(params![self.at, INTERRUPTED, self.sync])?;
         Ok(count)
     }
 }

@@ -145,35 +145,44 @@ pub struct Outcomes {
     pub limit: usize,
 }
 
+/// The outcomes after a row, in either order.
+pub(super) fn outcomes(
+    db: &Connection,
+    asked: Outcomes,
+    newest_first: bool,
+) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let f = asked.filter;
+    let mut sql = String::from(
+        "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
+    );
+    let mut arguments = vec![Sql::Integer(asked.after)];
+    let conditions = [
+        ("sync = ?", f.sync),
+        ("run = ?", f.run),
+        ("key = ?", f.key),
+        ("status = ?", f.status.map(|s| s.name().into())),
+        ("ts >= ?", f.since),
+    ];
+    for (condition, argument) in conditions {
+        if let Some(argument) = argument {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            arguments.push(Sql::Text(argument));
+        }
+    }
+    sql.push_str(if newest_first { " ORDER BY id DESC LIMIT ?" } else { " ORDER BY id LIMIT ?" });
+    arguments.push(Sql::Integer(asked.limit as i64));
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 impl Command for Outcomes {
     type Reply = Vec<(i64, Outcome)>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let f = self.filter;
-        let mut sql = String::from(
-            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                    duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
-        );
-        let mut arguments = vec![Sql::Integer(self.after)];
-        let conditions = [
-            ("sync = ?", f.sync),
-            ("run = ?", f.run),
-            ("key = ?", f.key),
-            ("status = ?", f.status.map(|s| s.name().into())),
-            ("ts >= ?", f.since),
-        ];
-        for (condition, argument) in conditions {
-            if let Some(argument) = argument {
-                sql.push_str(" AND ");
-                sql.push_str(condition);
-                arguments.push(Sql::Text(argument));
-            }
-        }
-        sql.push_str(" ORDER BY id LIMIT ?");
-        arguments.push(Sql::Integer(self.limit as i64));
-        let mut statement = db.prepare_cached(&sql)?;
-        let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        outcomes(db, self, false)
     }
 }
 

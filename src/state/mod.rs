@@ -9,13 +9,16 @@ pub mod backup;
 pub mod binding;
 pub mod epoch;
 mod error;
+pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
 mod open;
 pub mod people;
 pub mod plans;
+pub mod prune;
 pub mod quota;
+pub mod requests;
 mod schema;
 pub mod sources;
 pub mod undo;
@@ -128,7 +131,7 @@ impl State {
     /// What the command says, or that the state has failed (full disk, damage).
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread { .. } => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, None) => inline(connection, command),
             Inner::Inline(connection, Some(disk)) => {
                 disk.before().await?;
@@ -145,7 +148,7 @@ impl State {
     /// As [`State::ask`].
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Thread { .. } => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, _) => inline(connection, command),
         }
     }

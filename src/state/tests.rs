@@ -192,8 +192,8 @@ fn what_a_dead_process_left_becomes_unknown_once() {
     let place = Place::new();
     let step = Operation { step: true, ..create("E2") };
     place.intend(&[create("E1"), step]);
-    assert_eq!(place.ask(Recover { at: NOON.into() }), 1);
-    assert_eq!(place.ask(Recover { at: NOON.into() }), 0);
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
     let told = place.seen("SELECT run, key, op, status, attempts FROM v_outcomes");
     assert_eq!(json!(told), json!([["R1", "E1", "create", "unknown", 0]]), "a step has no outcome of its own");
     let run = place.seen("SELECT finished_at, status, reason FROM run");
@@ -209,7 +209,7 @@ fn what_a_dead_process_left_becomes_unknown_once() {
 fn resolving_ends_the_entry_and_moves_the_person_together() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
-    place.ask(Recover { at: NOON.into() });
+    place.ask(Recover { at: NOON.into(), sync: None });
     let resolve = |entry, k: &str, effect| Resolve {
         sync: place.sync,
         entry,

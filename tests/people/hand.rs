@@ -32,7 +32,7 @@ fn a_pause_is_obeyed_between_two_requests_and_resume_goes_on() {
     let (sim, home) = staffed(2, "", "");
     replace(&home, "[targets.juno]", "[targets.juno]\nconcurrency = 1");
     sim.behave(json!({"latency_ms": 100}));
-    home.people(&[rows(1..=2), (10..60).map(|n| row(n)).collect()].concat());
+    home.people(&[rows(1..=2), (10..60).map(row).collect()].concat());
     let mark = sim.mark();
     let sending = home
         .command(&["sync", "--format", "json"])

@@ -111,7 +111,7 @@ fn bans_of_a_day_over_all_runs() {
         home.run(&["sync"]).exits(0);
         (sim, home)
     };
-    judged("ban_per_day", 4, &make, |_, home, n| leave(home, n));
+    judged("ban_per_day", 4, make, |_, home, n| leave(home, n));
 
     // A plan without bans is not held for those of the morning, and tomorrow there is room again.
     let (_sim, home) = make();

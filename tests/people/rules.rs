@@ -130,12 +130,17 @@ fn the_binary_does_what_the_table_says() {
         let shown = shown(&ran.json()["syncs"][0]);
         for (state, says) in everybody() {
             let key = key(state, says);
+            if state == PersonState::Invited {
+                // The account is there: the invitation has been accepted meanwhile, and the run finds that out first.
+                // What is decided while it has not been is shown on Juicebox, which has invitations.
+                continue;
+            }
             let expected = expected(state, says, &circumstances);
             assert_eq!(shown.get(&key).map(String::as_str), expected, "{key} under {circumstances:?}");
             judged += 1;
         }
     }
-    assert_eq!(judged, 32 * 30);
+    assert_eq!(judged, 32 * 25);
 }
 
 #[test]

@@ -136,8 +136,9 @@ for name in server client; do
   openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
   printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
   openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out $name.crt
-  cat $name.crt $name.key > $name.pem && chmod 600 $name.pem
-done";
+  cat $name.crt $name.key > $name.pem
+done
+chmod 600 *.pem *.key";
 
 struct Ended(Child);
 

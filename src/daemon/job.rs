@@ -1,0 +1,136 @@
+//! A job: the runs of one or more syncs of one source, begun together. The source is read once; the syncs then run
+//! beside each other, each whatever becomes of the others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::TaskTracker;
+
+use super::{RunResult, ending};
+use crate::config::settings::SyncSettings;
+use crate::exit::{Failure, Result};
+use crate::run::{Asked, Runner, Wish, read_sources};
+use crate::state::plans::HeldPlan;
+
+/// A run has ended, however it did.
+pub(super) struct Ended {
+    /// The sync.
+    pub sync: String,
+    /// What it came to.
+    pub result: RunResult,
+}
+
+/// What is to be done.
+pub(super) enum Task {
+    /// Plan and send.
+    Sync,
+    /// Send a held plan that somebody approved.
+    Approve {
+        /// The plan.
+        plan: Box<HeldPlan>,
+        /// Who approved it.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// Says that a sync's run has ended, even when its task breaks off: a sync that seems to run for ever would never run
+/// again.
+struct Pledge {
+    sync: Arc<SyncSettings>,
+    ends: UnboundedSender<Ended>,
+    result: Option<RunResult>,
+}
+
+impl Pledge {
+    fn keep(mut self, result: RunResult) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Pledge {
+    fn drop(&mut self) {
+        let result = self.result.take().unwrap_or_else(|| Err(Failure::internal("the run broke off")));
+        let _ = self.ends.send(Ended { sync: self.sync.name.clone(), result });
+    }
+}
+
+/// Runs that begin together.
+pub(super) struct Job {
+    runner: Runner,
+    task: Task,
+    pledges: Vec<Pledge>,
+    tasks: TaskTracker,
+}
+
+impl Job {
+    /// The runs of these syncs. Each of them ends with an [`Ended`], whatever happens.
+    pub fn new(
+        runner: Runner,
+        syncs: Vec<Arc<SyncSettings>>,
+        task: Task,
+        ends: UnboundedSender<Ended>,
+        tasks: TaskTracker,
+    ) -> Job {
+        let pledges = syncs.into_iter().map(|sync| Pledge { sync, ends: ends.clone(), result: None }).collect();
+        Job { runner, task, pledges, tasks }
+    }
+
+    /// Does it.
+    pub async fn run(self) {
+        let Job { runner, task, mut pledges, tasks } = self;
+        match task {
+            Task::Sync => run_all(&runner, pledges, &tasks).await,
+            Task::Approve { plan, by, reason } => {
+                let result = runner.approve(&plan, by, reason).await;
+                if let Some(pledge) = pledges.pop() {
+                    pledge.keep(result);
+                }
+            }
+        }
+    }
+}
+
+/// Reads, then runs each sync in a task of its own.
+async fn run_all(runner: &Runner, pledges: Vec<Pledge>, tasks: &TaskTracker) {
+    let syncs: Vec<_> = pledges.iter().map(|pledge| Arc::clone(&pledge.sync)).collect();
+    let asked = tokio::select! {
+        biased;
+        () = runner.stop.cancelled() => Err(ending()),
+        asked = ask(runner, &syncs) => asked,
+    };
+    for pledge in pledges {
+        match &asked {
+            Ok(asked) => {
+                let (runner, asked) = (runner.clone(), asked.clone());
+                tasks.spawn(async move {
+                    let result = one(&runner, &pledge.sync, &asked).await;
+                    pledge.keep(result);
+                });
+            }
+            Err(failure) => {
+                let failure = failure.again();
+                pledge.keep(Err(failure));
+            }
+        }
+    }
+}
+
+/// What the syncs' source has to say, once for all of them.
+async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<Asked, Arc<Failure>>> {
+    let (settings, everybody) = (&runner.settings, BTreeSet::new());
+    let mut asked = read_sources(settings, syncs, &runner.state, &runner.clock, &everybody, true).await?;
+    debug_assert!(asked.len() == 1, "the syncs of a job have one source");
+    let (asked, _) = asked.pop().ok_or_else(|| Failure::internal("the source of a sync is not configured"))?;
+    Ok(asked)
+}
+
+async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>) -> RunResult {
+    // What a run of this daemon left in the journal because the state failed meanwhile is resolved now.
+    runner.begin(std::slice::from_ref(sync)).await?;
+    let summary = runner.sync_one(sync, asked, &Wish::default()).await;
+    runner.end().await;
+    Ok(summary)
+}

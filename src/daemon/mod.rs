@@ -1,0 +1,383 @@
+//! The daemon: every scheduled sync, until stopped.
+//!
+//! One loop, one turn at most half a second apart: what is due begins, what was asked for is taken up, what has ended
+//! is answered. Runs are tasks of their own; a sync has at most one, and what falls due meanwhile is left out, since
+//! the next run brings everything in step anyway. Only the loop decides, so nothing here needs a lock.
+
+mod agenda;
+mod board;
+mod desk;
+mod job;
+mod pulse;
+mod reload;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Settings;
+use crate::delivery::Clients;
+use crate::exit::{Exit, Failure, Result};
+use crate::metrics;
+use crate::run::{RunSummary, Runner};
+use crate::server;
+use crate::state::epoch::EpochFile;
+use crate::state::history::{IsPausedByName, LastBegun};
+use crate::state::prune::Prune;
+use crate::state::{Access, State};
+use crate::time::{self, Clock};
+use agenda::{Agenda, TurnKind};
+pub use board::{Board, Pace, View};
+pub use desk::Told;
+use job::{Ended, Job, Task};
+use pulse::Heart;
+
+/// The longest pause between two looks at the clock and at what was asked: soon enough for a person who waits, and
+/// for a clock that was set.
+const TURN: Duration = Duration::from_millis(500);
+
+/// How long running syncs may take to end after SIGTERM: below the 90 seconds after which systemd kills. What is cut
+/// off then is in the journal, and the next start resolves it.
+const DRAIN: Duration = Duration::from_secs(80);
+
+/// How often what is older than `keep_outcomes` is forgotten.
+const BETWEEN_PRUNES: Duration = Duration::from_secs(3_600);
+
+/// How often recorded times are put into their buckets; they pile up in between.
+const BETWEEN_UPKEEPS: Duration = Duration::from_secs(5);
+
+/// What the daemon is started with.
+pub struct Start {
+    /// The configuration files, for loading them anew.
+    pub files: Vec<PathBuf>,
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Asks to end.
+    pub stop: CancellationToken,
+}
+
+/// The running daemon.
+struct Daemon {
+    files: Vec<PathBuf>,
+    settings: Arc<Settings>,
+    state: State,
+    clock: Clock,
+    stop: CancellationToken,
+    clients: Arc<Clients>,
+    agenda: Agenda,
+    /// Syncs under way, and what is to follow each.
+    running: BTreeMap<String, Under>,
+    tasks: TaskTracker,
+    ends: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    board: Board,
+    heart: Heart,
+    server: Option<server::Handle>,
+    measured: metrics_exporter_prometheus::PrometheusHandle,
+    pruned_at: Option<Instant>,
+    kept_up_at: Instant,
+    /// The state could not be asked at the last turn; said once, not every half second.
+    deaf: bool,
+}
+
+/// A sync under way.
+#[derive(Default)]
+struct Under {
+    /// Who waits for its end.
+    waiting: Vec<desk::Asker>,
+    /// What comes next.
+    queue: Vec<desk::Errand>,
+}
+
+/// Runs until stopped. The caller holds the sender's lock.
+///
+/// # Errors
+/// The state can't be used, or the server's address can't be had.
+pub async fn run(start: Start) -> Result<()> {
+    let measured = metrics::install()?;
+    let mut hangups =
+        signal(SignalKind::hangup()).map_err(|e| Failure::internal("cannot listen for SIGHUP").because(e))?;
+    // The server answers before the state is open: opening may mean bringing a large database up to date.
+    let board = Board::new(Arc::clone(&start.settings), start.clock.now());
+    let context = server::Context {
+        board: board.clone(),
+        ready: server::Ready::default(),
+        clock: start.clock.clone(),
+        measured: measured.clone(),
+    };
+    let server = match &start.settings.server {
+        Some(settings) => Some(server::start(settings, &context).await?),
+        None => None,
+    };
+    let path = start.settings.state.path.clone();
+    let open = move || Ok::<_, Failure>((State::open(&path, Access::Write)?, State::open(&path, Access::Read)?));
+    let (state, reader) = tokio::task::spawn_blocking(open)
+        .await
+        .map_err(|e| Failure::internal("opening the state broke off").because(e))??;
+    let clients = Arc::new(Clients::new(state.clone(), start.clock.clone()));
+    board.sends_through(Arc::clone(&clients));
+    let mut daemon = Daemon {
+        agenda: Agenda::new(&start.settings, rand::random()),
+        files: start.files,
+        settings: start.settings,
+        state,
+        clock: start.clock,
+        stop: start.stop,
+        clients,
+        running: BTreeMap::new(),
+        tasks: TaskTracker::new(),
+        ends: unbounded_channel(),
+        board,
+        heart: Heart::default(),
+        server,
+        measured,
+        pruned_at: None,
+        kept_up_at: Instant::now(),
+        deaf: false,
+    };
+    daemon.begin().await?;
+    context.ready.set(reader);
+    daemon.turn_until_stopped(&mut hangups, &context).await;
+    daemon.drain().await;
+    Ok(())
+}
+
+impl Daemon {
+    /// Ends what a dead process left, reckons the first runs, and says that it works.
+    async fn begin(&mut self) -> Result<()> {
+        let runner = self.runner();
+        runner.open().await?;
+        desk::close_stale(&self.state, &self.clock).await?;
+        let mut last_begun = BTreeMap::new();
+        for sync in self.settings.syncs.keys() {
+            let begun = self.state.ask(LastBegun(sync.clone())).await?;
+            last_begun.extend(begun.as_deref().and_then(time::parse).map(|at| (sync.clone(), at)));
+        }
+        self.agenda.begin(self.clock.now(), &last_begun);
+        self.board.agenda(self.agenda.next_runs());
+        let scheduled = self.agenda.next_runs().len();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            syncs = self.settings.syncs.len(),
+            scheduled,
+            listen = self.settings.server.as_ref().map(|s| s.listen.to_string()),
+            "rosterd runs"
+        );
+        if scheduled == 0 {
+            tracing::warn!("no sync has a schedule: runs begin only with rosterd trigger SYNC");
+        }
+        pulse::ready(&self.in_a_line());
+        tokio::spawn(pulse::feed(self.heart.clone(), self.state.clone(), self.stop.clone()));
+        Ok(())
+    }
+
+    async fn turn_until_stopped(&mut self, hangups: &mut Signal, context: &server::Context) {
+        while !self.stop.is_cancelled() {
+            self.heart.beat();
+            let now = self.clock.now();
+            self.begin_what_is_due(now).await;
+            self.take_requests().await;
+            self.look_after_the_house();
+            let pause = self.agenda.idle(now).clamp(Duration::from_millis(10), TURN);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Some(ended) = self.ends.1.recv() => self.has_ended(ended).await,
+                _ = hangups.recv() => self.reload(context).await,
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// What every run of this moment is given.
+    fn runner(&self) -> Runner {
+        Runner {
+            settings: Arc::clone(&self.settings),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            stop: self.stop.clone(),
+            watch: Arc::new(watch::Watcher),
+            epoch: Some(EpochFile::beside(&self.settings.state.path)),
+            clients: Arc::clone(&self.clients),
+            resident: true,
+        }
+    }
+
+    /// Starts the runs whose time has come; those of one source read it once.
+    async fn begin_what_is_due(&mut self, now: DateTime<Utc>) {
+        let turns = self.agenda.turns(now);
+        if turns.is_empty() {
+            return;
+        }
+        let mut by_source: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for turn in turns {
+            let Some(sync) = self.settings.syncs.get(&turn.sync) else { continue };
+            if self.running.contains_key(&turn.sync) {
+                metrics::skipped_run(&turn.sync);
+                tracing::warn!(sync = %turn.sync, "still running: the run that is due now is left out");
+                continue;
+            }
+            match turn.kind {
+                TurnKind::OnTime => {}
+                TurnKind::MadeUp => {
+                    tracing::info!(sync = %turn.sync, due = %time::rfc3339(turn.due), "making up for a missed run")
+                }
+                TurnKind::LeftOut => {
+                    tracing::warn!(sync = %turn.sync, due = %time::rfc3339(turn.due), "a run was missed and is left out");
+                    continue;
+                }
+            }
+            // A paused sync needs no run that says so every quarter of an hour.
+            if let Ok(true) = self.state.ask(IsPausedByName(turn.sync.clone())).await {
+                tracing::debug!(sync = %turn.sync, "paused: not run");
+                continue;
+            }
+            by_source.entry(sync.source.name.clone()).or_default().push(turn.sync);
+        }
+        for syncs in by_source.into_values() {
+            self.launch(&syncs, Task::Sync, Vec::new());
+        }
+        self.board.agenda(self.agenda.next_runs());
+    }
+
+    /// Starts a run of these syncs, which have one source and are not running.
+    fn launch(&mut self, syncs: &[String], task: Task, waiting: Vec<desk::Asker>) {
+        let now = self.clock.now();
+        let chosen: Vec<_> = syncs.iter().filter_map(|name| self.settings.syncs.get(name).cloned()).collect();
+        let mut waiting = Some(waiting);
+        for sync in &chosen {
+            let under = Under { waiting: waiting.take().unwrap_or_default(), ..Under::default() };
+            self.running.insert(sync.name.clone(), under);
+            self.board.began(&sync.name, now);
+        }
+        let job = Job::new(self.runner(), chosen, task, self.ends.0.clone(), self.tasks.clone());
+        self.tasks.spawn(job.run());
+    }
+
+    /// A run has ended: whoever waits is answered, and what waits begins.
+    async fn has_ended(&mut self, ended: Ended) {
+        let under = self.running.remove(&ended.sync).unwrap_or_default();
+        self.board.ended(&ended.sync);
+        match &ended.result {
+            Ok(summary) => metrics::run(&ended.sync, summary.status, Duration::from_millis(summary.duration_ms)),
+            Err(failure) => {
+                metrics::run(&ended.sync, "failed", Duration::ZERO);
+                tracing::error!(sync = %ended.sync, error = %failure.chain(), "a run could not be recorded");
+            }
+        }
+        for asker in under.waiting {
+            self.answer(asker, &ended.result).await;
+        }
+        self.next_errand(ended.sync, under.queue).await;
+        pulse::status(&self.in_a_line());
+    }
+
+    /// Everything that is done now and then.
+    fn look_after_the_house(&mut self) {
+        self.board.read_lines();
+        if self.kept_up_at.elapsed() >= BETWEEN_UPKEEPS {
+            self.kept_up_at = Instant::now();
+            self.measured.run_upkeep();
+        }
+        if self.pruned_at.is_none_or(|at| at.elapsed() >= BETWEEN_PRUNES) {
+            self.pruned_at = Some(Instant::now());
+            self.tasks.spawn(prune(
+                self.state.clone(),
+                Arc::clone(&self.settings),
+                self.clock.clone(),
+                self.stop.clone(),
+            ));
+        }
+    }
+
+    /// What `systemctl status` shows.
+    fn in_a_line(&self) -> String {
+        let next = self.agenda.next_runs().into_iter().min_by_key(|(_, at)| *at);
+        let next = next.map_or_else(
+            || "nothing is scheduled".to_string(),
+            |(sync, at)| format!("next: {sync} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
+        );
+        let refused = if self.board.view().refused.is_some() { "; the configuration on disk is refused" } else { "" };
+        if self.running.is_empty() {
+            return format!("{} syncs, none running, {next}{refused}", self.settings.syncs.len());
+        }
+        let names: Vec<_> = self.running.keys().map(String::as_str).collect();
+        format!("running: {}; {next}{refused}", names.join(", "))
+    }
+
+    /// Takes up nothing new, waits for what is under way, and answers whoever waits.
+    async fn drain(mut self) {
+        self.board.stopping();
+        let running: Vec<_> = self.running.keys().cloned().collect();
+        tracing::info!(running = running.join(","), "taking up nothing new");
+        pulse::stopping("stopping: requests under way may finish");
+        self.tasks.close();
+        let drained = tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_ok();
+        while let Ok(ended) = self.ends.1.try_recv() {
+            self.has_ended(ended).await;
+        }
+        self.turn_away().await;
+        if !drained {
+            let left: Vec<_> = self.running.keys().cloned().collect();
+            tracing::error!(
+                running = left.join(","),
+                "gave up waiting; the next start resolves what is in the journal"
+            );
+        }
+        if let Some(server) = self.server.take() {
+            server.end().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Forgets what is older than `keep_outcomes`, step by step.
+async fn prune(state: State, settings: Arc<Settings>, clock: Clock, stop: CancellationToken) {
+    let request = prune_request(&settings, settings.state.keep_outcomes, clock.now());
+    let mut deleted = 0;
+    loop {
+        match state.ask(request.clone()).await {
+            Ok(pruned) => {
+                deleted += pruned.outcomes;
+                if !pruned.more {
+                    break;
+                }
+            }
+            Err(error) => return tracing::warn!(%error, "old outcomes could not be forgotten"),
+        }
+        // Whoever sends goes first.
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(deleted, "forgot old outcomes");
+    }
+}
+
+/// What to forget that is older than `keep`, and what limits still count.
+pub fn prune_request(settings: &Settings, keep: Duration, now: DateTime<Utc>) -> Prune {
+    let day = Duration::from_secs(86_400);
+    let counted = settings.syncs.values().map(|sync| sync.flap_window).max().unwrap_or(day).max(day);
+    let ago = |span: Duration| TimeDelta::from_std(span).ok().and_then(|span| now.checked_sub_signed(span));
+    let stamp = |span: Duration| time::rfc3339(ago(span).unwrap_or(DateTime::UNIX_EPOCH));
+    Prune { before: stamp(keep), counted_since: stamp(counted) }
+}
+
+/// What a run came to, or why it could not even be recorded.
+type RunResult = Result<RunSummary, Failure>;
+
+/// The failure of what begins while the daemon ends.
+fn ending() -> Failure {
+    Failure::new(Exit::Partial, "the daemon is stopping").help("ask again when it is back")
+}

@@ -1,0 +1,79 @@
+//! The configuration loaded anew: judged first, and put in force whole or not at all.
+//!
+//! Runs under way keep the configuration they began with; whatever begins later has the new one.
+
+use std::sync::Arc;
+
+use super::{Daemon, pulse};
+use crate::config::{self, Settings};
+use crate::exit::{Exit, Failure, Result};
+use crate::{metrics, server};
+
+impl Daemon {
+    /// Loads the configuration anew, or keeps the old one and says why.
+    pub(super) async fn reload(&mut self, context: &server::Context) {
+        pulse::reloading();
+        let loaded = self.load_anew(context).await;
+        metrics::reload(loaded.is_ok());
+        match loaded {
+            Ok(()) => {
+                let syncs = self.settings.syncs.len();
+                tracing::info!(syncs, "the configuration was loaded anew");
+            }
+            Err(failure) => {
+                tracing::error!(
+                    error = %failure.chain(),
+                    help = failure.help.as_deref(),
+                    "the configuration on disk is refused; the one before stays in force"
+                );
+                self.board.refused(failure.chain());
+            }
+        }
+        pulse::ready(&self.in_a_line());
+    }
+
+    async fn load_anew(&mut self, context: &server::Context) -> Result<()> {
+        let files = self.files.clone();
+        let load = move || config::load(&files, config::environment()).map_err(|errors| config::failure(&errors));
+        let loaded = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(|e| Failure::internal("loading the configuration broke off").because(e))??;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let settings = Arc::new(loaded.settings);
+        self.refuse_what_needs_a_restart(&settings)?;
+        self.serve_elsewhere(&settings, context).await?;
+        self.agenda.adopt(&settings, self.clock.now());
+        self.clients.keep(|target| settings.targets.contains_key(target));
+        self.board.configured(Arc::clone(&settings));
+        self.board.agenda(self.agenda.next_runs());
+        self.settings = settings;
+        Ok(())
+    }
+
+    fn refuse_what_needs_a_restart(&self, settings: &Settings) -> Result<()> {
+        let (now, then) = (&self.settings.state.path, &settings.state.path);
+        if now == then {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Config, format!("state.path was {} and is now {}", now.display(), then.display()))
+            .help("another database needs a restart; make sure that the old one has been moved there"))
+    }
+
+    /// Moves the server where the configuration now has it. The new address is had before the old one is given up.
+    async fn serve_elsewhere(&mut self, settings: &Settings, context: &server::Context) -> Result<()> {
+        let listen = |settings: &Settings| settings.server.as_ref().map(|s| s.listen);
+        if listen(settings) == listen(&self.settings) {
+            return Ok(());
+        }
+        let moved = match &settings.server {
+            Some(server) => Some(server::start(server, context).await?),
+            None => None,
+        };
+        if let Some(old) = std::mem::replace(&mut self.server, moved) {
+            tokio::spawn(old.end());
+        }
+        Ok(())
+    }
+}

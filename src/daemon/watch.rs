@@ -1,0 +1,24 @@
+//! Who watches the daemon's runs: the log, one line an outcome, and the counters.
+
+use tracing::Level;
+
+use crate::delivery::Watch;
+use crate::outcome::Outcome;
+use crate::{logging, metrics};
+
+/// The daemon's watcher. There is no terminal to keep clear, so what went well is logged too.
+#[derive(Debug)]
+pub struct Watcher;
+
+impl Watch for Watcher {
+    fn begin(&self, sync: &str, operations: u64) {
+        if operations > 0 {
+            tracing::info!(sync, operations, "sending");
+        }
+    }
+
+    fn outcome(&self, outcome: &Outcome) {
+        metrics::outcome(outcome);
+        logging::outcome(outcome, Level::INFO);
+    }
+}

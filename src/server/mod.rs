@@ -1,0 +1,187 @@
+//! The daemon's endpoints: health, metrics, a small API, and the page that an on-call engineer opens at night.
+//!
+//! Read-only: nothing that is asked here changes anything, and no answer holds a value of a person unless
+//! `show_values` says so. It reads the state through a connection of its own, so that nobody who looks makes a sender
+//! wait.
+
+mod api;
+mod measures;
+mod overview;
+mod page;
+mod picture;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::settings::ServerSettings;
+use crate::daemon::Board;
+use crate::exit::{Exit, Failure, Result};
+use crate::state::State;
+use crate::state::history::Ping;
+use crate::time::Clock;
+use overview::Overview;
+
+/// How long answers under way may take when the server ends.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long `/readyz` waits for the state.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every answer is made from.
+#[derive(Clone)]
+pub struct Context {
+    /// What the scheduler shows.
+    pub board: Board,
+    /// The state, once it is open.
+    pub ready: Ready,
+    /// What time it is.
+    pub clock: Clock,
+    /// What was counted.
+    pub measured: PrometheusHandle,
+}
+
+/// The state, as soon as it is there.
+#[derive(Clone, Default)]
+pub struct Ready(Arc<OnceLock<State>>);
+
+impl Ready {
+    /// It is there.
+    pub fn set(&self, state: State) {
+        let _ = self.0.set(state);
+    }
+
+    fn state(&self) -> Result<&State, Refusal> {
+        self.0.get().ok_or_else(|| Refusal::unavailable("the state is not open yet"))
+    }
+}
+
+/// A running server.
+pub struct Handle {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Takes no more requests, and waits a moment for answers under way.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(GRACE, self.task).await;
+    }
+}
+
+/// Starts the server.
+///
+/// # Errors
+/// The address can't be had.
+pub async fn start(settings: &ServerSettings, context: &Context) -> Result<Handle> {
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| taken(settings.listen, e))?;
+    let stop = CancellationToken::new();
+    let routes = routes(context.clone());
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the server broke off");
+        }
+    });
+    Ok(Handle { stop, task })
+}
+
+fn taken(address: SocketAddr, error: std::io::Error) -> Failure {
+    Failure::new(Exit::Unavailable, format!("server.listen: cannot listen on {address}"))
+        .help("is another rosterd running there? choose another port, or leave out [server]")
+        .because(error)
+}
+
+fn routes(context: Context) -> Router {
+    Router::new()
+        .route("/", get(status_page))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(measures::answer))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/runs", get(api::runs))
+        .route("/api/v1/outcomes", get(api::outcomes))
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, Exit::Usage, "there is no such page"))
+        .layer(axum::middleware::map_response(careful))
+        .with_state(context)
+}
+
+/// What a browser may do with an answer: show it, and nothing else.
+async fn careful(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
+             form-action 'none'",
+        ),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn readiness(Extract(context): Extract<Context>) -> Result<&'static str, Refusal> {
+    let state = context.ready.state()?;
+    if context.board.view().stopping {
+        return Err(Refusal::unavailable("stopping"));
+    }
+    match tokio::time::timeout(PATIENCE, state.ask(Ping)).await {
+        Ok(Ok(())) => Ok("ready\n"),
+        Ok(Err(error)) => Err(Refusal::unavailable(error.to_string())),
+        Err(_) => Err(Refusal::unavailable("the state does not answer")),
+    }
+}
+
+async fn status_page(Extract(context): Extract<Context>) -> Result<Html<String>, Refusal> {
+    let state = context.ready.state()?;
+    let overview = Overview::look(&context.board.view(), state, context.clock.now()).await?;
+    Ok(Html(page::render(&overview).into_string()))
+}
+
+/// An answer that is none, as JSON in the shape that every command prints.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    code: Exit,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: Exit, message: impl Into<String>) -> Refusal {
+        Refusal { status, code, message: message.into() }
+    }
+
+    fn unavailable(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Exit::Unavailable, message)
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Refusal {
+    fn from(error: E) -> Refusal {
+        let failure: Failure = error.into();
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure.exit, failure.chain())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let error = json!({"error": {"code": self.code, "message": self.message, "help": null}});
+        (self.status, axum::Json(error)).into_response()
+    }
+}

@@ -1,0 +1,131 @@
+//! What the status page shows, collected: how each sync stands, what waits for somebody, what failed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::daemon::{Pace, View};
+use crate::exit::Result;
+use crate::outcome::{Outcome, Status};
+use crate::plan::Operation;
+use crate::state::State;
+use crate::state::history::{Mark, Marks, RecentOutcomes};
+use crate::state::ledger::Filter;
+use crate::state::plans::{HeldPlan, HeldPlans, PlanOperations};
+use crate::status::{self, Line};
+use crate::time::rfc3339;
+
+/// The time that the timeline covers.
+pub const SPAN: TimeDelta = TimeDelta::hours(24);
+
+/// The most runs that one timeline draws: two a minute for some hours; more would melt into one band.
+const MOST_MARKS: usize = 400;
+
+/// How many failures are shown.
+const FAILURES: usize = 10;
+
+/// How far back failures are of interest at night.
+const FAILED_WITHIN: TimeDelta = TimeDelta::hours(24);
+
+/// How many operations of a held plan are shown.
+const OPERATIONS: usize = 8;
+
+/// Everything on the page.
+pub struct Overview {
+    /// When it was looked at.
+    pub now: DateTime<Utc>,
+    /// When the daemon started.
+    pub started_at: DateTime<Utc>,
+    /// Why the configuration on disk was refused, if it was.
+    pub refused: Option<String>,
+    /// The daemon is about to end.
+    pub stopping: bool,
+    /// The syncs, in the configuration's order.
+    pub syncs: Vec<SyncView>,
+    /// What waits for approval.
+    pub held: Vec<HeldView>,
+    /// The last operations that the target refused or left unanswered, and records that were rejected.
+    pub failures: Vec<Outcome>,
+    /// How fast requests go.
+    pub paces: Vec<Pace>,
+    /// Whether values of people may be shown.
+    pub show_values: bool,
+}
+
+/// A sync on the page.
+pub struct SyncView {
+    /// How it stands.
+    pub line: Line,
+    /// Since when a run is under way, if one is.
+    pub running: Option<DateTime<Utc>>,
+    /// When the daemon has it begin next.
+    pub next: Option<DateTime<Utc>>,
+    /// Its time zone.
+    pub zone: Tz,
+    /// Its runs within [`SPAN`], oldest first.
+    pub marks: Vec<Mark>,
+}
+
+/// A held plan on the page.
+pub struct HeldView {
+    /// The plan.
+    pub plan: HeldPlan,
+    /// Its first operations.
+    pub operations: Vec<Operation>,
+}
+
+impl Overview {
+    /// Looks at everything.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn look(view: &View, state: &State, now: DateTime<Utc>) -> Result<Overview> {
+        let settings = &view.settings;
+        let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, now).await?;
+        let mut syncs = Vec::with_capacity(lines.len());
+        for line in lines {
+            let marks = Marks { sync: line.sync.clone(), since: rfc3339(now - SPAN), limit: MOST_MARKS };
+            let mut marks = state.ask(marks).await?;
+            marks.reverse();
+            syncs.push(SyncView {
+                running: view.running.get(&line.sync).copied(),
+                next: view.next.get(&line.sync).copied(),
+                zone: settings.syncs.get(&line.sync).map_or(Tz::UTC, |sync| sync.timezone),
+                marks,
+                line,
+            });
+        }
+        Ok(Overview {
+            now,
+            started_at: view.started_at,
+            refused: view.refused.clone(),
+            stopping: view.stopping,
+            syncs,
+            held: held(state).await?,
+            failures: failures(state, now).await?,
+            paces: view.paces.clone(),
+            show_values: settings.server.as_ref().is_some_and(|server| server.show_values),
+        })
+    }
+}
+
+async fn held(state: &State) -> Result<Vec<HeldView>> {
+    let mut held = Vec::new();
+    for plan in state.ask(HeldPlans).await? {
+        let page = PlanOperations { plan: plan.id.clone(), from: 0, limit: OPERATIONS };
+        let mut operations = state.ask(page).await?;
+        operations.retain(|operation| !operation.step);
+        held.push(HeldView { plan, operations });
+    }
+    Ok(held)
+}
+
+async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Outcome>> {
+    let mut all = Vec::new();
+    for status in [Status::Failed, Status::Unknown, Status::Rejected] {
+        let filter = Filter { status: Some(status), since: Some(rfc3339(now - FAILED_WITHIN)), ..Filter::default() };
+        all.extend(state.ask(RecentOutcomes { filter, limit: FAILURES }).await?);
+    }
+    all.sort_by(|a, b| b.ts.cmp(&a.ts));
+    all.truncate(FAILURES);
+    Ok(all)
+}

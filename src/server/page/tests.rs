@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::config::units::Rate;
+use crate::delivery::LineReading;
+use crate::outcome::{ErrorKind, OpError, Status};
+use crate::plan::{Change, OpKind};
+use crate::record::Key;
+use crate::state::plans::HeldPlan;
+use crate::status::Line;
+
+fn line(sync: &str, state: &'static str) -> Line {
+    Line {
+        sync: sync.into(),
+        state,
+        last_run: Some("2026-11-22T03:00:00.000Z".into()),
+        last_good_run: None,
+        age_seconds: None,
+        next_run: None,
+        held_plan: None,
+        unresolved: 0,
+        reason: Some("source hr is not trusted: <too small>".into()),
+    }
+}
+
+fn overview(states: &[&'static str], show_values: bool) -> Overview {
+    let now = parse("2026-11-22T03:10:00.000Z").expect("a time");
+    let change = Change { old: json!("Nurse"), new: json!("Head nurse") };
+    let mut operation = Operation::new(OpKind::Update, Key::parse("E7").expect("a key"), Some("123".into()));
+    operation.fields = BTreeMap::from([("title".to_string(), change)]);
+    let plan = HeldPlan {
+        id: "3f9a0c12be77".into(),
+        sync: "s0".into(),
+        made_at: "2026-11-22T03:00:00.000Z".into(),
+        limit: "update".into(),
+        count: 3,
+        allowed: 1,
+        counts: BTreeMap::from([(OpKind::Update, 3)]),
+        origin: Default::default(),
+        basis: None,
+        partial: false,
+    };
+    Overview {
+        now,
+        started_at: now,
+        refused: None,
+        stopping: false,
+        syncs: states
+            .iter()
+            .enumerate()
+            .map(|(n, state)| SyncView {
+                line: line(&format!("s{n}"), state),
+                running: None,
+                next: None,
+                zone: chrono_tz::Tz::UTC,
+                marks: Vec::new(),
+            })
+            .collect(),
+        held: vec![HeldView { plan, operations: vec![operation] }],
+        failures: Vec::new(),
+        paces: vec![Pace {
+            reading: LineReading {
+                target: "juno".into(),
+                rate: Rate { count: 10, per: Duration::from_secs(1) },
+                counters: Default::default(),
+            },
+            per_second: 4.26,
+        }],
+        show_values,
+    }
+}
+
+fn failure(key: &str) -> Outcome {
+    Outcome {
+        ts: "2026-11-22T03:05:00.000Z".into(),
+        run: "01J".into(),
+        sync: "s0".into(),
+        source: "hr".into(),
+        target: "juno".into(),
+        key: Key::parse(key),
+        op: Some(OpKind::Create),
+        status: Status::Failed,
+        remote_id: None,
+        fields: vec!["email".into()],
+        attempts: 1,
+        http_status: Some(422),
+        duration_ms: 3,
+        reason: None,
+        error: Some(OpError::new(ErrorKind::Refused, "HTTP 422 on email")),
+    }
+}
+
+#[test]
+fn the_heading_says_whether_somebody_has_to_do_something() {
+    for (states, bad, heading) in [
+        (&["ok", "ok"][..], false, "All is well"),
+        (&["never"][..], false, "Nothing has run yet"),
+        (&["ok", "never"][..], false, "All is well"),
+        (&["failed", "ok", "untrusted"][..], true, "1 failed, 1 not trusted of 3 syncs"),
+        (&["held", "paused"][..], true, "1 held, 1 paused of 2 syncs"),
+    ] {
+        assert_eq!(verdict(&overview(states, false)), (bad, heading.to_string()), "{states:?}");
+    }
+    let refused = Overview { refused: Some("line 3".into()), ..overview(&["ok"], false) };
+    assert_eq!(verdict(&refused), (true, "Configuration refused".to_string()));
+}
+
+#[test]
+fn values_of_people_are_shown_only_where_that_is_configured() {
+    let without = render(&overview(&["held"], false)).into_string();
+    assert!(without.contains("update E7") && without.contains("rosterd approve 3f9a0c12be77 --reason"), "{without}");
+    assert!(!without.contains("urse"), "a value");
+    let with = render(&overview(&["held"], true)).into_string();
+    assert!(with.contains("“Nurse” → “Head nurse”"), "{with}");
+}
+
+#[test]
+fn it_is_whole_in_itself_and_escapes_what_it_shows() {
+    let overview = Overview { failures: vec![failure("<E1>")], ..overview(&["untrusted", "ok"], true) };
+    let page = render(&overview).into_string();
+    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
+    assert!(page.contains("not trusted: &lt;too small&gt;") && page.contains("&lt;E1&gt;"), "{page}");
+    assert!(page.contains("HTTP 422 on email") && page.contains("4.3 of 10/s"), "{page}");
+    assert!(page.contains("prefers-color-scheme:dark") && page.contains("width=device-width"));
+}

@@ -1,0 +1,284 @@
+//! The recent past, newest first, for those who watch: runs with their counts, outcomes, when a sync last began.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use super::ledger::{Filter, Outcomes, outcomes};
+use super::{Command, StateError};
+use crate::outcome::Outcome;
+
+/// A run with what became of it: a row of `v_runs`, and why it ended as it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub run: String,
+    /// The sync.
+    pub sync: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// When it ended; none while it is under way.
+    pub finished_at: Option<String>,
+    /// How it ended.
+    pub status: Option<String>,
+    /// Outcomes that are `ok`, by operation.
+    #[serde(flatten)]
+    pub done: Done,
+    /// Refused by the target.
+    pub failed: u64,
+    /// Sent, no usable answer.
+    pub unknown: u64,
+    /// Bad records.
+    pub rejected: u64,
+    /// Deliberately not done.
+    pub skipped: u64,
+    /// People who were in step.
+    pub unchanged: Option<u64>,
+    /// Why it ended as it did.
+    pub reason: Option<String>,
+}
+
+/// What was done in a run, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Accounts made.
+    pub created: u64,
+    /// Accounts changed.
+    pub updated: u64,
+    /// Accounts deactivated.
+    pub banned: u64,
+    /// Accounts reactivated.
+    pub reinstated: u64,
+    /// Accounts linked.
+    pub adopted: u64,
+    /// Accounts removed.
+    pub deleted: u64,
+}
+
+/// The latest runs, newest first.
+#[derive(Debug)]
+pub struct RecentRuns {
+    /// Of this sync alone.
+    pub sync: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for RecentRuns {
+    type Reply = Vec<RunRow>;
+
+    fn run(self, db: &Connection) -> Result<Vec<RunRow>, StateError> {
+        // The runs first, then their outcomes: the view would count those of every run there ever was.
+        let mut statement = db.prepare_cached(
+            "SELECT r.id, r.sync, r.started_at, r.finished_at, r.status,
+                    count(CASE WHEN o.op = 'create'    AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.op = 'update'    AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.op = 'ban'       AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.op = 'reinstate' AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.op = 'adopt'     AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.op = 'delete'    AND o.status = 'ok' THEN 1 END),
+                    count(CASE WHEN o.status = 'failed'   THEN 1 END),
+                    count(CASE WHEN o.status = 'unknown'  THEN 1 END),
+                    count(CASE WHEN o.status = 'rejected' THEN 1 END),
+                    count(CASE WHEN o.status = 'skipped'  THEN 1 END),
+                    r.unchanged, r.reason
+             FROM (SELECT * FROM run WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2) r
+             LEFT JOIN outcome o ON o.run = r.id
+             GROUP BY r.id ORDER BY r.started_at DESC, r.id DESC",
+        )?;
+        let rows = statement.query_map(params![self.sync, self.limit as i64], |row| {
+            let number = |n| Ok::<_, rusqlite::Error>(row.get::<_, i64>(n)?.unsigned_abs());
+            Ok(RunRow {
+                run: row.get(0)?,
+                sync: row.get(1)?,
+                started_at: row.get(2)?,
+                finished_at: row.get(3)?,
+                status: row.get(4)?,
+                done: Done {
+                    created: number(5)?,
+                    updated: number(6)?,
+                    banned: number(7)?,
+                    reinstated: number(8)?,
+                    adopted: number(9)?,
+                    deleted: number(10)?,
+                },
+                failed: number(11)?,
+                unknown: number(12)?,
+                rejected: number(13)?,
+                skipped: number(14)?,
+                unchanged: row.get::<_, Option<i64>>(15)?.map(i64::unsigned_abs),
+                reason: row.get(16)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// A run as a mark on a line of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its id.
+    pub run: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// When it ended; none while it is under way.
+    pub finished_at: Option<String>,
+    /// How it ended.
+    pub status: Option<String>,
+    /// How many operations it planned.
+    pub planned: u64,
+}
+
+/// The runs of a sync since a time, newest first.
+#[derive(Debug)]
+pub struct Marks {
+    /// The sync.
+    pub sync: String,
+    /// RFC 3339.
+    pub since: String,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for Marks {
+    type Reply = Vec<Mark>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Mark>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, started_at, finished_at, status,
+                    (SELECT coalesce(sum(value), 0) FROM json_each(coalesce(planned, '{}')))
+             FROM run WHERE sync = ?1 AND started_at >= ?2 ORDER BY started_at DESC LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![self.sync, self.since, self.limit as i64], |row| {
+            Ok(Mark {
+                run: row.get(0)?,
+                started_at: row.get(1)?,
+                finished_at: row.get(2)?,
+                status: row.get(3)?,
+                planned: row.get::<_, i64>(4)?.unsigned_abs(),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The latest outcomes, newest first.
+#[derive(Debug)]
+pub struct RecentOutcomes {
+    /// Which.
+    pub filter: Filter,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// How far back it looks for the latest outcomes that a filter admits, in rows: a status that never occurs must not
+/// mean reading the whole ledger at every look at a page.
+const LOOK_BACK: i64 = 200_000;
+
+impl Command for RecentOutcomes {
+    type Reply = Vec<Outcome>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
+        let newest: Option<i64> = db.prepare_cached("SELECT max(id) FROM outcome")?.query_row([], |row| row.get(0))?;
+        // Of one run or person the index finds all there are.
+        let indexed = self.filter.run.is_some() || self.filter.key.is_some();
+        let after = if indexed { 0 } else { (newest.unwrap_or(0) - LOOK_BACK).max(0) };
+        let asked = Outcomes { filter: self.filter, after, limit: self.limit };
+        Ok(outcomes(db, asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+}
+
+/// When the last run of everybody in a sync began.
+#[derive(Debug)]
+pub struct LastBegun(pub String);
+
+impl Command for LastBegun {
+    type Reply = Option<String>;
+
+    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
+        Ok(db
+            .prepare_cached("SELECT max(started_at) FROM run WHERE sync = ?1 AND partial = 0")?
+            .query_row([self.0], |row| row.get(0))
+            .optional()?
+            .flatten())
+    }
+}
+
+/// Does nothing: an answer shows that the state's thread lives.
+#[derive(Debug)]
+pub struct Ping;
+
+impl Command for Ping {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        Ok(db.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)
+    }
+}
+
+/// Whether somebody has paused the sync of this name.
+#[derive(Debug)]
+pub struct IsPausedByName(pub String);
+
+impl Command for IsPausedByName {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        Ok(db.prepare_cached("SELECT 1 FROM sync WHERE name = ?1 AND paused_at IS NOT NULL")?.exists([self.0])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Status;
+    use crate::plan::OpKind;
+    use crate::record::Key;
+    use crate::state::State;
+    use crate::state::ledger::{BeginRun, Record};
+
+    fn outcome(run: &str, key: &str, status: Status) -> Outcome {
+        Outcome {
+            ts: "2026-11-22T03:00:00.000Z".into(),
+            run: run.into(),
+            sync: "staff".into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            key: Key::parse(key),
+            op: Some(OpKind::Create),
+            status,
+            remote_id: None,
+            fields: Vec::new(),
+            attempts: 1,
+            http_status: None,
+            duration_ms: 1,
+            reason: None,
+            error: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_come_first_with_their_counts() {
+        let state = State::in_memory().expect("a state");
+        for (id, at) in [("r1", "2026-11-22T01:00:00.000Z"), ("r2", "2026-11-22T02:00:00.000Z")] {
+            let begin = BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false };
+            state.ask(begin).await.expect("begun");
+        }
+        let rows = vec![
+            outcome("r1", "E1", Status::Ok),
+            outcome("r2", "E2", Status::Ok),
+            outcome("r2", "E3", Status::Ok),
+            outcome("r2", "E4", Status::Failed),
+        ];
+        state.ask(Record(rows)).await.expect("recorded");
+        let runs = state.ask(RecentRuns { sync: None, limit: 10 }).await.expect("read");
+        let seen: Vec<_> = runs.iter().map(|r| (r.run.as_str(), r.done.created, r.failed)).collect();
+        assert_eq!(seen, [("r2", 2, 1), ("r1", 1, 0)]);
+        assert!(state.ask(RecentRuns { sync: Some("other".into()), limit: 10 }).await.expect("read").is_empty());
+        let latest = RecentOutcomes { filter: Filter::default(), limit: 2 };
+        let keys: Vec<_> = state.ask(latest).await.expect("read").into_iter().filter_map(|o| o.key).collect();
+        assert_eq!(keys.iter().map(Key::as_str).collect::<Vec<_>>(), ["E4", "E3"]);
+        let begun = state.ask(LastBegun("staff".into())).await.expect("read");
+        assert_eq!(begun.as_deref(), Some("2026-11-22T02:00:00.000Z"));
+        assert_eq!(state.ask(LastBegun("other".into())).await.expect("read"), None);
+    }
+}

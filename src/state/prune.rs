@@ -1,0 +1,174 @@
+//! Forgetting what is old: rows of the ledger, runs, decided plans, answered requests. The snapshot and the journal
+//! are no history and are never touched.
+//!
+//! It goes in small steps, so that nobody who sends waits long for the disk. What the limits still count (bans of a
+//! day, people who came back within the flap window) stays whatever its age.
+
+use rusqlite::{Connection, params};
+
+use super::{Command, StateError};
+
+/// How many rows of the ledger one step may delete: some ten milliseconds of work.
+pub const STEP: usize = 2_000;
+
+/// Deletes some of what is older; ask again until `more` is false.
+#[derive(Clone, Debug)]
+pub struct Prune {
+    /// What ended before this time (RFC 3339) is old.
+    pub before: String,
+    /// Bans, deletes and reinstatements since this time are counted by limits, and stay.
+    pub counted_since: String,
+}
+
+/// What a step deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Pruned {
+    /// Rows of the ledger.
+    pub outcomes: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Plans that were decided, with their operations.
+    pub plans: u64,
+    /// There may be more to delete.
+    #[serde(skip)]
+    pub more: bool,
+}
+
+impl Command for Prune {
+    type Reply = Pruned;
+
+    fn run(self, db: &Connection) -> Result<Pruned, StateError> {
+        let outcomes = db
+            .prepare_cached(
+                "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome WHERE ts < ?1 AND NOT
+                     (ts >= ?2 AND op IN ('ban', 'delete', 'reinstate') AND status IN ('ok', 'unknown'))
+                 ORDER BY ts LIMIT ?3)",
+            )?
+            .execute(params![self.before, self.counted_since, STEP as i64])?;
+        if outcomes == STEP {
+            return Ok(Pruned { outcomes: outcomes as u64, more: true, ..Pruned::default() });
+        }
+        let plans = prune_plans(db, &self.before)?;
+        let runs = prune_runs(db, &self.before)?;
+        db.prepare_cached("DELETE FROM request WHERE ended_at < ?1")?.execute([&self.before])?;
+        Ok(Pruned { outcomes: outcomes as u64, runs, plans, more: false })
+    }
+}
+
+fn prune_plans(db: &Connection, before: &str) -> Result<u64, StateError> {
+    let old = "SELECT id FROM plan WHERE status <> 'held' AND coalesce(decided_at, made_at) < ?1";
+    db.prepare_cached(&format!("DELETE FROM plan_operation WHERE plan IN ({old})"))?.execute([before])?;
+    Ok(db.prepare_cached(&format!("DELETE FROM plan WHERE id IN ({old})"))?.execute([before])? as u64)
+}
+
+/// A run stays while something speaks of it, and the last of each sync and the last good one stay in any case: they
+/// are what `status` shows.
+fn prune_runs(db: &Connection, before: &str) -> Result<u64, StateError> {
+    let deleted = db
+        .prepare_cached(
+            "DELETE FROM run WHERE finished_at < ?1
+                 AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.run = run.id)
+                 AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run = run.id)
+                 AND NOT EXISTS (SELECT 1 FROM plan p WHERE p.run = run.id)
+                 AND EXISTS (SELECT 1 FROM run later WHERE later.sync = run.sync AND later.partial = 0
+                             AND later.started_at > run.started_at)
+                 AND (coalesce(status, '') <> 'ok' OR partial = 1
+                      OR EXISTS (SELECT 1 FROM run good WHERE good.sync = run.sync AND good.partial = 0
+                                 AND good.status = 'ok' AND good.started_at > run.started_at))",
+        )?
+        .execute([before])?;
+    Ok(deleted as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, Status};
+    use crate::plan::OpKind;
+    use crate::record::Key;
+    use crate::state::State;
+    use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record, StatusOf};
+
+    async fn run(state: &State, id: &str, at: &str, status: &'static str) {
+        state
+            .ask(BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false })
+            .await
+            .expect("begun");
+        let finish = FinishRun {
+            id: id.into(),
+            at: at.into(),
+            status,
+            plan: None,
+            planned: Default::default(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            reason: None,
+        };
+        state.ask(finish).await.expect("finished");
+    }
+
+    fn outcome(run: &str, ts: &str, op: OpKind) -> Outcome {
+        Outcome {
+            ts: ts.into(),
+            run: run.into(),
+            sync: "staff".into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            key: Key::parse("E1"),
+            op: Some(op),
+            status: Status::Ok,
+            remote_id: None,
+            fields: Vec::new(),
+            attempts: 1,
+            http_status: Some(200),
+            duration_ms: 1,
+            reason: None,
+            error: None,
+        }
+    }
+
+    async fn ids(state: &State) -> Vec<String> {
+        let page = Outcomes { filter: Filter::default(), after: 0, limit: 100 };
+        state.ask(page).await.expect("read").into_iter().map(|(_, o)| o.run).collect()
+    }
+
+    #[tokio::test]
+    async fn old_rows_go_and_what_limits_count_and_status_shows_stays() {
+        let state = State::in_memory().expect("a state");
+        run(&state, "r1", "2026-01-01T00:00:00.000Z", "ok").await;
+        run(&state, "r2", "2026-01-02T00:00:00.000Z", "ok").await;
+        run(&state, "r3", "2026-01-03T00:00:00.000Z", "failed").await;
+        run(&state, "r4", "2026-06-01T00:00:00.000Z", "failed").await;
+        let rows = vec![
+            outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Create),
+            outcome("r2", "2026-01-02T00:00:00.000Z", OpKind::Ban),
+            outcome("r4", "2026-06-01T00:00:00.000Z", OpKind::Update),
+        ];
+        state.ask(Record(rows)).await.expect("recorded");
+        let prune =
+            Prune { before: "2026-05-01T00:00:00.000Z".into(), counted_since: "2026-01-02T00:00:00.000Z".into() };
+        let pruned = state.ask(prune.clone()).await.expect("pruned");
+        assert_eq!(pruned, Pruned { outcomes: 1, runs: 2, plans: 0, more: false });
+        assert_eq!(ids(&state).await, ["r2", "r4"]);
+        let since = "2026-01-01T12:00:00.000Z".into();
+        assert_eq!(state.ask(BansSince { sync: "staff".into(), since }).await.expect("counted"), 1);
+        let status = state.ask(StatusOf("staff".into())).await.expect("status");
+        assert_eq!(status.last_good_run.as_deref(), Some("2026-01-02T00:00:00.000Z"), "the last good run is kept");
+        assert_eq!(state.ask(prune).await.expect("pruned"), Pruned::default(), "nothing is left to do");
+    }
+
+    #[tokio::test]
+    async fn it_goes_in_steps() {
+        let state = State::in_memory().expect("a state");
+        run(&state, "r1", "2026-01-01T00:00:00.000Z", "ok").await;
+        let rows = (0..STEP + 5).map(|_| outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Update)).collect();
+        state.ask(Record(rows)).await.expect("recorded");
+        let far = "2026-12-01T00:00:00.000Z".to_string();
+        let prune = Prune { before: far.clone(), counted_since: far };
+        let first = state.ask(prune.clone()).await.expect("pruned");
+        assert!(first.more && first.outcomes == STEP as u64);
+        let second = state.ask(prune).await.expect("pruned");
+        assert!(!second.more && second.outcomes == 5, "{second:?}");
+    }
+}

@@ -1,0 +1,564 @@
+//! The daemon as its operators meet it: it runs what is due and what is asked for, one run of a sync at a time; it
+//! reloads, drains, tells systemd how it is, and answers on its endpoints.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rosterd::sandbox::Op;
+use serde_json::{Value, json};
+
+use crate::support::{Home, Ran, Sim};
+
+/// A running `rosterd run`; it is killed when this is dropped.
+struct Daemon<'a> {
+    home: &'a Home,
+    child: Child,
+    address: SocketAddr,
+}
+
+/// What it may take the daemon to do something, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts it with endpoints on a free port, and waits until it is ready.
+    fn start(home: &'a Home) -> Daemon<'a> {
+        Daemon::start_with(home, |_| ())
+    }
+
+    fn start_with(home: &'a Home, prepare: impl FnOnce(&mut std::process::Command)) -> Daemon<'a> {
+        let address = free_address();
+        home.configure(&format!("[server]\nlisten = \"{address}\""));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(home.path().join("log")).expect("a log");
+        let mut command = home.command(&["run", "--log-format", "json"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        prepare(&mut command);
+        let daemon = Daemon { home, child: command.spawn().expect("it starts"), address };
+        let began = Instant::now();
+        while daemon.get("/readyz").0 != 200 {
+            assert!(began.elapsed() < PATIENCE, "it does not become ready:\n{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        daemon
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).expect("a log")
+    }
+
+    /// Status and body of an answer; status 0 when there is none.
+    fn get(&self, path: &str) -> (u16, String) {
+        get(self.address, path)
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let done = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
+    fn runs(&self) -> Vec<Value> {
+        self.json("/api/v1/runs?limit=1000")["runs"].as_array().expect("runs").clone()
+    }
+
+    /// SIGTERM, and the exit code.
+    fn end(self) -> i32 {
+        self.signal("TERM");
+        self.exit_code()
+    }
+
+    fn exit_code(mut self) -> i32 {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
+        return (0, String::new());
+    };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    if stream.write_all(request.as_bytes()).is_err() || stream.read_to_end(&mut answer).is_err() {
+        return (0, String::new());
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split_whitespace().nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    (status, body.to_string())
+}
+
+fn person(n: usize, status: &str) -> String {
+    format!("E{n},Ann{n},Ash,ann{n}@acme.com,+4179{n:07},Nurse,Bern,{status}")
+}
+
+fn people(count: usize) -> Vec<String> {
+    (0..count).map(|n| person(n, "active")).collect()
+}
+
+/// A home whose sync has this schedule.
+fn home(sim: &Sim, schedule: &str) -> Home {
+    let home = Home::juno(&sim.juno());
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let text = text.replace("[syncs.staff]\n", &format!("[syncs.staff]\n{schedule}\n"));
+    std::fs::write(home.config(), text).expect("a configuration");
+    home.people(&people(3));
+    home
+}
+
+#[test]
+fn what_is_due_runs_and_term_ends_it_with_0() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"* * * * * *\"");
+    let daemon = Daemon::start(&home);
+    until("people are there", || sim.users().len() == 3);
+    home.people(&people(5));
+    until("newcomers are there", || sim.users().len() == 5);
+    let refused = home.run(&["sync"]).exits(75);
+    assert!(refused.stderr.contains("rosterd trigger"), "{}", refused.stderr);
+    home.run(&["plan"]).exits(0);
+    assert_eq!(daemon.end(), 0);
+    assert_eq!(sim.committed_since(0, Op::Create), 5);
+    home.run(&["sync"]).exits(0);
+}
+
+#[test]
+fn a_trigger_runs_it_now_and_wait_tells_what_came_of_it() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let none = home.run(&["trigger", "staff"]).exits(69);
+    assert!(
+        none.stderr.contains("no daemon is running") && none.stderr.contains("rosterd sync staff"),
+        "{}",
+        none.stderr
+    );
+    let daemon = Daemon::start(&home);
+    let asked = home.run_json(&["trigger", "staff"]).exits(0).json();
+    assert_eq!(asked, json!({"sync": "staff", "accepted": true}));
+    until("people are there", || sim.users().len() == 3);
+
+    home.people(&people(4));
+    let told = home.run_json(&["trigger", "staff", "--wait"]).exits(0).json();
+    assert_eq!(told["runs"][0]["counts"]["create"]["ok"], 1, "{told}");
+    assert_eq!(told["runs"][0]["status"], "ok");
+
+    home.write("config/hr.csv", "employee_id\nE1\n");
+    let told = home.run_json(&["trigger", "staff", "--wait"]).exits(65).json();
+    assert_eq!(told["runs"][0]["status"], "untrusted", "{told}");
+    let unknown = home.run_json(&["trigger", "stuff"]).exits(64).json();
+    assert_eq!(unknown["error"]["code"], 64);
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn one_run_of_a_sync_at_a_time_and_no_pile_up() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"* * * * * *\"");
+    home.people(&people(30));
+    sim.behave(json!({"latency_ms": 1000}));
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    std::fs::write(home.config(), text.replace("timeout = \"2s\"", "timeout = \"9s\"\nconcurrency = 10"))
+        .expect("written");
+    let daemon = Daemon::start(&home);
+    sim.wait_until("it sends", |log| log.iter().any(|r| r.op == Op::Create));
+    // Two triggers while it runs come to one more run.
+    home.run(&["trigger", "staff"]).exits(0);
+    home.run(&["trigger", "staff"]).exits(0);
+    until("a run was left out", || daemon.get("/metrics").1.contains("rosterd_skipped_runs_total{sync=\"staff\"}"));
+    sim.calm();
+    until("three runs have ended", || daemon.runs().iter().filter(|r| r["finished_at"].is_string()).count() >= 3);
+    let runs = daemon.runs();
+    let mut spans: Vec<(&str, &str)> =
+        runs.iter().filter_map(|run| Some((run["started_at"].as_str()?, run["finished_at"].as_str()?))).collect();
+    spans.sort_unstable();
+    for pair in spans.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "two runs at once: {pair:?}");
+    }
+    assert_eq!(daemon.end(), 0);
+    assert_eq!(sim.users().len(), 30);
+    assert_eq!(sim.committed_since(0, Op::Create), 30);
+}
+
+#[test]
+fn an_approval_is_handed_over_and_told_as_if_sent_from_here() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    home.people(&people(40));
+    let daemon = Daemon::start(&home);
+    home.run(&["trigger", "staff", "--wait"]).exits(0);
+    let rows: Vec<_> = (0..40).map(|n| person(n, if n < 20 { "left" } else { "active" })).collect();
+    home.people(&rows);
+    let held = home.run_json(&["trigger", "staff", "--wait"]).exits(3).json();
+    let plan = held["runs"][0]["plan"].as_str().expect("a held plan").to_string();
+    let page = daemon.get("/").1;
+    assert!(page.contains(&format!("rosterd approve {plan}")) && !page.contains("ann1@acme.com"), "{page}");
+
+    let mark = sim.mark();
+    let sent = home.run_json(&["approve", &plan, "--reason", "they did leave"]).exits(0).json();
+    assert_eq!(sent["runs"][0]["counts"]["ban"]["ok"], 20, "{sent}");
+    assert_eq!(sim.committed_since(mark, Op::Ban), 20);
+    let run = sent["runs"][0]["run"].as_str().expect("a run");
+    let kept = daemon.runs().into_iter().find(|r| r["run"] == run).expect("its row");
+    assert!(kept["reason"].as_str().is_some_and(|why| why.contains("they did leave")), "{kept}");
+    let spent = home.run(&["approve", &plan]).exits(3);
+    assert!(spent.stderr.contains("approved already"), "{}", spent.stderr);
+    home.run(&["approve", "nonsense"]).exits(64);
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn pause_resume_and_discard_work_beside_it() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"* * * * * *\"");
+    let daemon = Daemon::start(&home);
+    until("people are there", || sim.users().len() == 3);
+    home.run(&["pause", "staff"]).exits(0);
+    until("it is seen as paused", || daemon.json("/api/v1/status")["syncs"][0]["state"] == "paused");
+    std::thread::sleep(Duration::from_millis(1200)); // whatever run was under way has ended
+    let before = daemon.runs().len();
+    home.people(&people(5));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!((daemon.runs().len(), sim.users().len()), (before, 3), "nothing runs");
+    home.run(&["resume", "staff"]).exits(0);
+    until("it goes on", || sim.users().len() == 5);
+
+    let rows: Vec<_> = (0..5).map(|n| person(n, "left")).collect();
+    home.people(&rows);
+    until("a plan is held", || !home.run_json(&["plans"]).json()["plans"].as_array().expect("plans").is_empty());
+    home.run(&["pause", "staff"]).exits(0);
+    std::thread::sleep(Duration::from_millis(1200));
+    let plan = home.run_json(&["plans"]).json()["plans"][0]["id"].as_str().expect("an id").to_string();
+    home.run(&["discard", &plan]).exits(0);
+    assert!(home.run_json(&["plans"]).json()["plans"].as_array().expect("plans").is_empty());
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_run_missed_while_it_was_down_is_made_up_for_once() {
+    for (line, runs) in [("catch_up = true", 2), ("catch_up = false", 1)] {
+        let sim = Sim::start();
+        let home = home(&sim, &format!("schedule = \"0 0 * * * *\"\n{line}"));
+        home.run(&["sync"]).exits(0);
+        let late = |command: &mut std::process::Command| {
+            command.env("ROSTERD_TEST_CLOCK_OFFSET", (26 * 3600).to_string());
+        };
+        let daemon = Daemon::start_with(&home, late);
+        if runs == 2 {
+            until("it is made up for", || daemon.runs().len() == 2);
+        }
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(daemon.runs().len(), runs, "{line}: {}", daemon.log());
+        assert_eq!(daemon.end(), 0);
+    }
+}
+
+#[test]
+fn a_hangup_loads_a_good_configuration_and_refuses_a_bad_one() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let daemon = Daemon::start(&home);
+    let good = std::fs::read_to_string(home.config()).expect("a configuration");
+
+    std::fs::write(home.config(), good.replace("match = [\"email\"]", "match = [\"emial\"]")).expect("written");
+    daemon.signal("HUP");
+    until("it is refused", || daemon.get("/metrics").1.contains("rosterd_configuration_refused 1"));
+    assert!(
+        daemon.log().contains("the one before stays in force") && daemon.log().contains("emial"),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.get("/").1.contains("The configuration on disk is refused"));
+    home.run(&["status"]).exits(78);
+
+    let moved = free_address();
+    let with = good
+        .replace("[syncs.staff]\n", "[syncs.staff]\nschedule = \"* * * * * *\"\n")
+        .replace(&daemon.address.to_string(), &moved.to_string());
+    std::fs::write(home.config(), &with).expect("written");
+    daemon.signal("HUP");
+    until("it serves elsewhere", || get(moved, "/readyz").0 == 200);
+    until("the new schedule is in force", || sim.users().len() == 3);
+    assert!(get(moved, "/metrics").1.contains("rosterd_configuration_refused 0"));
+    until("the old address is given up", || daemon.get("/healthz").0 == 0);
+
+    std::fs::write(home.config(), with.replace("rosterd.db", "other.db")).expect("written");
+    daemon.signal("HUP");
+    until("another database is refused", || daemon.log().contains("another database needs a restart"));
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_run_under_way_keeps_its_configuration_and_term_stops_it_between_two_requests() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    home.people(&people(200));
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    std::fs::write(home.config(), text.replace("rate = \"1000/s\"\nburst = 100", "rate = \"20/s\"\nburst = 1"))
+        .expect("written");
+    let daemon = Daemon::start(&home);
+    home.run(&["trigger", "staff"]).exits(0);
+    sim.wait_until("it sends", |log| log.iter().filter(|r| r.committed).count() > 3);
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    std::fs::write(home.config(), text.replace("title = \"title\"\n", "")).expect("written");
+    daemon.signal("HUP");
+    until("it is loaded", || daemon.log().contains("the configuration was loaded anew"));
+    let mark = sim.mark();
+    until("it goes on", || sim.committed_since(mark, Op::Create) > 3);
+    assert!(sim.users().iter().all(|user| user["title"] == "Nurse"), "the run keeps its mapping");
+
+    let log = home.path().join("log");
+    assert_eq!(daemon.end(), 0);
+    let sent = sim.users().len();
+    assert!(sent < 200, "{sent} of 200: it went on to the end");
+    let outcomes = home.run(&["outcomes", "--format", "json"]).exits(0).stdout;
+    let count = |status: &str| outcomes.matches(&format!("\"status\":\"{status}\"")).count();
+    assert_eq!((count("ok"), count("skipped"), count("unknown")), (sent, 200 - sent, 0));
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("\"message\":\"stopped\""), "{log}");
+    home.run(&["state", "verify"]).exits(0);
+}
+
+#[test]
+fn syncs_on_one_target_share_its_rate_and_one_source_is_read_once() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    home.people(&people(20));
+    home.configure("[syncs.second]\nsource = \"hr\"\ntarget = \"juno\"\nmap = { client_id = \"phone\", email = { cel = \"'b' + email\" } }\nmatch = []");
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let text = text
+        .replace("rate = \"1000/s\"\nburst = 100", "rate = \"10/s\"\nburst = 1")
+        .replace("[syncs.second]", "[syncs.second]\nschedule = \"*/2 * * * * *\"")
+        .replace("[syncs.staff]", "[syncs.staff]\nschedule = \"*/2 * * * * *\"");
+    std::fs::write(home.config(), text).expect("written");
+    let began = Instant::now();
+    let daemon = Daemon::start(&home);
+    until("all are there", || sim.users().len() == 40);
+    let (requests, took) = (sim.requests().len() as f64, began.elapsed().as_secs_f64());
+    assert!(requests / took <= 10.5, "{requests} requests in {took} s");
+    let running = |name: &str| daemon.runs().iter().filter(|r| r["sync"] == name).count();
+    assert!(running("staff") >= 1 && running("second") >= 1, "both ran");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn endpoints_answer_as_documented() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    home.people(&[&people(2)[..], &["E9,Bad,Row,not an address,,,,active".to_string()]].concat());
+    sim.script(json!({"method": "POST", "key": "E1", "nth": 1, "do": "status:422"}));
+    let daemon = Daemon::start(&home);
+    assert_eq!(daemon.get("/healthz"), (200, "ok\n".into()));
+    let ran: Ran = home.run_json(&["trigger", "staff", "--wait"]);
+    assert!(ran.code == 75 || ran.code == 0, "{ran:?}");
+
+    let status = daemon.json("/api/v1/status");
+    let fields: Vec<_> = status["syncs"][0].as_object().expect("an object").keys().cloned().collect();
+    for field in
+        ["sync", "state", "last_run", "last_good_run", "age_seconds", "next_run", "held_plan", "unresolved", "reason"]
+    {
+        assert!(fields.iter().any(|f| f == field), "{field} is missing in {fields:?}");
+    }
+    assert!(status["syncs"][0]["next_run"].as_str().is_some_and(|at| at.ends_with("T03:00:00.000Z")), "{status}");
+    let runs = daemon.json("/api/v1/runs?sync=staff");
+    assert_eq!(runs["runs"][0]["created"].as_u64().expect("a number") as usize, sim.users().len(), "{runs}");
+    let outcomes = daemon.json("/api/v1/outcomes?key=E0&since=1h");
+    assert_eq!(outcomes["outcomes"][0]["op"], "create", "{outcomes}");
+    assert_eq!(outcomes["outcomes"].as_array().map(Vec::len), Some(1));
+    for (path, expected) in [
+        ("/api/v1/outcomes?status=bad", 400),
+        ("/api/v1/outcomes?limit=0", 400),
+        ("/api/v1/runs?frob=1", 400),
+        ("/api/v1/runs?sync=nope", 404),
+        ("/nowhere", 404),
+    ] {
+        let (status, body) = daemon.get(path);
+        assert_eq!(status, expected, "{path}: {body}");
+        assert!(body.contains("\"error\""), "{path}: {body}");
+    }
+    let metrics = daemon.get("/metrics").1;
+    for line in [
+        "rosterd_outcomes_total{sync=\"staff\",op=\"create\",status=\"ok\"}",
+        "rosterd_request_duration_seconds_bucket{target=\"juno\",le=",
+        "rosterd_rate_limit_wait_seconds_total{target=\"juno\"}",
+        "rosterd_last_good_run_age_seconds{sync=\"staff\"}",
+        "rosterd_held_plans{sync=\"staff\"} 0",
+        "rosterd_unresolved{sync=\"staff\"} 0",
+        "rosterd_sync_state{sync=\"staff\",state=\"held\"} 0",
+        "# TYPE rosterd_request_duration_seconds histogram",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    let page = daemon.get("/").1;
+    assert!(
+        page.contains("<svg class=\"timeline\"") && !page.contains("@acme.com") && !page.contains("Nurse"),
+        "{page}"
+    );
+    assert!(!daemon.log().contains("@acme.com") && !daemon.log().contains("Nurse"), "a value in the log");
+    assert!(daemon.log().contains("\"target\":\"rosterd::outcome\""), "one line an outcome");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn systemd_is_told_how_it_is() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let daemon = Daemon::start_with(&home, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "3000000");
+    });
+    let next = || {
+        let mut buffer = [0; 1024];
+        let length = socket.recv(&mut buffer).expect("a word to systemd");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let ready = next();
+    assert!(ready.contains("READY=1") && ready.contains("next: staff at "), "{ready}");
+    let began = Instant::now();
+    let fed = (0..3).filter(|_| next().contains("WATCHDOG=1")).count();
+    assert!(fed == 3 && began.elapsed() < Duration::from_secs(5), "fed {fed} times");
+
+    daemon.signal("HUP");
+    let said = |wanted: &str| (0..20).map(|_| next()).find(|word| word.contains(wanted)).expect(wanted);
+    assert!(said("RELOADING=1").contains("MONOTONIC_USEC="));
+    said("READY=1");
+    daemon.signal("TERM");
+    said("STOPPING=1");
+    assert_eq!(daemon.exit_code(), 0);
+}
+
+#[test]
+fn old_outcomes_are_forgotten_and_people_are_not() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    home.run(&["sync"]).exits(0);
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    std::fs::write(home.config(), text.replace("rosterd.db\"", "rosterd.db\"\nkeep_outcomes = \"7d\""))
+        .expect("written");
+    let later = |command: &mut std::process::Command| {
+        command.env("ROSTERD_TEST_CLOCK_OFFSET", (8 * 86_400).to_string());
+    };
+    let daemon = Daemon::start_with(&home, later);
+    until("they are forgotten", || daemon.json("/api/v1/outcomes")["outcomes"].as_array().is_some_and(Vec::is_empty));
+    assert_eq!(daemon.end(), 0);
+    let info = home.run(&["state", "info", "--format", "json"]).exits(0).json();
+    assert_eq!((info["users"].as_i64(), info["outcomes"].as_i64()), (Some(3), Some(0)), "{info}");
+    let mark = sim.mark();
+    home.run(&["sync"]).exits(0);
+    assert!(sim.writes_since(mark).is_empty(), "nothing is created anew");
+
+    home.people(&people(4));
+    home.run(&["sync"]).exits(0);
+    let pruned = home.run(&["state", "--format", "json", "prune", "--older-than", "0s"]).exits(0).json();
+    assert_eq!(pruned["outcomes"], 1, "{pruned}");
+    home.run(&["state", "verify"]).exits(0);
+}
+
+#[test]
+fn an_address_that_is_taken_ends_it_with_a_word_on_what_to_do() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    home.configure(&format!("[server]\nlisten = \"{}\"", taken.local_addr().expect("an address")));
+    let ran = home.run(&["run"]).exits(69);
+    assert!(ran.stderr.contains("server.listen") && ran.stderr.contains("choose another port"), "{}", ran.stderr);
+}
+
+/// What a process holds: resident memory in kB, open handles, threads.
+fn holdings(id: u32) -> (u64, usize, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+    let number = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    };
+    let handles = std::fs::read_dir(format!("/proc/{id}/fd")).expect("its handles").count();
+    (number("VmRSS:"), handles, number("Threads:"))
+}
+
+/// An hour at sixty times its speed: fifty syncs, each due every other minute. Run by `.ci/soak`.
+#[test]
+#[ignore = "takes a minute of a whole machine"]
+fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let (rest, sync) = text.split_once("[syncs.staff]").expect("a sync");
+    let mut many = rest.to_string();
+    for n in 0..50 {
+        let one = sync.replace("[syncs.staff", &format!("[syncs.s{n}"));
+        let own =
+            one.replace("client_id = \"employee_id\"", &format!("client_id = {{ cel = \"'s{n}-' + employee_id\" }}"));
+        let own = own.replace("email.trim()", &format!("'s{n}-' + email.trim()"));
+        let minute = if n % 2 == 0 { "0/2" } else { "1/2" };
+        many.push_str(&format!("\n[syncs.s{n}]\nschedule = \"0 {minute} * * * *\"{own}"));
+    }
+    std::fs::write(home.config(), many).expect("written");
+    let daemon = Daemon::start_with(&home, |command| {
+        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").arg("-q");
+    });
+    let mut seen = Vec::new();
+    for minute in 1..=60 {
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(daemon.get("/").0, 200);
+        assert_eq!(daemon.get("/metrics").0, 200);
+        // A newcomer now and then, so that something is sent.
+        if minute % 10 == 0 {
+            home.people(&people(3 + minute / 10));
+        }
+        seen.push(holdings(daemon.child.id()));
+    }
+    let metrics = daemon.get("/metrics").1;
+    let total = |name: &str, with: &str| -> f64 {
+        let lines = metrics.lines().filter(|l| l.starts_with(name) && l.contains(with));
+        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let (runs, bad) = (total("rosterd_runs_total", ""), total("rosterd_runs_total", "failed"));
+    let skipped = total("rosterd_skipped_runs_total", "");
+    let most = |of: &[(u64, usize, u64)]| {
+        of.iter().fold((0, 0, 0), |most, now| (most.0.max(now.0), most.1.max(now.1), most.2.max(now.2)))
+    };
+    // The first quarter warms up caches and threads; from then on nothing may grow.
+    let (early, late) = (most(&seen[15..30]), most(&seen[45..]));
+    eprintln!(
+        "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
+        seen[0]
+    );
+    assert!(runs >= 1_200.0 && bad == 0.0, "{runs} runs, {bad} failed:\n{}", daemon.log());
+    assert!(late.0 <= early.0 + early.0 / 10, "memory grows: {early:?}, then {late:?} kB");
+    assert!(late.1 <= early.1 + 5, "handles pile up: {early:?}, then {late:?}");
+    assert_eq!(daemon.end(), 0);
+}

@@ -1,0 +1,199 @@
+//! How fast, how often, how long: rate, quota, `Retry-After`, and stopping, by the sandbox's own time stamps.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rosterd::sandbox::{Op, Options, Request};
+use serde_json::{Value, json};
+
+use crate::support::{Home, Ran, Sim};
+
+fn rows(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("E{n},Ann {n},Bo,p{n}@acme.example,,Clerk,Bern,active")).collect()
+}
+
+fn run(home: &Home, env: &[(&str, &str)], args: &[&str]) -> Ran {
+    let mut command = home.command(args);
+    for (name, value) in env {
+        command.env(format!("ROSTERD_TARGETS__JUNO__{name}"), value);
+    }
+    let output = command.output().expect("the binary runs");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The most requests that arrived within any second.
+fn fullest_second(requests: &[Request]) -> usize {
+    let at: Vec<u64> = requests.iter().map(|r| r.mono_ns).collect();
+    let within = |i: usize| at[i..].iter().take_while(|t| **t - at[i] < 1_000_000_000).count();
+    (0..at.len()).map(within).max().unwrap_or(0)
+}
+
+const SECOND_SYNC: &str = r#"
+[sources.more]
+kind = "csv"
+path = "more.csv"
+key = "employee_id"
+
+[syncs.more]
+source = "more"
+target = "juno"
+match = ["email"]
+
+[syncs.more.map]
+client_id = "employee_id"
+email = "email"
+"#;
+
+#[test]
+fn the_rate_is_kept_and_reached_over_look_ups_and_all_syncs_of_a_target() {
+    let sim = Sim::with(Options { latency: Duration::from_millis(20), ..Options::default() });
+    let home = Home::juno(&sim.juno());
+    home.configure(SECOND_SYNC);
+    home.people(&rows(0..60));
+    let more: Vec<String> = (100..160).map(|n| format!("F{n},q{n}@acme.example\n")).collect();
+    home.write("config/more.csv", &format!("employee_id,email\n{}", more.concat()));
+    let began = Instant::now();
+    run(&home, &[("RATE", "40/s"), ("BURST", "1")], &["sync"]).exits(0);
+    let took = began.elapsed();
+    let requests = sim.requests();
+    assert_eq!(requests.iter().filter(|r| r.committed && r.op == Op::Create).count(), 120);
+    // Arrival is later than departure by what the machine does in between: one request of tolerance.
+    assert!(fullest_second(&requests) <= 42, "{} in a second", fullest_second(&requests));
+    let span = Duration::from_nanos(requests.last().expect("some").mono_ns - requests[0].mono_ns);
+    let ideal = (requests.len() - 1) as f64 / 40.0;
+    assert!(span.as_secs_f64() <= ideal * 1.25 + 0.5, "{span:?} for {} requests, {took:?} in all", requests.len());
+}
+
+#[test]
+fn a_daily_quota_counts_every_request_and_outlives_the_process() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    home.people(&rows(0..30));
+    let quota = [("DAILY_QUOTA", "12")];
+    let ran = run(&home, &quota, &["sync", "--format", "json"]).exits(75);
+    let first = ran.json()["runs"][0].clone();
+    assert_eq!(sim.requests().len(), 12);
+    let made = sim.users().len() as u64;
+    assert_eq!((first["counts"]["create"]["ok"].as_u64(), first["status"].as_str()), (Some(made), Some("partial")));
+    assert_eq!(first["skipped"].as_u64(), Some(30 - made));
+    let skipped = run(&home, &[], &["outcomes", "--status", "skipped", "--format", "json"]).exits(0);
+    let reasons: Vec<Value> = skipped.stdout.lines().map(|l| serde_json::from_str(l).expect("a line")).collect();
+    assert_eq!(reasons.len() as u64, 30 - made);
+    assert!(reasons.iter().all(|o| o["reason"] == "quota"), "{}", reasons[0]);
+
+    // The same day, another process: nothing is left, a plan's look-ups included.
+    let ran = run(&home, &quota, &["sync", "--format", "json"]).exits(75);
+    assert_eq!(ran.json()["runs"][0]["skipped"].as_u64(), Some(30 - made), "{}", ran.stdout);
+    run(&home, &quota, &["plan"]).exits(0);
+    assert_eq!(sim.requests().len(), 12);
+
+    // The next day goes on.
+    let mut tomorrow = home.command(&["sync"]);
+    tomorrow.env("ROSTERD_TEST_CLOCK_OFFSET", "86400").env("ROSTERD_TARGETS__JUNO__DAILY_QUOTA", "100");
+    assert_eq!(tomorrow.output().expect("it runs").status.code(), Some(0));
+    assert_eq!(sim.users().len(), 30);
+}
+
+#[test]
+fn retry_after_as_a_date_rests_the_whole_target_and_is_capped() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    home.people(&rows(0..20));
+    let date =
+        |seconds: i64| (chrono::Utc::now() + chrono::TimeDelta::seconds(seconds)).format("%a, %d %b %Y %H:%M:%S GMT");
+    let busy = |nth: u32, at: String| json!({"method": "POST", "nth": nth, "do": "status:429", "headers": {"Retry-After": at, "Date": ""}});
+    sim.script(busy(5, date(3).to_string()));
+    let began = Instant::now();
+    run(&home, &[("RETRY__MAX", "10s")], &["sync"]).exits(0);
+    assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
+    let log = sim.requests();
+    let struck = log.iter().position(|r| r.fault.is_some()).expect("a refusal");
+    let pause = (struck..log.len() - 1).map(|i| log[i + 1].mono_ns - log[i].mono_ns).max().expect("more requests");
+    assert!(pause >= 1_800_000_000, "the longest silence was {} ms", pause / 1_000_000);
+
+    sim.clear();
+    sim.behave(json!({"clear": true}));
+    sim.script(busy(5, date(86_400).to_string()));
+    let second = Home::juno(&sim.juno());
+    second.people(&rows(0..20));
+    let began = Instant::now();
+    run(&second, &[("RETRY__MAX", "1s")], &["sync"]).exits(0);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
+
+fn begin(home: &Home, env: &[(&str, &str)]) -> Child {
+    let mut command = home.command(&["sync", "--format", "json"]);
+    for (name, value) in env {
+        command.env(format!("ROSTERD_TARGETS__JUNO__{name}"), value);
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts")
+}
+
+#[test]
+fn stopping_waits_for_answers_but_takes_nothing_up_and_the_next_run_goes_on() {
+    let sim = Sim::with(Options { latency: Duration::from_millis(300), ..Options::default() });
+    let home = Home::juno(&sim.juno());
+    home.people(&rows(0..40));
+    let child = begin(&home, &[("RATE", "20/s"), ("BURST", "1"), ("CONCURRENCY", "4")]);
+    sim.wait_until("the first account", |log| log.iter().any(|r| r.committed));
+    signal(&child, "TERM");
+    let asked = sim.requests().len();
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(75));
+    let run: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let counts = &run["runs"][0]["counts"]["create"];
+    let made = sim.users().len() as u64;
+    assert!(sim.requests().len() <= asked + 1, "{} requests after the signal", sim.requests().len() - asked);
+    assert_eq!((counts["ok"].as_u64(), counts["unknown"].as_u64()), (Some(made), Some(0)), "{run}");
+    assert_eq!(counts["skipped"].as_u64(), Some(40 - made));
+    let mark = sim.mark();
+    sim.calm();
+    home.run(&["sync"]).exits(0);
+    assert_eq!((sim.users().len(), sim.committed_since(mark, Op::Create)), (40, 40 - made as usize));
+}
+
+/// Three creates that are done and never answered; so many signals; how long it took to end.
+fn stopped_in_the_middle(signals: u32) -> Duration {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    home.people(&rows(0..3));
+    sim.script(json!({"method": "POST", "do": "commit-then-hang:60000"}));
+    let child = begin(&home, &[("TIMEOUT", "60s")]);
+    sim.wait_until("creates under way", |log| log.iter().filter(|r| r.committed).count() == 3);
+    let began = Instant::now();
+    for n in 0..signals {
+        std::thread::sleep(Duration::from_millis(300) * n);
+        signal(&child, "TERM");
+    }
+    assert_eq!(child.wait_with_output().expect("it ends").status.code(), Some(75));
+    let took = began.elapsed();
+    sim.behave(json!({"clear": true}));
+    let unknown = home.run(&["status", "--format", "json"]).exits(0).json();
+    let open = unknown["syncs"][0]["unresolved"].as_u64();
+    assert_eq!(open, Some(if signals == 1 { 3 } else { 0 }), "a process that ended at once wrote nothing more");
+    let mark = sim.mark();
+    home.run(&["sync"]).exits(0);
+    assert_eq!((sim.users().len(), sim.committed_since(mark, Op::Create)), (3, 0));
+    took
+}
+
+#[test]
+fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
+    let took = stopped_in_the_middle(1);
+    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(25), "{took:?}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let took = stopped_in_the_middle(2);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -1,0 +1,161 @@
+//! Nothing of a person and no secret in a log, an error or an outcome: canaries in every value, logging at its most
+//! talkative, and every way in which a run can fail.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, Ran, Sim};
+
+/// What must never be seen: the token, and pieces of every value of a person.
+const CANARIES: [&str; 6] = ["canary-token", "canary-mail", "canaryname", "canarytitle", "canarycity", "5550199"];
+
+const TOKEN: &str = "canary-token-7f3a";
+
+fn rows(range: std::ops::Range<u32>) -> Vec<String> {
+    range
+        .map(|n| {
+            format!(
+                "E{n},canaryname{n},canaryname,canary-mail{n}@acme.example,+1 5550199{n},canarytitle,canarycity,active"
+            )
+        })
+        .collect()
+}
+
+/// A home full of canaries, whose token the sandbox takes when `right`.
+fn home(base_url: &str, right: bool) -> Home {
+    let home = Home::juno(base_url);
+    home.people(&rows(0..12));
+    if !right {
+        home.secret("config/juno.token", TOKEN);
+    }
+    home
+}
+
+fn talkative(home: &Home, args: &[&str]) -> Ran {
+    let outcomes = home.path().join("outcomes.jsonl");
+    let mut command = home.command(args);
+    command.arg("-vvv").env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+    if args.first() == Some(&"sync") {
+        command.arg("--outcomes").arg(&outcomes);
+    }
+    let output = command.output().expect("the binary runs");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Looks everywhere that words go: what was printed, the outcome file, the ledger, held plans aside (those are for
+/// people to see values in).
+#[track_caller]
+fn silent(home: &Home, what: &str, ran: &Ran) {
+    let outcomes = fs::read_to_string(home.path().join("outcomes.jsonl")).unwrap_or_default();
+    let ledger = home.run(&["outcomes", "--format", "json"]);
+    let status = home.run(&["status"]);
+    for (place, text) in [
+        ("stdout", &ran.stdout),
+        ("stderr", &ran.stderr),
+        ("the outcome file", &outcomes),
+        ("the ledger", &ledger.stdout),
+        ("the ledger's log", &ledger.stderr),
+        ("status", &status.stdout),
+    ] {
+        let text = text.to_lowercase();
+        for canary in CANARIES {
+            if let Some(at) = text.find(canary) {
+                let from = text[..at].char_indices().rev().nth(120).map_or(0, |(i, _)| i);
+                panic!("{what}: {canary} is in {place}: …{}", &text[from..(at + canary.len() + 40).min(text.len())]);
+            }
+        }
+    }
+}
+
+/// An answer that repeats what it was sent, in every place where vendors put words.
+fn echo(status: u16) -> Value {
+    let body = json!({
+        "code": "canary-mail0@acme.example",
+        "error": {"code": "canaryname0 is wrong", "message": "email canary-mail0@acme.example is not acceptable"},
+        "errors": {"email": ["canary-mail0@acme.example taken"], "canarytitle": "5550199"},
+        "message": "phone +1 55501990 of canaryname0 (token canary-token-7f3a)",
+    });
+    json!({"method": "POST", "do": format!("status:{status}"), "body": body.to_string(),
+           "headers": {"X-Echo": "canary-mail0@acme.example", "Retry-After": "0"}})
+}
+
+#[test]
+fn no_failing_answer_gets_a_value_into_words() {
+    for status in [400, 401, 403, 404, 409, 418, 422, 429, 500, 502, 503, 302] {
+        let sim = Sim::start();
+        let home = home(&sim.juno(), true);
+        sim.script(echo(status));
+        let ran = talkative(&home, &["sync"]);
+        assert_ne!(ran.code, 0, "{status}");
+        assert!(ran.stderr.contains("rosterd"), "it does log: {}", ran.stderr);
+        silent(&home, &format!("HTTP {status}"), &ran);
+    }
+}
+
+#[test]
+fn no_broken_connection_gets_a_value_into_words() {
+    for action in ["commit-then-close", "close-before-commit", "garbage", "html", "commit-then-hang:3000"] {
+        for method in ["POST", "GET"] {
+            let sim = Sim::start();
+            let home = home(&sim.juno(), true);
+            sim.script(json!({"method": method, "do": action}));
+            let ran = talkative(&home, &["sync"]);
+            silent(&home, &format!("{action} on {method}"), &ran);
+        }
+    }
+}
+
+#[test]
+fn no_refused_token_or_unreachable_target_gets_a_secret_into_words() {
+    let sim = Sim::start();
+    let wrong = home(&sim.juno(), false);
+    silent(&wrong, "a wrong token", &talkative(&wrong, &["sync"]).exits(77));
+    silent(&wrong, "a wrong token", &talkative(&wrong, &["plan"]).exits(77));
+    let nobody = home("http://127.0.0.1:1", false);
+    silent(&nobody, "nobody there", &talkative(&nobody, &["sync"]).exits(69));
+    let world = home(&sim.juno(), false);
+    fs::set_permissions(world.path().join("config/juno.token"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .expect("opened");
+    silent(&world, "an open secret", &talkative(&world, &["sync"]).exits(77));
+    let odd = home(&sim.juno(), false);
+    odd.secret("config/juno.token", "canary-token\u{7f}\u{1}\n");
+    silent(&odd, "a token that can't be sent", &talkative(&odd, &["sync"]).exits(78));
+}
+
+#[test]
+fn no_bad_record_conflict_or_damaged_state_gets_a_value_into_words() {
+    let sim = Sim::start();
+    let bad = home(&sim.juno(), true);
+    bad.configure("[sources.hr.max_rejected]\ncount = 100");
+    let mut people = rows(0..6);
+    people.push("E3,canaryname,canaryname,canary-mail99@acme.example,,,,active".into()); // contradicts another row
+    people.push("E90,canaryname,canary-mail90@acme.example".into()); // ragged
+    people.push(",canaryname,canaryname,canary-mail91@acme.example,,,,active".into()); // without a key
+    bad.people(&people);
+    silent(&bad, "bad records", &talkative(&bad, &["sync"]).exits(75));
+
+    // Two accounts for one person, and one that is somebody else's.
+    let conflict = home(&sim.juno(), true);
+    sim.clear();
+    sim.seed(json!([
+        {"email": "canary-mail0@acme.example", "client_id": "X1"},
+        {"email": "canary-mail1@acme.example", "client_id": "X2"},
+    ]));
+    silent(&conflict, "conflicts", &talkative(&conflict, &["sync"]).exits(75));
+
+    let damaged = home(&sim.juno(), true);
+    sim.clear();
+    talkative(&damaged, &["sync"]).exits(0);
+    let path = damaged.path().join("state/rosterd.db");
+    assert!(!damaged.path().join("state/rosterd.db-wal").exists(), "the database is complete by itself");
+    let mut bytes = fs::read(&path).expect("the database");
+    let half = bytes.len() / 2;
+    bytes[100..half].fill(b'x');
+    fs::write(&path, bytes).expect("damaged");
+    silent(&damaged, "a damaged state", &talkative(&damaged, &["sync"]).exits(70));
+}

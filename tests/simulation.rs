@@ -1,0 +1,355 @@
+//! The simulation: production's planner, limits, delivery and state on a simulated clock, against a scripted target and
+//! a disk that fills up, with processes that are killed at any step. Only clock, socket and file faults are not real.
+//!
+//! Everything is drawn from a seed. A failing seed is printed, and `SEED=n cargo test --test all simulation` plays it
+//! again exactly. `SEEDS=n` says how many are tried.
+
+mod people;
+mod process;
+mod world;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rosterd::config::Settings;
+use rosterd::config::settings::{CsvSettings, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings};
+use rosterd::config::units::Rate;
+use rosterd::exit::Exit;
+use rosterd::limits::Limit;
+use rosterd::outcome::Outcome;
+use rosterd::run::RunSummary;
+
+use self::people::Roster;
+use self::process::{Arranged, Ended, Machine};
+use self::world::{Weather, World};
+
+/// How many seeds are tried unless `SEEDS` says otherwise: what a debug build plays in a minute or so.
+const SEEDS: u64 = 100;
+
+/// Retries that every run has for free, as the delivery module promises.
+const FREE_RETRIES: u64 = 20;
+
+/// What a worker needs for all of its seeds.
+struct Stage {
+    dir: tempfile::TempDir,
+    base: Settings,
+}
+
+impl Stage {
+    fn set() -> Stage {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("rosterd.toml");
+        std::fs::write(&config, people::CONFIGURATION).expect("written");
+        std::fs::write(dir.path().join("hr.csv"), people::HEADER).expect("written");
+        let base = rosterd::config::load(&[config], []).expect("a right configuration").settings;
+        Stage { dir, base }
+    }
+
+    fn source(&self) -> std::path::PathBuf {
+        self.dir.path().join("hr.csv")
+    }
+}
+
+/// The settings of one seed.
+fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
+    let mut settings = base.clone();
+    let target = &base.targets["juno"];
+    let rate = [5, 20, 100, 1000][chance.random_range(0..4)];
+    let target = Arc::new(TargetSettings {
+        rate: Rate { count: rate, per: Duration::from_secs(1) },
+        burst: [1, 2, 10][chance.random_range(0..3)],
+        concurrency: chance.random_range(1..9),
+        ..TargetSettings::clone(target)
+    });
+    let kind = SourceKind::Csv(CsvSettings {
+        path: source.to_path_buf(),
+        text: TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into() },
+    });
+    let hr = Arc::new(SourceSettings { kind, ..SourceSettings::clone(&base.sources["hr"]) });
+    let mut sync = SyncSettings {
+        source: Arc::clone(&hr),
+        target: Arc::clone(&target),
+        ..SyncSettings::clone(&base.syncs["staff"])
+    };
+    sync.bans_first = chance.random_bool(0.7);
+    if chance.random_bool(0.3) {
+        sync.limits.failures = Limit::AtMost { count: Some(chance.random_range(0..5)), percent: None };
+    }
+    settings.targets.insert("juno".into(), target);
+    settings.sources.insert("hr".into(), hr);
+    settings.syncs.insert("staff".into(), Arc::new(sync));
+    settings
+}
+
+/// Plays one seed; what it found broken, and the hash of its story.
+fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
+    let mut chance = StdRng::seed_from_u64(seed);
+    let settings = settings(&stage.base, &stage.source(), &mut chance);
+    let world = World::new(seed ^ 0x5eed, chance.random_bool(0.8));
+    let machine = Machine {
+        settings: Arc::new(settings),
+        database: Arc::new(Mutex::new(rosterd::state::in_memory().expect("a database"))),
+        world: Arc::new(Mutex::new(world)),
+        now: Arc::new(AtomicU64::new(0)),
+        seed,
+    };
+    let mut play = Play { machine, roster: Roster::first(&mut chance), chance, broken: Vec::new() };
+    play.roster.seed_world(&mut play.machine.world.lock().expect("sound"), &mut play.chance);
+    for day in 0..1 + u32::from(play.chance.random_bool(0.6)) {
+        if day > 0 {
+            play.roster.change(&mut play.chance);
+        }
+        std::fs::write(stage.source(), play.roster.csv()).expect("written");
+        for _ in 0..play.chance.random_range(1..3) {
+            play.stormy_life();
+        }
+        play.calm_down();
+        play.judge();
+        if !play.broken.is_empty() {
+            break;
+        }
+    }
+    let mut world = play.machine.world.lock().expect("sound");
+    play.broken.append(&mut world.broken);
+    let story = world.story.finalize().to_hex().to_string();
+    drop(world);
+    (play.broken, story)
+}
+
+/// One seed under way.
+struct Play {
+    machine: Machine,
+    roster: Roster,
+    chance: StdRng,
+    broken: Vec<String>,
+}
+
+impl Play {
+    /// A life in which anything may happen.
+    fn stormy_life(&mut self) {
+        let weather = match self.chance.random_range(0..10) {
+            0 => Weather::Storm,
+            1 => Weather::Down,
+            2 => Weather::Calm,
+            _ => Weather::Windy(self.chance.random_range(1..50)),
+        };
+        self.machine.world.lock().expect("sound").weather = weather;
+        let mut arranged = Arranged::default();
+        match self.chance.random_range(0..10) {
+            0..5 => arranged.killed_at = Some(self.chance.random_range(1..100)),
+            5 => {
+                let from = self.chance.random_range(1..100);
+                arranged.full = Some((from, from + self.chance.random_range(1..60)));
+            }
+            6 => arranged.pages_left = Some(self.chance.random_range(0..6)),
+            7 => arranged.stopped_after = Some(self.chance.random_range(0..3000)),
+            _ => {}
+        }
+        self.life(arranged);
+    }
+
+    fn life(&mut self, arranged: Arranged) -> Option<Vec<RunSummary>> {
+        let runs_before = self.runs();
+        let weather = self.machine.world.lock().expect("sound").weather;
+        let (ended, told) = self.machine.live(arranged);
+        if asked("SEED").is_some() {
+            eprintln!("{weather:?} {arranged:?}\n  {ended:?}\n  {told:?}");
+        }
+        self.judge_budget(weather);
+        let new: Vec<String> = self.runs().into_iter().filter(|run| !runs_before.contains(run)).collect();
+        let written = std::mem::take(&mut self.machine.world.lock().expect("sound").written);
+        let summaries = match ended {
+            Ended::Killed => None,
+            Ended::Refused(failure) => {
+                self.expect(failure.exit == Exit::Io, || format!("a run was refused: {failure}"));
+                None
+            }
+            Ended::Finished(summaries) => {
+                self.judge_sums(&summaries, &told);
+                Some(summaries)
+            }
+        };
+        // The next life begins a while later, and has to account for what this one has written.
+        let pause = self.chance.random_range(1_000..8_000);
+        self.machine.wait(pause);
+        if let Some(run) = new.first() {
+            self.pending_outcomes(run, written);
+        } else {
+            self.expect(written.is_empty(), || "something was sent outside a run".into());
+        }
+        summaries
+    }
+
+    /// Whoever was written to has an outcome in that run, at the latest after the next start.
+    fn pending_outcomes(&mut self, run: &str, written: std::collections::BTreeSet<String>) {
+        self.roster.owed.push((run.to_string(), written));
+    }
+
+    fn expect(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(what());
+        }
+    }
+
+    fn runs(&self) -> Vec<String> {
+        let db = self.machine.database.lock().expect("sound");
+        let mut statement = db.prepare("SELECT id FROM run").expect("SQL");
+        statement.query_map([], |row| row.get(0)).expect("readable").map(|id| id.expect("text")).collect()
+    }
+
+    /// In a storm, retries cost no more than a fifth of the operations and the floor.
+    fn judge_budget(&mut self, weather: Weather) {
+        let writes = self.machine.world.lock().expect("sound").writes.clone();
+        let (requests, operations) = (writes.values().sum::<u64>(), writes.len() as u64);
+        if weather == Weather::Storm {
+            let most = operations + operations / 5 + FREE_RETRIES;
+            self.expect(requests <= most, || format!("{requests} requests for {operations} operations in a storm"));
+        }
+    }
+
+    /// Everything planned has one outcome, and what was told is what was counted.
+    fn judge_sums(&mut self, summaries: &[RunSummary], told: &[Outcome]) {
+        for run in summaries {
+            let failed_below = run.error.as_ref().is_some_and(|e| matches!(e.code, Exit::Io | Exit::Internal));
+            let planned: u64 = run.planned.values().sum();
+            let counted: u64 = run.counts.values().map(|c| c.ok + c.failed + c.unknown + c.held + c.skipped).sum();
+            let of_run = told.iter().filter(|o| o.run == run.run && o.op.is_some()).count() as u64;
+            let sent = run.error.as_ref().is_none_or(|e| e.code == Exit::Partial && counted > 0);
+            if sent && !failed_below {
+                self.expect(planned == counted, || format!("{planned} planned, {counted} counted: {run:?}"));
+                self.expect(of_run >= counted, || format!("{of_run} told, {counted} counted"));
+            }
+        }
+    }
+
+    /// The weather clears, and runs follow until nothing is left over. Every now and then one more has to find nothing
+    /// to do.
+    fn calm_down(&mut self) {
+        self.machine.wait(60_000); // whatever was under way has arrived
+        self.machine.world.lock().expect("sound").weather = Weather::Calm;
+        let good = |runs: &[RunSummary]| !runs.is_empty() && runs.iter().all(|run| run.exit == Exit::Ok);
+        let rested = (0..3).any(|_| good(&self.life(Arranged::default()).unwrap_or_default()));
+        self.expect(rested, || "three calm runs did not come to rest".into());
+        if self.chance.random_bool(0.2) {
+            let runs = self.life(Arranged::default()).unwrap_or_default();
+            let idle = good(&runs) && runs.iter().all(|run| run.planned.is_empty());
+            let writes = self.machine.world.lock().expect("sound").writes.len();
+            self.expect(idle && writes == 0, || format!("an unchanged rerun planned something: {runs:?}"));
+        }
+    }
+
+    fn judge(&mut self) {
+        let found = {
+            let world = self.machine.world.lock().expect("sound");
+            let db = self.machine.database.lock().expect("sound");
+            let mut found = self.roster.judge(&world);
+            found.extend(people::judge_snapshot(&world, &db));
+            found.extend(people::judge_ledger(&db, &self.roster.owed));
+            found.extend(judge_rate(&world.arrivals, &self.machine.settings.targets["juno"]));
+            found
+        };
+        self.broken.extend(found);
+    }
+}
+
+/// No window of a second, nor of any other length, holds more than the rate allows.
+fn judge_rate(arrivals: &[u64], target: &TargetSettings) -> Vec<String> {
+    let most = (target.rate.count + target.burst) as usize;
+    let fullest = (0..arrivals.len())
+        .map(|i| arrivals[i..].iter().take_while(|at| **at - arrivals[i] <= 999).count())
+        .max()
+        .unwrap_or(0);
+    (fullest > most).then(|| format!("{fullest} requests in a second, {most} allowed")).into_iter().collect()
+}
+
+/// Plays these seeds on as many threads as the machine has; what was broken, by seed.
+fn play_all(seeds: std::ops::Range<u64>, prepare: impl Fn() + Sync, enough: usize) -> BTreeMap<u64, Vec<String>> {
+    let next = AtomicU64::new(seeds.start);
+    let broken = Mutex::new(BTreeMap::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                prepare();
+                let stage = Stage::set();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || broken.lock().expect("sound").len() >= enough {
+                        return;
+                    }
+                    let played = catch_unwind(AssertUnwindSafe(|| play(&stage, seed).0));
+                    let found = played.unwrap_or_else(|_| vec!["it panicked".into()]);
+                    if !found.is_empty() {
+                        broken.lock().expect("sound").insert(seed, found);
+                    }
+                }
+            });
+        }
+    });
+    broken.into_inner().expect("sound")
+}
+
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn whatever_happens_everybody_ends_up_right_once() {
+    let seeds = match asked("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..asked("SEEDS").unwrap_or(SEEDS),
+    };
+    let broken = play_all(seeds, || {}, 3);
+    for (seed, found) in &broken {
+        eprintln!("SEED={seed}:\n  {}", found.join("\n  "));
+    }
+    assert!(
+        broken.is_empty(),
+        "play it again: SEED={} cargo test --test all simulation",
+        broken.keys().next().unwrap_or(&0)
+    );
+}
+
+#[test]
+fn a_seed_plays_the_same_twice() {
+    let stage = Stage::set();
+    for seed in 0..20 {
+        assert_eq!(play(&stage, seed), play(&stage, seed), "seed {seed}");
+    }
+}
+
+#[cfg(feature = "sabotage")]
+mod sabotaged {
+    use super::*;
+    use rosterd::delivery::sabotage::{Sabotage, choose};
+
+    /// A broken promise must be noticed within this many seeds.
+    const WITHIN: u64 = 1_000;
+
+    fn is_noticed(sabotage: Sabotage) {
+        let broken = play_all(0..WITHIN, || choose(Some(sabotage)), 1);
+        let (seed, found) = broken.first_key_value().expect("nobody noticed");
+        eprintln!("{sabotage:?} was noticed at seed {seed}: {}", found.join("; "));
+    }
+
+    #[test]
+    fn intents_after_the_fact_are_noticed() {
+        is_noticed(Sabotage::IntentAfterSend);
+    }
+
+    #[test]
+    fn a_snapshot_ahead_of_its_answer_is_noticed() {
+        is_noticed(Sabotage::SnapshotBeforeAnswer);
+    }
+
+    #[test]
+    fn a_lost_budget_is_noticed() {
+        is_noticed(Sabotage::LostBudget);
+    }
+}
