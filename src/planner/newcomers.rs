@@ -201,7 +201,7 @@ fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
 /// # Errors
 /// The target can't be reached, the temporary directory is full.
 pub(super) async fn list_for_invited(planner: &Planner) -> Result<Option<Arc<Listing>>> {
-    let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().can_list();
+    let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().lists_invited();
     match wanted {
         true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(planner, None, failure)),
         false => Ok(None),

@@ -4,6 +4,8 @@
 //! id. Inviting an address twice sends a second mail, which the invitation counts. How one user is read alone is not
 //! documented, so it can't be done here.
 
+use std::collections::HashMap;
+
 use axum::http::Method;
 use chrono::Utc;
 use percent_encoding::percent_decode_str;
@@ -28,9 +30,45 @@ const WRITABLE: [&str; 7] = ["email", "first_name", "last_name", "is_active", "e
 /// The simulated platform.
 #[derive(Default)]
 pub(super) struct Juicebox {
-    users: Vec<Map<String, Value>>,
-    invitations: Vec<Map<String, Value>>,
+    users: Addressed,
+    invitations: Addressed,
     last: u64,
+}
+
+/// Users or invitations in the order in which they were made, found by address whatever its letter case.
+#[derive(Default)]
+struct Addressed {
+    list: Vec<Map<String, Value>>,
+    by_email: HashMap<String, usize>,
+}
+
+impl Addressed {
+    fn at(&self, email: &str) -> Option<usize> {
+        self.by_email.get(&email.to_lowercase()).copied()
+    }
+
+    fn push(&mut self, one: Map<String, Value>) -> usize {
+        self.by_email.insert(folded(&one), self.list.len());
+        self.list.push(one);
+        self.list.len() - 1
+    }
+
+    /// Takes back the one that was added last.
+    fn pop(&mut self) {
+        if let Some(one) = self.list.pop() {
+            self.by_email.remove(&folded(&one));
+        }
+    }
+
+    fn replace(&mut self, at: usize, one: Map<String, Value>) {
+        self.by_email.remove(&folded(&self.list[at]));
+        self.by_email.insert(folded(&one), at);
+        self.list[at] = one;
+    }
+}
+
+fn folded(one: &Map<String, Value>) -> String {
+    one.get("email").and_then(Value::as_str).unwrap_or_default().to_lowercase()
 }
 
 /// A refusal: the field that is wrong, and why.
@@ -38,7 +76,7 @@ type Refusal = (String, String);
 
 impl Juicebox {
     fn user(&self, email: &str) -> Option<usize> {
-        position(&self.users, email)
+        self.users.at(email)
     }
 
     fn list(&self, all: &[Map<String, Value>], call: &Call) -> Answer {
@@ -74,11 +112,11 @@ impl Juicebox {
         if self.user(&email).is_some() {
             return Err(("email".into(), format!("{email} is a user already")));
         }
-        let at = match position(&self.invitations, &email) {
+        let at = match self.invitations.at(&email) {
             Some(at) => at,
             None => {
                 self.last += 1;
-                let invitation = json!({
+                let mut invitation = json!({
                     "id": self.last,
                     "user": user("jason@juice.example", "", "", &[], &json!({})),
                     "email": email,
@@ -86,11 +124,10 @@ impl Juicebox {
                     "date_invited": now(),
                     "invitation_email_count": 0,
                 });
-                self.invitations.extend(invitation.as_object().cloned());
-                self.invitations.len() - 1
+                self.invitations.push(invitation.as_object_mut().map(std::mem::take).unwrap_or_default())
             }
         };
-        let invitation = &mut self.invitations[at];
+        let invitation = &mut self.invitations.list[at];
         let mails = invitation["invitation_email_count"].as_u64().unwrap_or(0) + 1;
         invitation.insert("invitation_email_count".into(), json!(mails));
         invitation.insert("initial_apps".into(), json!(apps));
@@ -103,11 +140,9 @@ impl Juicebox {
         if self.user(&email).is_some() {
             return Err(("email".into(), format!("{email} is a user already")));
         }
-        let made = user(&email, "", "", &[], &json!({}));
-        self.users.extend(made.as_object().cloned());
-        let at = self.users.len() - 1;
+        let at = self.users.push(user(&email, "", "", &[], &json!({})));
         match self.apply(at, body) {
-            Ok(()) => Ok(Value::Object(self.users[at].clone())),
+            Ok(()) => Ok(Value::Object(self.users.list[at].clone())),
             Err(refusal) => {
                 self.users.pop();
                 Err(refusal)
@@ -116,7 +151,7 @@ impl Juicebox {
     }
 
     fn apply(&mut self, at: usize, body: &Map<String, Value>) -> Result<(), Refusal> {
-        let mut changed = self.users[at].clone();
+        let mut changed = self.users.list[at].clone();
         for (name, value) in body {
             let wrong = |why: &str| (name.clone(), why.to_string());
             if !WRITABLE.contains(&name.as_str()) {
@@ -140,13 +175,13 @@ impl Juicebox {
             };
             changed.insert(name.clone(), value);
         }
-        self.users[at] = changed;
+        self.users.replace(at, changed);
         Ok(())
     }
 
     fn update(&mut self, email: &str, body: &Map<String, Value>) -> Option<Result<Value, Refusal>> {
         let at = self.user(email)?;
-        Some(self.apply(at, body).map(|()| Value::Object(self.users[at].clone())))
+        Some(self.apply(at, body).map(|()| Value::Object(self.users.list[at].clone())))
     }
 
     fn clients(call: &Call, rest: &[&str]) -> Option<Answer> {
@@ -192,7 +227,7 @@ impl Target for Juicebox {
             }
             (&Method::PATCH, ["users", email, ""]) => {
                 let email = decoded(email);
-                let known = self.user(&email).map(|at| &self.users[at]);
+                let known = self.user(&email).map(|at| &self.users.list[at]);
                 let active = known.and_then(|user| user["is_active"].as_bool());
                 let op = match (body.and_then(|b| b.get("is_active")).and_then(Value::as_bool), active) {
                     (Some(false), Some(true) | None) => Op::Ban,
@@ -222,8 +257,8 @@ impl Target for Juicebox {
         }
         if call.method == Method::GET {
             return match rest {
-                ["users", ""] | ["clients", _, "users", ""] => self.list(&self.users, call),
-                ["clients", _, "users", "invitations", ""] => self.list(&self.invitations, call),
+                ["users", ""] | ["clients", _, "users", ""] => self.list(&self.users.list, call),
+                ["clients", _, "users", "invitations", ""] => self.list(&self.invitations.list, call),
                 ["users", _, ""] => refused(405, json!({"detail": "Method \"GET\" not allowed."})),
                 _ => not_found(),
             };
@@ -255,7 +290,7 @@ impl Target for Juicebox {
             json!({"email": invitation["email"], "extra": invitation["extra"], "apps": invitation["initial_apps"],
                 "invited": true, "invitation_email_count": invitation["invitation_email_count"]})
         };
-        self.users.iter().cloned().map(Value::Object).chain(self.invitations.iter().map(invited)).collect()
+        self.users.list.iter().cloned().map(Value::Object).chain(self.invitations.list.iter().map(invited)).collect()
     }
 
     fn seed(&mut self, users: &[Value]) -> Result<Vec<Value>, String> {
@@ -277,33 +312,29 @@ impl Target for Juicebox {
     }
 
     fn clear(&mut self) {
-        self.users.clear();
-        self.invitations.clear();
+        self.users = Addressed::default();
+        self.invitations = Addressed::default();
     }
 
     fn accept_invitations(&mut self) {
-        for invitation in std::mem::take(&mut self.invitations) {
+        for invitation in std::mem::take(&mut self.invitations).list {
             let apps: Vec<&str> =
                 invitation["initial_apps"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let email = invitation["email"].as_str().unwrap_or_default();
-            self.users.extend(user(email, "", "", &apps, &invitation["extra"]).as_object().cloned());
+            self.users.push(user(email, "", "", &apps, &invitation["extra"]));
         }
     }
 }
 
-fn position(all: &[Map<String, Value>], email: &str) -> Option<usize> {
-    let wanted = email.to_lowercase();
-    all.iter().position(|one| one["email"].as_str().is_some_and(|held| held.to_lowercase() == wanted))
-}
-
-fn user(email: &str, first: &str, last: &str, apps: &[&str], extra: &Value) -> Value {
-    json!({
+fn user(email: &str, first: &str, last: &str, apps: &[&str], extra: &Value) -> Map<String, Value> {
+    let mut user = json!({
         "extra": extra, "last_login": null, "email": email,
         "handle": format!("@{}", email.split('@').next().unwrap_or_default()),
         "first_name": first, "last_name": last, "is_active": true, "date_joined": now(), "is_demo_user": false,
         "profile_color": "ff0000", "profile_avatar": "https://juicebox.example/o.png", "last_activated": now(),
         "last_deactivated": null, "last_password_set": null, "apps": apps,
-    })
+    });
+    user.as_object_mut().map(std::mem::take).unwrap_or_default()
 }
 
 fn email_of(body: &Map<String, Value>) -> Result<String, Refusal> {

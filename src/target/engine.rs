@@ -220,9 +220,9 @@ impl Engine {
         self.calls.contains_key("invite")
     }
 
-    /// Whether a session or token has to be asked for, rather than a fixed key: what auth of this kind is about.
-    pub fn has_sessions(&self) -> bool {
-        self.session.is_some()
+    /// Whether the listing tells who was invited and has not come yet.
+    pub fn lists_invited(&self) -> bool {
+        self.can_list() && self.calls.contains_key("invited")
     }
 
     /// Whether accounts can be removed for good.

@@ -256,7 +256,9 @@ fn the_samples_run_as_they_stand() {
         let home = Home::empty();
         home.write(
             "config/rosterd.toml",
-            &config(&format!("{name}.toml")).replace("http://127.0.0.1:8480", &sim.url()),
+            &config(&format!("{name}.toml"))
+                .replace("http://127.0.0.1:8480", &sim.url())
+                .replace("rate = \"20/s\"", "rate = \"1000/s\""),
         );
         home.write("config/demo/day1.csv", &config("demo/day1.csv"));
         home.secret("config/juno.token", "sandbox\n");

@@ -1,6 +1,6 @@
 //! LongJump's user records: which fields there are, what each admits, and the records themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -152,20 +152,31 @@ impl Record {
 /// A refusal: LongJump's code and its description.
 pub(super) type Refusal = (i32, String);
 
-/// All records, in the order in which they were made.
+/// All records, in the order in which they were made, with the indexes that keep a hundred thousand of them quick.
 #[derive(Default)]
 pub(super) struct Records {
-    next: u64,
-    list: Vec<Record>,
+    last: u64,
+    list: BTreeMap<u64, Record>,
+    by_id: HashMap<String, u64>,
+    by_value: HashMap<(&'static str, String), u64>,
 }
 
+/// Fields of which no two records have the same value, whatever its letter case.
+const UNIQUE: [&str; 2] = ["username", "employee_number"];
+
 impl Records {
-    pub fn all(&self) -> &[Record] {
-        &self.list
+    pub fn all(&self) -> impl Iterator<Item = &Record> {
+        self.list.values()
     }
 
     pub fn get(&self, id: &str) -> Option<&Record> {
-        self.list.iter().find(|record| record.id == id)
+        self.list.get(self.by_id.get(id)?)
+    }
+
+    /// The record that has this value in a unique field.
+    pub fn having(&self, field: &str, value: &str) -> Option<&Record> {
+        let field = UNIQUE.into_iter().find(|unique| *unique == field)?;
+        self.list.get(self.by_value.get(&(field, value.to_lowercase()))?)
     }
 
     /// Adds a record.
@@ -177,9 +188,10 @@ impl Records {
         }
         judge(fields)?;
         self.free(fields, None)?;
-        self.next += 1;
+        self.last += 1;
+        let number = self.last;
         let mut record = Record {
-            id: format!("{:08x}{:08x}", 0x1601_6a88 + self.next, self.next * 7919),
+            id: format!("{:08x}{:08x}", 0x1601_6a88 + number, number * 7919 % 0xffff_ffff),
             active: true,
             mails: 0,
             values: BTreeMap::new(),
@@ -188,48 +200,66 @@ impl Records {
         record.mails += u32::from(fields.get("notify_info").is_none_or(|told| truth(told) == Some(true)));
         record.mails += u32::from(fields.get("password").is_none_or(String::is_empty));
         apply(&mut record, fields);
-        self.list.push(record);
-        Ok(self.list.last().expect("just pushed"))
+        self.by_id.insert(record.id.clone(), number);
+        self.index(number, &record);
+        Ok(self.list.entry(number).or_insert(record))
     }
 
     /// Updates a record: what is left out stays, what is empty is erased.
     pub fn update(&mut self, id: &str, fields: &BTreeMap<String, String>) -> Result<(), Refusal> {
-        let position = self.list.iter().position(|record| record.id == id).ok_or_else(no_record)?;
+        let number = *self.by_id.get(id).ok_or_else(no_record)?;
         if let Some(field) = NEVER_EMPTY.iter().find(|f| fields.get(**f).is_some_and(|value| value.trim().is_empty())) {
             return Err((-700, format!("{field} is required")));
         }
         judge(fields)?;
-        self.free(fields, Some(id))?;
-        apply(&mut self.list[position], fields);
+        self.free(fields, Some(number))?;
+        let Some(mut record) = self.list.remove(&number) else { return Err(no_record()) };
+        self.forget(&record);
+        apply(&mut record, fields);
+        self.index(number, &record);
+        self.list.insert(number, record);
         Ok(())
     }
 
     pub fn delete(&mut self, id: &str) -> Result<(), Refusal> {
-        let position = self.list.iter().position(|record| record.id == id).ok_or_else(no_record)?;
-        self.list.remove(position);
+        let number = self.by_id.remove(id).ok_or_else(no_record)?;
+        if let Some(record) = self.list.remove(&number) {
+            self.forget(&record);
+        }
         Ok(())
     }
 
     /// Sends a mail about a record.
     pub fn mail(&mut self, id: &str) -> Result<(), Refusal> {
-        let record = self.list.iter_mut().find(|record| record.id == id).ok_or_else(no_record)?;
+        let record = self.by_id.get(id).and_then(|number| self.list.get_mut(number)).ok_or_else(no_record)?;
         record.mails += 1;
         Ok(())
     }
 
     pub fn clear(&mut self) {
-        self.list.clear();
+        *self = Records { last: self.last, ..Records::default() };
     }
 
-    fn free(&self, fields: &BTreeMap<String, String>, own: Option<&str>) -> Result<(), Refusal> {
-        for field in ["username", "employee_number"] {
+    fn free(&self, fields: &BTreeMap<String, String>, own: Option<u64>) -> Result<(), Refusal> {
+        for field in UNIQUE {
             let Some(wanted) = fields.get(field).map(|v| v.to_lowercase()).filter(|v| !v.is_empty()) else { continue };
-            let taken = |r: &&Record| Some(r.id.as_str()) != own && r.value(field).to_lowercase() == wanted;
-            if self.list.iter().any(|r| taken(&r)) {
+            if self.by_value.get(&(field, wanted.clone())).is_some_and(|other| Some(*other) != own) {
                 return Err((-684, format!("A user with the {field} {wanted} already exists")));
             }
         }
         Ok(())
+    }
+
+    fn index(&mut self, number: u64, record: &Record) {
+        for field in UNIQUE.into_iter().filter(|field| !record.value(field).is_empty()) {
+            self.by_value.insert((field, record.value(field).to_lowercase()), number);
+        }
+    }
+
+    fn forget(&mut self, record: &Record) {
+        for field in UNIQUE {
+            self.by_value.remove(&(field, record.value(field).to_lowercase()));
+        }
     }
 }
 

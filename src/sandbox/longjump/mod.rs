@@ -101,7 +101,12 @@ impl LongJump {
         let fits = |record: &&Record| {
             wanted.as_ref().is_none_or(|(field, value)| record.value(field).to_lowercase() == value.to_lowercase())
         };
-        let found: Vec<&Record> = self.records.all().iter().filter(fits).collect();
+        let found: Vec<&Record> = match &wanted {
+            Some((field, value)) if matches!(field.as_str(), "username" | "employee_number") => {
+                self.records.having(field, value).into_iter().collect()
+            }
+            _ => self.records.all().filter(fits).collect(),
+        };
         let shown = found.iter().skip(page.saturating_mul(size)).take(size);
         let shown: Vec<String> = shown.map(|record| format!("<record>{}</record>", record.elements())).collect();
         let mut body = xml::platform(&shown.concat(), 0, "Success", "");
@@ -240,7 +245,7 @@ impl Target for LongJump {
     }
 
     fn users(&self) -> Vec<Value> {
-        self.records.all().iter().map(Record::json).collect()
+        self.records.all().map(Record::json).collect()
     }
 
     fn seed(&mut self, users: &[Value]) -> Result<Vec<Value>, String> {

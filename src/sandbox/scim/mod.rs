@@ -5,6 +5,8 @@
 
 mod resource;
 
+use std::collections::{BTreeMap, HashMap};
+
 use axum::http::Method;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
@@ -12,6 +14,9 @@ use serde_json::{Map, Value, json};
 use self::resource::{CORE, ENTERPRISE, OWN, Refusal, judged, patched};
 use super::log::Op;
 use super::target::{About, Answer, Call, Target};
+
+/// How ids begin.
+const ID: &str = "2819c223-";
 
 /// The token that the sandbox takes.
 const TOKEN: &str = "Bearer sandbox";
@@ -21,7 +26,8 @@ const MOST: usize = 50;
 
 /// The simulated platform.
 pub(super) struct Scim {
-    users: Vec<User>,
+    users: BTreeMap<u64, User>,
+    by_name: HashMap<String, u64>,
     last: u64,
     patches: bool,
     patched: u64,
@@ -57,11 +63,12 @@ impl User {
 impl Scim {
     /// An empty server that takes PATCH.
     pub(super) fn new() -> Self {
-        Scim { users: Vec::new(), last: 0, patches: true, patched: 0 }
+        Scim { users: BTreeMap::new(), by_name: HashMap::new(), last: 0, patches: true, patched: 0 }
     }
 
-    fn at(&self, id: &str) -> Option<usize> {
-        self.users.iter().position(|user| user.id == id)
+    fn at(&self, id: &str) -> Option<u64> {
+        let number = u64::from_str_radix(id.strip_prefix(ID)?, 16).ok()?;
+        self.users.get(&number).filter(|user| user.id == id).map(|_| number)
     }
 
     fn list(&self, call: &Call) -> Answer {
@@ -80,7 +87,12 @@ impl Scim {
             return refused(400, ("invalidValue", "startIndex and count are numbers".into()));
         };
         let fits = |user: &&User| wanted.as_ref().is_none_or(|(name, value)| holds(user, name, value));
-        let found: Vec<&User> = self.users.iter().filter(fits).collect();
+        let found: Vec<&User> = match &wanted {
+            Some((name, value)) if name == "userName" => {
+                self.by_name.get(&value.to_lowercase()).map(|number| &self.users[number]).into_iter().collect()
+            }
+            _ => self.users.values().filter(fits).collect(),
+        };
         let page: Vec<Value> =
             found.iter().skip(start.saturating_sub(1)).take(count.min(MOST)).map(|user| user.shown()).collect();
         let mut body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
@@ -91,47 +103,52 @@ impl Scim {
         scim(200, &body)
     }
 
-    fn free(&self, body: &Map<String, Value>, own: Option<&str>) -> Result<(), Refusal> {
+    fn free(&self, body: &Map<String, Value>, own: Option<u64>) -> Result<String, Refusal> {
         let name = body.get("userName").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-        let taken = |user: &User| Some(user.id.as_str()) != own && user.text("userName").to_lowercase() == name;
-        match self.users.iter().any(taken) {
+        match self.by_name.get(&name).is_some_and(|other| Some(*other) != own) {
             true => Err(("uniqueness", format!("userName {name} is taken"))),
-            false => Ok(()),
+            false => Ok(name),
         }
     }
 
     fn create(&mut self, body: &Map<String, Value>) -> Result<&User, Refusal> {
         let mut body = judged(body)?;
-        self.free(&body, None)?;
+        let name = self.free(&body, None)?;
         body.entry("active").or_insert(json!(true));
         self.last += 1;
+        self.by_name.insert(name, self.last);
         let created = Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.users.push(User { id: format!("2819c223-{:012x}", self.last), version: 1, created, body });
-        Ok(self.users.last().expect("just pushed"))
+        let user = User { id: format!("{ID}{:012x}", self.last), version: 1, created, body };
+        Ok(self.users.entry(self.last).or_insert(user))
     }
 
-    fn store(&mut self, at: usize, body: Map<String, Value>) -> Result<(), Refusal> {
-        self.free(&body, Some(&self.users[at].id))?;
-        let user = &mut self.users[at];
-        user.body = body;
-        user.version += 1;
+    fn store(&mut self, at: u64, body: Map<String, Value>) -> Result<(), Refusal> {
+        let name = self.free(&body, Some(at))?;
+        if let Some(user) = self.users.get_mut(&at) {
+            self.by_name.remove(&user.text("userName").to_lowercase());
+            self.by_name.insert(name, at);
+            user.body = body;
+            user.version += 1;
+        }
         Ok(())
     }
 
     fn write(&mut self, call: &Call, id: &str) -> Answer {
         let Some(at) = self.at(id) else { return not_found() };
-        let tag = self.users[at].tag();
+        let tag = self.users[&at].tag();
         if call.header("if-match").is_some_and(|version| version != tag && version != "*") {
             return refused(412, ("", "the user has changed since".into()));
         }
         if call.method == Method::DELETE {
-            self.users.remove(at);
+            if let Some(user) = self.users.remove(&at) {
+                self.by_name.remove(&user.text("userName").to_lowercase());
+            }
             return Answer { committed: true, body: Vec::new(), ..scim(204, &Value::Null) };
         }
         let Some(body) = sent(call) else { return no_body() };
         let changed = match call.method {
             Method::PATCH if !self.patches => return refused(501, ("", "PATCH is not supported".into())),
-            Method::PATCH => patched(&self.users[at].body, &Value::Object(body.clone())),
+            Method::PATCH => patched(&self.users[&at].body, &Value::Object(body.clone())),
             _ => judged(body),
         };
         match changed.and_then(|changed| self.store(at, changed)) {
@@ -141,7 +158,7 @@ impl Scim {
         self.patched += u64::from(call.method == Method::PATCH);
         match call.method == Method::PATCH && self.patched % 2 == 1 {
             true => Answer { committed: true, body: Vec::new(), ..scim(204, &Value::Null) },
-            false => Answer { committed: true, ..tagged(scim(200, &self.users[at].shown()), &self.users[at]) },
+            false => Answer { committed: true, ..tagged(scim(200, &self.users[&at].shown()), &self.users[&at]) },
         }
     }
 }
@@ -172,7 +189,7 @@ impl Target for Scim {
             }
             (&Method::POST, ["Users"]) => About { key, fields, ..about(Op::Create) },
             (method, ["Users", id]) => {
-                let known = self.at(id).map(|at| &self.users[at]);
+                let known = self.at(id).map(|at| &self.users[&at]);
                 let to = patch.iter().find(|o| o["path"] == "active").map(|o| &o["value"]);
                 let to = to.or_else(|| body.and_then(|b| b.get("active"))).and_then(Value::as_bool);
                 let is = known.and_then(|user| user.body.get("active")).and_then(Value::as_bool);
@@ -211,7 +228,7 @@ impl Target for Scim {
                 Some(Err(refusal)) => refused_write(refusal),
             },
             (&Method::GET, ["Users", id]) => match self.at(id) {
-                Some(at) => tagged(scim(200, &self.users[at].shown()), &self.users[at]),
+                Some(at) => tagged(scim(200, &self.users[&at].shown()), &self.users[&at]),
                 None => not_found(),
             },
             (&Method::PATCH | &Method::PUT | &Method::DELETE, ["Users", id]) => self.write(call, id),
@@ -220,7 +237,7 @@ impl Target for Scim {
     }
 
     fn users(&self) -> Vec<Value> {
-        self.users.iter().map(User::shown).collect()
+        self.users.values().map(User::shown).collect()
     }
 
     fn seed(&mut self, users: &[Value]) -> Result<Vec<Value>, String> {
@@ -243,6 +260,7 @@ impl Target for Scim {
 
     fn clear(&mut self) {
         self.users.clear();
+        self.by_name.clear();
     }
 
     fn take_patches(&mut self, yes: bool) {
