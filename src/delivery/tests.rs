@@ -58,6 +58,10 @@ impl Carrier for Script {
         let next = self.answers.lock().expect("sound").pop_front().expect("an answer for every request");
         Box::pin(std::future::ready(next))
     }
+
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        unreachable!("it has no tokens")
+    }
 }
 
 const DEFINITION: &str = r#"
@@ -198,6 +202,10 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
     struct Silent;
     impl Carrier for Silent {
         fn send<'a>(&'a self, _: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
             Box::pin(std::future::pending())
         }
     }
