@@ -124,15 +124,15 @@ impl Sim {
         }
     }
 
-    /// Waits until the log satisfies a condition, or panics after ten seconds.
+    /// Waits until the log satisfies a condition, or panics after a minute: the machine may be busy.
     pub fn wait_until(&self, what: &str, condition: impl Fn(&[Request]) -> bool) {
-        for _ in 0..1000 {
+        for _ in 0..6000 {
             if condition(&self.requests()) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("waited ten seconds for: {what}");
+        panic!("waited a minute for: {what}");
     }
 }
 
