@@ -36,3 +36,15 @@ pub(super) fn is(sabotage: Sabotage) -> bool {
 pub(super) const fn is(_: Sabotage) -> bool {
     false
 }
+
+/// Breaks off, with the whole operation in its last words, where a test asks for it with `ROSTERD_TEST_PANIC=KEY`.
+#[cfg(debug_assertions)]
+pub(super) fn panic_at(operation: &crate::plan::Operation) {
+    if std::env::var("ROSTERD_TEST_PANIC").is_ok_and(|key| key == operation.key.as_str()) {
+        panic!("{operation:?} {}", serde_json::to_string(operation).unwrap_or_default());
+    }
+}
+
+/// Breaks off nowhere.
+#[cfg(not(debug_assertions))]
+pub(super) const fn panic_at(_: &crate::plan::Operation) {}
