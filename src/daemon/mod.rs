@@ -170,7 +170,7 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             syncs = self.settings.syncs.len(),
             scheduled,
-            listen = self.settings.server.as_ref().map(|s| s.listen.to_string()),
+            listen = self.listens_at(),
             "rosterd runs"
         );
         if scheduled == 0 {
@@ -315,6 +315,11 @@ impl Daemon {
                 self.stop.clone(),
             ));
         }
+    }
+
+    /// Where its endpoints are, for a log line.
+    fn listens_at(&self) -> Option<String> {
+        self.server.as_ref().map(|server| server.address.to_string())
     }
 
     /// What `systemctl status` shows.

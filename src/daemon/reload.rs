@@ -18,7 +18,7 @@ impl Daemon {
         match loaded {
             Ok(()) => {
                 let syncs = self.settings.syncs.len();
-                tracing::info!(syncs, "the configuration was loaded anew");
+                tracing::info!(syncs, listen = self.listens_at(), "the configuration was loaded anew");
             }
             Err(failure) => {
                 tracing::error!(
