@@ -188,3 +188,6 @@ impl IntoResponse for Refusal {
         (self.status, axum::Json(error)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

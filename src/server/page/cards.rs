@@ -99,10 +99,7 @@ fn failed(group: &[&SyncView], o: &Overview) -> Markup {
         since(sync, o),
         &html! {
             p { (sync.line.reason.as_deref().unwrap_or("the log says why")) }
-            (commands(&[
-                ("look", format!("rosterd outcomes --sync {} --since 1h", sync.line.sync)),
-                ("try", format!("rosterd trigger {} --wait", sync.line.sync)),
-            ]))
+            (commands(&[("once more", format!("rosterd trigger {} --wait", sync.line.sync))]))
         },
     )
 }

@@ -7,9 +7,9 @@ use super::*;
 use crate::config::units::Rate;
 use crate::delivery::LineReading;
 use crate::outcome::{ErrorKind, OpError, Outcome, Status};
-use crate::plan::{Change, OpKind};
+use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
-use crate::server::overview::together;
+use crate::server::overview::{HeldView, together};
 use crate::state::plans::HeldPlan;
 use crate::status::Line;
 
