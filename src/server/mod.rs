@@ -78,8 +78,11 @@ pub struct Handle {
 impl Handle {
     /// Takes no more requests, and waits a moment for answers under way.
     pub async fn end(self) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(GRACE, self.task).await;
+        let Handle { stop, mut task, .. } = self;
+        stop.cancel();
+        if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+            task.abort();
+        }
     }
 }
 
