@@ -14,8 +14,9 @@ use clap::ValueEnum;
 use indicatif::MultiProgress;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -132,7 +133,7 @@ where
 struct Seconds;
 
 impl FormatTime for Seconds {
-    fn format_time(&self, line: &mut fmt::Writer<'_>) -> std::fmt::Result {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
         write!(line, "{}", chrono::Utc::now().format("%Y-%m-%d %H:%M:%SZ"))
     }
 }
