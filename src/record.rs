@@ -127,6 +127,12 @@ pub struct Reject {
     pub reason: String,
 }
 
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.position, self.reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 
 mod export;
 mod hostile;
+mod requests;
 mod stage;
 
 use std::io::Write;
@@ -269,57 +270,6 @@ fn redirects_within_the_host_and_passing_troubles_are_got_over() {
     });
     let home = over_http(&sim, &format!("{}/old", export.url()), "");
     assert_eq!(creates(&home), 3);
-}
-
-#[test]
-fn an_unchanged_export_costs_one_request() {
-    let sim = Sim::start();
-    let export = Export::start(|_| Reply::status(500));
-    let version = |tag: &'static str, numbers: std::ops::RangeInclusive<usize>| {
-        move |asked: &Asked| match asked.header("if-none-match") {
-            Some(known) if known == tag => Reply::status(304).with("etag", tag),
-            _ => Reply::json(&json!(people(numbers.clone()))).with("etag", tag),
-        }
-    };
-    export.now(version("\"v1\"", 1..=12));
-    let home = over_http(&sim, &export.url(), "");
-    home.run(&["sync"]).exits(0);
-    export.taken();
-    let mark = sim.mark();
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(export.taken().len(), 1, "one request");
-    assert!(sim.since(mark).is_empty(), "and none to the target");
-    let first = &answer["runs"][0];
-    assert_eq!(
-        (&first["status"], &first["unchanged"], &first["source_records"]),
-        (&json!("ok"), &json!(12), &json!(12))
-    );
-    assert_eq!(home.run_json(&["status"]).exits(0).json()["syncs"][0]["state"], "ok");
-
-    // Another mapping: read in full, and applied.
-    let text = std::fs::read_to_string(home.config()).expect("text");
-    home.write("config/rosterd.toml", &text.replace("city = \"city\"", "city = { cel = \"city.upperAscii()\" }"));
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(answer["runs"][0]["counts"]["update"]["ok"], 12, "{answer}");
-    assert!(export.taken().iter().all(|a| a.header("if-none-match").is_none()));
-
-    // Another export: one person less, who is banned at once.
-    home.run(&["sync"]).exits(0);
-    export.now(version("\"v2\"", 1..=11));
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(answer["runs"][0]["counts"]["ban"]["ok"], 1, "{answer}");
-
-    // While somebody's grace runs it is read each time.
-    let text = std::fs::read_to_string(home.config()).expect("text");
-    home.write(
-        "config/rosterd.toml",
-        &text.replace("match = [\"email\"]", "match = [\"email\"]\nleave_grace = \"1h\""),
-    );
-    export.now(version("\"v3\"", 1..=10));
-    home.run(&["sync"]).exits(0);
-    export.taken();
-    home.run(&["sync"]).exits(0);
-    assert!(export.taken().iter().all(|a| a.header("if-none-match").is_none()), "not while a grace runs");
 }
 
 #[test]

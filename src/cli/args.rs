@@ -458,6 +458,12 @@ pub enum NotRun {
     Usage(Failure),
 }
 
+/// Whether a command line asks for JSON, as far as one that can't be understood tells: its failure is JSON too.
+pub fn asks_for_json(arguments: &[OsString]) -> bool {
+    let follows = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    follows || arguments.iter().any(|argument| argument == "--format=json")
+}
+
 impl Cli {
     /// Reads a command line, program name included.
     pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, NotRun> {

@@ -124,7 +124,8 @@ impl CsvReader {
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
             let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();
-            let reason = format!("it has {} fields, and the header has {}", row.len(), self.header.len());
+            let plural = if row.len() == 1 { "" } else { "s" };
+            let reason = format!("it has {} field{plural}, and the header has {}", row.len(), self.header.len());
             return bad(self.likely_key(), certain, reason);
         }
         let key_name = &self.header[self.key];
@@ -140,8 +141,8 @@ impl CsvReader {
         if let Some(reason) = self.unreadable_field() {
             return bad(Some(key), true, reason);
         }
-        let digest = self.row_digest(&key);
-        Parsed::Good { key, position, digest, cells: self.cells() }
+        let (digest, cells) = (self.row_digest(&key), self.cells(&key));
+        Parsed::Good { key, position, digest, cells }
     }
 
     /// What the key's field says in a row that can't be relied upon.
@@ -184,9 +185,10 @@ impl CsvReader {
         digest
     }
 
-    /// The wanted cells as a JSON array. The row is known to be text.
-    fn cells(&self) -> String {
-        let cell = |at: &usize| self.row.field(*at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
+    /// The wanted cells as a JSON array, the key in its normal form. The row is known to be text.
+    fn cells(&self, key: &Key) -> String {
+        let text = |at: usize| self.row.field(at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
+        let cell = |at: &usize| if *at == self.key { key.as_str() } else { text(*at) };
         let cells: Vec<&str> = self.wanted.iter().map(cell).collect();
         serde_json::to_string(&cells).expect("texts always serialise")
     }

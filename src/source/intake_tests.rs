@@ -99,9 +99,18 @@ fn good_rows_come_in_the_order_of_keys_with_the_wanted_cells() {
 }
 
 #[test]
+fn the_key_as_a_column_is_in_its_normal_form() {
+    let text = "id,mail\n\" Zu\u{308} \",a\nZ\u{fc},a\n";
+    let intake = read_as(text.as_bytes(), &["id", "mail"], b',', "utf-8").expect("the header is right");
+    let rows = intake.rows(None, 10).expect("rows");
+    assert_eq!(rows.iter().map(|r| r.cells.clone()).collect::<Vec<_>>(), [[json!("Z\u{fc}"), json!("a")]]);
+    assert_eq!(counts(&intake), (1, 0, 0, 1));
+}
+
+#[test]
 fn a_bad_row_is_rejected_alone_and_named() {
     let rows = [
-        ("7\n", "7@1: it has 1 fields, and the header has 3", 0),
+        ("7\n", "7@1: it has 1 field, and the header has 3", 0),
         ("7,a,b,c\n", "7@1: it has 4 fields, and the header has 3", 0),
         (" ,a,b\n", "-@1: the key, column id, is empty", 1),
         ("\"7\n8\",a,b\n", "-@1: the key, column id, contains a control character", 1),

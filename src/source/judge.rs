@@ -59,9 +59,14 @@ impl Judge {
             let key = Some(key).filter(|_| self.key.rsplit('.').next() != Some(&name));
             return bad(key, format!("the field {name} is there twice"));
         }
+        let normal = Value::from(key.as_str());
         let mut cells = Vec::with_capacity(self.wanted.len());
         for name in &self.wanted {
-            let cell = column(&row, name).unwrap_or(&Value::Null);
+            let cell = match column(&row, name) {
+                // The key is what it is taken for, in its normal form; a number stays one.
+                Some(Value::String(_)) if *name == self.key => &normal,
+                cell => cell.unwrap_or(&Value::Null),
+            };
             if let Some(what) = unusable(cell) {
                 return bad(Some(key), format!("column {name} {what}"));
             }
@@ -174,6 +179,15 @@ mod tests {
         assert_eq!((key.as_str(), cells.as_str()), ("7", r#"[["a",1],null,"Ann"]"#));
         assert_eq!(good(r#"{"id":" 007 ","mail":true}"#).0, "007");
         assert_eq!(good(r#"{"id":18446744073709551615}"#).0, "18446744073709551615");
+        let of_key = |record: &str| {
+            let document = serde_json::from_str(record).map_err(|_| "no JSON".to_string());
+            match Judge::new("id", &["id".to_string()].into(), &[]).next(0, document) {
+                Parsed::Good { cells, .. } => cells,
+                _ => panic!("bad: {record}"),
+            }
+        };
+        assert_eq!(of_key(r#"{"id":" Zu\u0308 "}"#), "[\"Z\u{fc}\"]", "where the key is mapped, it is the key");
+        assert_eq!(of_key(r#"{"id":7}"#), "[7]");
     }
 
     #[test]

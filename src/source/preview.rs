@@ -110,7 +110,10 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
                 Ok(None)
             };
             let directory: &Path = &std::env::temp_dir();
-            http::read(source, settings, wanted, directory, 1, &mut take)?;
+            let fetched = http::read(source, settings, wanted, directory, (None, 1), &mut take)?;
+            if let Completeness::Incomplete(why) | Completeness::Unusable(why) = fetched.completeness {
+                return Err(super::file::unusable(source, why));
+            }
             preview.columns = if header.is_empty() { columns.into_iter().collect() } else { header };
         }
     }
