@@ -168,14 +168,18 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
             reasons.push(Reason::Reader(why.clone()));
         }
     }
-    if stats.records < gate.min_records {
+    // A part is smaller than the whole, which says nothing more; but what a part may be used for must be enough.
+    if stats.records < gate.min_records && reasons.is_empty() {
         reasons.push(Reason::TooFew { records: stats.records, min: gate.min_records });
     }
-    // A part is smaller than the whole, which says nothing: an incomplete read bans nobody anyhow.
+    let rejected = rejected(gate, stats);
+    // An incomplete read bans nobody anyhow. And where too many rows can't be used, whose number explains that there
+    // are fewer good ones, nobody should be told to accept that so many have left.
+    let unusable = if rejected.is_some() { stats.rejected_rows } else { 0 };
     if matches!(stats.completeness, Completeness::Complete) && !baseline.accept_next {
-        reasons.extend(shrunk(gate, stats, baseline));
+        reasons.extend(shrunk(gate, stats, baseline, unusable));
     }
-    reasons.extend(rejected(gate, stats));
+    reasons.extend(rejected);
     reasons.extend(aged(gate, stats, now));
     if !reasons.is_empty() {
         return Verdict::Untrusted(reasons);
@@ -186,11 +190,11 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
     }
 }
 
-fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
+fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, unusable: u64) -> Option<Reason> {
     let before = baseline.largest_trusted?;
     let allowed = gate.max_shrink.allowed(before)?;
     let fewer = before.saturating_sub(stats.records);
-    (fewer > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
+    (fewer.saturating_sub(unusable) > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
 }
 
 fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
@@ -352,6 +356,12 @@ mod tests {
         let gate = GateSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
         let modified_at = Some("2026-11-20T09:00:00Z".parse().expect("a time"));
         let first_reject = Some("line 7 (record 6): it has 2 fields".to_string());
+        let explained = ReadStats { rejected_rows: 11, ..read(29) };
+        let Verdict::Untrusted(alone) = judge(&self::gate(), &explained, &before(40), now()) else { panic!("trusted") };
+        assert!(
+            matches!(alone[..], [Reason::TooManyRejected { .. }]),
+            "rows that can't be used are no leavers: {alone:?}"
+        );
         let stats = ReadStats { rejected_rows: 11, first_reject, modified_at, ..read(40) };
         let Verdict::Untrusted(reasons) = judge(&gate, &stats, &before(400), now()) else { panic!("trusted") };
         let sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();

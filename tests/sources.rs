@@ -287,7 +287,8 @@ fn an_acceptance_is_good_once_and_status_says_why_it_was_needed() {
     assert!(error["help"].as_str().expect("help").ends_with("rosterd accept hr"), "{error}");
     let status = home.run_json(&["status"]).exits(0).json();
     assert_eq!(status["syncs"][0]["state"], "untrusted");
-    assert!(status["syncs"][0]["reason"].as_str().expect("a reason").contains("11 fewer than the 40"));
+    let reason = status["syncs"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("11 fewer than the 40") && reason.ends_with("rosterd accept hr"), "{reason}");
 
     let unknown = home.run_json(&["accept", "hx"]).exits(64).json();
     assert!(unknown["error"]["help"].as_str().expect("help").contains("hr"), "{unknown}");
@@ -351,6 +352,18 @@ fn a_union_counts_equal_people_once_and_reports_conflicts() {
     );
     home.run(&["sync"]).exits(75);
     assert_eq!(sim.users().len(), 7);
+
+    // A member that calls its key otherwise: what names the key of one names that of each.
+    put(&home, "b.csv", format!("{HEADER}{}", row(3)).replace("employee_id", "number"));
+    let text = std::fs::read_to_string(home.config()).expect("text");
+    let renamed = text.replace("path = \"b.csv\"\nkey = \"employee_id\"", "path = \"b.csv\"\nkey = \"number\"");
+    home.write("config/other.toml", &renamed.replace("rosterd.db", "other.db"));
+    let other = home.path().join("config/other.toml").display().to_string();
+    let plan = run(&home, &["plan", "--config", &other], &[]).exits(0).json();
+    let keys: Vec<&Value> =
+        plan["syncs"][0]["operations"].as_array().expect("a list").iter().map(|o| &o["key"]).collect();
+    assert_eq!(keys, ["E001", "E002", "E003", "E004", "E005", "E006", "E007", "E008"], "{plan}");
+    home.run(&["check", "--connect", "--config", &other]).exits(0);
 
     let (before, mark) = (users(&home), sim.mark());
     put(&home, "b.csv", "employee_id,first");

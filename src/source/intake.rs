@@ -94,7 +94,7 @@ impl Intake {
         let Sink { mut spool, keyless, .. } = sink;
         spool.settle()?;
         let tally = spool.tally();
-        let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.to_string());
+        let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
         let stats = ReadStats {
             records: tally.records,
             rejected_rows: stats.rejected_rows + tally.rejected_rows,

@@ -17,6 +17,7 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
     Arc::new(SourceSettings {
         name: "hr".into(),
         key: "id".into(),
+        also_key: Vec::new(),
         required: Vec::new(),
         gate: GateSettings {
             min_records: 1,
@@ -218,7 +219,7 @@ fn a_header_that_is_not_as_configured_is_refused_with_everything_that_is_wrong()
         (b"", &["the file is empty"]),
         (
             b"id,emial,city\n1,a,b\n",
-            &["no columns \"email\" (did you mean \"emial\"?), \"status\"; it has id, emial, city"],
+            &["no columns \"email\" (did you mean “emial”?), \"status\"; it has id, emial, city"],
         ),
         (b"id,email,,status,email\n", &["column 3 has no name", "two columns \"email\""]),
         (b"id;email;status\n1;a;b\n", &["no columns", "right delimiter"]),

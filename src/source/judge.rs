@@ -15,6 +15,8 @@ const EXACT: f64 = 9_223_372_036_854_775_808.0;
 /// Judges the records of one source.
 pub(super) struct Judge {
     key: String,
+    /// What else the key may be asked for by, where there is no such column.
+    also_key: Vec<String>,
     wanted: Vec<String>,
     /// Columns that are wanted or required, and whether some record has had them.
     needed: Vec<(String, bool)>,
@@ -27,7 +29,20 @@ impl Judge {
     pub fn new(key: &str, wanted: &BTreeSet<String>, required: &[String]) -> Judge {
         let needed: BTreeSet<&String> = required.iter().chain(wanted).collect();
         let needed = needed.into_iter().map(|name| (name.clone(), false)).collect();
-        Judge { key: key.into(), wanted: wanted.iter().cloned().collect(), needed, count: 0, objects: 0 }
+        Judge {
+            key: key.into(),
+            also_key: Vec::new(),
+            wanted: wanted.iter().cloned().collect(),
+            needed,
+            count: 0,
+            objects: 0,
+        }
+    }
+
+    /// The same, for whom these names mean the key too where there is no such column.
+    pub fn calling_key(mut self, also: &[String]) -> Judge {
+        self.needed.retain(|(name, _)| !also.contains(name));
+        Judge { also_key: also.to_vec(), ..self }
     }
 
     /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
@@ -65,6 +80,7 @@ impl Judge {
             let cell = match column(&row, name) {
                 // The key is what it is taken for, in its normal form; a number stays one.
                 Some(Value::String(_)) if *name == self.key => &normal,
+                None if self.also_key.contains(name) => &normal,
                 cell => cell.unwrap_or(&Value::Null),
             };
             if let Some(what) = unusable(cell) {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use csv::printable;
 pub use http::FirstPage;
 pub use intake::{Intake, Member};
 pub use preview::{Preview, preview};

@@ -10,6 +10,7 @@ use super::csv::CsvReader;
 use super::http::{self, Took};
 use super::json::column_names;
 use super::parsed::Parsed;
+use super::union;
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::exit::{Failure, Result};
 use crate::record::{Columns, Key, Record};
@@ -81,6 +82,7 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
     let mut preview = Preview::new(&source.name, wanted);
     match &source.kind {
         SourceKind::Union(members) => {
+            let members = union::prepared(source, members);
             let previews: Result<Vec<Vec<Preview>>> = members.iter().map(|m| self::preview(m, wanted)).collect();
             return Ok(previews?.into_iter().flatten().collect());
         }

@@ -93,8 +93,8 @@ pub(super) fn read(
     let (sender, mut events) = mpsc::channel(1);
     let named = Arc::clone(source);
     let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, first, sender, pages)));
-    let mut parser =
-        Parser { source, settings, wanted, judge: Judge::new(&source.key, wanted, &source.required), rows: 0 };
+    let judge = Judge::new(&source.key, wanted, &source.required).calling_key(&source.also_key);
+    let mut parser = Parser { source, settings, wanted, judge, rows: 0 };
     let (mut modified_at, mut validators) = (None, None);
     let completeness = loop {
         match events.blocking_recv() {
@@ -227,7 +227,7 @@ async fn fetch_one(
     let skimmed = tokio::task::spawn_blocking(move || look_through(&body, &settings))
         .await
         .map_err(|_| Trouble::unusable("looking through a page broke off"))?
-        .map_err(Trouble::unusable)?;
+        .map_err(|why| Trouble::unusable(why).help("see what it answers by hand; check url, format and records"))?;
     Ok((page, skimmed))
 }
 
@@ -280,7 +280,10 @@ fn go_on(pager: &mut Pager<'_>, settings: &HttpSettings, page: &Page, skimmed: &
     let total = match &settings.total {
         Some(pointer) => {
             let number = skimmed.total.as_ref().and_then(Value::as_u64);
-            Some(number.ok_or_else(|| format!("there is no number at {pointer:?}, where the total should be"))?)
+            Some(
+                number
+                    .ok_or_else(|| format!("there is no number at {pointer:?}, where total says that there is one"))?,
+            )
         }
         None => None,
     };

@@ -31,6 +31,7 @@ fn source(format: BodyFormat) -> SourceSettings {
     SourceSettings {
         name: "hr".into(),
         key: "id".into(),
+        also_key: Vec::new(),
         required: Vec::new(),
         gate: GateSettings {
             min_records: 0,
