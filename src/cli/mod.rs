@@ -15,6 +15,7 @@ mod plan;
 mod plans;
 mod progress;
 mod reconcile;
+mod record_args;
 mod run;
 mod sandbox_args;
 mod state;
