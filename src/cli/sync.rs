@@ -59,8 +59,8 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     finish(&[run], &progress, printing)
 }
 
-/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; where it tells nothing,
-/// the number of the user.
+/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; without a name, the
+/// number of the user whose process this is.
 pub fn who() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
