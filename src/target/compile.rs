@@ -22,7 +22,7 @@ use crate::value::FieldType;
 /// The kinds of authentication that a configuration knows.
 const AUTH_KINDS: [&str; 7] = ["bearer", "token", "header", "basic", "session", "oauth2", "none"];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-const OPERATIONS: [&str; 12] =
+pub(super) const OPERATIONS: [&str; 12] =
     ["create", "invite", "update", "replace", "ban", "reinstate", "delete", "reset", "get", "find", "list", "invited"];
 /// Those that address an account by its id.
 const BY_ID: [&str; 6] = ["update", "replace", "ban", "reinstate", "delete", "get"];

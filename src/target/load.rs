@@ -177,7 +177,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
-const SECTIONS: [&str; 16] = [
+pub(super) const SECTIONS: [&str; 16] = [
     "format",
     "kind",
     "title",

@@ -14,6 +14,7 @@ mod load;
 mod options;
 mod paging;
 mod read;
+mod schema;
 mod scim;
 mod session;
 mod template;
@@ -21,6 +22,7 @@ mod wire;
 mod xml;
 
 pub use catalogue::{Catalogue, Field};
-pub use engine::Engine;
+pub use engine::{Engine, Takes};
 pub use load::DefinitionError;
+pub use schema::definition_schema;
 pub use wire::{Account, AccountState, Answer, Current, Needs, Page, Verdict, Wire};

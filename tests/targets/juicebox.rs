@@ -3,7 +3,8 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use crate::answers::explaining::tells;
 
 const MAP: &str = r#"email = { cel = "email.trim().lowerAscii()" }
 first_name = "first_name"
@@ -66,6 +67,39 @@ fn accounts_that_are_there_are_adopted_and_what_they_hold_beside_stays() {
     adoption_and_lost_state(&bench);
     let bob = bench.account("E2").expect("Bob");
     assert_eq!((&bob["extra"]["kept"], &bob["extra"]["deep"]), (&json!(1), &json!({"a": [true]})));
+}
+
+#[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&direct());
+}
+
+#[test]
+fn a_pending_invitation_is_no_difference() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    let report = bench.home.run_json(&["reconcile", "--detailed-exitcode"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["missing"], json!([]), "{report}");
+    let mark = bench.sim.mark();
+    bench.home.run(&["reconcile", "--adopt", "--repair"]).exits(0);
+    assert_eq!(bench.sim.writes_since(mark), []);
+    assert_eq!(mails(&bench), 1);
+}
+
+#[test]
+fn why_tells_of_an_invitation_and_finds_people_by_their_address() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    for who in ["E1", "Ann@ACME.example"] {
+        tells(&bench.sim, &bench.home, who, "invited");
+    }
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E2", "invited-leaving");
+    let moved = ANN.replace("Zürich", "Chur");
+    bench.home.write("config/hr.csv", &format!("{}{moved}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E1", "invited-moved");
+    bench.sim.behave(json!({"accept_invitations": true}));
+    tells(&bench.sim, &bench.home, "E1", "accepted");
 }
 
 #[test]

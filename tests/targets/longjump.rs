@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::json;
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
 
 fn bench() -> Bench {
     Bench::new(Story {
@@ -40,6 +40,25 @@ fn the_whole_story() {
 #[test]
 fn accounts_that_are_there_are_adopted() {
     adoption_and_lost_state(&bench());
+}
+
+#[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&bench());
+}
+
+#[test]
+fn why_finds_people_by_the_name_they_log_in_with() {
+    let bench = bench();
+    bench.sync(&[ANN, BOB], 0);
+    let of = |who: &str| bench.home.run_json(&["why", "staff", who]).exits(0).json();
+    let id = bench.account("E2").expect("Bob")["id"].as_str().expect("an id").to_string();
+    for who in ["BOB@acme.example", &id, "E2"] {
+        assert_eq!(of(who)["key"], "E2", "{who}");
+    }
+    let requests = bench.sim.requests();
+    let sessions = |path: &str| requests.iter().filter(|r| r.path.ends_with(path)).count();
+    assert_eq!(sessions("/login"), sessions("/logout"), "a question leaves no session behind");
 }
 
 #[test]

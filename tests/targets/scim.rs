@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
 
 const SETTINGS: &str = r#"kind = "scim"
 base_url = "{url}/scim/v2"
@@ -71,6 +71,14 @@ fn accounts_that_are_there_are_adopted() {
 }
 
 #[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&bench());
+    let bench = bench();
+    bench.sim.behave(json!({"take_patches": false}));
+    reconciling(&bench);
+}
+
+#[test]
 fn a_user_name_that_is_taken_leads_to_its_account() {
     let bench = bench();
     bench.sync(&[BOB], 0);
@@ -105,6 +113,10 @@ fn leavers_can_be_removed() {
     let ran = bench.sync(&[ANN], 0);
     assert_eq!(ran["runs"][0]["counts"]["delete"]["ok"], 1, "{ran}");
     assert_eq!(bench.sim.users_of("scim").len(), 1);
+    // What is gone is gone, and an undo says so.
+    let made = bench.home.run_json(&["undo", ran["runs"][0]["run"].as_str().expect("a run")]).exits(0).json();
+    assert_eq!((&made["plan"], &made["left"][0]["key"]), (&Value::Null, &json!("E2")), "{made}");
+    assert!(made["left"][0]["reason"].as_str().is_some_and(|why| why.contains("deleted")), "{made}");
     let ran = bench.sync(&[ANN, BOB], 0);
     assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
 }
