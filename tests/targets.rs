@@ -1,6 +1,8 @@
 //! Each target through the real binary: the same story of people who come, move, lose a value, leave, return and are
 //! renamed, then what is particular to each.
 
+#[path = "targets/foreign.rs"]
+mod foreign;
 #[path = "targets/juicebox.rs"]
 mod juicebox;
 #[path = "targets/longjump.rs"]
@@ -11,8 +13,6 @@ mod network;
 mod rest;
 #[path = "targets/scim.rs"]
 mod scim;
-#[path = "targets/scim2_server.rs"]
-mod scim2_server;
 
 use std::fs;
 

@@ -14,6 +14,14 @@ pub use people::{Person, people, reduced, sorted};
 pub use rosterd::sandbox::Op;
 pub use sim::Sim;
 
+/// Says that a test can't be carried out here, and what is left out. Where `NO_TEST_MAY_BE_SKIPPED` is set, as in CI, that
+/// is a failure.
+#[track_caller]
+pub fn skipped(what: &str) {
+    eprintln!("SKIPPED: {what}");
+    assert!(std::env::var_os("NO_TEST_MAY_BE_SKIPPED").is_none(), "SKIPPED: {what}");
+}
+
 /// A sandbox, and a home whose target it is.
 pub struct Stage {
     pub sim: Sim,
