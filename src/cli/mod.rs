@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod args;
+mod broken;
 pub mod check;
 mod connect;
 mod forget;
@@ -57,7 +58,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
-    let result = start(cli);
+    broken::tell_by_place();
+    let result = broken::caught(|| start(cli));
     finish(result, json)
 }
 
