@@ -192,9 +192,9 @@ impl Breach {
             "update" => format!("{count} {accounts} would be written, at most {allowed} allowed"),
             "reinstate" => format!("{count} {people} would be let in again, at most {allowed} allowed"),
             "adopt" => format!("{count} {accounts} would be adopted, at most {allowed} allowed"),
-            "ban" => format!("{count} {people} would be banned, at most {allowed} allowed"),
-            "ban_per_day" => format!("{count} {people} would be banned within 24 hours, at most {allowed} allowed"),
-            "ban_all" => format!("{count} of {count} people would be banned, never all of them at once"),
+            "ban" => format!("{count} {people} would lose access, at most {allowed} allowed"),
+            "ban_per_day" => format!("{count} {people} would lose access within 24 hours, at most {allowed} allowed"),
+            "ban_all" => format!("{count} of {count} people would lose access, never all of them at once"),
             "flap" => format!("somebody would come back {count} times within flap_window, at most {allowed} allowed"),
             "undo" => format!("{count} {operations} would undo a run, which always waits for an approval"),
             other => match other.strip_prefix("clear.") {

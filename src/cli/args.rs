@@ -348,6 +348,17 @@ pub enum Command {
         #[command(subcommand)]
         show: Option<TargetsCommand>,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    ///
+    /// An editor that knows TOML schemas then completes keys and says what they mean.
+    #[command(
+        after_help = "Examples:\n  rosterd schema > rosterd.schema.json       then head the configuration with #:schema rosterd.schema.json\n  rosterd schema --definition > definition.schema.json"
+    )]
+    Schema {
+        /// The schema of target definitions instead
+        #[arg(long)]
+        definition: bool,
+    },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  rosterd completions bash > /etc/bash_completion.d/rosterd")]
     Completions {
@@ -403,6 +414,12 @@ pub enum NotRun {
     Print(String),
     /// It was wrong: exit code 64, and the message is clap's, ready to print on standard error.
     Usage(Failure),
+}
+
+/// Whether a command line asks for JSON, as far as one that can't be understood tells: its failure is JSON too.
+pub fn asks_for_json(arguments: &[OsString]) -> bool {
+    let follows = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    follows || arguments.iter().any(|argument| argument == "--format=json")
 }
 
 impl Cli {
@@ -463,6 +480,7 @@ impl Command {
             | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
+            | Command::Schema { .. }
             | Command::Completions { .. }
             | Command::Man { .. } => false,
         }
