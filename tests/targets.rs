@@ -1,8 +1,14 @@
 //! Each target through the real binary: the same story of people who come, move, lose a value, leave, return and are
 //! renamed, then what is particular to each.
 
+#[path = "targets/catalogues.rs"]
+mod catalogues;
+#[path = "targets/foreign.rs"]
+mod foreign;
 #[path = "targets/juicebox.rs"]
 mod juicebox;
+#[path = "targets/juno.rs"]
+mod juno;
 #[path = "targets/longjump.rs"]
 mod longjump;
 #[path = "targets/network.rs"]
@@ -11,8 +17,6 @@ mod network;
 mod rest;
 #[path = "targets/scim.rs"]
 mod scim;
-#[path = "targets/scim2_server.rs"]
-mod scim2_server;
 
 use std::fs;
 
@@ -102,6 +106,25 @@ impl Bench {
     #[track_caller]
     pub fn is_active(&self, key: &str) -> bool {
         (self.story.is_active)(&self.account(key).unwrap_or_else(|| panic!("no account of {key}")))
+    }
+
+    /// `on_leave = "delete"`: who leaves is removed for good, and comes back as somebody new.
+    pub fn leavers_are_deleted(&self) {
+        let config = fs::read_to_string(self.home.config()).expect("the configuration");
+        let config = config.replace("target = \"there\"", "target = \"there\"\non_leave = \"delete\"");
+        fs::write(self.home.config(), config).expect("written");
+        self.sync(&[ANN, BOB], 0);
+        let mark = self.sim.mark();
+        let ran = self.sync(&[ANN], 0);
+        assert_eq!(ran["runs"][0]["counts"]["delete"]["ok"], 1, "{ran}");
+        assert_eq!(self.sim.committed_since(mark, Op::Delete), 1);
+        assert_eq!(self.sim.users_of(self.story.target).len(), 1);
+        let mark = self.sim.mark();
+        self.sync(&[ANN], 0);
+        assert_eq!(self.sim.writes_since(mark), []);
+        let ran = self.sync(&[ANN, BOB], 0);
+        assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
+        assert_eq!(self.sim.users_of(self.story.target).len(), 2);
     }
 
     /// Forgets everything that was acknowledged.

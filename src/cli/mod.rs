@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod args;
+mod broken;
 pub mod check;
 mod connect;
 mod forget;
@@ -15,6 +16,7 @@ mod plan;
 mod plans;
 mod progress;
 mod reconcile;
+mod record_args;
 mod run;
 mod sandbox_args;
 mod state;
@@ -45,16 +47,19 @@ use crate::{demo, logging, sandbox};
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = args::asks_for_json(&arguments);
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(NotRun::Print(text)) => {
             let mut out = Out::stdout();
             return finish(out.write(&text).map(|()| Exit::Ok), false);
         }
-        Err(NotRun::Usage(failure)) => return finish(Err(failure), false),
+        Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
-    let result = start(cli);
+    broken::tell_by_place();
+    let result = broken::caught(|| start(cli));
     finish(result, json)
 }
 

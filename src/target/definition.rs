@@ -64,6 +64,10 @@
 //!                            means = "duplicate" | "not-found" | "log-in-again" | "slow-down" | "denied" | "refused" |
 //!                            "unclear". Without a fit: 401 log in again, 404 not found, 409 duplicate, 429 and 503
 //!                            slow down, other 5xx unclear, everything else refused
+//! [[proofs]]                 what `check --connect` asks beside a page of the listing, each by a GET that must succeed
+//!     path, proves           the path, and what is there when it does: "client {options.client}"
+//!     field, id, records     each mapped value of this field must be one of those that are shown: `id` is the pointer to
+//!                            it within an entry, `records` as in list; proves is then what a value is
 //! [fields.NAME]              the catalogue. `"dimensions.*"` stands for any last segment
 //!     type                   text, integer, number, boolean, date, date-time, list, set, object
 //!     at                     pointer within the account; default: as `paths` says
@@ -409,6 +413,17 @@ pub(super) enum Meaning {
     Denied,
     Refused,
     Unclear,
+}
+
+/// `[[proofs]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProofDef {
+    pub path: String,
+    pub proves: String,
+    pub field: Option<String>,
+    pub id: Option<String>,
+    pub records: Option<Vec<String>>,
 }
 
 /// `[fields.NAME]`.

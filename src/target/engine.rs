@@ -13,6 +13,7 @@ use super::definition::{
     SessionDef, SetStyle,
 };
 use super::load::{DefinitionError, nearest};
+use super::proof::Proof;
 use super::scim::ScimPath;
 use super::template::Template;
 use super::wire::AccountState;
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(super) success: Vec<BodyCondition>,
     pub(super) errors: ErrorsDef,
     pub(super) failures: Vec<FailureRule>,
+    pub(super) proofs: Vec<Proof>,
 }
 
 /// What a target of a kind may say.

@@ -64,7 +64,8 @@ fn people_are_told_once_a_change_by_a_webhook_that_fails_at_first() {
     let message = receiver.got.lock().expect("no panic")[0].clone();
     let run = ran.the_run();
     assert_eq!((&message["run"], &message["plan"], &message["sync"]), (&run["run"], &run["plan"], &json!("staff")));
-    assert_eq!(message["reason"], "held by the limit ban: 1 planned, 0 allowed");
+    let reason = "held by the limit ban: 1 person would lose access, at most 0 allowed (E3); nothing was sent";
+    assert_eq!(message["reason"], reason);
     home.run(&["sync"]).exits(3);
     home.run(&["sync", "--only", "E1"]).exits(0);
     assert_eq!(receiver.events().len(), 1, "still held: nobody is told again");

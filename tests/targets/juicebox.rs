@@ -223,3 +223,32 @@ fn leavers_can_t_be_removed_where_the_api_can_t() {
     let ran = bench.home.run_json(&["check"]).exits(78).json();
     assert_eq!(ran["errors"][0]["key"], "syncs.staff.on_leave", "{ran}");
 }
+
+#[test]
+fn a_connection_check_proves_the_client_and_every_app_that_is_mapped() {
+    let bench = direct();
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    bench.home.run(&["check", "--connect"]).exits(0);
+    assert!(bench.sim.requests().iter().all(|request| !request.write));
+
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let with = |from: &str, to: &str, code: i32| {
+        std::fs::write(bench.home.config(), text.replace(from, to)).expect("written");
+        let ran = bench.home.run_json(&["check", "--connect"]).exits(code).json();
+        assert_eq!(ran["errors"].as_array().map(Vec::len), Some(1), "{ran}");
+        ran["errors"][0].clone()
+    };
+    // A client that isn't ours, and, where it may be asked for, one that isn't there.
+    let error = with("client = 1", "client = 7", 77);
+    assert_eq!(error["message"], "target there refused the credentials: HTTP 403, asked for client 7");
+    bench.sim.script(json!({"path_prefix": "/juicebox/api/v1/jb/clients/7/", "do": "status:404", "body": "{}"}));
+    let error = with("client = 1", "client = 7", 78);
+    assert_eq!((&error["key"], &error["message"]), (&json!("targets.there"), &json!("target there has no client 7")));
+    let error = with("zylTKNVx", "zylTKNVX", 78);
+    assert_eq!(error["key"], "syncs.staff.map.apps");
+    assert_eq!(error["message"], "\"zylTKNVX\" is no app of client 1");
+    assert_eq!(error["help"], "did you mean zylTKNVx?");
+    // Values of people aren't told; whose it is, is.
+    let error = with("apps = { value = [\"zylTKNVx\", \"b7Qw2LmN\"] }", "apps = \"city\"", 78);
+    assert!(error["message"].as_str().is_some_and(|m| m.contains("E1") && !m.contains("Zürich")), "{error}");
+}

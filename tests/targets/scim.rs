@@ -104,7 +104,28 @@ fn listings_go_on_where_the_server_cuts_its_pages() {
 }
 
 #[test]
-fn leavers_can_be_removed() {
+fn leavers_can_be_removed_and_come_back_as_new_users() {
+    bench().leavers_are_deleted();
+}
+
+/// Somebody else wrote between our reading and our writing: the version no longer fits, and the user is read again.
+#[test]
+fn a_user_that_has_changed_since_it_was_read_is_read_again() {
+    let bench = bench();
+    bench.sim.behave(json!({"take_patches": false}));
+    bench.sync(&[ANN], 0);
+    bench.sim.script(json!({"method": "PUT", "nth": 1, "do": "status:412"}));
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&[&ANN.replace("Zürich", "Chur")], 0);
+    assert_eq!(ran["runs"][0]["counts"]["update"]["ok"], 1, "{ran}");
+    let requests = bench.sim.since(mark);
+    let methods: Vec<&str> = requests.iter().filter(|r| r.path.contains("/Users/")).map(|r| &*r.method).collect();
+    assert_eq!(methods, ["GET", "PUT", "GET", "PUT"]);
+    assert_eq!(bench.value("E1", "/addresses/0/locality"), "Chur");
+}
+
+#[test]
+fn what_was_deleted_can_not_be_undone() {
     let bench = bench();
     let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
     let config = config.replace("target = \"there\"", "target = \"there\"\non_leave = \"delete\"");

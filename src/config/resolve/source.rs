@@ -142,6 +142,7 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
     Some(SourceSettings {
         name: name.to_owned(),
         key: key?,
+        also_key: Vec::new(),
         required,
         gate,
         kind: SourceKind::Csv(CsvSettings { path: file?, text: text? }),
@@ -271,7 +272,14 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         network,
         text: text?,
     };
-    Some(SourceSettings { name: name.to_owned(), key: key?, required, gate, kind: SourceKind::Http(settings.into()) })
+    Some(SourceSettings {
+        name: name.to_owned(),
+        key: key?,
+        also_key: Vec::new(),
+        required,
+        gate,
+        kind: SourceKind::Http(settings.into()),
+    })
 }
 
 fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
@@ -381,5 +389,12 @@ fn union(
         }
     }
     let key = keys.join("+");
-    Some(SourceSettings { name: name.to_owned(), key, required, gate, kind: SourceKind::Union(found) })
+    Some(SourceSettings {
+        name: name.to_owned(),
+        key,
+        also_key: Vec::new(),
+        required,
+        gate,
+        kind: SourceKind::Union(found),
+    })
 }
