@@ -85,13 +85,17 @@ const REHIRED: &str = "E1139";
 /// Whose row is broken on day two.
 const BROKEN: &str = "E1150";
 
+/// The widest that prose is set: longer lines are hard to read.
+const WIDEST: usize = 100;
+
 /// Tells the story, on standard output.
 ///
 /// # Errors
 /// The story did not come true, or the stage could not be set.
 pub async fn command() -> Result<()> {
     let started = Instant::now();
-    let mut demo = Demo { stage: Stage::set().await?, out: io::stdout() };
+    let room = comfy_table::Table::new().width().map_or(WIDEST, usize::from);
+    let mut demo = Demo { stage: Stage::set().await?, out: io::stdout(), width: room.min(WIDEST) };
     demo.opening()?;
     demo.day_one().await?;
     demo.day_two().await?;
@@ -107,15 +111,17 @@ pub async fn command() -> Result<()> {
 struct Demo {
     stage: Stage,
     out: io::Stdout,
+    /// How wide a line of prose may be, in characters.
+    width: usize,
 }
 
 impl Demo {
     fn opening(&mut self) -> Result<()> {
         self.say(
-            "Nordwind Instruments has some three hundred people in its HR system, and three platforms that ought to\n\
-             know them: JUNO for learning, Juicebox for dashboards, LongJump for forms. HR drops a CSV file once a day.\n\
-             Let us watch rosterd keep all three in step with it for four days. The platforms are simulated, inside\n\
-             this process; everything else is what a real run does: same program, same configuration\n\
+            "Nordwind Instruments has some three hundred people in its HR system, and three platforms that ought to \
+             know them: JUNO for learning, Juicebox for dashboards, LongJump for forms. HR drops a CSV file once a day. \
+             Let us watch rosterd keep all three in step with it for four days. The platforms are simulated, inside \
+             this process; everything else is what a real run does: same program, same configuration \
              (config/demo.toml), in a directory that goes away afterwards:",
         )?;
         for line in self.stage.setting() {
@@ -127,17 +133,17 @@ impl Demo {
     async fn day_one(&mut self) -> Result<()> {
         self.heading("Day one: everybody is new")?;
         self.say(
-            "HR's first export has 306 rows; 6 of them are former employees, and the configuration asks for active\n\
-             ones alone (include = 'status == \"active\"'). It is read once, for all three. Some people already have a\n\
-             JUNO account that was made by hand: rosterd looks everybody up before it creates anybody, so that nobody\n\
-             gets a second one. Juicebox lets nobody in uninvited, so there everybody is sent an invitation. LongJump\n\
+            "HR's first export has 306 rows; 6 of them are former employees, and the configuration asks for active \
+             ones alone (include = 'status == \"active\"'). It is read once, for all three. Some people already have a \
+             JUNO account that was made by hand: rosterd looks everybody up before it creates anybody, so that nobody \
+             gets a second one. Juicebox lets nobody in uninvited, so there everybody is sent an invitation. LongJump \
              speaks XML, in a session that is logged in to once and logged out of at the end.",
         )?;
         self.stage.accounts_made_by_hand(&BY_HAND)?;
         self.stage.deliver(Export::One)?;
         self.sync(&DAY_ONE).await?;
         self.say(
-            "\nAnd the same file once more: nothing has changed, so nothing may be written. The invitations are still\n\
+            "\nAnd the same file once more: nothing has changed, so nothing may be written. The invitations are still \
              open, and nobody is invited a second time:",
         )?;
         self.sync(&SILENCE).await?;
@@ -147,7 +153,7 @@ impl Demo {
             format!("300 invitations with one mail each were due, {} with {mails:?} came", open.len())
         })?;
         self.say(&format!(
-            "\nJuicebox has {} open invitations, one mail each. In the afternoon everybody accepts. An invitation\n\
+            "\nJuicebox has {} open invitations, one mail each. In the afternoon everybody accepts. An invitation \
              takes no names, so they follow now, and only there:",
             open.len()
         ))?;
@@ -177,8 +183,8 @@ impl Demo {
             self.line(&format!("  Rejected: {}", reports::rejected(row)))?;
         }
         self.say(
-            "\nA broken row is not a person who left: her accounts stay exactly as they are, and the exit code is 75\n\
-             (\"something is left\") so that somebody has a look. Of the leavers three are gone from the file and\n\
+            "\nA broken row is not a person who left: her accounts stay exactly as they are, and the exit code is 75 \
+             (\"something is left\") so that somebody has a look. Of the leavers three are gone from the file and \
              three are marked as left. Now for real:",
         )?;
         self.sync(&DAY_TWO).await?;
@@ -197,8 +203,8 @@ impl Demo {
     async fn evening(&mut self) -> Result<()> {
         self.heading("Day two, evening: one comes back")?;
         self.say(&format!(
-            "HR sends a correction. {REHIRED} did not leave after all, she was promoted; and the broken row is whole\n\
-             again. Her old accounts are reinstated, with their history: she does not get new ones. And the eight who\n\
+            "HR sends a correction. {REHIRED} did not leave after all, she was promoted; and the broken row is whole \
+             again. Her old accounts are reinstated, with their history: she does not get new ones. And the eight who \
              were invited to Juicebox in the morning have accepted: their names follow."
         ))?;
         self.stage.deliver(Export::Evening)?;
@@ -215,7 +221,7 @@ impl Demo {
     async fn day_three(&mut self) -> Result<()> {
         self.heading("Day three: sixty people leave at once. Really?")?;
         self.say(
-            "A whole department, Field Service, is marked as left. The limit allows 10 bans a run, or 5 % of the\n\
+            "A whole department, Field Service, is marked as left. The limit allows 10 bans a run, or 5 % of the \
              people if that is more. Sixty is more than either, so nothing is sent until somebody has looked:",
         )?;
         self.stage.deliver(Export::Three)?;
@@ -229,7 +235,7 @@ impl Demo {
         self.expect(held.len() == runs.len(), || "a held plan has no id".into())?;
         self.show(&["plans"]).await?;
         self.say(&format!(
-            "\nIf the sixty had really left, somebody would release them, once each, and the ledger would know who and\n\
+            "\nIf the sixty had really left, somebody would release them, once each, and the ledger would know who and \
              why:\n\
              \x20 rosterd approve {} --reason \"Field Service was sold\"\n\
              HR, asked, says: the department was renamed, nobody left. So they are dropped.",
@@ -244,13 +250,13 @@ impl Demo {
     async fn day_four(&mut self) -> Result<()> {
         self.heading("Day four: most of the export is missing")?;
         self.say(
-            "The file ends after 41 of 311 people; a disk was full somewhere. To a naive program that is 270 leavers.\n\
+            "The file ends after 41 of 311 people; a disk was full somewhere. To a naive program that is 270 leavers. \
              rosterd does not trust a source that has shrunk so much (max_shrink), and then acts on nothing in it:",
         )?;
         self.stage.deliver(Export::Four)?;
         let runs = self.sync(&DAY_FOUR).await?;
         if let Some(problem) = runs.first().and_then(|run| run.error.as_ref()) {
-            self.line(&format!("  Why: {}", problem.message))?;
+            self.say(&format!("\nWhy: {}", problem.message))?;
         }
         self.say("\nThe status says so too, until a good file comes:")?;
         self.show(&["status"]).await?;
@@ -280,7 +286,7 @@ impl Demo {
     fn closing(&mut self, started: Instant) -> Result<()> {
         self.heading("Your own file")?;
         self.say(&format!(
-            "That was the whole story, in {:.1} seconds, and the platforms' own logs agree with every number. To start\n\
+            "That was the whole story, in {:.1} seconds, and the platforms' own logs agree with every number. To start \
              with your own people:\n\
              \x20 1. copy config/rosterd.toml (JUNO), config/juicebox.toml, config/longjump.toml, or config/demo.toml, which\n\
              \x20    has all three; point `path` at your export, and name its columns in the mapping\n\
@@ -303,6 +309,8 @@ impl Demo {
         let news = self.stage.news();
         let mut untruths = Vec::new();
         match reports::source(&reported) {
+            // What is not trusted is not told of.
+            Some(_) if due.exit == Exit::Untrusted => {}
             Some(read) => self.line(&format!("  {read}"))?,
             None => untruths.push("the syncs did not see the same source".into()),
         }
@@ -380,11 +388,18 @@ impl Demo {
     }
 
     fn heading(&mut self, title: &str) -> Result<()> {
-        self.line(&format!("\n── {title} {}\n", "─".repeat(88_usize.saturating_sub(title.chars().count()))))
+        let rest = self.width.saturating_sub(title.chars().count() + 4);
+        self.line(&format!("\n── {title} {}\n", "─".repeat(rest)))
     }
 
+    /// Tells something, as wide as there is room. Lines that begin with a blank stay as they are.
     fn say(&mut self, text: &str) -> Result<()> {
-        self.line(text)
+        for line in text.lines() {
+            for part in wrapped(line, self.width) {
+                self.line(&part)?;
+            }
+        }
+        Ok(())
     }
 
     fn line(&mut self, text: &str) -> Result<()> {
@@ -411,6 +426,25 @@ impl Expected {
         let wrong = due.into_iter().filter(|(op, due)| run.ok(op) != *due);
         wrong.map(|(op, due)| format!("{due} × {op} were due, {} came", run.ok(op))).collect()
     }
+}
+
+/// A line, broken between words where it is wider than this; one that begins with a blank is left as it is.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    if line.starts_with(' ') {
+        return vec![line.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The one of these that belongs to this platform.

@@ -180,9 +180,16 @@ pub(super) fn examples(plan: &Plan, op: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// Fields that an example shows, so that it fits a line.
+const FIELDS: usize = 2;
+
 fn differences(operation: &Planned) -> String {
-    let changes = operation.fields.iter().map(|(field, d)| format!("{field} {} → {}", shown(&d.old), shown(&d.new)));
-    changes.collect::<Vec<_>>().join(", ")
+    let all = operation.fields.iter().map(|(field, d)| format!("{field} {} → {}", shown(&d.old), shown(&d.new)));
+    let mut changes: Vec<String> = all.take(FIELDS).collect();
+    if operation.fields.len() > FIELDS {
+        changes.push(format!("and {} more", operation.fields.len() - FIELDS));
+    }
+    changes.join(", ")
 }
 
 /// A rejected row as a line.

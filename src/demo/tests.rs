@@ -115,3 +115,11 @@ async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
     stage.strike().await;
     assert!(!dir.exists(), "nothing is left behind");
 }
+
+#[test]
+fn prose_is_broken_between_words() {
+    assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+    assert_eq!(wrapped("ünë twö", 7), ["ünë twö"]);
+    assert_eq!(wrapped("  a line that stands as it is", 5), ["  a line that stands as it is"]);
+    assert_eq!(wrapped("", 5), [""]);
+}

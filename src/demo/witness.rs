@@ -51,13 +51,15 @@ impl Seen {
         let seen = [(created, made), (updated, "updated"), (banned, "banned"), (reinstated, "reinstated")];
         let seen: Vec<String> =
             seen.into_iter().filter(|(n, _)| **n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let reads = format!("{reads} {}", if *reads == 1 { "read" } else { "reads" });
         let mut text = match (*writes, seen.is_empty()) {
-            (0, _) => format!("saw {reads} reads and not one write"),
-            (_, true) => format!("saw no change ({writes} writes, {reads} reads)"),
-            (_, false) => format!("saw {} ({writes} writes, {reads} reads)", seen.join(", ")),
+            (0, _) => format!("saw {reads} and not one write"),
+            (_, true) => format!("saw no change ({writes} writes, {reads})"),
+            (_, false) => format!("saw {} ({writes} writes, {reads})", seen.join(", ")),
         };
         if sessions.0 > 0 {
-            text.push_str(&format!(", in {} session", sessions.0));
+            let word = if sessions.0 == 1 { "session" } else { "sessions" };
+            text.push_str(&format!(", in {} {word}", sessions.0));
         }
         text
     }
