@@ -16,6 +16,7 @@ mod plan;
 mod plans;
 mod progress;
 mod reconcile;
+mod record_args;
 mod run;
 mod sandbox_args;
 mod state;
@@ -46,13 +47,15 @@ use crate::{demo, logging, sandbox};
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = args::asks_for_json(&arguments);
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(NotRun::Print(text)) => {
             let mut out = Out::stdout();
             return finish(out.write(&text).map(|()| Exit::Ok), false);
         }
-        Err(NotRun::Usage(failure)) => return finish(Err(failure), false),
+        Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
     broken::tell_by_place();
@@ -152,6 +155,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
+        Command::Schema { definition } => schema(definition),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rosterd", &mut script);
@@ -213,6 +217,14 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
                 .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
         },
     }
+}
+
+fn schema(definition: bool) -> Result<Exit> {
+    let schema = if definition { crate::target::definition_schema() } else { config::schema::configuration() };
+    let text =
+        serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
+    Out::stdout().line(&text)?;
+    Ok(Exit::Ok)
 }
 
 fn man(directory: &std::path::Path) -> Result<Exit> {

@@ -10,8 +10,10 @@ mod client;
 mod clients;
 mod feed;
 mod login;
+mod proof;
 mod quota;
 pub mod rate;
+mod rounds;
 pub mod sabotage;
 pub mod transport;
 
@@ -38,6 +40,7 @@ use crate::time::Clock;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered, Unready};
 pub use clients::{Clients, LineReading};
+pub use rounds::Rounds;
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
