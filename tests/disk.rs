@@ -6,7 +6,7 @@ use std::process::Command;
 use rosterd::sandbox::Op;
 
 use crate::kill_sweep::{PEOPLE, home, traced};
-use crate::support::{Home, Sim};
+use crate::support::{Home, Sim, skipped};
 
 /// Runs a sync in which these system calls on these files fail, then one on a disk that works.
 fn failing(sim: &Sim, home: &Home, files: &[&str], inject: &str) -> Option<i32> {
@@ -111,7 +111,7 @@ fn on_a_disk_of(size: &str, home: &Home, script: &str) -> Option<String> {
     match told.strip_prefix("mounted\n") {
         Some(told) => Some(told.to_string()),
         None => {
-            eprintln!("SKIPPED: no file system can be mounted here: {}", String::from_utf8_lossy(&output.stderr));
+            skipped(&format!("no file system can be mounted here: {}", String::from_utf8_lossy(&output.stderr)));
             None
         }
     }
