@@ -91,7 +91,7 @@ fn hostile_files_are_refused() {
             "ragged rows",
             spoiled(11, |i| format!("E{i:03},x\n")).into(),
             NONE,
-            "max_rejected allows 10; the first is line 2 (record 1): it has 2 fields, and the header has 8",
+            "max_rejected allows 10; the first is line 2 (record 1), key E001: it has 2 fields, and the header has 8",
         ),
         (
             "rows with a field too many",
@@ -165,7 +165,7 @@ fn hostile_files_are_refused() {
     let bytes: Vec<u8> =
         spoiled(11, |i| row(i).replace("Nurse", "N~rse")).bytes().map(|b| if b == b'~' { 0xFC } else { b }).collect();
     put(&home, "hr.csv", bytes);
-    let first = "the first is line 2 (record 1): column title can't be decoded as UTF-8";
+    let first = "the first is line 2 (record 1), key E001: column title can't be decoded as UTF-8";
     refused(&home, &sim, "undecodable", NONE, 65, first);
 
     std::fs::remove_file(home.path().join("config/hr.csv")).expect("removed");
