@@ -348,6 +348,17 @@ pub enum Command {
         #[command(subcommand)]
         show: Option<TargetsCommand>,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    ///
+    /// An editor that knows TOML schemas then completes keys and says what they mean.
+    #[command(
+        after_help = "Examples:\n  rosterd schema > rosterd.schema.json       then head the configuration with #:schema rosterd.schema.json\n  rosterd schema --definition > definition.schema.json"
+    )]
+    Schema {
+        /// The schema of target definitions instead
+        #[arg(long)]
+        definition: bool,
+    },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  rosterd completions bash > /etc/bash_completion.d/rosterd")]
     Completions {
@@ -469,6 +480,7 @@ impl Command {
             | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
+            | Command::Schema { .. }
             | Command::Completions { .. }
             | Command::Man { .. } => false,
         }

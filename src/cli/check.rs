@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::Format;
 use crate::config::settings::{OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::units::Span;
-use crate::config::{self, Diagnostic, Settings};
+use crate::config::{self, Diagnostic, Judged, Settings};
 use crate::exit::{Exit, Failure};
 
 /// The report, as `--format json` prints it.
@@ -28,19 +28,13 @@ pub fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let loaded = config::load(files, env);
-    let exit = match &loaded {
-        Ok(_) => Exit::Ok,
-        Err(errors) => config::failure(errors).exit,
+    let Judged { settings, errors, mut warnings } = config::judge(files, env);
+    let settings = settings.filter(|_| errors.is_empty());
+    let exit = match &settings {
+        Some(_) => Exit::Ok,
+        None => config::failure(&errors).exit,
     };
-    let (settings, errors, warnings) = match loaded {
-        Ok(loaded) => {
-            let mut warnings = loaded.warnings;
-            warnings.extend(unreadable_secrets(&loaded.settings));
-            (Some(loaded.settings), Vec::new(), warnings)
-        }
-        Err(errors) => (None, errors, Vec::new()),
-    };
+    warnings.extend(settings.iter().flat_map(unreadable_secrets));
     let printed = match format {
         Format::Json => {
             let report = Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings };

@@ -17,10 +17,12 @@ use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{Diagnostic, Loaded, Settings};
 use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
-use crate::mapping::Mapped;
+use crate::mapping::{Mapped, ValueFrom};
+use crate::nearest::nearest;
 use crate::plan::shown;
 use crate::source::{Preview, preview, printable};
 use crate::state::State;
+use crate::target::Proof;
 use crate::time::Clock;
 
 /// What one source, or member of a union, showed.
@@ -46,6 +48,9 @@ struct MappedLine {
     excluded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<String>,
+    /// The values, for comparing and never for showing.
+    #[serde(skip)]
+    values: BTreeMap<String, Value>,
 }
 
 /// What the world said.
@@ -79,7 +84,16 @@ pub async fn command(
     }
     for target in settings.targets.values() {
         match log_in(target).await {
-            Ok(()) => found.targets.push(target.name.clone()),
+            Ok(proven) => {
+                found.targets.push(target.name.clone());
+                for sync in settings.syncs.values().filter(|sync| sync.target.name == target.name) {
+                    let samples = found.sources.iter().flat_map(|line| &line.mapped);
+                    let samples: Vec<&MappedLine> = samples.filter(|line| line.sync == sync.name).collect();
+                    let strangers = proven.iter().flat_map(|(proof, ids)| strangers(sync, proof, ids, &samples));
+                    let strangers: Vec<_> = strangers.map(|(key, why)| diagnostic(files, &key, &why)).collect();
+                    found.errors.extend(strangers);
+                }
+            }
             Err(failure) => found.errors.push(diagnostic(files, &format!("targets.{}", target.name), &failure)),
         }
     }
@@ -146,12 +160,14 @@ fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<M
             fields,
             excluded,
             rejected,
+            values: BTreeMap::new(),
         };
         match mapped {
             Mapped::InScope(desired) => {
                 let value = |value: &Value| if show { value.clone() } else { masked(value) };
                 let fields = desired.fields.iter().map(|(name, field)| (name.clone(), value(&field.value))).collect();
-                line(Some(fields), false, None)
+                let values = desired.fields.iter().map(|(name, field)| (name.clone(), field.value.clone())).collect();
+                MappedLine { values, ..line(Some(fields), false, None) }
             }
             Mapped::Excluded => line(None, true, None),
             Mapped::Rejected(reason) => line(None, false, Some(reason.clone())),
@@ -174,17 +190,56 @@ fn masked(value: &Value) -> Value {
     Value::String(what)
 }
 
-/// One request that changes nothing: the first page of users, or, where there is no list, a search for nobody.
-async fn log_in(target: &Arc<TargetSettings>) -> Result<()> {
+/// Requests that change nothing: the proofs that the target's definition asks for, and the first page of users, or,
+/// where there is no list, a search for nobody. Returns what was proven.
+async fn log_in(target: &Arc<TargetSettings>) -> Result<Vec<(Proof, Vec<String>)>> {
     let client = Clients::new(State::in_memory()?, Clock::system()).of(target)?;
     let engine = client.engine();
+    let mut proven = Vec::new();
+    for proof in engine.proofs() {
+        proven.push((proof.clone(), client.prove(proof).await?));
+    }
     if engine.can_list() {
-        return client.page(&engine.list()).await.map(|_| ());
+        client.page(&engine.list()).await?;
+        return Ok(proven);
     }
     match engine.find_fields().first() {
-        Some(field) => client.find(field, "nobody@rosterd.invalid").await.map(|_| ()),
-        None => client.get("rosterd-check").await.map(|_| ()),
+        Some(field) => client.find(field, "nobody@rosterd.invalid").await.map(|_| ())?,
+        None => client.get("rosterd-check").await.map(|_| ())?,
     }
+    Ok(proven)
+}
+
+/// Where a sync maps values that the target doesn't have, and why they are none: constants are named, values of people
+/// are not.
+fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&MappedLine]) -> Vec<(String, Failure)> {
+    let Some(field) = &proof.field else { return Vec::new() };
+    let key = format!("syncs.{}.map.{field}", sync.name);
+    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    let values = |value: &Value| match value {
+        Value::Array(items) => items.iter().map(one).collect(),
+        Value::Null => Vec::new(),
+        value => vec![one(value)],
+    };
+    let unknown = |value: &String| !ids.contains(value);
+    let constant = sync.mapping.rules().iter().find_map(|rule| match &rule.from {
+        ValueFrom::Value(value) if rule.field == *field => Some(value),
+        _ => None,
+    });
+    if let Some(constant) = constant {
+        let missing = values(constant).into_iter().filter(unknown).map(|value| {
+            let help = nearest(&value, ids.iter().map(String::as_str)).map(|near| format!("did you mean {near}?"));
+            let failure = Failure::new(Exit::Config, format!("{value:?} is no {}", proof.proves));
+            (key.clone(), failure.help(help.unwrap_or_else(|| format!("there are {}", ids.join(", ")))))
+        });
+        return missing.collect();
+    }
+    let missing = samples.iter().filter(|line| line.values.get(field).is_some_and(|v| values(v).iter().any(unknown)));
+    let told = missing.map(|line| {
+        let message = format!("{} is given a value that is no {}", line.key, proof.proves);
+        (key.clone(), Failure::new(Exit::Config, message).help(format!("there are {}", ids.join(", "))))
+    });
+    told.collect()
 }
 
 fn text(out: &mut Out, settings: &Settings, warnings: &[Diagnostic], found: &Found, show: bool) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod args;
+mod broken;
 pub mod check;
 mod connect;
 mod forget;
@@ -57,7 +58,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
-    let result = start(cli);
+    broken::tell_by_place();
+    let result = broken::caught(|| start(cli));
     finish(result, json)
 }
 
@@ -153,6 +155,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
+        Command::Schema { definition } => schema(definition),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rosterd", &mut script);
@@ -214,6 +217,14 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
                 .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
         },
     }
+}
+
+fn schema(definition: bool) -> Result<Exit> {
+    let schema = if definition { crate::target::definition_schema() } else { config::schema::configuration() };
+    let text =
+        serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
+    Out::stdout().line(&text)?;
+    Ok(Exit::Ok)
 }
 
 fn man(directory: &std::path::Path) -> Result<Exit> {

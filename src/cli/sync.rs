@@ -59,8 +59,8 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     finish(&[run], &progress, printing)
 }
 
-/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; where it tells nothing,
-/// the number of the user.
+/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; without a name, the
+/// number of the user whose process this is.
 pub fn who() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
@@ -135,8 +135,12 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
             run.sync
         ))?;
     }
+    let done = words::tally(&run.counts, |c| c.ok);
+    if run.source_records == 0 && !done.is_empty() {
+        // It needed no source: an undo.
+        out.line(&format!("  {done}"))?;
+    }
     if run.source_records > 0 {
-        let done = words::tally(&run.counts, |c| c.ok);
         let done = match (done.is_empty(), run.planned.is_empty()) {
             (false, _) => format!("{done}; "),
             (true, true) => "nothing to write; ".into(),

@@ -10,6 +10,7 @@ mod layers;
 mod locate;
 mod raw;
 mod resolve;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod units;
@@ -32,15 +33,32 @@ pub struct Loaded {
 ///
 /// All errors are returned together, in the order of files and lines; [`failure`] makes them the end of a command.
 pub fn load(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Vec<Diagnostic>> {
-    let (layers, merged) = layers::read(files, env)?;
+    let Judged { settings, errors, warnings } = judge(files, env);
+    settings.filter(|_| errors.is_empty()).map(|settings| Loaded { settings, warnings }).ok_or(errors)
+}
+
+/// A configuration, and everything that there is to say of it.
+#[derive(Debug)]
+pub struct Judged {
+    /// What it says, as far as it holds.
+    pub settings: Option<Settings>,
+    /// What is wrong: none when it holds.
+    pub errors: Vec<Diagnostic>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// As [`load`], for those who want the warnings beside the errors too.
+pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Judged {
+    let (layers, merged) = match layers::read(files, env) {
+        Ok(read) => read,
+        Err(errors) => return Judged { settings: None, errors, warnings: Vec::new() },
+    };
     let mut report = resolve::Report::new(&layers);
     let raw = layers::typed(merged, &mut report);
     let settings = resolve::resolve(raw, &mut report);
     let (errors, warnings) = report.into_parts();
-    match settings {
-        Some(settings) if errors.is_empty() => Ok(Loaded { settings, warnings }),
-        _ => Err(errors),
-    }
+    Judged { settings, errors, warnings }
 }
 
 /// The process's environment, as [`load`] takes it. What isn't Unicode can't be a setting of ours.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::login::Login;
 use super::quota::Quota;
 use super::rate::RateGate;
+use super::rounds::Rounds;
 use super::sabotage::{self, Sabotage};
 use super::transport::{SendError, Transport};
 use crate::config::settings::TargetSettings;
@@ -365,16 +366,13 @@ impl Client {
     /// Calls `visit` with each page from this request on, as long as it says to go on; tells whether it came to the end.
     ///
     /// # Errors
-    /// As [`Client::page`]; a page that leads back to an earlier one is none (69).
+    /// As [`Client::page`]; the listing goes round in a circle (69).
     pub async fn pages(&self, first: Wire, mut visit: impl FnMut(Page) -> Result<bool>) -> Result<bool> {
-        let mut seen = std::collections::HashSet::new();
+        let mut rounds = Rounds::default();
         let mut next = Some(first);
         while let Some(wire) = next {
-            if !seen.insert(wire.path.clone()) {
-                let error = OpError::new(ErrorKind::Protocol, "its listing leads back to a page that it has shown");
-                return Err(self.unreachable(&error.message));
-            }
             let mut page = self.page(&wire).await?;
+            rounds.note(&wire, &page).map_err(|what| self.goes_round(what))?;
             next = page.next.take();
             if !visit(page)? {
                 return Ok(false);
@@ -392,7 +390,7 @@ impl Client {
     }
 
     /// A request that changes nothing, and may therefore be repeated.
-    async fn read<T>(&self, wire: &Wire, understand: impl Fn(&Answer) -> Result<T, Verdict>) -> Result<T> {
+    pub(super) async fn read<T>(&self, wire: &Wire, understand: impl Fn(&Answer) -> Result<T, Verdict>) -> Result<T> {
         self.begin();
         let mut tries = 0;
         loop {
@@ -434,6 +432,13 @@ impl Client {
     pub fn unreachable(&self, why: &str) -> Failure {
         Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
             .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
+    }
+
+    /// The failure of a listing that can't be read to its end, nor for what it seems.
+    pub fn goes_round(&self, what: &str) -> Failure {
+        let name = &self.settings.name;
+        Failure::new(Exit::Unavailable, format!("target {name}'s listing goes round in a circle: {what}"))
+            .help(format!("its paging is not as its definition says; check targets.{name}: kind, base_url, options"))
     }
 
     /// What a read's refusal means for the run.

@@ -10,8 +10,10 @@ mod client;
 mod clients;
 mod feed;
 mod login;
+mod proof;
 mod quota;
 pub mod rate;
+mod rounds;
 pub mod sabotage;
 pub mod transport;
 
@@ -38,6 +40,7 @@ use crate::time::Clock;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered, Unready};
 pub use clients::{Clients, LineReading};
+pub use rounds::Rounds;
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
@@ -216,6 +219,13 @@ impl Shared {
                 let left = counts.values().any(|by_status| by_status.contains_key(&Status::Skipped));
                 (left && self.delivery.stop.is_cancelled()).then_some(Stop::Asked)
             }
+        }
+    }
+
+    /// A sender that broke off has no outcome: its entry stays in the journal, and the next run looks what became of it.
+    fn watch_for_a_defect(&self, sender: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = sender {
+            self.halt_for(Stop::State(Failure::internal("sending broke off").because(error)));
         }
     }
 

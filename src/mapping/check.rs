@@ -6,20 +6,32 @@ use serde_json::Value;
 
 use super::coerce::Admits;
 use super::expression::Expression;
-use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Source, ValueFrom};
+use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Severity, Source, ValueFrom};
 use crate::nearest::nearest;
 use crate::target::{Catalogue, Field};
 
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Checked {
-    pub errors: Vec<Finding>,
-    pub warnings: Vec<Finding>,
+    pub found: Vec<Finding>,
 }
 
 impl Checked {
     fn error(&mut self, field: &str, message: impl Into<String>, help: Option<String>) {
-        self.errors.push(Finding { place: Place::Field(field.into()), message: message.into(), help });
+        self.found(Severity::Error, Place::Field(field.into()), message.into(), help);
+    }
+
+    fn warning(&mut self, field: &str, message: impl Into<String>, help: Option<String>) {
+        self.found(Severity::Warning, Place::Field(field.into()), message.into(), help);
+    }
+
+    fn found(&mut self, severity: Severity, place: Place, message: String, help: Option<String>) {
+        self.found.push(Finding { severity, place, message, help });
+    }
+
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.found.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
     /// Compiles an expression; what is wrong with it becomes errors of this place.
@@ -27,11 +39,9 @@ impl Checked {
         match Expression::compile(text) {
             Ok(expression) => Some(expression),
             Err(problems) => {
-                self.errors.extend(problems.into_iter().map(|problem| Finding {
-                    place: place.clone(),
-                    message: problem.message,
-                    help: problem.help,
-                }));
+                for problem in problems {
+                    self.found(Severity::Error, place.clone(), problem.message, problem.help);
+                }
                 None
             }
         }
@@ -41,7 +51,7 @@ impl Checked {
 /// Compiles one rule; none when it has errors.
 pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, checked: &mut Checked) -> Option<Rule> {
     let known = catalogue.field(&rule.field);
-    let before = checked.errors.len();
+    let before = checked.errors();
     match known {
         None => unknown_field(&rule.field, catalogue, checked),
         Some(Field { writable: Err(why), .. }) => checked.error(&rule.field, why.clone(), None),
@@ -57,7 +67,7 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, checked: &mut Checke
         ValueFrom::Cel(text) => Source::Cel(checked.expression(Place::Field(rule.field.clone()), text)?),
         ValueFrom::Value(value) => Source::Constant(constant(rule, value, &admits, known, checked)),
     };
-    if checked.errors.len() > before {
+    if checked.errors() > before {
         return None;
     }
     let required = known.is_some_and(|field| field.required);
@@ -71,11 +81,8 @@ fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Fie
             Value::Null
         }
         Ok(Value::Null) if rule.empty == OnEmpty::Omit => {
-            checked.warnings.push(Finding {
-                place: Place::Field(rule.field.clone()),
-                message: "an empty constant with empty = \"omit\" does nothing".into(),
-                help: Some("remove the rule, or let it clear the field".into()),
-            });
+            let help = Some("remove the rule, or let it clear the field".into());
+            checked.warning(&rule.field, "an empty constant with empty = \"omit\" does nothing", help);
             Value::Null
         }
         Ok(value) => value,
@@ -91,9 +98,9 @@ fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
     let names = catalogue.fields.keys().map(String::as_str).filter(|name| !name.ends_with(".*"));
     let help = nearest(field, names).map(|near| format!("did you mean {near}?"));
     let message = format!("the target has no field {field}");
-    if catalogue.open {
+    if catalogue.admits(field) {
         let message = format!("{message} in its definition; it is sent as a custom field");
-        checked.warnings.push(Finding { place: Place::Field(field.into()), message, help });
+        checked.warning(field, message, help);
     } else {
         checked.error(field, message, help.or_else(|| Some("its fields are listed by `rosterd targets show`".into())));
     }
@@ -199,6 +206,15 @@ mod tests {
         let (_, warnings) = Mapping::compile(&spec, &open).expect("it compiles");
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].place, Place::Field("shoe_size".into()));
+        // Beside an error it stays what it is.
+        let spec = MappingSpec {
+            fields: vec![column("email", "m"), column("shoe_size", "s"), column("id", "i")],
+            include: None,
+        };
+        let found = Mapping::compile(&spec, &open).expect_err("id can't be written");
+        let told: Vec<(Severity, &Place)> = found.iter().map(|f| (f.severity, &f.place)).collect();
+        let field = |name: &str| Place::Field(name.into());
+        assert_eq!(told, [(Severity::Warning, &field("shoe_size")), (Severity::Error, &field("id"))]);
     }
 
     #[test]

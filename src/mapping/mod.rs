@@ -85,12 +85,23 @@ pub enum OnEmpty {
 /// Something to say about a mapping: an error, or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
     /// Where.
     pub place: Place,
     /// What.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The mapping can't be used.
+    Error,
+    /// It can, and may not do what was meant.
+    Warning,
 }
 
 /// Where in a mapping.
@@ -139,19 +150,18 @@ impl Mapping {
     /// Compiles a mapping against the target's catalogue; with it, what is worth a warning.
     ///
     /// # Errors
-    /// Everything that is wrong with it, and the warnings.
+    /// Every finding, of which one is an error at least.
     pub fn compile(spec: &MappingSpec, catalogue: &Catalogue) -> Result<(Mapping, Vec<Finding>), Vec<Finding>> {
         let mut checked = check::Checked::default();
         let rules: Vec<Rule> =
             spec.fields.iter().filter_map(|rule| check::rule(rule, catalogue, &mut checked)).collect();
         check::together(spec, catalogue, &mut checked);
         let include = spec.include.as_deref().and_then(|text| checked.expression(Place::Include, text));
-        if !checked.errors.is_empty() {
-            checked.errors.append(&mut checked.warnings);
-            return Err(checked.errors);
+        if checked.errors() > 0 {
+            return Err(checked.found);
         }
         let mapping = Mapping { inner: Arc::new(Compiled::new(spec.clone(), rules, include)) };
-        Ok((mapping, checked.warnings))
+        Ok((mapping, checked.found))
     }
 
     /// The source columns that rules and `include` refer to, sorted.
@@ -276,7 +286,7 @@ pub(crate) mod tests {
         add("tags", plain(FieldType::Set));
         add("id", Field { writable: Err("the target assigns it".into()), ..plain(FieldType::Integer) });
         add("dimensions.*", plain(FieldType::Text));
-        Catalogue { fields, key_field: Some("client_id".into()), id_field: None, open: false }
+        Catalogue { fields, key_field: Some("client_id".into()), id_field: None, open: false, scim: false }
     }
 
     pub(crate) fn column(field: &str, name: &str) -> FieldRule {

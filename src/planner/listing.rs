@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::delivery::Client;
-use crate::exit::{Exit, Failure, Result};
+use crate::delivery::{Client, Rounds};
+use crate::exit::Result;
 use crate::state::StateError;
 use crate::target::{Account, AccountState};
 use crate::value::folded;
@@ -50,6 +50,7 @@ impl Listing {
     pub async fn of(client: &Client, match_fields: &[String], most_pages: u64) -> Result<Option<Listing>> {
         let listing = Listing::new()?;
         let mut next = Some(client.engine().list());
+        let mut rounds = Rounds::default();
         let mut pages = 0;
         while let Some(request) = next {
             if pages >= most_pages {
@@ -57,14 +58,15 @@ impl Listing {
             }
             let page = client.page(&request).await?;
             pages += 1;
+            rounds.note(&request, &page).map_err(|what| client.goes_round(what))?;
             let before = listing.count()?;
             for account in &page.accounts {
                 listing.add(account, match_fields)?;
             }
-            // A page without anybody may be followed by another listing: that of those who are invited.
-            let circle = page.next.as_ref().is_some_and(|next| next.path == request.path);
-            if page.next.is_some() && (circle || !page.accounts.is_empty()) && listing.count()? == before {
-                return Err(goes_round(client.target()));
+            // Who was invited and has come may be on both lists; of others, a page brings somebody new.
+            let come = page.accounts.iter().any(|account| account.state != AccountState::Invited);
+            if come && page.next.is_some() && listing.count()? == before {
+                return Err(client.goes_round("a page brought nobody new"));
             }
             next = page.next;
         }
@@ -164,14 +166,6 @@ impl Listing {
             db.prepare_cached("SELECT count(*) FROM listed WHERE mine = 0")?.query_row([], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
-}
-
-fn goes_round(target: &str) -> Failure {
-    Failure::new(
-        Exit::Unavailable,
-        format!("target {target}'s listing goes round in a circle: a page brought nobody new"),
-    )
-    .help(format!("its paging is not as its definition says; check targets.{target}: kind, base_url, options"))
 }
 
 type Raw = (String, Option<String>, i64, String);

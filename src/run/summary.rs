@@ -266,7 +266,7 @@ impl RunSummary {
                     target: "rosterd::run",
                     run = %self.run,
                     sync = %self.sync,
-                    status = self.status,
+                    status = %self.status,
                     ok = total(|c| c.ok),
                     failed = total(|c| c.failed),
                     unknown = total(|c| c.unknown),

@@ -43,6 +43,8 @@ pub struct Catalogue {
     pub id_field: Option<String>,
     /// Whether fields beyond the catalogue exist (custom fields): a warning then, not an error.
     pub open: bool,
+    /// Names of fields are attribute paths of SCIM, by which one can tell custom fields from mistakes.
+    pub scim: bool,
 }
 
 impl Catalogue {
@@ -75,6 +77,11 @@ impl Catalogue {
     pub fn parked(&self, name: &str, remote_id: &str) -> Option<Value> {
         let template = self.field(name)?.park.as_ref()?;
         Some(Value::String(template.replace("{id}", remote_id)))
+    }
+
+    /// Whether accounts may have a field of this name: one of these, or a custom one.
+    pub fn admits(&self, name: &str) -> bool {
+        self.field(name).is_some() || (self.open && (!self.scim || super::scim::may_be_custom(name)))
     }
 
     /// The type by which a field's values are compared; text where nothing is known.

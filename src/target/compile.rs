@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use super::catalogue::{Catalogue, Field};
 use super::definition::{
-    AnswerStyle, BodyStyle, FieldDef, OperationDef, OptionDef, OptionIs, PagingDef, PagingStyle, SetStyle, Unstated,
+    AnswerStyle, BodyStyle, FieldDef, OperationDef, OptionDef, OptionIs, PagingDef, PagingStyle, PathStyle, SetStyle,
+    Unstated,
 };
 use super::engine::{BodyCondition, Call, Engine, FailureRule, FieldShape, Paging, StateRule};
 use super::load::{DefinitionError, Mistakes, Parts, load, nearest};
 use super::options;
+use super::proof;
 use super::read::typed;
 use super::template::{Template, encoded};
 use super::wire::AccountState;
@@ -22,7 +24,7 @@ use crate::value::FieldType;
 /// The kinds of authentication that a configuration knows.
 const AUTH_KINDS: [&str; 7] = ["bearer", "token", "header", "basic", "session", "oauth2", "none"];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-const OPERATIONS: [&str; 12] =
+pub(super) const OPERATIONS: [&str; 12] =
     ["create", "invite", "update", "replace", "ban", "reinstate", "delete", "reset", "get", "find", "list", "invited"];
 /// Those that address an account by its id.
 const BY_ID: [&str; 6] = ["update", "replace", "ban", "reinstate", "delete", "get"];
@@ -52,6 +54,7 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         },
     };
     let failures = failures(&parts, &catalogue, &mut mistakes);
+    let proofs = proof::compile(&parts.proofs, &values, &catalogue, &mut mistakes);
     if !mistakes.none() {
         return Err(mistakes.into_errors());
     }
@@ -78,6 +81,7 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         success: parts.success.body.into_iter().map(condition).collect(),
         errors: parts.errors,
         failures,
+        proofs,
     })
 }
 
@@ -131,7 +135,8 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
         fields.insert(name.clone(), field);
     }
     let id_field = parts.account.id_field.clone().filter(|_| parts.account.id_is_address);
-    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open }
+    let scim = parts.account.paths == PathStyle::Scim;
+    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open, scim }
 }
 
 fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {

@@ -64,6 +64,10 @@
 //!                            means = "duplicate" | "not-found" | "log-in-again" | "slow-down" | "denied" | "refused" |
 //!                            "unclear". Without a fit: 401 log in again, 404 not found, 409 duplicate, 429 and 503
 //!                            slow down, other 5xx unclear, everything else refused
+//! [[proofs]]                 what `check --connect` asks beside a page of the listing, each by a GET that must succeed
+//!     path, proves           the path, and what is there when it does: "client {options.client}"
+//!     field, id, records     each mapped value of this field must be one of those that are shown: `id` is the pointer to
+//!                            it within an entry, `records` as in list; proves is then what a value is
 //! [fields.NAME]              the catalogue. `"dimensions.*"` stands for any last segment
 //!     type                   text, integer, number, boolean, date, date-time, list, set, object
 //!     at                     pointer within the account; default: as `paths` says
@@ -86,7 +90,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::value::FieldType;
 
@@ -94,20 +100,22 @@ use crate::value::FieldType;
 pub(super) const FORMAT: u32 = 1;
 
 /// `[auth]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthDef {
     pub kinds: Vec<String>,
 }
 
 /// `[options.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OptionDef {
     #[serde(rename = "type")]
     pub kind: OptionType,
+    #[schemars(with = "Option<Value>")]
     pub default: Option<toml::Value>,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub allowed: Vec<toml::Value>,
     pub range: Option<(i64, i64)>,
     #[serde(default)]
@@ -116,7 +124,7 @@ pub(super) struct OptionDef {
 }
 
 /// The type of an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum OptionType {
     Text,
@@ -125,7 +133,7 @@ pub(super) enum OptionType {
 }
 
 /// `[account]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountDef {
     pub id: String,
@@ -142,7 +150,7 @@ pub(super) struct AccountDef {
 }
 
 /// How the name of a field says where it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PathStyle {
     /// Members separated by dots.
@@ -153,7 +161,7 @@ pub(super) enum PathStyle {
 }
 
 /// `[session]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionDef {
     pub login: LoginDef,
@@ -163,7 +171,7 @@ pub(super) struct SessionDef {
 }
 
 /// `login = { … }`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoginDef {
     pub method: String,
@@ -174,7 +182,7 @@ pub(super) struct LoginDef {
 }
 
 /// A request without more to it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlainDef {
     pub method: String,
@@ -182,7 +190,7 @@ pub(super) struct PlainDef {
 }
 
 /// `[discovery]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiscoveryDef {
     pub path: String,
@@ -190,26 +198,29 @@ pub(super) struct DiscoveryDef {
 }
 
 /// `{ option, is }`: holds when the option has this value.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OptionIs {
     pub option: String,
+    #[schemars(with = "Value")]
     pub is: toml::Value,
 }
 
 /// `[state]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateDef {
     pub field: String,
+    #[schemars(with = "Value")]
     pub active: toml::Value,
+    #[schemars(with = "Value")]
     pub banned: toml::Value,
     #[serde(default)]
     pub unstated: Unstated,
 }
 
 /// What a missing state field means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Unstated {
     #[default]
@@ -218,7 +229,7 @@ pub(super) enum Unstated {
 }
 
 /// `[request]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestDef {
     #[serde(default)]
@@ -231,7 +242,7 @@ pub(super) struct RequestDef {
 }
 
 /// What bodies are written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Format {
     #[default]
@@ -250,7 +261,7 @@ impl Format {
 }
 
 /// `[operations.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OperationDef {
     pub only_if: Option<OptionIs>,
@@ -258,6 +269,7 @@ pub(super) struct OperationDef {
     pub path: String,
     pub body: Option<BodyStyle>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Value>")]
     pub constants: BTreeMap<String, toml::Value>,
     #[serde(default)]
     pub writes: BTreeMap<String, String>,
@@ -277,7 +289,7 @@ pub(super) struct OperationDef {
 }
 
 /// What a request's body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum BodyStyle {
     /// Every field that we know of.
@@ -293,7 +305,7 @@ pub(super) enum BodyStyle {
 }
 
 /// What the body of a success shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AnswerStyle {
     /// The account as it is now. An empty body is accepted too, except after a create.
@@ -306,7 +318,7 @@ pub(super) enum AnswerStyle {
 }
 
 /// What makes a value safe between quotes in a query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Escape {
     #[default]
@@ -318,7 +330,7 @@ pub(super) enum Escape {
 }
 
 /// `paging = { … }`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PagingDef {
     pub style: PagingStyle,
@@ -333,7 +345,7 @@ pub(super) struct PagingDef {
 }
 
 /// How a listing goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PagingStyle {
     /// The parameter counts pages.
@@ -347,7 +359,7 @@ pub(super) enum PagingStyle {
 }
 
 /// `[success]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuccessDef {
     #[serde(default)]
@@ -355,15 +367,16 @@ pub(super) struct SuccessDef {
 }
 
 /// A condition on a value in the body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BodyRule {
     pub pointer: String,
+    #[schemars(with = "Vec<Value>")]
     pub is: Vec<toml::Value>,
 }
 
 /// `[errors]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ErrorsDef {
     #[serde(default)]
@@ -373,13 +386,14 @@ pub(super) struct ErrorsDef {
 }
 
 /// `[[failures]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FailureDef {
     #[serde(default)]
     pub status: Vec<u16>,
     pub pointer: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub is: Vec<toml::Value>,
     #[serde(default)]
     pub code: Vec<String>,
@@ -389,7 +403,7 @@ pub(super) struct FailureDef {
 }
 
 /// What a failure means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Meaning {
     Duplicate,
@@ -401,8 +415,19 @@ pub(super) enum Meaning {
     Unclear,
 }
 
-/// `[fields.NAME]`.
+/// `[[proofs]]`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProofDef {
+    pub path: String,
+    pub proves: String,
+    pub field: Option<String>,
+    pub id: Option<String>,
+    pub records: Option<Vec<String>>,
+}
+
+/// `[fields.NAME]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FieldDef {
     #[serde(rename = "type")]
@@ -414,6 +439,7 @@ pub(super) struct FieldDef {
     #[serde(default)]
     pub unique: bool,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub allowed: Vec<toml::Value>,
     pub range: Option<(i64, i64)>,
     pub same_as: Option<String>,
@@ -431,7 +457,7 @@ pub(super) struct FieldDef {
 }
 
 /// How a set whose entries arrive as objects is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum SetStyle {
     /// `[{id: …}, …]`.
@@ -441,7 +467,7 @@ pub(super) enum SetStyle {
 }
 
 /// `[lists.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListDef {
     pub id: String,
@@ -451,7 +477,7 @@ pub(super) struct ListDef {
 }
 
 /// The JSON type in which an id is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IdType {
     #[default]

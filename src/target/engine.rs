@@ -13,6 +13,7 @@ use super::definition::{
     SessionDef, SetStyle,
 };
 use super::load::{DefinitionError, nearest};
+use super::proof::Proof;
 use super::scim::ScimPath;
 use super::template::Template;
 use super::wire::AccountState;
@@ -48,6 +49,16 @@ pub struct Engine {
     pub(super) success: Vec<BodyCondition>,
     pub(super) errors: ErrorsDef,
     pub(super) failures: Vec<FailureRule>,
+    pub(super) proofs: Vec<Proof>,
+}
+
+/// What a target of a kind may say.
+#[derive(Clone, Debug)]
+pub struct Takes {
+    /// The kinds of authentication that the API takes.
+    pub auth_kinds: Vec<String>,
+    /// The JSON Schema of `options`.
+    pub options: Value,
 }
 
 /// How a field stands on the wire, where that is not its name.
@@ -167,6 +178,12 @@ impl Engine {
     /// The text of a built-in definition, to copy.
     pub fn builtin_text(kind: &str) -> Option<&'static str> {
         BUILTIN.iter().find(|(name, _)| *name == kind).map(|(_, text)| *text)
+    }
+
+    /// What a target of a built-in kind may say: its kinds of authentication, and its options.
+    pub fn builtin_takes(kind: &str) -> Option<Takes> {
+        let (parts, _) = super::load::load(Engine::builtin_text(kind)?).ok()?;
+        Some(Takes { auth_kinds: parts.auth.kinds, options: super::options::schema(&parts.options) })
     }
 
     /// The name under which targets ask for it.

@@ -9,7 +9,7 @@ use toml_edit::{Document, TableLike};
 
 use super::definition::{
     AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
-    RequestDef, SessionDef, StateDef, SuccessDef,
+    ProofDef, RequestDef, SessionDef, StateDef, SuccessDef,
 };
 
 /// A mistake in a definition, or in the options that a target gives it.
@@ -51,6 +51,7 @@ pub(super) struct Parts {
     pub success: SuccessDef,
     pub errors: ErrorsDef,
     pub failures: Vec<FailureDef>,
+    pub proofs: Vec<ProofDef>,
     pub fields: BTreeMap<String, FieldDef>,
     /// Fields whose own entry is wrong: they are there, and who names them is not at fault.
     pub broken_fields: Vec<String>,
@@ -146,7 +147,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let fields: BTreeMap<String, FieldDef> = entries(&mut root, "fields", &mut mistakes);
     let broken_fields = field_names.into_iter().filter(|name| !fields.contains_key(name)).collect();
     let lists = entries(&mut root, "lists", &mut mistakes);
-    let failures = failures(&mut root, &mut mistakes);
+    let failures = several(&mut root, "failures", &mut mistakes);
+    let proofs = several(&mut root, "proofs", &mut mistakes);
     for unknown in root.keys() {
         mistakes.at(&[unknown], "unknown section", nearest(unknown, SECTIONS.iter().copied()));
     }
@@ -166,6 +168,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
                 success,
                 errors,
                 failures,
+                proofs,
                 fields,
                 broken_fields,
                 broken_operations,
@@ -177,7 +180,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
-const SECTIONS: [&str; 16] = [
+pub(super) const SECTIONS: [&str; 17] = [
     "format",
     "kind",
     "title",
@@ -192,6 +195,7 @@ const SECTIONS: [&str; 16] = [
     "success",
     "errors",
     "failures",
+    "proofs",
     "fields",
     "lists",
 ];
@@ -237,16 +241,17 @@ fn entries<T: DeserializeOwned>(root: &mut toml::Table, name: &str, mistakes: &m
     }
 }
 
-fn failures(root: &mut toml::Table, mistakes: &mut Mistakes) -> Vec<FailureDef> {
-    match root.remove("failures") {
+/// A list of tables, each read on its own.
+fn several<T: DeserializeOwned>(root: &mut toml::Table, name: &str, mistakes: &mut Mistakes) -> Vec<T> {
+    match root.remove(name) {
         None => Vec::new(),
         Some(toml::Value::Array(items)) => items
             .into_iter()
             .enumerate()
-            .filter_map(|(index, item)| read(item, &["failures", &index.to_string()], mistakes))
+            .filter_map(|(index, item)| read(item, &[name, &index.to_string()], mistakes))
             .collect(),
         Some(_) => {
-            mistakes.at(&["failures"], "must be a list of tables, [[failures]]", None);
+            mistakes.at(&[name], format!("must be a list of tables, [[{name}]]"), None);
             Vec::new()
         }
     }

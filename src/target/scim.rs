@@ -14,6 +14,22 @@ use crate::value::is_empty;
 /// The schema of every user.
 const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
+/// The extension that the standard itself has for users.
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// Attributes with elements, whose types a server may add to (RFC 7643, section 4.1.2).
+const WITH_ELEMENTS: [&str; 8] =
+    ["emails", "phoneNumbers", "ims", "photos", "addresses", "entitlements", "roles", "x509Certificates"];
+
+/// Whether a path that no catalogue lists may be there all the same: in an extension of the server's own, or in elements
+/// of a type of its own. What stands outside extensions, and in the standard's, is settled by the standard.
+pub(super) fn may_be_custom(name: &str) -> bool {
+    ScimPath::parse(name).is_some_and(|path| match path.urn.as_deref() {
+        Some(urn) => urn != CORE && urn != ENTERPRISE,
+        None => path.filter.is_some() && WITH_ELEMENTS.contains(&path.attribute.as_str()),
+    })
+}
+
 /// An attribute path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScimPath {
@@ -250,6 +266,19 @@ mod tests {
         for wrong in ["", "a b", "emails[type]", "emails[type eq work].value", "emails[x", "a.b.c", "a:b", "1a", "a."] {
             assert_eq!(ScimPath::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn custom_paths_are_told_from_mistakes() {
+        for custom in ["urn:acme:2.0:User:badge", r#"emails[type eq "private"].value"#, r#"roles[type eq "a"].value"#] {
+            assert!(may_be_custom(custom), "{custom}");
+        }
+        for wrong in
+            ["titel", "name.giveName", "emails", "emails[type=work].value", "urn:acme", r#"mails[type eq "x"].value"#]
+        {
+            assert!(!may_be_custom(wrong), "{wrong}");
+        }
+        assert!(!may_be_custom(&format!("{ENTERPRISE}:departement")));
     }
 
     #[test]

@@ -9,10 +9,21 @@ mod home;
 mod people;
 mod sim;
 
+use std::io::Write;
+
 pub use home::{Home, Ran, Started};
 pub use people::{Person, people, reduced, sorted};
 pub use rosterd::sandbox::Op;
 pub use sim::Sim;
+
+/// Says that a test can't be carried out here, and what is left out. Where `NO_TEST_MAY_BE_SKIPPED` is set, as in CI, that
+/// is a failure.
+#[track_caller]
+pub fn skipped(what: &str) {
+    // Not by a macro, whose output is kept back for tests that pass.
+    writeln!(std::io::stderr(), "SKIPPED: {what}").expect("standard error");
+    assert!(std::env::var_os("NO_TEST_MAY_BE_SKIPPED").is_none(), "SKIPPED: {what}");
+}
 
 /// A sandbox, and a home whose target it is.
 pub struct Stage {

@@ -3,7 +3,8 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use crate::answers::explaining::tells;
 
 const MAP: &str = r#"email = { cel = "email.trim().lowerAscii()" }
 first_name = "first_name"
@@ -66,6 +67,39 @@ fn accounts_that_are_there_are_adopted_and_what_they_hold_beside_stays() {
     adoption_and_lost_state(&bench);
     let bob = bench.account("E2").expect("Bob");
     assert_eq!((&bob["extra"]["kept"], &bob["extra"]["deep"]), (&json!(1), &json!({"a": [true]})));
+}
+
+#[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&direct());
+}
+
+#[test]
+fn a_pending_invitation_is_no_difference() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    let report = bench.home.run_json(&["reconcile", "--detailed-exitcode"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["missing"], json!([]), "{report}");
+    let mark = bench.sim.mark();
+    bench.home.run(&["reconcile", "--adopt", "--repair"]).exits(0);
+    assert_eq!(bench.sim.writes_since(mark), []);
+    assert_eq!(mails(&bench), 1);
+}
+
+#[test]
+fn why_tells_of_an_invitation_and_finds_people_by_their_address() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    for who in ["E1", "Ann@ACME.example"] {
+        tells(&bench.sim, &bench.home, who, "invited");
+    }
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E2", "invited-leaving");
+    let moved = ANN.replace("Zürich", "Chur");
+    bench.home.write("config/hr.csv", &format!("{}{moved}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E1", "invited-moved");
+    bench.sim.behave(json!({"accept_invitations": true}));
+    tells(&bench.sim, &bench.home, "E1", "accepted");
 }
 
 #[test]
@@ -188,4 +222,33 @@ fn leavers_can_t_be_removed_where_the_api_can_t() {
     std::fs::write(bench.home.config(), config).expect("written");
     let ran = bench.home.run_json(&["check"]).exits(78).json();
     assert_eq!(ran["errors"][0]["key"], "syncs.staff.on_leave", "{ran}");
+}
+
+#[test]
+fn a_connection_check_proves_the_client_and_every_app_that_is_mapped() {
+    let bench = direct();
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    bench.home.run(&["check", "--connect"]).exits(0);
+    assert!(bench.sim.requests().iter().all(|request| !request.write));
+
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let with = |from: &str, to: &str, code: i32| {
+        std::fs::write(bench.home.config(), text.replace(from, to)).expect("written");
+        let ran = bench.home.run_json(&["check", "--connect"]).exits(code).json();
+        assert_eq!(ran["errors"].as_array().map(Vec::len), Some(1), "{ran}");
+        ran["errors"][0].clone()
+    };
+    // A client that isn't ours, and, where it may be asked for, one that isn't there.
+    let error = with("client = 1", "client = 7", 77);
+    assert_eq!(error["message"], "target there refused the credentials: HTTP 403, asked for client 7");
+    bench.sim.script(json!({"path_prefix": "/juicebox/api/v1/jb/clients/7/", "do": "status:404", "body": "{}"}));
+    let error = with("client = 1", "client = 7", 78);
+    assert_eq!((&error["key"], &error["message"]), (&json!("targets.there"), &json!("target there has no client 7")));
+    let error = with("zylTKNVx", "zylTKNVX", 78);
+    assert_eq!(error["key"], "syncs.staff.map.apps");
+    assert_eq!(error["message"], "\"zylTKNVX\" is no app of client 1");
+    assert_eq!(error["help"], "did you mean zylTKNVx?");
+    // Values of people aren't told; whose it is, is.
+    let error = with("apps = { value = [\"zylTKNVx\", \"b7Qw2LmN\"] }", "apps = \"city\"", 78);
+    assert!(error["message"].as_str().is_some_and(|m| m.contains("E1") && !m.contains("Zürich")), "{error}");
 }

@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::json;
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
 
 fn bench() -> Bench {
     Bench::new(Story {
@@ -40,6 +40,25 @@ fn the_whole_story() {
 #[test]
 fn accounts_that_are_there_are_adopted() {
     adoption_and_lost_state(&bench());
+}
+
+#[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&bench());
+}
+
+#[test]
+fn why_finds_people_by_the_name_they_log_in_with() {
+    let bench = bench();
+    bench.sync(&[ANN, BOB], 0);
+    let of = |who: &str| bench.home.run_json(&["why", "staff", who]).exits(0).json();
+    let id = bench.account("E2").expect("Bob")["id"].as_str().expect("an id").to_string();
+    for who in ["BOB@acme.example", &id, "E2"] {
+        assert_eq!(of(who)["key"], "E2", "{who}");
+    }
+    let requests = bench.sim.requests();
+    let sessions = |path: &str| requests.iter().filter(|r| r.path.ends_with(path)).count();
+    assert_eq!(sessions("/login"), sessions("/logout"), "a question leaves no session behind");
 }
 
 #[test]
@@ -141,4 +160,77 @@ fn what_only_an_add_requires_must_be_mapped_or_an_option() {
     let ran = bench.home.run_json(&["check"]).exits(78).json();
     let told = ran["errors"].to_string();
     assert!(told.contains("team_id") && told.contains("accessProfileId"), "{told}");
+}
+
+#[test]
+fn leavers_can_be_removed_and_come_back_as_new_users() {
+    let bench = bench();
+    bench.leavers_are_deleted();
+}
+
+/// Answers that an XML reader could be made to do something with: a document type, entities, depth, a cut.
+#[test]
+fn answers_are_read_as_data_and_never_interpreted() {
+    let deep = format!("{}{}", "<a>".repeat(200), "</a>".repeat(200));
+    let bodies = [
+        "<!DOCTYPE p [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><platform><message><code>0</code></message><a>&x;</a></platform>",
+        "<!DOCTYPE p [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">]><platform><record><id>&b;</id></record></platform>",
+        "<platform><message><code>0</code></message><record><id>&unknown;</id></record></platform>",
+        "<platform><message><code>0</code></message><record><id>1</id></record>",
+        &deep,
+    ];
+    let bench = bench();
+    for body in bodies {
+        bench.sim.calm();
+        bench.sim.script(json!({"method": "GET", "path_prefix": "/longjump/networking/rest/user", "do": "status:200",
+            "body": body, "headers": {"content-type": "application/xml"}}));
+        bench.sync(&[ANN, BOB], 69);
+        assert_eq!(bench.sim.users_of("longjump").len(), 0, "{body}");
+    }
+    // An answer to an add that can't be read may mean anything: it is looked up, and nobody is made twice.
+    bench.sim.calm();
+    bench.sim.script(
+        json!({"method": "POST", "path_prefix": "/longjump/networking/rest/user/", "nth": 1, "do": "status:200",
+        "body": bodies[0], "headers": {"content-type": "application/xml"}}),
+    );
+    bench.sync(&[ANN, BOB], 0);
+    assert_eq!(bench.sim.users_of("longjump").len(), 2);
+}
+
+#[test]
+fn who_is_to_be_mailed_is_and_nobody_else() {
+    // Mails: of the welcome, of the temporary password; of a reset that was asked for.
+    for (options, mails) in [("notify = true", 2), ("reset_password = true", 1), ("notify = false", 0)] {
+        let bench = bench();
+        let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+        let text = text.replace("access_profile_id = 3 }", &format!("access_profile_id = 3, {options} }}"));
+        std::fs::write(bench.home.config(), text).expect("written");
+        bench.sync(&[ANN], 0);
+        bench.sync(&[&ANN.replace("Zürich", "Chur")], 0);
+        assert_eq!(bench.account("E1").expect("Ann")["mails"], mails, "{options}");
+    }
+}
+
+/// What a record shows for a look-up field is its value; the text beside it is for people.
+#[test]
+fn look_up_fields_are_compared_by_value_and_unmapped_fields_survive() {
+    let bench = bench();
+    bench.home.configure("team_id = { value = 1 }\naccessProfileId = { value = 3 }\n");
+    bench.sync(&[ANN], 0);
+    bench.sim.seed_in(
+        "longjump",
+        json!([{"username": "bob@acme.example", "email": "bob@acme.example",
+        "phone": "555", "company": "Acme"}]),
+    );
+    bench.lose_state();
+    let mark = bench.sim.mark();
+    bench.sync(&[ANN], 0);
+    assert_eq!(bench.sim.writes_since(mark), []);
+    bench.sync(&[ANN, BOB], 0);
+    let bob = bench.account("E2").expect("Bob");
+    assert_eq!(
+        (&bob["phone"], &bob["company"]),
+        (&json!("555"), &json!("Acme")),
+        "an update erases nothing by accident"
+    );
 }

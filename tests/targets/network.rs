@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::scim::story;
 use super::{ANN, BOB, Bench, HEADER};
-use crate::support::{Home, Sim};
+use crate::support::{Home, Sim, skipped};
 
 /// A token endpoint on a runtime of its own, which notes what it was asked.
 struct Tokens {
@@ -156,8 +156,7 @@ fn our_own_authority_is_trusted_and_our_certificate_is_shown() {
     let there =
         |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if there("openssl").is_err() || there("python3").is_err() {
-        eprintln!("SKIPPED: openssl and python3 make the certificates and the server of this test");
-        return;
+        return skipped("our own authority and client certificate; openssl and python3 make what this needs");
     }
     let made = Command::new("sh").args(["-c", CERTIFICATES]).current_dir(home.path()).output().expect("a shell");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

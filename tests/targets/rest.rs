@@ -48,6 +48,10 @@ async fn serve(
         ("GET", ["v3", "people"]) => people.search(&query),
         ("POST", ["v3", "sites", "hq", "people"]) if sent["source"] == "hr" => people.put(None, &sent["person"]),
         ("GET", ["v3", "people", uid]) => people.shown(uid),
+        ("DELETE", ["v3", "people", uid]) => match uid.parse().ok().and_then(|uid: u64| people.all.remove(&uid)) {
+            Some(_) => (StatusCode::NO_CONTENT, String::new()),
+            None => problem(StatusCode::NOT_FOUND, "no_person", ""),
+        },
         ("PUT", ["v3", "people", uid]) => people.put(uid.parse().ok(), &sent["person"]),
         ("POST", ["v3", "people", uid, to @ ("enable" | "disable")]) if body.is_empty() => {
             match uid.parse().ok().and_then(|uid: u64| people.all.get_mut(&uid)) {
@@ -219,6 +223,28 @@ fn the_worked_example_keeps_its_api_in_step() {
     let ran = sync(&home, &[ANN, "E2,Robert,=1+1,robert@acme.example,CTO,Genève,active"]);
     assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 2, "{ran}");
     assert!(server.asked().iter().all(|request| request.starts_with("GET")));
+}
+
+#[test]
+fn the_worked_example_removes_leavers_where_that_is_asked_for() {
+    let server = Server::start();
+    let home = home(&server, &config("people-api.toml"));
+    let text = fs::read_to_string(home.config()).expect("the configuration");
+    fs::write(home.config(), text.replace("target = \"people\"", "target = \"people\"\non_leave = \"delete\""))
+        .expect("written");
+    sync(&home, &[ANN, BOB]);
+    let uid = server.person("E2")["uid"].as_u64().expect("a uid");
+    server.asked();
+    let ran = sync(&home, &[ANN]);
+    assert_eq!(ran["runs"][0]["counts"]["delete"]["ok"], 1, "{ran}");
+    assert_eq!(server.asked(), [format!("DELETE /v3/people/{uid}")]);
+    let ran = sync(&home, &[ANN, BOB]);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
+    assert_ne!(server.person("E2")["uid"], uid);
+    // Somebody else removed her before: that is as good.
+    server.people.lock().expect("the people").all.clear();
+    let ran = sync(&home, &[BOB]);
+    assert_eq!(ran["runs"][0]["counts"]["delete"]["ok"], 1, "{ran}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::super::settings::{
 use super::super::units::TypedLimit;
 use super::{Made, Report};
 use crate::limits::Limit;
-use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, ValueFrom, When};
+use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, Severity, ValueFrom, When};
 use crate::nearest::nearest;
 use crate::protect::Protection;
 use crate::schedule::Schedule;
@@ -263,22 +263,25 @@ fn mapping(
     let mut told: Vec<String> = fields.iter().filter(|f| !understood(f)).cloned().collect();
     told.extend(report.unreadable_below(&map));
     // What was meant by a misspelt name is not also missing.
-    let unknown = fields.iter().filter(|f| catalogue.field(f).is_none());
+    let unknown = fields.iter().filter(|f| !catalogue.admits(f));
     let names = || catalogue.fields.keys().map(String::as_str);
     told.extend(
         unknown.filter_map(|f| nearest(f, names())).filter(|n| !fields.iter().any(|f| f == n)).map(str::to_owned),
     );
-    let (compiled, findings, is_error) = match Mapping::compile(spec, catalogue) {
-        Ok((mapping, warnings)) => (Some(mapping), warnings, false),
-        Err(errors) => (None, errors, true),
+    let (compiled, findings) = match Mapping::compile(spec, catalogue) {
+        Ok((mapping, warnings)) => (Some(mapping), warnings),
+        Err(findings) => (None, findings),
     };
-    for Finding { place, message, help } in findings {
+    for Finding { severity, place, message, help } in findings {
         let at = match place {
             Place::Include => path.join("include"),
             Place::Field(field) if told.contains(&field) => continue,
             Place::Field(field) => map.join(&field),
         };
-        if is_error { report.error(&at, message, help) } else { report.warning(&at, message, help) }
+        match severity {
+            Severity::Error => report.error(&at, message, help),
+            Severity::Warning => report.warning(&at, message, help),
+        }
     }
     compiled
 }
@@ -300,7 +303,7 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         park: None,
     };
     let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
-    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, id_field: None, open: true };
+    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, id_field: None, open: true, scim: false };
     if !spec.fields.is_empty() || spec.include.is_some() {
         mapping(report, path, &spec, fields, &catalogue);
     }
@@ -317,7 +320,7 @@ fn match_fields_known(
     let at = path.join("match");
     for (i, field) in typed.iter().enumerate() {
         let at = at.join(i.to_string());
-        if catalogue.field(field).is_none() && !catalogue.open {
+        if !catalogue.admits(field) {
             let known = catalogue.fields.keys().map(String::as_str);
             report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
         } else if !fields.contains(field) {
