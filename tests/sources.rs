@@ -403,11 +403,14 @@ fn check_connect_shows_what_is_there_and_writes_nothing() {
         "E001, E002, E003",
         "sync staff: E001 becomes",
         "*** (11 characters)",
+        "*** (at most 8 characters)",
         "target juno: ok",
     ] {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
     }
-    assert!(!ran.stdout.contains("p1@acme.com"));
+    // Of what is short not even the length.
+    let values = ["p1@acme.com", "First1", "Nurse", "Bern", "(4 char", "(5 char", "(6 char"];
+    assert!(values.iter().all(|value| !ran.stdout.contains(value)), "{}", ran.stdout);
     assert!(home.run(&["check", "--connect", "--show-values"]).exits(0).stdout.contains("p1@acme.com"));
     assert!(sim.writes_since(mark).is_empty() && !home.path().join("state").exists());
 

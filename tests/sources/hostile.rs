@@ -172,6 +172,12 @@ fn hostile_files_are_refused() {
     refused(&home, &sim, "no file", NONE, 69, "hr.csv does not exist");
     std::fs::create_dir(home.path().join("config/hr.csv")).expect("a directory");
     refused(&home, &sim, "a directory", NONE, 65, "is a directory");
+    std::fs::remove_dir(home.path().join("config/hr.csv")).expect("removed");
+    for (name, text) in [("which file", file(1..=20)), ("which file, unreadable", "employee_id\n".into())] {
+        put(&home, "hr.csv", text);
+        let path = home.path().join("config/hr.csv");
+        refused(&home, &sim, name, NONE, 65, &format!("look at {}", path.display()));
+    }
 
     let packed = gz(good.as_bytes());
     let zst = zstd::encode_all(good.as_bytes(), 3).expect("into memory");
