@@ -420,8 +420,8 @@ fn no_second_holds_more_than_the_rate_and_the_burst() {
     assert!(at.len() > 90);
     for (n, first) in at.iter().enumerate() {
         let within = at[n..].iter().take_while(|t| **t < first + 1_000_000_000).count();
-        // On its way a request may be late by what a busy machine makes of it; the gate itself is tested exactly.
-        assert!(within <= 40 + 4 + 3, "{within} requests in the second after {first} ns");
+        // On a busy machine those under way may all be late; the gate itself is tested exactly.
+        assert!(within <= 40 + 4 + 8, "{within} requests in the second after {first} ns");
     }
     stage.has_exactly(&people(1, 90));
 }

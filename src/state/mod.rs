@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
@@ -51,6 +52,9 @@ pub trait Command: Send + 'static {
 /// How many commands may share one commit. Enough that a commit's cost vanishes in a fast load, few enough that the
 /// first of them never waits long for the last.
 const GROUP: usize = 256;
+
+/// How long the end of a process may be held up by others who are reading, to leave everything in the one file.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Answers the caller once it is known whether the commit held.
 type Answer = Box<dyn FnOnce(Result<(), StateError>) + Send>;
@@ -210,6 +214,10 @@ fn serve(db: &Connection, jobs: &Receiver<Job>) {
             answer(committed.clone());
         }
     }
+    // Who is the last to close does this anyway; beside somebody who only looks, nobody is the last. Where it can't be
+    // done soon, the side file is played back by whoever opens the database next.
+    let _ = db.busy_timeout(LAST_PATIENCE);
+    let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
 }
 
 /// Ends the transaction: commits it, or says why it is lost. A full disk or a failing one can make SQLite roll the

@@ -77,7 +77,7 @@ impl Roster {
     pub fn first(chance: &mut StdRng) -> Roster {
         let mut roster = Roster { people: BTreeMap::new(), hired: 0, strangers: Vec::new(), owed: Vec::new() };
         // Small mostly: what goes wrong goes wrong with few. A storm needs some to be one.
-        let size = if chance.random_bool(0.85) { 3..9 } else { 12..30 };
+        let size = if chance.random_bool(0.92) { 3..9 } else { 12..30 };
         for _ in 0..chance.random_range(size) {
             roster.hire(chance);
         }
