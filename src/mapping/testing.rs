@@ -114,7 +114,7 @@ mod tests {
                 fields(json!({"email": "Ann@b.c"})),
                 Some("email: expected “Ann@b.c”\n            but is “ann@b.c”\n                    ^ from here on"),
             ),
-            (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean email?)")),
+            (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean `email`?)")),
             (json!({"mail": "a", "level": " 1 ", "status": "active"}), fields(json!({"level": 1})), None),
             (good(), Expectation::Excluded, Some("in scope, not excluded")),
             (good(), Expectation::Rejected("x".into()), Some("in scope, not rejected")),
