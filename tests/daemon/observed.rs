@@ -131,6 +131,8 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
     let sim = Sim::start();
     let home = home(&sim, "");
     let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    // A machine that is busy with other things is no failure.
+    let text = text.replace("timeout = \"2s\"", "timeout = \"30s\"");
     let (rest, sync) = text.split_once("[syncs.staff]").expect("a sync");
     let mut many = rest.to_string();
     for n in 0..50 {
