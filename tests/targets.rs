@@ -3,6 +3,8 @@
 
 #[path = "targets/catalogues.rs"]
 mod catalogues;
+#[path = "targets/club.rs"]
+mod club;
 #[path = "targets/foreign.rs"]
 mod foreign;
 #[path = "targets/juicebox.rs"]

@@ -172,6 +172,32 @@ fn every_golden_file_is_compared() {
     }
 }
 
+/// Whether a request is one of this operation: its method, and its path with anything for placeholders.
+fn is_of(wire: &Wire, operation: &toml::Value) -> bool {
+    let text = |key: &str| operation.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+    let (asked, path) = (wire.path.split('?').next().unwrap_or_default(), text("path"));
+    let fits = |(asked, told): (&str, &str)| told.starts_with('{') || asked == told;
+    wire.method == text("method")
+        && asked.split('/').count() == path.split('/').count()
+        && asked.split('/').zip(path.split('/')).all(fits)
+}
+
+#[test]
+fn every_operation_of_every_target_has_a_golden_file() {
+    for (target, _, requests) in all_requests() {
+        let text = Engine::builtin_text(target).expect("a definition");
+        let definition: toml::Table = text.parse().expect("TOML");
+        for (name, operation) in definition["operations"].as_table().expect("operations") {
+            assert!(requests.values().any(|wire| is_of(wire, operation)), "{target}: no request of {name}");
+        }
+        let named = |kind: &str| requests.keys().any(|name| name.starts_with(kind));
+        for kind in ["update", "ban", "reinstate", "adopt"] {
+            assert!(named(kind), "{target}: no {kind}");
+        }
+        assert!(named("create") || named("invite"), "{target}: nobody is made");
+    }
+}
+
 #[test]
 fn no_value_is_in_a_debug_output() {
     for (target, _, requests) in all_requests() {

@@ -6,17 +6,18 @@
 
 use std::path::{Path, PathBuf};
 
-use figment::error::{Actual, Kind};
+use figment::error::Kind;
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml_edit::Document;
 
-use super::diagnostic::{Diagnostic, did_you_mean};
+use super::diagnostic::Diagnostic;
 use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
 use super::raw::Raw;
 use super::resolve::Report;
 use super::units::HELP_MARK;
 use crate::nearest::nearest;
+use crate::wording;
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "ROSTERD_";
@@ -263,62 +264,18 @@ fn meant(kind: &Kind, path: &KeyPath) -> Option<KeyPath> {
     Some(KeyPath::of(above).join(nearest(name, known.iter().copied())?))
 }
 
-/// What serde has to say, in words for people. Values are not shown: any of them may be a secret in the wrong place.
+/// What serde has to say, in words for people.
 fn describe(kind: &Kind, path: &KeyPath) -> (String, Option<String>) {
+    let (message, help) = wording::of_kind(kind);
+    let in_map = path.0.len() > 4 && path.0[0] == "syncs" && path.0[2] == "map";
     match kind {
-        Kind::UnknownField(name, known) => {
-            let in_map = path.0.len() > 4 && path.0[0] == "syncs" && path.0[2] == "map";
-            let help = if in_map && nearest(name, known.iter().copied()).is_none() {
-                Some(format!("a dotted path is quoted: {:?} = …", path.0[3..].join(".")))
-            } else {
-                did_you_mean(name, known.iter().copied())
-            };
-            (format!("unknown key `{name}`"), help)
-        }
-        Kind::UnknownVariant(name, known) => {
-            (format!("{name:?} is not one of {}", known.join(", ")), did_you_mean(name, known.iter().copied()))
-        }
-        Kind::InvalidType(found, wanted) => {
-            (format!("{} is wanted here, not {}", expected(wanted), actual(found)), None)
-        }
-        Kind::InvalidValue(found, wanted) => {
-            (format!("{} is wanted here, not {}", expected(wanted), actual(found)), None)
+        Kind::UnknownField(name, known) if in_map && nearest(name, known.iter().copied()).is_none() => {
+            (message, Some(format!("a dotted path is quoted: {:?} = …", path.0[3..].join("."))))
         }
         Kind::Message(text) => match text.split_once(HELP_MARK) {
             Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
-            None => (text.clone(), None),
+            None => (message, help),
         },
-        other => (other.to_string(), None),
-    }
-}
-
-/// serde's name for a type, as people call it.
-fn expected(wanted: &str) -> String {
-    let words = wanted.trim_matches('`');
-    let word = match words {
-        "u8" | "u32" | "u64" | "usize" => "a whole number from 0 upwards",
-        "i64" => "a whole number",
-        "a string" | "string" => "text in quotes",
-        "path string" => "a path in quotes",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" | "map" => "a table",
-        _ if words.starts_with("struct ") => "a table",
-        _ if words.contains("enum ") || words.contains("variant") => "one of its words, in quotes",
-        _ => words,
-    };
-    word.to_owned()
-}
-
-fn actual(found: &Actual) -> String {
-    match found {
-        Actual::Bool(truth) => truth.to_string(),
-        Actual::Signed(number) if *number < 0 => "a number below 0".into(),
-        Actual::Unsigned(_) | Actual::Signed(_) => "a number".into(),
-        Actual::Float(_) => "a number with a fraction".into(),
-        Actual::Char(_) | Actual::Str(_) => "text".into(),
-        Actual::Seq => "a list".into(),
-        Actual::Map => "a table".into(),
-        _ => "this".into(),
+        _ => (message, help),
     }
 }

@@ -312,12 +312,11 @@ impl Engine {
         let value = |place: &str| values.iter().find(|(name, _)| *name == place).map(|(_, value)| *value);
         let query = call.query.iter().map(|(name, template)| (name.fill(value), template.fill(value)));
         let mut path = with_query(path, query);
-        if let Some(paging) = &call.paging
-            && matches!(paging.style, PagingStyle::Page | PagingStyle::Offset)
-        {
-            let first = (paging.param.clone(), paging.start.to_string());
+        if let Some(paging) = &call.paging {
+            let counts = matches!(paging.style, PagingStyle::Page | PagingStyle::Offset);
+            let first = counts.then(|| (paging.param.clone(), paging.start.to_string()));
             let size = paging.size_param.clone().map(|param| (param, paging.size.to_string()));
-            path = with_query(path, [first].into_iter().chain(size));
+            path = with_query(path, first.into_iter().chain(size));
         }
         Wire { method: call.method.clone(), path, headers: self.headers(body.is_some()), body }
     }

@@ -120,7 +120,15 @@ pub(super) struct Paging {
     pub size_param: Option<String>,
     pub size: u32,
     pub header: Option<String>,
+    pub pointer: Option<String>,
     pub total: Option<String>,
+}
+
+impl Paging {
+    /// Whether the target itself says what the query of the next page is.
+    pub fn is_linked(&self) -> bool {
+        matches!(self.style, PagingStyle::Header | PagingStyle::Link | PagingStyle::Next)
+    }
 }
 
 /// A value in the body that must be one of these.

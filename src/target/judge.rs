@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::definition::{AnswerStyle, Format, Meaning};
-use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
+use super::engine::{BodyCondition, Call, Engine, FailureRule, Paging, asked_state};
 use super::paging::{next_request, unpaged};
 use super::read::id_text;
+use super::template::encoded;
 use super::wire::{Account, AccountState, Answer, Current, Page, Verdict, Wire};
 use super::xml;
 use crate::outcome::{ErrorKind, OpError};
@@ -161,7 +162,8 @@ impl Engine {
         let Some(accounts) = records.iter().map(account).collect::<Option<Vec<Account>>>() else {
             return Err(unclear(answer, "with a record that has no id"));
         };
-        let next = next_request(call, request, answer, records.len(), total).map_err(|what| unclear(answer, what))?;
+        let next = next_request(call, request, answer, body.value(), records.len(), total);
+        let next = next.map_err(|what| unclear(answer, what))?;
         // When the listing is through, those who were invited and have not come yet follow.
         let invited = self.calls.get("invited").filter(|_| call.name == "list");
         Ok(Page { accounts, next: next.or_else(|| invited.map(|call| self.first_page(call))) })
@@ -261,8 +263,24 @@ impl Engine {
     /// else the look-up.
     fn search_of(&self, request: &Wire) -> Option<&Call> {
         let listings = ["list", "invited"].iter().filter_map(|name| self.calls.get(name));
+        let sought = |call: &&Call| call.paging.as_ref().is_some_and(Paging::is_linked) && self.is_search(request);
         let made = |call: &&Call| unpaged(&request.path, call) == unpaged(&self.first_page(call).path, call);
-        listings.into_iter().find(made).or_else(|| self.calls.get("find"))
+        listings.into_iter().find(|call| made(call) && !sought(call)).or_else(|| self.calls.get("find"))
+    }
+
+    /// Whether a request asks what the look-up asks, be it under the same path as the listing.
+    fn is_search(&self, request: &Wire) -> bool {
+        let Some((find, (path, query))) = self.calls.get("find").zip(request.path.split_once('?')) else {
+            return false;
+        };
+        let asked: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+        let by = |field: &String| {
+            let name = find.names.get(field).unwrap_or(field);
+            find.query.iter().all(|(param, _)| {
+                asked.contains(&encoded(&param.fill(|place| Some(name.as_str()).filter(|_| place == "field"))).as_str())
+            })
+        };
+        path == find.path.fill_path(|_| None) && find.fields.iter().any(by)
     }
 
     /// The verdict when the answer is a failure; `None` when it is a success.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use figment::error::Kind;
+use figment::value::Value;
 use serde::de::DeserializeOwned;
 use toml_edit::{Document, TableLike};
 
@@ -11,6 +13,7 @@ use super::definition::{
     AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
     ProofDef, RequestDef, SessionDef, StateDef, SuccessDef,
 };
+use crate::wording;
 
 /// A mistake in a definition, or in the options that a target gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +183,7 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
+/// What stands at the top of a definition.
 pub(super) const SECTIONS: [&str; 17] = [
     "format",
     "kind",
@@ -257,49 +261,56 @@ fn several<T: DeserializeOwned>(root: &mut toml::Table, name: &str, mistakes: &m
     }
 }
 
-/// Reads one value; a mistake in it names the key inside where serde tells which.
+/// Reads one value. serde stops at the first mistake; so that people see all of them, what doesn't fit is told, taken
+/// out, and the rest is read again. What had mistakes is not used.
 fn read<T: DeserializeOwned>(value: toml::Value, path: &[&str], mistakes: &mut Mistakes) -> Option<T> {
-    match value.clone().try_into::<T>() {
-        Ok(read) => Some(read),
+    let mut value = match Value::serialize(&value) {
+        Ok(value) => value,
         Err(error) => {
-            let message = error.message().to_string();
-            let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-            let mut path = path.to_vec();
-            let (unknown, variant) = (message.starts_with("unknown field"), message.starts_with("unknown variant"));
-            let help = match names.split_first() {
-                Some((first, others)) if unknown || variant => nearest(first, others.iter().copied()),
-                _ => None,
-            };
-            // The member at fault: an unknown one is named in the message, a bad value is found by looking for it.
-            let inner = match names.first() {
-                Some(first) if unknown => Some((*first).to_string()),
-                Some(first) if variant => holder_of(&value, first),
-                _ => None,
-            };
-            path.extend(inner.as_deref());
-            mistakes.at(&path, message.clone(), help);
-            None
+            mistakes.at(path, error.to_string(), None);
+            return None;
         }
+    };
+    let mut taken: Vec<Vec<String>> = Vec::new();
+    loop {
+        let error = match value.deserialize::<T>() {
+            Ok(read) => return taken.is_empty().then_some(read),
+            Err(error) => error,
+        };
+        let missing = match &error.kind {
+            Kind::MissingField(name) => Some([error.path.as_slice(), &[name.to_string()]].concat()),
+            _ => None,
+        };
+        // What was taken out for a mistake is not also missing.
+        if missing.is_none_or(|missing| !taken.contains(&missing)) {
+            let (message, help) = wording::of_kind(&error.kind);
+            let inner = error.path.iter().map(String::as_str);
+            mistakes.at(&path.iter().copied().chain(inner).collect::<Vec<_>>(), message, help);
+        }
+        if !remove(&mut value, &error.path) {
+            return None;
+        }
+        taken.push(error.path);
     }
 }
 
-/// The member of a table that holds this text.
-fn holder_of(value: &toml::Value, text: &str) -> Option<String> {
-    let table = value.as_table()?;
-    table.iter().find(|(_, v)| v.as_str() == Some(text)).map(|(key, _)| key.clone())
+/// Takes out the value at this path: the whole list where it is in one, since the others would move.
+fn remove(value: &mut Value, path: &[String]) -> bool {
+    let Value::Dict(_, table) = value else { return false };
+    let Some((first, rest)) = path.split_first() else { return false };
+    let deeper = !rest.is_empty() && table.get_mut(first).is_some_and(|inner| remove(inner, rest));
+    deeper || table.remove(first).is_some()
 }
+
+/// The most names that are listed to choose from; of more, nobody reads on.
+const MOST_LISTED: usize = 20;
 
 /// A remedy that names the most similar of the valid names, or all of them when none is similar.
 pub(super) fn nearest<'a>(wrong: &str, valid: impl Iterator<Item = &'a str>) -> Option<String> {
     let valid: Vec<&str> = valid.collect();
-    let close = valid
-        .iter()
-        .map(|name| (strsim::jaro_winkler(wrong, name), *name))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match close {
-        Some((_, name)) => Some(format!("did you mean {name}?")),
-        None if valid.is_empty() => None,
+    match crate::nearest::nearest(wrong, valid.iter().copied()) {
+        Some(name) => Some(format!("did you mean {name}?")),
+        None if valid.is_empty() || valid.len() > MOST_LISTED => None,
         None => Some(format!("one of {}", valid.join(", "))),
     }
 }

@@ -1,15 +1,16 @@
-//! How a listing goes on: by number of page, by offset, or by a link in a header.
+//! How a listing goes on: by number of page, by offset, by a cursor, or by a link in a header or in the body.
+
+use serde_json::Value;
 
 use super::definition::PagingStyle;
 use super::engine::{Call, Paging};
-use super::template::{encoded, number_in_query, set_number_in_query};
+use super::template::{encoded, number_in_query, set_in_query};
 use super::wire::{Answer, Wire};
 
 /// A path without the query parameters of the call's paging.
 pub(super) fn unpaged(path: &str, call: &Call) -> String {
     let Some((path, query)) = path.split_once('?') else { return path.to_string() };
-    let linked = call.paging.as_ref().is_some_and(|paging| paging.style == PagingStyle::Header);
-    if linked {
+    if call.paging.as_ref().is_some_and(Paging::is_linked) {
         // The link's query is the target's affair.
         return path.to_string();
     }
@@ -22,7 +23,7 @@ pub(super) fn unpaged(path: &str, call: &Call) -> String {
     format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()
 }
 
-/// The request for the page after one that held `found` records of `total`, where that is told.
+/// The request for the page after one that held `found` records of `total`, where that is told; `body` is its body.
 ///
 /// # Errors
 /// The answer can't be true, to follow "answered …": going on would miss accounts, or never end.
@@ -30,6 +31,7 @@ pub(super) fn next_request(
     call: &Call,
     request: &Wire,
     answer: &Answer,
+    body: Option<&Value>,
     found: usize,
     total: Option<u64>,
 ) -> Result<Option<Wire>, &'static str> {
@@ -37,7 +39,22 @@ pub(super) fn next_request(
     let (found, size) = (found as u64, u64::from(paging.size));
     let step = match paging.style {
         PagingStyle::None => return Ok(None),
-        PagingStyle::Header => return linked(paging, request, answer),
+        PagingStyle::Header => {
+            let told = paging.header.as_deref().and_then(|name| answer.header(name));
+            return linked(told.filter(|told| !matches!(*told, "None" | "none" | "null")), request);
+        }
+        PagingStyle::Link => {
+            let told = answer.header("link").map_or(Ok(None), crate::link::next);
+            return linked(told.map_err(|()| "with a Link header that can't be understood")?, request);
+        }
+        PagingStyle::Next => {
+            return match pointed(paging, body) {
+                None => Ok(None),
+                Some(Value::String(link)) => linked(Some(link), request),
+                Some(_) => Err(UNUSABLE),
+            };
+        }
+        PagingStyle::Cursor => return after_cursor(paging, request, body),
         PagingStyle::Page => 1,
         PagingStyle::Offset => found,
     };
@@ -58,23 +75,47 @@ pub(super) fn next_request(
         _ => {}
     }
     let Some(next) = current.checked_add(step) else { return Ok(None) };
-    let path = set_number_in_query(&request.path, &paging.param, next);
+    let path = set_in_query(&request.path, &paging.param, &next.to_string());
     Ok(Some(Wire { path, ..request.clone() }))
 }
 
-/// The request that a header links to. Only the link's query is used: nothing leads to another host or path.
-fn linked(paging: &Paging, request: &Wire, answer: &Answer) -> Result<Option<Wire>, &'static str> {
-    let link = paging.header.as_deref().and_then(|name| answer.header(name)).unwrap_or_default().trim();
-    if matches!(link, "" | "None" | "none" | "null") {
+const UNUSABLE: &str = "with a link to a next page that can't be used";
+
+/// What the body tells of the next page; nothing where it says that there is none.
+fn pointed<'b>(paging: &Paging, body: Option<&'b Value>) -> Option<&'b Value> {
+    let told = body?.pointer(paging.pointer.as_deref()?)?;
+    let none = matches!(told, Value::Null | Value::Bool(false)) || told.as_str().is_some_and(|t| t.trim().is_empty());
+    (!none).then_some(told)
+}
+
+/// The request with the cursor that the body tells.
+fn after_cursor(paging: &Paging, request: &Wire, body: Option<&Value>) -> Result<Option<Wire>, &'static str> {
+    let cursor = match pointed(paging, body) {
+        None => return Ok(None),
+        Some(Value::String(cursor)) => cursor.clone(),
+        Some(Value::Number(cursor)) => cursor.to_string(),
+        Some(_) => return Err("with a cursor that is neither text nor a number"),
+    };
+    let path = set_in_query(&request.path, &paging.param, &cursor);
+    if path == request.path {
+        return Err("with the cursor of the page that it shows");
+    }
+    Ok(Some(Wire { path, ..request.clone() }))
+}
+
+/// The request that a link means. Only the link's query is used: nothing leads to another host or path.
+fn linked(link: Option<&str>, request: &Wire) -> Result<Option<Wire>, &'static str> {
+    let link = link.unwrap_or_default().trim();
+    if link.is_empty() {
         return Ok(None);
     }
-    let Some((_, query)) = link.split_once('?') else { return Err("with a link to a next page that can't be used") };
+    let Some((_, query)) = link.split_once('?') else { return Err(UNUSABLE) };
     let query = query.split('#').next().unwrap_or_default();
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\');
     let path = request.path.split('?').next().unwrap_or_default();
     let path = format!("{path}?{query}");
     if query.is_empty() || !query.bytes().all(plain) || path == request.path {
-        return Err("with a link to a next page that can't be used");
+        return Err(UNUSABLE);
     }
     Ok(Some(Wire { path, ..request.clone() }))
 }

@@ -103,17 +103,18 @@ pub(super) fn number_in_query(path: &str, param: &str) -> Option<u64> {
     })
 }
 
-/// `path` with this query parameter set to a number, in its place.
-pub(super) fn set_number_in_query(path: &str, param: &str, number: u64) -> String {
-    let Some((before, query)) = path.split_once('?') else {
-        return with_query(path.to_string(), [(param.to_string(), number.to_string())]);
-    };
+/// `path` with this query parameter set to a value: in its place, or at the end where it isn't there yet.
+pub(super) fn set_in_query(path: &str, param: &str, value: &str) -> String {
     let wanted = encoded(param);
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if name == wanted => format!("{name}={number}"),
-        _ => pair.to_string(),
-    });
-    format!("{before}?{}", pairs.collect::<Vec<_>>().join("&"))
+    let is_it = |pair: &str| pair.split('=').next() == Some(wanted.as_str());
+    match path.split_once('?') {
+        Some((before, query)) if query.split('&').any(is_it) => {
+            let set = format!("{wanted}={}", encoded(value));
+            let pairs = query.split('&').map(|pair| if is_it(pair) { set.as_str() } else { pair });
+            format!("{before}?{}", pairs.collect::<Vec<_>>().join("&"))
+        }
+        _ => with_query(path.to_string(), [(param.to_string(), value.to_string())]),
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +136,9 @@ mod tests {
     fn a_number_in_a_query_is_replaced_where_it_stands() {
         let path = "/users?per_page=50&page=1";
         assert_eq!(number_in_query(path, "page"), Some(1));
-        assert_eq!(set_number_in_query(path, "page", 2), "/users?per_page=50&page=2");
+        assert_eq!(set_in_query(path, "page", "2"), "/users?per_page=50&page=2");
+        assert_eq!(set_in_query(path, "after", "a&b="), "/users?per_page=50&page=1&after=a%26b%3D");
+        assert_eq!(set_in_query("/users", "after", "é"), "/users?after=%C3%A9");
         assert_eq!(number_in_query("/users", "page"), None);
     }
 

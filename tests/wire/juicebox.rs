@@ -71,6 +71,14 @@ pub fn requests() -> BTreeMap<&'static str, Wire> {
         ("rename", write(OpKind::Update, &[("email", json!("user@juice.com"), json!("o'neil+new@juice.com"))], &[])),
         ("ban", write(OpKind::Ban, &[], &[])),
         ("reinstate", write(OpKind::Reinstate, &[("first_name", json!("Zoe"), json!("Zoë"))], &[])),
+        ("adopt", {
+            let mut adopt: Operation = operation(OpKind::Adopt, &[("first_name", json!("Zoe"), json!("Zoë"))], &[]);
+            adopt.remote_id = Some("user@juice.com".into());
+            adopt.reactivates = true;
+            invite.encode(&adopt).expect("a request")
+        }),
+        ("proof-client", invite.prove(&invite.proofs()[0])),
+        ("proof-apps", invite.prove(&invite.proofs()[1])),
         ("list-1", first),
         ("list-2", second.clone()),
         ("list-invited", invite.page(&second, &paged("[]", "None")).expect("a page").next.expect("the invitations")),

@@ -84,6 +84,7 @@ pub fn requests() -> BTreeMap<&'static str, Wire> {
         ("get", plain.get("16016a880c064ad1ba92115424851462").expect("a request")),
         ("find-key", plain.find("employee_number", "00123").expect("a look-up")),
         ("find-email", plain.find("email", "o'neil+x@gmail.com").expect("a look-up")),
+        ("find-username", plain.find("username", "usera@gmail.com").expect("a look-up")),
         ("list-1", small.list()),
         ("list-2", small.page(&small.list(), &answer(200, &page)).expect("a page").next.expect("a second page")),
     ])

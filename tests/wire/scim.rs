@@ -43,6 +43,11 @@ pub fn requests() -> BTreeMap<&'static str, Wire> {
     let page = json!({"totalResults": 3, "startIndex": 1, "itemsPerPage": 2, "Resources": [{"id": "1"}, {"id": "2"}]});
     BTreeMap::from([
         ("discovery", engine.discovery().expect("a request")),
+        ("adopt", {
+            let mut adopt = about(OpKind::Adopt, &[set("externalId", json!("701984"))]);
+            adopt.reactivates = true;
+            engine.encode(&adopt).expect("a request")
+        }),
         (
             "create",
             write(

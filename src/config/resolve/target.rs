@@ -153,9 +153,9 @@ fn own(report: &mut Report<'_>, path: &KeyPath, raw: &RawTarget, options: &toml:
     }
 }
 
-/// Whether a definition complains of the options that it was given rather than of itself.
+/// Whether a definition complains of the options that it was given rather than of itself: those stand elsewhere.
 fn is_option(error: &DefinitionError) -> bool {
-    error.key == "options" || error.key.starts_with("options.")
+    error.line.is_none() && (error.key == "options" || error.key.starts_with("options."))
 }
 
 /// A built-in definition is right, so what it complains of are its options.

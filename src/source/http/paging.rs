@@ -103,7 +103,7 @@ impl<'a> Pager<'a> {
     fn next(&self, told: &Told<'_>, base: &Url, total: Option<u64>) -> Next {
         match self.kind {
             Pagination::None => Next::End,
-            Pagination::Link => match told.header.map(next_link) {
+            Pagination::Link => match told.header.map(crate::link::next) {
                 None | Some(Ok(None)) => Next::End,
                 Some(Ok(Some(link))) => joined(base, link),
                 Some(Err(())) => Next::Lost("its Link header can't be understood".into()),
@@ -186,43 +186,6 @@ fn set(url: &mut Url, param: &str, value: &str) {
     url.query_pairs_mut().clear().extend_pairs(pairs);
 }
 
-/// The target with the relation `next` in a `Link` header (RFC 8288, section 3).
-fn next_link(header: &str) -> Result<Option<&str>, ()> {
-    let mut rest = header.trim();
-    while !rest.is_empty() {
-        let (target, after) = rest.strip_prefix('<').and_then(|r| r.split_once('>')).ok_or(())?;
-        let (parameters, after) = split_link(after);
-        if is_next(parameters) {
-            return Ok(Some(target));
-        }
-        rest = after.trim_start();
-    }
-    Ok(None)
-}
-
-/// The parameters of one link, and what follows its comma. A comma within quotes belongs to a parameter.
-fn split_link(text: &str) -> (&str, &str) {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ',' if !quoted => return (&text[..at], &text[at + 1..]),
-            _ => {}
-        }
-    }
-    (text, "")
-}
-
-fn is_next(parameters: &str) -> bool {
-    parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
-        let relations = value.trim().trim_matches('"');
-        name.trim().eq_ignore_ascii_case("rel")
-            && relations.split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +216,7 @@ mod tests {
             ("</a,b;c>; REL = next", Ok(Some("/a,b;c"))),
             ("nonsense", Err(())),
         ] {
-            assert_eq!(next_link(header), next, "{header}");
+            assert_eq!(crate::link::next(header), next, "{header}");
         }
     }
 

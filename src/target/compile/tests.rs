@@ -93,7 +93,9 @@ fn one_mistake_is_found_where_it_stands() {
             "where {id}",
         ),
         ("[operations.create]", "[operations.crate]", "operations.crate", 17, "did you mean create?"),
-        ("style = \"page\"", "style = \"pages\"", "operations.list", 29, "unknown variant"),
+        ("style = \"page\"", "style = \"pages\"", "operations.list.paging.style", 32, "did you mean page?"),
+        ("style = \"page\"", "stile = \"page\"", "operations.list.paging.stile", 32, "did you mean style?"),
+        ("style = \"page\"", "style = 1", "operations.list.paging.style", 32, "is wanted here, not a number"),
         ("size = 50", "size = 0", "operations.list.paging", 32, "size of at least 1"),
         ("status = [409]\n", "", "failures.0", 34, "fits every answer"),
         ("means = \"duplicate\"", "means = \"duplicated\"", "failures.0.means", 36, "did you mean duplicate?"),
@@ -169,6 +171,82 @@ fn mistakes_are_reported_together_in_the_order_of_lines() {
         .replace("id = \"/id\"", "id = \"id\"");
     let keys: Vec<String> = errors(&text).into_iter().map(|error| error.key).collect();
     assert_eq!(keys, ["auth.kinds", "account.id", "operations.update.method", "fields.number.type"]);
+}
+
+#[test]
+fn several_mistakes_in_one_entry_are_told_together_and_what_follows_from_them_is_not() {
+    let text = GOOD.replace(
+        "[fields.number]\ntype = \"text\"",
+        "[fields.number]\ntype = \"txt\"\nrequired = \"yes\"\nuniqe = true\nrange = [1]",
+    );
+    let found = errors(&text);
+    let told: Vec<(&str, Option<usize>)> = found.iter().map(|error| (error.key.as_str(), error.line)).collect();
+    let expected = [("type", 39), ("required", 40), ("uniqe", 41), ("range", 42)];
+    assert_eq!(
+        told,
+        expected
+            .map(|(key, line)| (format!("fields.number.{key}"), Some(line)))
+            .iter()
+            .map(|(k, l)| (k.as_str(), *l))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(found[1].message, "true or false is wanted here, not text");
+    assert_eq!(found[2].help.as_deref(), Some("did you mean unique?"));
+    // A key that must be there, and isn't.
+    let found = errors(&GOOD.replace("[fields.number]\ntype = \"text\"", "[fields.number]"));
+    assert_eq!((found.len(), found[0].message.as_str()), (1, "type is missing"));
+}
+
+#[test]
+fn each_style_of_paging_needs_its_keys_and_no_others() {
+    for (paging, wrong) in [
+        ("style = \"link\"", None),
+        ("style = \"link\", size_param = \"n\", size = 10", None),
+        ("style = \"next\", pointer = \"/next\"", None),
+        ("style = \"cursor\", param = \"after\", pointer = \"/next\"", None),
+        ("style = \"header\", header = \"X-Next\"", None),
+        ("style = \"none\"", None),
+        ("style = \"next\"", Some("belong together")),
+        ("style = \"link\", pointer = \"/next\"", Some("belong together")),
+        ("style = \"link\", header = \"X-Next\"", Some("belong together")),
+        ("style = \"cursor\", pointer = \"/next\"", Some("needs param")),
+        ("style = \"cursor\", param = \"a\", pointer = \"next\"", Some("JSON pointer")),
+        ("style = \"page\", size = 10", Some("needs param")),
+        ("style = \"offset\", param = \"o\"", Some("needs size")),
+        ("style = \"link\", size_param = \"n\"", Some("needs size")),
+    ] {
+        let found = errors(&GOOD.replace("style = \"page\", param = \"page\", size = 50", paging));
+        let told = found.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ");
+        match wrong {
+            None => assert!(found.is_empty(), "{paging}: {told}"),
+            Some(wrong) => assert!(found.len() == 1 && told.contains(wrong), "{paging}: {told}"),
+        }
+    }
+}
+
+#[test]
+fn proofs_are_judged_like_everything_else() {
+    let good = "[[proofs]]\npath = \"/clubs/1\"\nproves = \"club 1\"\n";
+    assert_eq!(errors(&format!("{GOOD}\n{good}")), []);
+    for (from, to, key, said) in [
+        ("path = \"/clubs/1\"", "path = \"clubs\"", "proofs.0.path", "must begin with /"),
+        ("path = \"/clubs/1\"", "path = \"/clubs/{options.club}\"", "proofs.0.path", "nothing is known to put for"),
+        ("path", "pth", "proofs.0.pth", "did you mean path?"),
+        (
+            "proves = \"club 1\"",
+            "proves = \"x\"\nfield = \"numbr\"\nid = \"/id\"",
+            "proofs.0.field",
+            "did you mean number?",
+        ),
+        ("proves = \"club 1\"", "proves = \"x\"\nfield = \"number\"", "proofs.0.id", "belong together"),
+        ("proves = \"club 1\"", "proves = \"x\"\nfield = \"number\"\nid = \"id\"", "proofs.0.id", "write \"/id\""),
+    ] {
+        let found = errors(&format!("{GOOD}\n{}", good.replacen(from, to, 1)));
+        let hit = found
+            .iter()
+            .find(|e| e.key == key && format!("{} {:?}", e.message, e.help).replace('\\', "").contains(said));
+        assert!(hit.is_some_and(|hit| hit.line.is_some()), "{to}: {found:?}");
+    }
 }
 
 #[test]
