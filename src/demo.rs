@@ -444,7 +444,7 @@ impl Expected {
 }
 
 /// The one of these that belongs to this platform.
-fn one_of<'a, T>(all: &'a [T], platform: Platform, sync: impl Fn(&T) -> &str) -> Result<&'a T> {
+fn one_of<T>(all: &[T], platform: Platform, sync: impl Fn(&T) -> &str) -> Result<&T> {
     let found = all.iter().find(|one| sync(one) == platform.name());
     found.ok_or_else(|| untrue(format!("there is no report for {}", platform.title())))
 }
