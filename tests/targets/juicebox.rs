@@ -247,7 +247,7 @@ fn a_connection_check_proves_the_client_and_every_app_that_is_mapped() {
     let error = with("zylTKNVx", "zylTKNVX", 78);
     assert_eq!(error["key"], "syncs.staff.map.apps");
     assert_eq!(error["message"], "\"zylTKNVX\" is no app of client 1");
-    assert_eq!(error["help"], "did you mean zylTKNVx?");
+    assert_eq!(error["help"], "did you mean `zylTKNVx`?");
     // Values of people aren't told; whose it is, is.
     let error = with("apps = { value = [\"zylTKNVx\", \"b7Qw2LmN\"] }", "apps = \"city\"", 78);
     assert!(error["message"].as_str().is_some_and(|m| m.contains("E1") && !m.contains("Zürich")), "{error}");

@@ -300,6 +300,35 @@ fn the_samples_run_as_they_stand() {
 }
 
 #[test]
+fn the_sample_of_three_platforms_keeps_them_in_step_with_one_export() {
+    let (sim, home) = (Sim::start(), Home::empty());
+    let sample = config("demo.toml").replace("http://127.0.0.1:8480", &sim.url());
+    home.write("config/rosterd.toml", &sample.replace("rate = \"20/s\"", "rate = \"1000/s\""));
+    home.write("config/demo/day1.csv", &config("demo/day1.csv"));
+    home.secret("config/juno.token", "sandbox\n");
+    home.run(&["test"]).exits(0);
+    let ran = home.run_json(&["sync"]).exits(0).json();
+    let runs = ran["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 3);
+    for run in runs {
+        assert_eq!((&run["source_records"], &run["counts"]["create"]["ok"]), (&json!(306), &json!(300)), "{run}");
+    }
+    let mark = sim.mark();
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.writes_since(mark), []);
+}
+
+#[test]
+fn schemas_are_printed_and_need_no_configuration() {
+    let home = Home::empty();
+    for args in [&["schema"][..], &["schema", "--definition"]] {
+        let schema: Value = serde_json::from_str(&home.run(args).exits(0).stdout).expect("JSON, alone");
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{args:?}");
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}
+
+#[test]
 fn the_kinds_are_listed_and_shown() {
     let home = Home::empty();
     home.write("config/rosterd.toml", "");
