@@ -155,10 +155,15 @@ impl Failure {
         self
     }
 
-    /// Adds the cause.
+    /// Adds the cause. Of a task that panicked it keeps the words back, which may quote a value.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        let source = source.into();
+        let panicked = source.downcast_ref::<tokio::task::JoinError>().is_some_and(|error| error.is_panic());
+        self.source = Some(match panicked {
+            true => "a defect of rosterd's own, at the place that the log names".into(),
+            false => source,
+        });
         self
     }
 

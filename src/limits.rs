@@ -183,18 +183,22 @@ impl Breach {
     /// The breach as people read it, with the first few of those whom it is about.
     pub fn sentence(&self, first_keys: &[String]) -> String {
         let Breach { limit, count, allowed } = self;
+        let (people, accounts, operations) = match count {
+            1 => ("person", "account", "operation"),
+            _ => ("people", "accounts", "operations"),
+        };
         let what = match limit.as_str() {
-            "create" => format!("{count} accounts would be created, at most {allowed} allowed"),
-            "update" => format!("{count} accounts would be written, at most {allowed} allowed"),
-            "reinstate" => format!("{count} people would be let in again, at most {allowed} allowed"),
-            "adopt" => format!("{count} accounts would be adopted, at most {allowed} allowed"),
-            "ban" => format!("{count} people would be banned, at most {allowed} allowed"),
-            "ban_per_day" => format!("{count} people would be banned within 24 hours, at most {allowed} allowed"),
-            "ban_all" => format!("{count} of {count} people would be banned, never all of them at once"),
+            "create" => format!("{count} {accounts} would be created, at most {allowed} allowed"),
+            "update" => format!("{count} {accounts} would be written, at most {allowed} allowed"),
+            "reinstate" => format!("{count} {people} would be let in again, at most {allowed} allowed"),
+            "adopt" => format!("{count} {accounts} would be adopted, at most {allowed} allowed"),
+            "ban" => format!("{count} {people} would lose access, at most {allowed} allowed"),
+            "ban_per_day" => format!("{count} {people} would lose access within 24 hours, at most {allowed} allowed"),
+            "ban_all" => format!("{count} of {count} people would lose access, never all of them at once"),
             "flap" => format!("somebody would come back {count} times within flap_window, at most {allowed} allowed"),
-            "undo" => format!("{count} operations would undo a run, which always waits for an approval"),
+            "undo" => format!("{count} {operations} would undo a run, which always waits for an approval"),
             other => match other.strip_prefix("clear.") {
-                Some(field) => format!("{field} would be emptied for {count} people, at most {allowed} allowed"),
+                Some(field) => format!("{field} would be emptied for {count} {people}, at most {allowed} allowed"),
                 None => format!("{count} planned, at most {allowed} allowed"),
             },
         };

@@ -15,6 +15,8 @@ use indicatif::MultiProgress;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -124,7 +126,16 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false)
+    tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false).with_timer(Seconds)
+}
+
+/// The time of a line for people: UTC, to the second.
+struct Seconds;
+
+impl FormatTime for Seconds {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{}", chrono::Utc::now().format("%Y-%m-%d %H:%M:%SZ"))
+    }
 }
 
 /// One JSON object a line: `timestamp`, `level`, `target`, `message`, and every field at the top level.

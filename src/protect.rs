@@ -18,8 +18,9 @@ pub struct Protection {
     rules: Vec<Expression>,
 }
 
-/// What makes an entry an expression rather than a key or an address: none of these stands in either.
-const OPERATORS: [&str; 8] = ["==", "!=", "<", ">", "&&", "||", "(", " in "];
+/// What makes an entry an expression rather than a key or an address: none of these stands in either. (A lone ` = ` is
+/// a misspelt comparison, and is refused as such: taken for a key it would protect nobody.)
+const OPERATORS: [&str; 9] = ["==", "!=", "<", ">", "&&", "||", "(", " in ", " = "];
 
 impl Protection {
     /// Compiles the entries of `protect`.
@@ -111,5 +112,7 @@ mod tests {
     fn a_broken_rule_is_named_by_its_place() {
         let entries = ["E1".to_string(), "account_level == (".to_string()];
         assert_eq!(Protection::compile(&entries).map_err(|p| p[0].0).err(), Some(1));
+        let misspelt = ["account_level = 99".to_string()];
+        assert_eq!(Protection::compile(&misspelt).map_err(|p| p[0].0).err(), Some(0));
     }
 }

@@ -127,6 +127,22 @@ pub struct Reject {
     pub reason: String,
 }
 
+impl Reject {
+    /// The whole of it where no key stands beside it: place, key, reason.
+    pub fn told(&self) -> String {
+        match &self.key {
+            Some(key) => format!("{}, key {key}: {}", self.position, self.reason),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.position, self.reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,9 @@ use crate::state::{State, journal, ledger};
 use crate::time::{self, Clock};
 
 pub use approve::spent;
-pub use reading::{Asked, Read, read_source, read_sources, read_sources_quietly, too_many_rejected};
+pub use reading::{
+    Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
+};
 pub use summary::{Counted, RunError, RunSummary};
 pub use undoing::Undoing;
 
@@ -110,6 +112,10 @@ impl Runner {
         let mut summaries = Vec::new();
         let whole = wish.only.is_empty() && wish.approval.is_none();
         let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        if let Err(stranger) = known_somewhere(&wish.only, &asked, &self.state).await {
+            self.end().await;
+            return Err(stranger);
+        }
         for (asked, syncs) in asked {
             for sync in syncs {
                 summaries.push(self.sync_one(&sync, &asked, wish).await);

@@ -30,6 +30,8 @@ pub struct ReadStats {
     pub records: u64,
     /// Rows that can't be used, and all rows of a key with such a row.
     pub rejected_rows: u64,
+    /// Where the first of them stands and why it can't be used; no values.
+    pub first_reject: Option<String>,
     /// Those among them whose key can't be read, or can't be relied upon.
     pub keyless_rejects: u64,
     /// Rows that repeat another row of their key exactly.
@@ -99,6 +101,8 @@ pub enum Reason {
         rows: u64,
         /// How many are allowed.
         allowed: u64,
+        /// The first of them, with its place.
+        first: Option<String>,
     },
     /// Older than `max_age`.
     TooOld {
@@ -124,8 +128,9 @@ impl fmt::Display for Reason {
                 )?;
                 write!(f, "7 days; max_shrink allows {allowed} fewer")
             }
-            Reason::TooManyRejected { rejected, rows, allowed } => {
-                write!(f, "{rejected} of its {rows} rows can't be used; max_rejected allows {allowed}")
+            Reason::TooManyRejected { rejected, rows, allowed, first } => {
+                write!(f, "{rejected} of its {rows} rows can't be used; max_rejected allows {allowed}")?;
+                first.as_ref().map_or(Ok(()), |first| write!(f, "; the first is {first}"))
             }
             Reason::TooOld { age, max } => {
                 write!(f, "it was last changed {} ago, and max_age is {}", rough(*age), rough(*max))
@@ -163,14 +168,18 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
             reasons.push(Reason::Reader(why.clone()));
         }
     }
-    if stats.records < gate.min_records {
+    // A part is smaller than the whole, which says nothing more; but what a part may be used for must be enough.
+    if stats.records < gate.min_records && reasons.is_empty() {
         reasons.push(Reason::TooFew { records: stats.records, min: gate.min_records });
     }
-    // A part is smaller than the whole, which says nothing: an incomplete read bans nobody anyhow.
+    let rejected = rejected(gate, stats);
+    // An incomplete read bans nobody anyhow. And where too many rows can't be used, whose number explains that there
+    // are fewer good ones, nobody should be told to accept that so many have left.
+    let unusable = if rejected.is_some() { stats.rejected_rows } else { 0 };
     if matches!(stats.completeness, Completeness::Complete) && !baseline.accept_next {
-        reasons.extend(shrunk(gate, stats, baseline));
+        reasons.extend(shrunk(gate, stats, baseline, unusable));
     }
-    reasons.extend(rejected(gate, stats));
+    reasons.extend(rejected);
     reasons.extend(aged(gate, stats, now));
     if !reasons.is_empty() {
         return Verdict::Untrusted(reasons);
@@ -181,18 +190,19 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
     }
 }
 
-fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
+fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, unusable: u64) -> Option<Reason> {
     let before = baseline.largest_trusted?;
     let allowed = gate.max_shrink.allowed(before)?;
     let fewer = before.saturating_sub(stats.records);
-    (fewer > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
+    (fewer.saturating_sub(unusable) > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
 }
 
 fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
     let rows = stats.rows();
     let allowed = gate.max_rejected.allowed(rows)?;
     let rejected = stats.rejected_rows;
-    (rejected > allowed).then_some(Reason::TooManyRejected { rejected, rows, allowed })
+    let first = || stats.first_reject.clone();
+    (rejected > allowed).then(|| Reason::TooManyRejected { rejected, rows, allowed, first: first() })
 }
 
 fn aged(gate: &GateSettings, stats: &ReadStats, now: DateTime<Utc>) -> Option<Reason> {
@@ -345,7 +355,14 @@ mod tests {
     fn every_reason_is_given_with_its_figures_and_the_way_out() {
         let gate = GateSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
         let modified_at = Some("2026-11-20T09:00:00Z".parse().expect("a time"));
-        let stats = ReadStats { rejected_rows: 11, modified_at, ..read(40) };
+        let first_reject = Some("line 7 (record 6): it has 2 fields".to_string());
+        let explained = ReadStats { rejected_rows: 11, ..read(29) };
+        let Verdict::Untrusted(alone) = judge(&self::gate(), &explained, &before(40), now()) else { panic!("trusted") };
+        assert!(
+            matches!(alone[..], [Reason::TooManyRejected { .. }]),
+            "rows that can't be used are no leavers: {alone:?}"
+        );
+        let stats = ReadStats { rejected_rows: 11, first_reject, modified_at, ..read(40) };
         let Verdict::Untrusted(reasons) = judge(&gate, &stats, &before(400), now()) else { panic!("trusted") };
         let sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -354,7 +371,8 @@ mod tests {
                 "it has 40 records, and min_records is 50",
                 "it has 40 records, 360 fewer than the 400 of the largest trusted read of the last 7 days; \
                  max_shrink allows 80 fewer",
-                "11 of its 51 rows can't be used; max_rejected allows 10",
+                "11 of its 51 rows can't be used; max_rejected allows 10; \
+                 the first is line 7 (record 6): it has 2 fields",
                 "it was last changed 2 days 3 h ago, and max_age is 1 day 2 h",
             ]
         );

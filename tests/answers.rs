@@ -1,7 +1,7 @@
 //! Answers about what is so, and putting it right: reconcile, why, undo, forget, notifications.
 
 mod comparing;
-mod explaining;
+pub mod explaining;
 mod forgetting;
 mod telling;
 mod undoing;

@@ -31,6 +31,28 @@ fn the_state_is_verified_and_copied_while_a_sync_runs() {
     assert!(copied.stdout.contains("sound"), "{}", copied.stdout);
 }
 
+#[test]
+fn the_state_is_verified_and_copied_while_a_daemon_works() {
+    let sim = Sim::with(Options { latency: Duration::from_millis(30), ..Options::default() });
+    let home = Home::juno(&sim.juno());
+    let text = fs::read_to_string(home.config()).expect("a configuration");
+    let scheduled = text.replace("[syncs.staff]\n", "[syncs.staff]\nschedule = \"* * * * * *\"\n");
+    assert_ne!(text, scheduled);
+    home.write("config/rosterd.toml", &scheduled);
+    home.people(&rows(0..200, "Clerk"));
+    let daemon = home.start(&["run"]);
+    sim.wait_until("a few accounts", |log| log.iter().filter(|r| r.committed).count() > 5);
+    home.run(&["state", "verify"]).exits(0);
+    home.run(&["state", "backup", "copy.db"]).exits(0);
+    home.run(&["state", "info"]).exits(0);
+    sim.wait_until("everybody", |log| log.iter().filter(|r| r.committed).count() == 200);
+    daemon.signal("TERM");
+    daemon.ends().exits(0);
+    // The copy is a whole database.
+    fs::copy(home.path().join("copy.db"), home.database()).expect("restored");
+    home.run(&["state", "verify"]).exits(0);
+}
+
 /// Puts a copy in the database's place, as an operator would.
 fn restore(home: &Home, copy: &str) {
     let database = home.path().join("state/rosterd.db");

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod approval;
+mod deletes;
 mod hand;
 mod leavers;
 mod limits;

@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds};
 use rosterd::schedule::Schedule;
 
-/// Zones that differ in when, how far and in which direction they change, and one that never does.
-const ZONES: [Tz; 10] = [
+/// Zones that differ in when, how far and in which direction they change, and one more that never does.
+const ZONES: [Tz; 11] = [
     chrono_tz::Europe::Zurich,
     chrono_tz::Europe::London,
     chrono_tz::Europe::Dublin,
@@ -17,6 +17,7 @@ const ZONES: [Tz; 10] = [
     chrono_tz::Australia::Lord_Howe,
     chrono_tz::Pacific::Auckland,
     chrono_tz::Africa::Cairo,
+    chrono_tz::Asia::Beirut,
     chrono_tz::Asia::Tokyo,
 ];
 

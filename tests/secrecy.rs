@@ -39,12 +39,7 @@ fn talkative(home: &Home, args: &[&str]) -> Ran {
     if args.first() == Some(&"sync") {
         command.arg("--outcomes").arg(&outcomes);
     }
-    let output = command.output().expect("the binary runs");
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::of(&command.output().expect("the binary runs"))
 }
 
 /// Looks everywhere that words go: what was printed, the outcome file, the ledger, held plans aside (those are for
@@ -158,4 +153,56 @@ fn no_bad_record_conflict_or_damaged_state_gets_a_value_into_words() {
     bytes[100..half].fill(b'x');
     fs::write(&path, bytes).expect("damaged");
     silent(&damaged, "a damaged state", &talkative(&damaged, &["sync"]).exits(70));
+}
+
+#[test]
+fn no_failing_disk_gets_a_value_into_words() {
+    let sim = Sim::start();
+    for inject in ["pwrite64:error=ENOSPC:when=30+", "fsync,fdatasync:error=EIO:when=4+"] {
+        sim.clear();
+        let home = home(&sim.juno(), true);
+        let (file, inject) = (home.path().join("state/rosterd.db-wal"), format!("inject={inject}"));
+        let options = ["-f", "-qq", "-o", "/dev/null", "-e", &inject, "-P", file.to_str().expect("UTF-8")];
+        let mut command = home.command_under("strace", &options, &["sync"]);
+        command.arg("-vvv").env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+        let ran = Ran::of(&command.output().expect("strace runs")).exits(74);
+        silent(&home, &inject, &ran);
+    }
+}
+
+#[test]
+fn no_panic_gets_a_value_into_words_and_nothing_is_lost_by_it() {
+    let sim = Sim::start();
+    let home = home(&sim.juno(), true);
+    let mut command = home.command(&["sync", "--format", "json", "-vvv"]);
+    command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full").env("ROSTERD_TEST_PANIC", "E5");
+    let ran = Ran::of(&command.output().expect("the binary runs")).exits(70);
+    assert!(ran.stderr.contains("rosterd broke off at src/delivery/sabotage.rs"), "{}", ran.stderr);
+    let run = ran.the_run();
+    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!(70)), "{run}");
+    silent(&home, "a panic", &ran);
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.users().len(), 12);
+}
+
+#[test]
+fn no_wrong_configuration_gets_a_secret_into_words() {
+    for auth in [
+        r#"{ kind = "bearer", token = "canary-token-1", extra = 1 }"#,
+        r#"{ kind = "bearer", token = "canary-token-1 }"#,
+        r#"{ kind = "bearer", token = ["canary-token-1"] }"#,
+        r#"{ kind = "bearer", token = { literal = "canary-token-1" } }"#,
+        r#"{ kind = "baerer", token = "canary-token-1" }"#,
+        r#"{ kind = "basic", username = "ops", pasword = "canary-token-1" }"#,
+        r#""canary-token-1""#,
+    ] {
+        let home = home("http://127.0.0.1:1", true);
+        let text = fs::read_to_string(home.config()).expect("a configuration");
+        let from = text.find("auth = ").expect("an auth");
+        let line = text[from..].find('\n').map_or(text.len(), |n| from + n);
+        home.secret("config/rosterd.toml", &format!("{}auth = {auth}{}", &text[..from], &text[line..]));
+        for args in [&["check"][..], &["sync"], &["check", "--format", "json"]] {
+            silent(&home, auth, &talkative(&home, args).exits(78));
+        }
+    }
 }

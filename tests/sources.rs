@@ -3,6 +3,7 @@
 
 mod export;
 mod hostile;
+mod requests;
 mod stage;
 
 use std::io::Write;
@@ -272,57 +273,6 @@ fn redirects_within_the_host_and_passing_troubles_are_got_over() {
 }
 
 #[test]
-fn an_unchanged_export_costs_one_request() {
-    let sim = Sim::start();
-    let export = Export::start(|_| Reply::status(500));
-    let version = |tag: &'static str, numbers: std::ops::RangeInclusive<usize>| {
-        move |asked: &Asked| match asked.header("if-none-match") {
-            Some(known) if known == tag => Reply::status(304).with("etag", tag),
-            _ => Reply::json(&json!(people(numbers.clone()))).with("etag", tag),
-        }
-    };
-    export.now(version("\"v1\"", 1..=12));
-    let home = over_http(&sim, &export.url(), "");
-    home.run(&["sync"]).exits(0);
-    export.taken();
-    let mark = sim.mark();
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(export.taken().len(), 1, "one request");
-    assert!(sim.since(mark).is_empty(), "and none to the target");
-    let first = &answer["runs"][0];
-    assert_eq!(
-        (&first["status"], &first["unchanged"], &first["source_records"]),
-        (&json!("ok"), &json!(12), &json!(12))
-    );
-    assert_eq!(home.run_json(&["status"]).exits(0).json()["syncs"][0]["state"], "ok");
-
-    // Another mapping: read in full, and applied.
-    let text = std::fs::read_to_string(home.config()).expect("text");
-    home.write("config/rosterd.toml", &text.replace("city = \"city\"", "city = { cel = \"city.upperAscii()\" }"));
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(answer["runs"][0]["counts"]["update"]["ok"], 12, "{answer}");
-    assert!(export.taken().iter().all(|a| a.header("if-none-match").is_none()));
-
-    // Another export: one person less, who is banned at once.
-    home.run(&["sync"]).exits(0);
-    export.now(version("\"v2\"", 1..=11));
-    let answer = home.run_json(&["sync"]).exits(0).json();
-    assert_eq!(answer["runs"][0]["counts"]["ban"]["ok"], 1, "{answer}");
-
-    // While somebody's grace runs it is read each time.
-    let text = std::fs::read_to_string(home.config()).expect("text");
-    home.write(
-        "config/rosterd.toml",
-        &text.replace("match = [\"email\"]", "match = [\"email\"]\nleave_grace = \"1h\""),
-    );
-    export.now(version("\"v3\"", 1..=10));
-    home.run(&["sync"]).exits(0);
-    export.taken();
-    home.run(&["sync"]).exits(0);
-    assert!(export.taken().iter().all(|a| a.header("if-none-match").is_none()), "not while a grace runs");
-}
-
-#[test]
 fn an_acceptance_is_good_once_and_status_says_why_it_was_needed() {
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());
@@ -337,7 +287,8 @@ fn an_acceptance_is_good_once_and_status_says_why_it_was_needed() {
     assert!(error["help"].as_str().expect("help").ends_with("rosterd accept hr"), "{error}");
     let status = home.run_json(&["status"]).exits(0).json();
     assert_eq!(status["syncs"][0]["state"], "untrusted");
-    assert!(status["syncs"][0]["reason"].as_str().expect("a reason").contains("11 fewer than the 40"));
+    let reason = status["syncs"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("11 fewer than the 40") && reason.ends_with("rosterd accept hr"), "{reason}");
 
     let unknown = home.run_json(&["accept", "hx"]).exits(64).json();
     assert!(unknown["error"]["help"].as_str().expect("help").contains("hr"), "{unknown}");
@@ -401,6 +352,18 @@ fn a_union_counts_equal_people_once_and_reports_conflicts() {
     );
     home.run(&["sync"]).exits(75);
     assert_eq!(sim.users().len(), 7);
+
+    // A member that calls its key otherwise: what names the key of one names that of each.
+    put(&home, "b.csv", format!("{HEADER}{}", row(3)).replace("employee_id", "number"));
+    let text = std::fs::read_to_string(home.config()).expect("text");
+    let renamed = text.replace("path = \"b.csv\"\nkey = \"employee_id\"", "path = \"b.csv\"\nkey = \"number\"");
+    home.write("config/other.toml", &renamed.replace("rosterd.db", "other.db"));
+    let other = home.path().join("config/other.toml").display().to_string();
+    let plan = run(&home, &["plan", "--config", &other], &[]).exits(0).json();
+    let keys: Vec<&Value> =
+        plan["syncs"][0]["operations"].as_array().expect("a list").iter().map(|o| &o["key"]).collect();
+    assert_eq!(keys, ["E001", "E002", "E003", "E004", "E005", "E006", "E007", "E008"], "{plan}");
+    home.run(&["check", "--connect", "--config", &other]).exits(0);
 
     let (before, mark) = (users(&home), sim.mark());
     put(&home, "b.csv", "employee_id,first");

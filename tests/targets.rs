@@ -218,3 +218,71 @@ pub fn adoption_and_lost_state(bench: &Bench) {
     assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 2, "{ran}");
     assert_eq!(bench.sim.writes_since(mark), [], "everybody is as they should be");
 }
+
+/// Somebody else writes to the target: another rosterd, with a state of its own.
+fn elsewhere(bench: &Bench, does: impl FnOnce(&Bench)) {
+    let config = fs::read_to_string(bench.home.config()).expect("the configuration");
+    fs::write(bench.home.config(), config.replace("rosterd.db", "elsewhere.db")).expect("written");
+    does(bench);
+    fs::write(bench.home.config(), config).expect("written");
+}
+
+/// Every kind of difference between source, snapshot and target is told apart, and put right on request.
+pub fn reconciling(bench: &Bench) {
+    let person =
+        |key: &str, title: &str| format!("{key},Ann,Lee,{}@acme.example,{title},Bern,active", key.to_lowercase());
+    let (ann, bob, cat, dan, eve) =
+        (person("E1", "CEO"), person("E2", "CEO"), person("E3", "CEO"), person("E4", "CEO"), person("E5", "CEO"));
+    bench.sync(&[&ann, &bob, &cat], 0);
+    bench.sync(&[&ann, &bob], 0);
+    elsewhere(bench, |bench| {
+        let (moved, stranger) = (person("E1", "Queen"), person("X9", "Spy"));
+        bench.sync(&[&moved, &bob, &cat, &dan, &stranger], 0);
+        bench.sync(&[&moved, &cat, &dan, &stranger], 0);
+    });
+    bench.home.write("config/hr.csv", &format!("{HEADER}{ann}\n{bob}\n{dan}\n{eve}\n"));
+
+    let mark = bench.sim.mark();
+    let report = bench.home.run_json(&["reconcile", "--detailed-exitcode"]).exits(2).json();
+    let found = &report["syncs"][0];
+    let keys = |list: &str| -> Vec<&str> {
+        found[list].as_array().expect(list).iter().filter_map(|one| one["key"].as_str()).collect()
+    };
+    assert_eq!(keys("missing"), ["E5"], "{report}");
+    assert_eq!(keys("drifted"), ["E1"], "{report}");
+    assert_eq!(keys("banned_there"), ["E2"], "{report}");
+    assert_eq!(keys("active_there"), ["E3"], "{report}");
+    assert_eq!(keys("adoptable"), ["E4"], "{report}");
+    assert_eq!(found["orphaned"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!((&found["target_users"], &found["in_step"]), (&Value::from(5), &Value::from(0)), "{report}");
+    let drift = found["drifted"][0]["fields"].as_object().expect("fields");
+    for (field, values) in drift {
+        assert_eq!((&values["expected"], &values["actual"]), (&"CEO".into(), &"Queen".into()), "{field}");
+    }
+    assert!(!drift.is_empty());
+    assert_eq!(bench.sim.writes_since(mark), [], "a report writes nothing");
+
+    let repaired = bench.home.run_json(&["reconcile", "--adopt", "--repair"]).exits(0).json();
+    let counts = repaired["syncs"][0]["run"]["counts"].as_object().expect("counts").clone();
+    let done: Vec<(&str, Option<u64>)> = counts.iter().map(|(op, n)| (op.as_str(), n["ok"].as_u64())).collect();
+    let one = Some(1);
+    assert_eq!(
+        done,
+        [("adopt", one), ("ban", one), ("create", one), ("reinstate", one), ("update", one)],
+        "{repaired}"
+    );
+    assert_eq!(bench.value("E1", bench.story.title), "CEO");
+    assert!(bench.is_active("E2") && !bench.is_active("E3") && bench.is_active("E5"));
+    assert_eq!(bench.value("X9", bench.story.title), "Spy", "an orphan is never touched");
+    assert!(bench.is_active("X9"));
+
+    let mark = bench.sim.mark();
+    let after = bench.home.run_json(&["reconcile"]).exits(0).json();
+    let found = &after["syncs"][0];
+    for list in ["missing", "drifted", "banned_there", "active_there", "adoptable"] {
+        assert_eq!(found[list], serde_json::json!([]), "{list}: {after}");
+    }
+    assert_eq!((&found["in_step"], found["orphaned"].as_array().map(Vec::len)), (&Value::from(5), Some(1)), "{after}");
+    bench.home.run(&["sync"]).exits(0);
+    assert_eq!(bench.sim.writes_since(mark), [], "what was repaired is in step");
+}

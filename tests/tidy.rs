@@ -113,3 +113,16 @@ fn nothing_is_left_for_later() {
     }
     assert!(offences.is_empty(), "{offences:#?}");
 }
+
+#[test]
+fn promises_are_kept_by_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("a README");
+    let promises = readme.split("<!-- promises -->").nth(1).and_then(|rest| rest.split("<!-- /promises -->").next());
+    let named: Vec<&str> = promises.expect("the promises").split('`').skip(1).step_by(2).collect();
+    let code: Vec<String> =
+        sources(&root.join("tests")).iter().map(|p| fs::read_to_string(p).expect("tests")).collect();
+    let missing = |name: &&str| !code.iter().any(|text| text.contains(&format!("fn {name}()")));
+    let missing: Vec<_> = named.iter().copied().filter(missing).collect();
+    assert!(named.len() > 20 && missing.is_empty(), "no test is called {missing:?}");
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use super::record_args::{OutcomesArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
 use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
@@ -347,6 +348,17 @@ pub enum Command {
         #[command(subcommand)]
         show: Option<TargetsCommand>,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    ///
+    /// An editor that knows TOML schemas then completes keys and says what they mean.
+    #[command(
+        after_help = "Examples:\n  rosterd schema > rosterd.schema.json       then head the configuration with #:schema rosterd.schema.json\n  rosterd schema --definition > definition.schema.json"
+    )]
+    Schema {
+        /// The schema of target definitions instead
+        #[arg(long)]
+        definition: bool,
+    },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  rosterd completions bash > /etc/bash_completion.d/rosterd")]
     Completions {
@@ -385,60 +397,6 @@ pub enum PlansCommand {
     },
 }
 
-/// `outcomes`.
-#[derive(Args, Clone, Debug)]
-pub struct OutcomesArgs {
-    /// Of this sync
-    #[arg(long, value_name = "SYNC")]
-    pub sync: Option<String>,
-    /// Of this run
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
-    /// Of this person
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
-    /// With this status: ok, failed, unknown, rejected, held, skipped
-    #[arg(long, value_name = "STATUS", value_parser = status)]
-    pub status: Option<crate::outcome::Status>,
-    /// Since then: a time (2026-11-22, 2026-11-22T03:34:00Z) or how long ago (2h, 7d)
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// How the ledger is printed
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
-    pub format: LedgerFormat,
-}
-
-fn status(name: &str) -> Result<crate::outcome::Status, String> {
-    let names = crate::outcome::Status::ALL.map(|s| s.name());
-    crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
-}
-
-/// `state …`.
-#[derive(Clone, Debug, Subcommand)]
-pub enum StateCommand {
-    /// Show where it is, how large, and what is in it
-    Info,
-    /// Read all of it and see whether it is sound; ends with 70 when it isn't
-    Verify,
-    /// Copy it to a file, while others go on working with it
-    ///
-    /// Nothing is overwritten. When the copy is put in the database's place one day, the next sync recognises it and
-    /// compares every account with the target before it sends anything.
-    #[command(after_help = "Example:\n  rosterd state backup /var/backups/rosterd-$(date +%F).db")]
-    Backup {
-        /// The file to make
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
-    #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
-    Prune {
-        /// How old they must be, e.g. 90d
-        #[arg(long, value_name = "SPAN")]
-        older_than: crate::config::units::Span,
-    },
-}
-
 /// `targets show`.
 #[derive(Debug, Subcommand)]
 pub enum TargetsCommand {
@@ -456,6 +414,12 @@ pub enum NotRun {
     Print(String),
     /// It was wrong: exit code 64, and the message is clap's, ready to print on standard error.
     Usage(Failure),
+}
+
+/// Whether a command line asks for JSON, as far as one that can't be understood tells: its failure is JSON too.
+pub fn asks_for_json(arguments: &[OsString]) -> bool {
+    let follows = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    follows || arguments.iter().any(|argument| argument == "--format=json")
 }
 
 impl Cli {
@@ -516,6 +480,7 @@ impl Command {
             | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
+            | Command::Schema { .. }
             | Command::Completions { .. }
             | Command::Man { .. } => false,
         }

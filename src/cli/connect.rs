@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::mapping::{Mapped, ValueFrom};
 use crate::nearest::nearest;
 use crate::plan::shown;
-use crate::source::{Preview, preview};
+use crate::source::{Preview, preview, printable};
 use crate::state::State;
 use crate::target::Proof;
 use crate::time::Clock;
@@ -272,7 +272,8 @@ fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
     let style = out.style;
     let rows = words::count(line.rows, "row", "rows");
     out.line(&format!("source {}: {}, {rows} looked at", style.strong(&line.source), style.good("ok")))?;
-    out.line(&format!("  columns  {}", line.columns.join(", ")))?;
+    let columns: Vec<String> = line.columns.iter().map(|name| printable(name)).collect();
+    out.line(&format!("  columns  {}", columns.join(", ")))?;
     out.line(&format!("  keys     {}", line.keys.join(", ")))?;
     if let Some(reason) = &line.first_reject {
         out.line(&format!("  {}  the first: {reason}", style.warn(&format!("{} rejected", line.rejected))))?;

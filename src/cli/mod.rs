@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod args;
+mod broken;
 pub mod check;
 mod connect;
 mod forget;
@@ -15,6 +16,7 @@ mod plan;
 mod plans;
 mod progress;
 mod reconcile;
+mod record_args;
 mod run;
 mod sandbox_args;
 mod state;
@@ -45,16 +47,19 @@ use crate::{demo, logging, sandbox};
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = args::asks_for_json(&arguments);
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(NotRun::Print(text)) => {
             let mut out = Out::stdout();
             return finish(out.write(&text).map(|()| Exit::Ok), false);
         }
-        Err(NotRun::Usage(failure)) => return finish(Err(failure), false),
+        Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
-    let result = start(cli);
+    broken::tell_by_place();
+    let result = broken::caught(|| start(cli));
     finish(result, json)
 }
 
@@ -150,6 +155,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
+        Command::Schema { definition } => schema(definition),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rosterd", &mut script);
@@ -196,6 +202,9 @@ fn stop_on_signal() -> Result<CancellationToken> {
     Ok(stop)
 }
 
+/// A definition with a comment on every line that is not obvious.
+const WORKED_EXAMPLE: &str = include_str!("../../config/people-api.toml");
+
 fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
     let mut out = Out::stdout();
     match show {
@@ -205,12 +214,22 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
             }
             Ok(Exit::Ok)
         }
+        // Of one's own kind there is no definition yet: the worked example is where one begins.
+        Some(TargetsCommand::Show { kind }) if kind == "rest" => out.write(WORKED_EXAMPLE).map(|()| Exit::Ok),
         Some(TargetsCommand::Show { kind }) => match Engine::builtin_text(&kind) {
             Some(text) => out.write(text).map(|()| Exit::Ok),
             None => Err(Failure::new(Exit::Usage, format!("there is no built-in target kind {kind:?}"))
                 .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
         },
     }
+}
+
+fn schema(definition: bool) -> Result<Exit> {
+    let schema = if definition { crate::target::definition_schema() } else { config::schema::configuration() };
+    let text =
+        serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
+    Out::stdout().line(&text)?;
+    Ok(Exit::Ok)
 }
 
 fn man(directory: &std::path::Path) -> Result<Exit> {

@@ -76,6 +76,10 @@ const COLUMNS: [&str; 16] = [
     "error_message",
 ];
 
+/// What a spreadsheet takes for the beginning of a formula, or skips to find one; full-width forms included, which some
+/// fold to the ordinary ones.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 impl Table {
     fn new(format: LedgerFormat) -> Result<Table> {
         let mut table = Table { out: Out::stdout(), format, rows: 0 };
@@ -99,10 +103,8 @@ impl Table {
 
     /// Formula characters are escaped here, and only here: what is sent to a target is never touched.
     fn csv(&mut self, cells: &[&str]) -> Result<()> {
-        let safe = cells.iter().map(|cell| match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            true => format!("'{cell}"),
-            false => (*cell).to_string(),
-        });
+        let safe =
+            cells.iter().map(|cell| if cell.starts_with(FORMULA) { format!("'{cell}") } else { (*cell).to_string() });
         let mut writer = csv::Writer::from_writer(Vec::new());
         let written = writer.write_record(safe.map(String::into_bytes));
         let line = written.ok().and_then(|()| writer.into_inner().ok());

@@ -9,7 +9,8 @@ use crate::exit::{Exit, Failure, Result};
 use crate::record::Key;
 use crate::run::{binding, chosen};
 use crate::state::lock::SenderLock;
-use crate::state::people::{BindSync, FindSync, Rekey, Rekeyed, SetPaused};
+use crate::state::people::{BindSync, FindSync, SetPaused};
+use crate::state::rekey::{Rekey, Rekeyed};
 use crate::state::{Access, State};
 use crate::time::Clock;
 

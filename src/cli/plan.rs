@@ -17,7 +17,7 @@ use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
-use crate::run::{Read, RunError, Runner, binding, chosen, make_plan, read_sources_quietly};
+use crate::run::{Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly};
 use crate::state::people::FindSync;
 use crate::state::{Access, State};
 use crate::time::Clock;
@@ -54,6 +54,8 @@ pub async fn command(
         watch: Arc::new(Nobody),
         resident: false,
     };
+    let readings = read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await?;
+    known_somewhere(&only, &readings, &runner.state).await?;
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;
     let json = printing.format == Format::Json;
@@ -61,7 +63,7 @@ pub async fn command(
     if json {
         out.write("{\"syncs\":[")?;
     }
-    for (read, syncs) in read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await? {
+    for (read, syncs) in readings {
         for sync in syncs {
             let made = match &read {
                 Ok(read) => one(&runner, &sync, read, &only).await,

@@ -1,5 +1,6 @@
 //! `sync` and `approve`: runs that send.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,11 +59,13 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     finish(&[run], &progress, printing)
 }
 
-/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it.
+/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; without a name, the
+/// number of the user whose process this is.
 pub fn who() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .or_else(|| Some(format!("uid {}", std::fs::metadata("/proc/self").ok()?.uid())))
         .unwrap_or_else(|| "unknown".into())
 }
 
@@ -132,8 +135,12 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
             run.sync
         ))?;
     }
+    let done = words::tally(&run.counts, |c| c.ok);
+    if run.source_records == 0 && !done.is_empty() {
+        // It needed no source: an undo.
+        out.line(&format!("  {done}"))?;
+    }
     if run.source_records > 0 {
-        let done = words::tally(&run.counts, |c| c.ok);
         let done = match (done.is_empty(), run.planned.is_empty()) {
             (false, _) => format!("{done}; "),
             (true, true) => "nothing to write; ".into(),

@@ -25,7 +25,7 @@ pub fn command(settings: &Settings, syncs: &[String], printing: Printing) -> Res
     for sync in chosen(settings, syncs)? {
         let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
         for test in &sync.tests {
-            let result = testing::run(&sync.mapping, test, today);
+            let result = testing::run(&sync.mapping, &sync.source.key, test, today);
             let (ok, message) = (result.is_ok(), result.err());
             tests.push(Tested { sync: sync.name.clone(), name: test.name.clone(), ok, message });
         }

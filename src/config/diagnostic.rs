@@ -68,6 +68,15 @@ impl fmt::Display for Diagnostic {
 pub fn failure(errors: &[Diagnostic]) -> Failure {
     let exit = errors.iter().map(|e| e.exit).fold(Exit::Ok, Exit::worse);
     let exit = if exit == Exit::Ok { Exit::Config } else { exit };
+    if let [only] = errors {
+        let Diagnostic { help, .. } = only;
+        let bare = Diagnostic { help: None, ..only.clone() };
+        let failure = Failure::new(exit, bare.to_string());
+        return match help {
+            Some(help) => failure.help(help.clone()),
+            None => failure,
+        };
+    }
     let lines: Vec<String> = errors.iter().map(|e| e.to_string()).collect();
     // The first stands behind `error: `, which the command line writes before every failure.
     Failure::new(exit, lines.join("\nerror: "))
@@ -104,6 +113,8 @@ mod tests {
         open.exit = Exit::Denied;
         assert_eq!(first.to_string(), "a.toml:3: state.path: bad\n   help: mend it");
         assert_eq!(failure(std::slice::from_ref(&open)).exit, Exit::Denied);
+        let alone = failure(std::slice::from_ref(&first));
+        assert_eq!((alone.message.as_str(), alone.help.as_deref()), ("a.toml:3: state.path: bad", Some("mend it")));
         assert_eq!(failure(&[open, first]).exit, Exit::Config);
     }
 }

@@ -23,8 +23,13 @@ use crate::wording;
 const PREFIX: &str = "ROSTERD_";
 
 /// Variables with the prefix that are options of the command line, not settings.
-const NOT_SETTINGS: [&str; 4] =
-    ["ROSTERD_CONFIG", "ROSTERD_LOG_FORMAT", "ROSTERD_TEST_CLOCK_OFFSET", "ROSTERD_TEST_CLOCK_SPEED"];
+const NOT_SETTINGS: [&str; 5] = [
+    "ROSTERD_CONFIG",
+    "ROSTERD_LOG_FORMAT",
+    "ROSTERD_TEST_CLOCK_OFFSET",
+    "ROSTERD_TEST_CLOCK_SPEED",
+    "ROSTERD_TEST_PANIC",
+];
 
 /// One layer, as figment takes it.
 struct Layer(Dict);

@@ -10,6 +10,7 @@ mod layers;
 mod locate;
 mod raw;
 mod resolve;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod units;

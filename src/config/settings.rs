@@ -72,6 +72,8 @@ pub struct SourceSettings {
     pub name: String,
     /// The column that is the key.
     pub key: String,
+    /// What the other members of a union call theirs: where there is no column of that name, the key stands for it.
+    pub also_key: Vec<String>,
     /// Columns that must be there besides those that mappings name.
     pub required: Vec<String>,
     /// When a read is trusted.

@@ -3,10 +3,12 @@
 //! Each has one parser, [`FromStr`], and `Deserialize` goes through it, so that a value means the same in a file, in
 //! the environment and on the command line. A refusal says what was found and how to write it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -224,11 +226,15 @@ impl<'de> Deserialize<'de> for TypedLimit {
 
 struct LimitVisitor;
 
-/// The table form of a limit.
-#[derive(Deserialize, Serialize)]
+/// A count, a share, or both: whichever allows more.
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 struct LimitTable {
+    /// So many.
     count: Option<u64>,
+    /// So many of a hundred.
+    #[schemars(range(max = 100))]
     percent: Option<u64>,
 }
 
@@ -290,6 +296,47 @@ deserialize_from_text! {
     Span, r#"a duration in quotes, such as "30s""#;
     Rate, r#"a rate in quotes, such as "10/s""#;
     Size, r#"a size in quotes, such as "10MB""#;
+}
+
+/// The schema of a value that is typed as text of this form.
+macro_rules! schema_of_text {
+    ($($type:ty, $name:literal, $description:literal, $pattern:literal;)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "description": $description, "type": "string", "pattern": $pattern })
+            }
+        }
+    )*};
+}
+
+schema_of_text! {
+    Span, "Duration", r#"A duration: a whole number and ms, s, m, h or d, e.g. "30s", "15m" or "7d"."#,
+        r"^\s*[0-9]+\s*(ms|s|m|min|h|d)\s*$";
+    Rate, "Rate", r#"A rate: a number, a slash and s, min or h, e.g. "10/s"."#,
+        r"^\s*0*[1-9][0-9]*\s*/\s*(s|min|h)\s*$";
+    Size, "Size", r#"A size: a whole number and B, kB, MB or GB, e.g. "10MB"."#,
+        r"^\s*[0-9]+\s*([kKmMgG][iI]?)?[bB]\s*$";
+}
+
+impl JsonSchema for TypedLimit {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": LIMIT_HELP,
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": r"^\s*(unlimited|[0-9]+|0*(100|[0-9]{1,2})\s*%)\s*$" },
+                generator.subschema_for::<LimitTable>(),
+            ],
+        })
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Daemon {
 
     async fn take(&mut self, request: Taken) {
         let id = request.id;
-        tracing::info!(by = %request.by, ask = ?request.ask, "asked by an operator");
+        tracing::info!(by = %request.by, ask = %request.ask, "asked by an operator");
         let taken = match request.ask.clone() {
             Ask::Trigger(sync) => self.trigger(sync, id),
             Ask::Approve(plan) => self.approve(request, &plan).await,

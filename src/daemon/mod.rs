@@ -13,6 +13,7 @@ mod reload;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,10 +168,10 @@ impl Daemon {
         self.board.agenda(self.agenda.next_runs());
         let scheduled = self.agenda.next_runs().len();
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = %env!("CARGO_PKG_VERSION"),
             syncs = self.settings.syncs.len(),
             scheduled,
-            listen = self.settings.server.as_ref().map(|s| s.listen.to_string()),
+            listen = self.listens_at().map(display),
             "rosterd runs"
         );
         if scheduled == 0 {
@@ -233,6 +234,11 @@ impl Daemon {
                 tracing::warn!(sync = %turn.sync, "still running: the run that is due now is left out");
                 continue;
             }
+            // A paused sync needs no run that says so every quarter of an hour.
+            if let Ok(true) = self.state.ask(IsPausedByName(turn.sync.clone())).await {
+                tracing::debug!(sync = %turn.sync, "paused: not run");
+                continue;
+            }
             match turn.kind {
                 TurnKind::OnTime => {}
                 TurnKind::MadeUp => {
@@ -242,11 +248,6 @@ impl Daemon {
                     tracing::warn!(sync = %turn.sync, due = %time::rfc3339(turn.due), "a run was missed and is left out");
                     continue;
                 }
-            }
-            // A paused sync needs no run that says so every quarter of an hour.
-            if let Ok(true) = self.state.ask(IsPausedByName(turn.sync.clone())).await {
-                tracing::debug!(sync = %turn.sync, "paused: not run");
-                continue;
             }
             by_source.entry(sync.source.name.clone()).or_default().push(turn.sync);
         }
@@ -315,6 +316,11 @@ impl Daemon {
                 self.stop.clone(),
             ));
         }
+    }
+
+    /// Where its endpoints are, for a log line.
+    fn listens_at(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|server| server.address)
     }
 
     /// What `systemctl status` shows.

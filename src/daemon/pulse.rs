@@ -98,41 +98,46 @@ fn tell(states: &[NotifyState<'_>]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
     use crate::state::{Access, Command, StateError};
 
-    /// Occupies the state's thread.
-    struct Stuck(Duration);
+    /// Occupies the state's thread from the first of these on until the second speaks.
+    struct Stuck(mpsc::Sender<()>, mpsc::Receiver<()>);
 
     impl Command for Stuck {
         type Reply = ();
 
         fn run(self, _: &rusqlite::Connection) -> Result<(), StateError> {
-            std::thread::sleep(self.0);
+            let _ = self.0.send(());
+            let _ = self.1.recv();
             Ok(())
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn it_lives_only_while_the_scheduler_turns_and_the_state_answers() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = State::open(&dir.path().join("s.db"), Access::Write).expect("a state");
-        let heart = Heart::default();
-        let limit = Duration::from_millis(300);
+        let (heart, long, short) = (Heart::default(), Duration::from_secs(60), Duration::from_millis(50));
         heart.beat();
-        assert!(alive(&heart, &state, limit).await);
+        assert!(alive(&heart, &state, long).await);
 
-        tokio::time::sleep(limit + Duration::from_millis(50)).await;
-        assert!(!alive(&heart, &state, limit).await, "the scheduler stands still");
+        while heart.since() <= short {
+            tokio::time::sleep(short).await;
+        }
+        assert!(!alive(&heart, &state, short).await, "the scheduler stands still");
 
-        heart.beat();
+        let ((begins, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel());
         let stuck = state.clone();
-        let occupied = tokio::spawn(async move { stuck.ask(Stuck(Duration::from_millis(900))).await });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let occupied = tokio::spawn(async move { stuck.ask(Stuck(begins, held)).await });
+        tokio::task::block_in_place(|| begun.recv()).expect("it is stuck");
         heart.beat();
-        assert!(!alive(&heart, &state, limit).await, "the state's thread is stuck");
+        assert!(!alive(&heart, &state, short).await, "the state's thread is stuck");
+        let_go.send(()).expect("it still waits");
         occupied.await.expect("no panic").expect("over");
         heart.beat();
-        assert!(alive(&heart, &state, limit).await, "both are back");
+        assert!(alive(&heart, &state, long).await, "both are back");
     }
 }

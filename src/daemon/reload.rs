@@ -18,7 +18,11 @@ impl Daemon {
         match loaded {
             Ok(()) => {
                 let syncs = self.settings.syncs.len();
-                tracing::info!(syncs, "the configuration was loaded anew");
+                tracing::info!(
+                    syncs,
+                    listen = self.listens_at().map(tracing::field::display),
+                    "the configuration was loaded anew"
+                );
             }
             Err(failure) => {
                 tracing::error!(

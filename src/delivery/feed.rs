@@ -27,7 +27,7 @@ pub(super) async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender
     let mut senders = JoinSet::new();
     let mut last = None;
     let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
-    while senders.join_next().await.is_some() {}
+    wait_for_all(shared, &mut senders).await;
     fed?;
     skip_the_rest(plan, last, shared.skip_reason(), ended).await
 }
@@ -43,7 +43,7 @@ async fn feed_waves(
     loop {
         let next = plan.spool().operations(last.as_ref(), 1)?;
         let Some(wave) = next.first().map(|operation| operation.wave) else { return Ok(()) };
-        while senders.join_next().await.is_some() {}
+        wait_for_all(shared, senders).await;
         if shared.halt.is_cancelled() {
             return Ok(());
         }
@@ -96,17 +96,25 @@ async fn hand_out(
 ) {
     for (operation, entry) in begun {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
-        let (shared, ended) = (Arc::clone(shared), ended.clone());
+        let (of, ended) = (Arc::clone(shared), ended.clone());
         senders.spawn(async move {
-            let finished = carry_out(&shared, operation, entry).await;
+            let finished = carry_out(&of, operation, entry).await;
             let entry = match sabotage::is(Sabotage::IntentAfterSend) {
-                true => intend(&shared, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
+                true => intend(&of, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
                 false => entry,
             };
             let _ = ended.send((Some(entry), finished)).await;
             drop(permit);
         });
-        while senders.try_join_next().is_some() {}
+        while let Some(sender) = senders.try_join_next() {
+            shared.watch_for_a_defect(sender);
+        }
+    }
+}
+
+async fn wait_for_all(shared: &Shared, senders: &mut JoinSet<()>) {
+    while let Some(sender) = senders.join_next().await {
+        shared.watch_for_a_defect(sender);
     }
 }
 
@@ -127,6 +135,7 @@ async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Fin
         stop: &shared.halt,
         abandon: &shared.abandon,
     };
+    sabotage::panic_at(&operation);
     if sabotage::is(Sabotage::SnapshotBeforeAnswer) {
         confirm_unasked(d, &operation).await;
     }

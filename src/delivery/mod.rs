@@ -222,6 +222,13 @@ impl Shared {
         }
     }
 
+    /// A sender that broke off has no outcome: its entry stays in the journal, and the next run looks what became of it.
+    fn watch_for_a_defect(&self, sender: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = sender {
+            self.halt_for(Stop::State(Failure::internal("sending broke off").because(error)));
+        }
+    }
+
     /// Notes whether the target took anything at all.
     fn watch_for_a_sign(&self, finished: &Finished) {
         let error = finished.error.as_ref();

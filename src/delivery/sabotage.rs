@@ -1,7 +1,7 @@
 //! Faults built in on purpose, so that the simulation can show that it would notice them.
 //!
-//! Without the feature `sabotage`, which no release has, nothing here can be switched on and nothing of it is compiled
-//! in. With it, the choice is the current thread's: a simulated process lives on one.
+//! In a release nothing here can be switched on, and nothing of it is compiled in; it takes a debug build, or the feature
+//! `sabotage`. There the choice is the current thread's: a simulated process lives on one.
 
 /// A promise to be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,25 +14,37 @@ pub enum Sabotage {
     LostBudget,
 }
 
-#[cfg(feature = "sabotage")]
+#[cfg(any(debug_assertions, feature = "sabotage"))]
 thread_local! {
     static CHOSEN: std::cell::Cell<Option<Sabotage>> = const { std::cell::Cell::new(None) };
 }
 
 /// Breaks a promise on this thread from now on, or keeps all of them.
-#[cfg(feature = "sabotage")]
+#[cfg(any(debug_assertions, feature = "sabotage"))]
 pub fn choose(sabotage: Option<Sabotage>) {
     CHOSEN.with(|chosen| chosen.set(sabotage));
 }
 
 /// Whether this promise is to be broken.
-#[cfg(feature = "sabotage")]
+#[cfg(any(debug_assertions, feature = "sabotage"))]
 pub(super) fn is(sabotage: Sabotage) -> bool {
     CHOSEN.with(|chosen| chosen.get() == Some(sabotage))
 }
 
 /// Whether this promise is to be broken: never.
-#[cfg(not(feature = "sabotage"))]
+#[cfg(not(any(debug_assertions, feature = "sabotage")))]
 pub(super) const fn is(_: Sabotage) -> bool {
     false
 }
+
+/// Breaks off, with the whole operation in its last words, where a test asks for it with `ROSTERD_TEST_PANIC=KEY`.
+#[cfg(debug_assertions)]
+pub(super) fn panic_at(operation: &crate::plan::Operation) {
+    if std::env::var("ROSTERD_TEST_PANIC").is_ok_and(|key| key == operation.key.as_str()) {
+        panic!("{operation:?} {}", serde_json::to_string(operation).unwrap_or_default());
+    }
+}
+
+/// Breaks off nowhere.
+#[cfg(not(debug_assertions))]
+pub(super) const fn panic_at(_: &crate::plan::Operation) {}

@@ -29,6 +29,7 @@ pub(super) struct Problem {
 /// One element of `runs` of `rosterd sync --format json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Run {
+    pub(super) sync: String,
     pub(super) status: String,
     #[serde(default)]
     pub(super) plan: Option<String>,
@@ -44,6 +45,8 @@ pub(super) struct Run {
     pub(super) unchanged: Option<u64>,
     #[serde(default)]
     pub(super) rejected: Option<u64>,
+    #[serde(default)]
+    pub(super) skipped: Option<u64>,
     #[serde(default)]
     pub(super) error: Option<Problem>,
 }
@@ -91,30 +94,31 @@ pub(super) struct Difference {
 /// One element of `syncs` of `rosterd plan --format json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Plan {
+    pub(super) sync: String,
     #[serde(default)]
     pub(super) rejected: Vec<Rejected>,
     #[serde(default)]
     pub(super) operations: Vec<Planned>,
 }
 
-/// The run in the JSON that `sync` prints; there is one sync in the demo.
-pub(super) fn run(stdout: &str) -> Result<Run, String> {
+/// The runs in the JSON that `sync` prints.
+pub(super) fn runs(stdout: &str) -> Result<Vec<Run>, String> {
     #[derive(Deserialize)]
     struct Runs {
         runs: Vec<Run>,
     }
     let Runs { runs } = serde_json::from_str(stdout).map_err(|e| format!("its JSON can't be read: {e}"))?;
-    runs.into_iter().next().ok_or_else(|| "it reports no run".to_string())
+    if runs.is_empty() { Err("it reports no run".to_string()) } else { Ok(runs) }
 }
 
-/// The plan in the JSON that `plan` prints.
-pub(super) fn plan(stdout: &str) -> Result<Plan, String> {
+/// The plans in the JSON that `plan` prints.
+pub(super) fn plans(stdout: &str) -> Result<Vec<Plan>, String> {
     #[derive(Deserialize)]
     struct Syncs {
         syncs: Vec<Plan>,
     }
     let Syncs { syncs } = serde_json::from_str(stdout).map_err(|e| format!("its JSON can't be read: {e}"))?;
-    syncs.into_iter().next().ok_or_else(|| "it reports no sync".to_string())
+    if syncs.is_empty() { Err("it reports no sync".to_string()) } else { Ok(syncs) }
 }
 
 /// The words for an operation that is done, by number.
@@ -126,22 +130,27 @@ const DONE: [(&str, &str, &str); 5] = [
     ("reinstate", "account reinstated", "accounts reinstated"),
 ];
 
-/// What a run did, in one sentence: `rosterd says: 8 accounts created, 12 accounts updated; 290 people unchanged`.
-pub(super) fn summary(run: &Run) -> String {
+/// What a run did, in one sentence: `ok: 8 accounts created, 12 accounts updated; 290 unchanged`. `invites`: accounts
+/// come about by invitation there.
+pub(super) fn summary(run: &Run, invites: bool) -> String {
     let mut done: Vec<String> = DONE
         .iter()
         .filter(|(op, ..)| run.ok(op) > 0)
-        .map(|(op, one, many)| format!("{} {}", run.ok(op), if run.ok(op) == 1 { one } else { many }))
+        .map(|(op, one, many)| match (*op, run.ok(op)) {
+            ("create", 1) if invites => "1 person invited".into(),
+            ("create", count) if invites => format!("{count} people invited"),
+            (_, 1) => format!("1 {one}"),
+            (_, count) => format!("{count} {many}"),
+        })
         .collect();
     if done.is_empty() {
         done.push("nothing written".into());
     }
-    let mut text = format!("rosterd says ({}): {}", run.status, done.join(", "));
+    let mut text = format!("{}: {}", run.status, done.join(", "));
     let asides = [
-        (run.source_records.unwrap_or(0), "records read"),
         (run.unchanged.unwrap_or(0), "unchanged"),
-        (run.excluded.unwrap_or(0), "out of scope"),
         (run.rejected.unwrap_or(0), "rejected"),
+        (run.skipped.unwrap_or(0), "skipped"),
         (run.total(|c| c.held), "held"),
         (run.total(|c| c.failed), "failed"),
         (run.total(|c| c.unknown), "unknown"),
@@ -150,6 +159,15 @@ pub(super) fn summary(run: &Run) -> String {
         let _ = write!(text, "; {count} {word}");
     }
     text
+}
+
+/// What was read of the source, which is the same for every sync on it; `None` when the runs don't agree.
+pub(super) fn source(runs: &[Run]) -> Option<String> {
+    let read = |run: &Run| (run.source_records.unwrap_or(0), run.excluded.unwrap_or(0));
+    let first = runs.first().map(read)?;
+    let (records, excluded) = first;
+    let aside = if excluded > 0 { format!(", {excluded} of them out of scope") } else { String::new() };
+    runs.iter().all(|run| read(run) == first).then(|| format!("{records} records read{aside}"))
 }
 
 /// The first few operations of a kind, each as a line: `E1005  title “Engineer” → “Senior engineer”`.
@@ -162,9 +180,16 @@ pub(super) fn examples(plan: &Plan, op: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// Fields that an example shows, so that it fits a line.
+const FIELDS: usize = 2;
+
 fn differences(operation: &Planned) -> String {
-    let changes = operation.fields.iter().map(|(field, d)| format!("{field} {} → {}", shown(&d.old), shown(&d.new)));
-    changes.collect::<Vec<_>>().join(", ")
+    let all = operation.fields.iter().map(|(field, d)| format!("{field} {} → {}", shown(&d.old), shown(&d.new)));
+    let mut changes: Vec<String> = all.take(FIELDS).collect();
+    if operation.fields.len() > FIELDS {
+        changes.push(format!("and {} more", operation.fields.len() - FIELDS));
+    }
+    changes.join(", ")
 }
 
 /// A rejected row as a line.
@@ -188,22 +213,26 @@ mod tests {
 
     #[test]
     fn a_run_becomes_a_sentence() {
-        let run = run(RUN).expect("the contract's JSON");
-        let expected = "rosterd says (partial): 8 accounts created, 1 account banned; \
-                        311 records read; 281 unchanged; 9 out of scope; 1 rejected";
-        assert_eq!(summary(&run), expected);
+        let runs = runs(RUN).expect("the contract's JSON");
+        let expected = "partial: 8 accounts created, 1 account banned; 281 unchanged; 1 rejected";
+        assert_eq!(summary(&runs[0], false), expected);
+        assert!(summary(&runs[0], true).starts_with("partial: 8 people invited, 1 account banned"));
+        assert_eq!(source(&runs).as_deref(), Some("311 records read, 9 of them out of scope"));
+        let mut other = runs[0].clone();
+        other.source_records = Some(310);
+        assert_eq!(source(&[runs[0].clone(), other]), None, "a source is read once");
     }
 
     #[test]
     fn a_held_run_and_an_untrusted_one_are_read() {
         let held = r#"{"runs":[{"run":"1","sync":"staff","status":"held","plan":"0123456789ab","planned":{"ban":60},
             "counts":{"ban":{"ok":0,"failed":0,"unknown":0,"held":60}},"source_records":311,"error":null}]}"#;
-        let held = run(held).expect("the contract's JSON");
-        assert_eq!(summary(&held), "rosterd says (held): nothing written; 311 records read; 60 held");
+        let held = runs(held).expect("the contract's JSON").remove(0);
+        assert_eq!(summary(&held, false), "held: nothing written; 60 held");
         assert_eq!((held.plan.as_deref(), held.planned["ban"]), (Some("0123456789ab"), 60));
         let untrusted = r#"{"runs":[{"run":"1","sync":"staff","status":"untrusted","plan":null,"planned":{},"counts":{},
             "source_records":41,"excluded":0,"unchanged":0,"error":{"code":65,"message":"41 records"}}]}"#;
-        let untrusted = run(untrusted).expect("the contract's JSON");
+        let untrusted = runs(untrusted).expect("the contract's JSON").remove(0);
         assert_eq!(untrusted.error.map(|e| e.message).as_deref(), Some("41 records"));
     }
 
@@ -212,15 +241,15 @@ mod tests {
         let text = r#"{"syncs":[{"sync":"staff","plan":"x","rejected":[{"key":"E1150","position":"line 148","reason":"ragged"}],
             "operations":[{"op":"update","key":"E1","remote_id":"7","fields":{"title":{"old":"A","new":"B"},
             "city":{"old":null,"new":"Zürich"}}},{"op":"update","key":"E2","remote_id":"8","fields":{}}]}]}"#;
-        let plan = plan(text).expect("the contract's JSON");
+        let plan = plans(text).expect("the contract's JSON").remove(0);
         assert_eq!(examples(&plan, "update", 1), ["E1  city (empty) → “Zürich”, title “A” → “B”", "… and 1 more"]);
         assert_eq!(rejected(&plan.rejected[0]), "E1150 (line 148): ragged");
     }
 
     #[test]
     fn other_json_is_an_error_in_words() {
-        assert!(run("{}").is_err_and(|e| e.contains("runs")));
-        assert!(run(r#"{"runs":[]}"#).is_err());
-        assert!(plan("").is_err());
+        assert!(runs("{}").is_err_and(|e| e.contains("runs")));
+        assert!(runs(r#"{"runs":[]}"#).is_err());
+        assert!(plans("").is_err());
     }
 }

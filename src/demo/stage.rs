@@ -1,23 +1,54 @@
-//! The demo's stage: a temporary directory with the sample configuration, a simulated JUNO, and the program itself,
-//! run as an operator would run it.
+//! The demo's stage: a temporary directory with the sample configuration, the simulated platforms, and the program
+//! itself, run as an operator would run it.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::exit::{Exit, Failure, Result};
-use crate::sandbox::{Options, Request, Running, Sandbox};
+use crate::sandbox::{Behaviour, Options, Request, Running, Sandbox};
 
 /// The sample configuration, exactly as it lies in `config/`.
-const CONFIGURATION: &str = include_str!("../../config/rosterd.toml");
+const CONFIGURATION: &str = include_str!("../../config/demo.toml");
 
 /// How fast the demo may go. A vendor's platform would want less, and the sample says so; the sandbox doesn't mind,
-/// and nobody wants to watch three hundred people go by at ten a second.
-const RATE: &str = "200/s";
+/// and nobody wants to watch three hundred people go by at twenty a second, on one platform after the other.
+const RATE: &str = "400/s";
+
+/// A platform of the story: its sync and its target in the sample configuration, and the sandbox's word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    Juno,
+    Juicebox,
+    LongJump,
+}
+
+impl Platform {
+    /// In the order in which the story tells of them.
+    pub(super) const ALL: [Platform; 3] = [Platform::Juno, Platform::Juicebox, Platform::LongJump];
+
+    /// The name of its sync, of its target, and in the sandbox.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Platform::Juno => "juno",
+            Platform::Juicebox => "juicebox",
+            Platform::LongJump => "longjump",
+        }
+    }
+
+    /// Its name for people.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Platform::Juno => "JUNO",
+            Platform::Juicebox => "Juicebox",
+            Platform::LongJump => "LongJump",
+        }
+    }
+}
 
 /// The exports of the four days, as they lie in `config/demo/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +87,7 @@ pub(super) struct Done {
 pub(super) struct Stage {
     dir: TempDir,
     program: PathBuf,
-    juno: Running,
+    sandbox: Running,
     seen: u64,
 }
 
@@ -68,22 +99,29 @@ impl Stage {
     pub(super) async fn set() -> Result<Stage> {
         let dir = TempDir::with_prefix("rosterd-demo-").map_err(|e| local("make a temporary directory", e))?;
         let program = std::env::current_exe().map_err(|e| local("find the program itself", e))?;
-        let juno = Sandbox::start(Options::default()).await.map_err(|e| local("start the simulated JUNO", e))?;
-        let stage = Stage { dir, program, juno, seen: 0 };
-        stage.write("config/rosterd.toml", CONFIGURATION)?;
+        let sandbox =
+            Sandbox::start(Options::default()).await.map_err(|e| local("start the simulated platforms", e))?;
+        let stage = Stage { dir, program, sandbox, seen: 0 };
+        stage.write("config/demo.toml", CONFIGURATION)?;
         stage.write("config/juno.token", "sandbox\n")?;
         Ok(stage)
     }
 
-    /// The simulated JUNO.
-    pub(super) fn juno(&self) -> &Running {
-        &self.juno
+    /// The accounts of a platform, as its administrator sees them.
+    pub(super) fn users(&self, platform: Platform) -> Vec<Value> {
+        self.sandbox.users(platform.name())
     }
 
-    /// Accounts that somebody made by hand before rosterd came; `(email, first name)`, without a client id.
+    /// Everybody who was invited accepts.
+    pub(super) fn accept_invitations(&self) -> Result<()> {
+        let accepted = Behaviour { accept_invitations: true, ..Behaviour::default() };
+        self.sandbox.behave(accepted).map_err(Failure::internal)
+    }
+
+    /// Accounts that somebody made by hand in JUNO before rosterd came; `(email, first name)`, without a client id.
     pub(super) fn accounts_made_by_hand(&self, people: &[(&str, &str)]) -> Result<()> {
         let accounts: Vec<_> = people.iter().map(|(email, name)| json!({"email": email, "first_name": name})).collect();
-        self.juno.seed("juno", &accounts).map_err(Failure::internal)?;
+        self.sandbox.seed("juno", &accounts).map_err(Failure::internal)?;
         Ok(())
     }
 
@@ -100,11 +138,16 @@ impl Stage {
         lines
     }
 
-    fn environment(&self) -> [(&'static str, String); 3] {
+    fn environment(&self) -> [(&'static str, String); 7] {
+        let at = |path: &str| format!("{}/{path}", self.sandbox.url());
         [
-            ("ROSTERD_CONFIG", "config/rosterd.toml".to_string()),
-            ("ROSTERD_TARGETS__JUNO__BASE_URL", format!("{}/juno/api", self.juno.url())),
+            ("ROSTERD_CONFIG", "config/demo.toml".to_string()),
+            ("ROSTERD_TARGETS__JUNO__BASE_URL", at("juno/api")),
+            ("ROSTERD_TARGETS__JUICEBOX__BASE_URL", at("juicebox")),
+            ("ROSTERD_TARGETS__LONGJUMP__BASE_URL", at("longjump")),
             ("ROSTERD_TARGETS__JUNO__RATE", RATE.to_string()),
+            ("ROSTERD_TARGETS__JUICEBOX__RATE", RATE.to_string()),
+            ("ROSTERD_TARGETS__LONGJUMP__RATE", RATE.to_string()),
         ]
     }
 
@@ -133,16 +176,16 @@ impl Stage {
         })
     }
 
-    /// What JUNO saw since this was last asked.
+    /// What the platforms saw since this was last asked.
     pub(super) fn news(&mut self) -> Vec<Request> {
-        let log = self.juno.requests_since(self.seen);
+        let log = self.sandbox.requests_since(self.seen);
         self.seen = log.last().map_or(self.seen, |r| r.seq);
         log
     }
 
     /// Takes everything down.
     pub(super) async fn strike(self) {
-        self.juno.shutdown().await;
+        self.sandbox.shutdown().await;
     }
 
     /// Writes a file that its owner alone can read: among them is a secret.

@@ -37,9 +37,11 @@ fn between(before: Export, after: Export) -> (Vec<String>, Vec<String>, Vec<Stri
 fn day_one_has_the_people_of_whom_some_have_accounts_already() {
     let (people, broken) = active(Export::One);
     assert!(broken.is_empty());
-    assert_eq!(people.len() as u64, DAY_ONE.create + DAY_ONE.adopt);
+    assert_eq!(people.len() as u64, DAY_ONE.on[0].create + DAY_ONE.on[0].adopt);
+    assert!(DAY_ONE.on[1..].iter().all(|due| due.create == people.len() as u64));
+    assert_eq!(AFTERNOON.on[1].update, people.len() as u64, "their names follow");
     let known = BY_HAND.iter().filter(|(email, _)| people.values().any(|row| row[3].eq_ignore_ascii_case(email)));
-    assert_eq!(known.count() as u64, DAY_ONE.adopt);
+    assert_eq!(known.count() as u64, DAY_ONE.on[0].adopt);
     let mut emails: Vec<&String> = people.values().map(|row| &row[3]).collect();
     emails.sort();
     emails.dedup();
@@ -50,7 +52,10 @@ fn day_one_has_the_people_of_whom_some_have_accounts_already() {
 fn day_two_has_joiners_movers_leavers_and_one_broken_row() {
     let (joiners, movers, leavers) = between(Export::One, Export::Two);
     let counts = [joiners.len(), movers.len(), leavers.len()].map(|n| n as u64);
-    assert_eq!(counts, [DAY_TWO.create, DAY_TWO.update, DAY_TWO.ban]);
+    for due in DAY_TWO.on {
+        assert_eq!(counts, [due.create, due.update, due.ban]);
+    }
+    assert_eq!(EVENING.on[1].update, EVENING.on[0].update + joiners.len() as u64, "their names follow");
     assert!(leavers.contains(&REHIRED.to_string()));
     assert_eq!(active(Export::Two).1, [BROKEN]);
 }
@@ -83,13 +88,15 @@ fn the_files_have_what_real_files_have() {
 
 #[test]
 fn a_run_that_is_not_the_storys_is_noticed() {
-    let run: Run =
-        serde_json::from_value(json!({"status": "ok", "counts": {"update": {"ok": 1}, "reinstate": {"ok": 1}}}))
-            .expect("a run");
-    assert!(EVENING.missed(&run, Some(0)).is_empty());
-    assert_eq!(EVENING.missed(&run, Some(75)), ["exit code 0 was due, Some(75) came"]);
-    assert_eq!(NOTHING.missed(&run, Some(0)).len(), 2);
-    assert!(NOTHING.writes_nothing() && !EVENING.writes_nothing());
+    let run: Run = serde_json::from_value(
+        json!({"sync": "juno", "status": "ok", "counts": {"update": {"ok": 1}, "reinstate": {"ok": 1}}}),
+    )
+    .expect("a run");
+    assert!(EVENING.on[0].missed(&run).is_empty());
+    assert_eq!(EVENING.on[1].missed(&run), ["9 × update were due, 1 came"]);
+    assert_eq!(NOTHING.missed(&run).len(), 2);
+    assert!(NOTHING.writes_nothing() && !EVENING.on[0].writes_nothing());
+    assert!(one_of(&[run], Platform::LongJump, |r| &r.sync).is_err());
 }
 
 #[tokio::test]
@@ -107,4 +114,12 @@ async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
     assert!(stage.news().is_empty());
     stage.strike().await;
     assert!(!dir.exists(), "nothing is left behind");
+}
+
+#[test]
+fn prose_is_broken_between_words() {
+    assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+    assert_eq!(wrapped("ünë twö", 7), ["ünë twö"]);
+    assert_eq!(wrapped("  a line that stands as it is", 5), ["  a line that stands as it is"]);
+    assert_eq!(wrapped("", 5), [""]);
 }

@@ -1,8 +1,9 @@
-//! The other side of the story: what the simulated target saw, from its own log, against what rosterd says.
+//! The other side of the story: what each simulated platform saw, from its own log, against what rosterd says.
 
 use std::collections::BTreeSet;
 
 use super::reports::Run;
+use super::stage::Platform;
 use crate::sandbox::{Op, Request};
 
 /// What a target saw in a stretch of its log.
@@ -16,41 +17,55 @@ pub(super) struct Seen {
     pub(super) writes: u64,
     /// Requests that only read.
     pub(super) reads: u64,
+    /// Log-ins and log-outs, where there are sessions.
+    pub(super) sessions: (u64, u64),
 }
 
 impl Seen {
-    /// Counts accounts, not requests: a person who is reinstated and brought up to date in two requests is one.
-    pub(super) fn of(log: &[Request]) -> Seen {
+    /// What this platform saw. Counts accounts, not requests: a person who is reinstated and brought up to date in two
+    /// requests is one.
+    pub(super) fn of(log: &[Request], platform: Platform) -> Seen {
+        let log: Vec<&Request> = log.iter().filter(|r| r.target == platform.name()).collect();
         let accounts = |op: Op| -> BTreeSet<&str> {
             let done = log.iter().filter(|r| r.committed && r.op == op);
             done.filter_map(|r| r.remote_id.as_deref()).collect()
         };
         let reinstated = accounts(Op::Reinstate);
         let count = |set: &BTreeSet<&str>| set.len() as u64;
+        let of = |wanted: fn(&Request) -> bool| log.iter().filter(|r| wanted(r)).count() as u64;
         Seen {
             created: count(&accounts(Op::Create)),
             updated: accounts(Op::Update).difference(&reinstated).count() as u64,
             banned: count(&accounts(Op::Ban)),
             reinstated: count(&reinstated),
-            writes: log.iter().filter(|r| r.write).count() as u64,
-            reads: log.iter().filter(|r| !r.write).count() as u64,
+            writes: of(|r| r.write),
+            reads: of(|r| !r.write && r.op != Op::Login),
+            sessions: (of(|r| r.path.ends_with("/login")), of(|r| r.path.ends_with("/logout"))),
         }
     }
 
     /// What it saw, in one sentence.
-    pub(super) fn sentence(&self) -> String {
-        let Seen { created, updated, banned, reinstated, writes, reads } = self;
-        if *writes == 0 {
-            return format!("JUNO saw: {reads} reads and not one write");
+    pub(super) fn sentence(&self, platform: Platform) -> String {
+        let Seen { created, updated, banned, reinstated, writes, reads, sessions } = self;
+        let made = if platform == Platform::Juicebox { "invited" } else { "created" };
+        let seen = [(created, made), (updated, "updated"), (banned, "banned"), (reinstated, "reinstated")];
+        let seen: Vec<String> =
+            seen.into_iter().filter(|(n, _)| **n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let reads = format!("{reads} {}", if *reads == 1 { "read" } else { "reads" });
+        let mut text = match (*writes, seen.is_empty()) {
+            (0, _) => format!("saw {reads} and not one write"),
+            (_, true) => format!("saw no change ({writes} writes, {reads})"),
+            (_, false) => format!("saw {} ({writes} writes, {reads})", seen.join(", ")),
+        };
+        if sessions.0 > 0 {
+            let word = if sessions.0 == 1 { "session" } else { "sessions" };
+            text.push_str(&format!(", in {} {word}", sessions.0));
         }
-        format!(
-            "JUNO saw: {created} created, {updated} updated, {banned} banned, {reinstated} reinstated \
-             ({writes} writes, {reads} reads)"
-        )
+        text
     }
 
     /// Where rosterd's report and the target's log part. Linking an account is, to the target, an update of it.
-    pub(super) fn disagreements(&self, run: &Run) -> Vec<String> {
+    pub(super) fn disagreements(&self, run: &Run, platform: Platform) -> Vec<String> {
         let pairs = [
             ("created", self.created, run.ok("create")),
             ("updated", self.updated, run.ok("update") + run.ok("adopt")),
@@ -58,7 +73,17 @@ impl Seen {
             ("reinstated", self.reinstated, run.ok("reinstate")),
         ];
         let parted = pairs.into_iter().filter(|(_, seen, said)| seen != said);
-        parted.map(|(what, seen, said)| format!("rosterd says {said} {what}, JUNO saw {seen}")).collect()
+        let name = platform.title();
+        let mut found: Vec<String> =
+            parted.map(|(what, seen, said)| format!("rosterd says {said} {what}, {name} saw {seen}")).collect();
+        // One log-in a run where something is asked at all, and as many log-outs.
+        let (log_ins, log_outs) = self.sessions;
+        let asked = self.writes + self.reads > 0;
+        let due = u64::from(platform == Platform::LongJump && asked);
+        if (log_ins, log_outs) != (due, due) {
+            found.push(format!("{name} saw {log_ins} log-ins and {log_outs} log-outs, {due} was due"));
+        }
+        found
     }
 }
 
@@ -77,7 +102,7 @@ mod tests {
     }
 
     fn run(counts: serde_json::Value) -> Run {
-        serde_json::from_value(json!({"status": "ok", "counts": counts})).expect("a run")
+        serde_json::from_value(json!({"sync": "juno", "status": "ok", "counts": counts})).expect("a run")
     }
 
     #[test]
@@ -91,16 +116,19 @@ mod tests {
             request("update", "4", true),
             request("update", "4", true),
         ];
-        let expected = Seen { created: 1, updated: 1, banned: 0, reinstated: 1, writes: 6, reads: 1 };
-        assert_eq!(Seen::of(&log), expected);
+        let expected = Seen { created: 1, updated: 1, reinstated: 1, writes: 6, reads: 1, ..Seen::default() };
+        assert_eq!(Seen::of(&log, Platform::Juno), expected);
+        assert_eq!(Seen::of(&log, Platform::Juicebox), Seen::default(), "each sees its own");
     }
 
     #[test]
     fn a_report_that_is_not_what_the_target_saw_is_found_out() {
-        let seen = Seen::of(&[request("create", "1", true), request("update", "2", true)]);
+        let seen = Seen::of(&[request("create", "1", true), request("update", "2", true)], Platform::Juno);
         let honest = run(json!({"create": {"ok": 1}, "adopt": {"ok": 1}}));
-        assert!(seen.disagreements(&honest).is_empty());
+        assert!(seen.disagreements(&honest, Platform::Juno).is_empty());
         let boasting = run(json!({"create": {"ok": 2}, "adopt": {"ok": 1}, "ban": {"ok": 1}}));
-        assert_eq!(seen.disagreements(&boasting).len(), 2);
+        assert_eq!(seen.disagreements(&boasting, Platform::Juno).len(), 2);
+        let in_no_session = seen.disagreements(&honest, Platform::LongJump);
+        assert_eq!(in_no_session, ["LongJump saw 0 log-ins and 0 log-outs, 1 was due"]);
     }
 }

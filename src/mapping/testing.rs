@@ -9,18 +9,22 @@ use super::{Desired, Mapped, Mapping};
 use crate::config::settings::{Expectation, TestSettings};
 use crate::nearest::nearest;
 use crate::plan::shown;
-use crate::record::Columns;
+use crate::record::{Columns, Key};
 use crate::value;
 
-/// Runs one test.
+/// Runs one test; `key` is the column that names a person, which a mapping sees in its normal form.
 ///
 /// # Errors
 /// How the result differs from what was expected: a line a field, expected above actual.
-pub fn run(mapping: &Mapping, test: &TestSettings, today: NaiveDate) -> Result<(), String> {
+pub fn run(mapping: &Mapping, key: &str, test: &TestSettings, today: NaiveDate) -> Result<(), String> {
     let columns = mapping.columns();
     // Absent columns are empty.
     let empty = || Value::String(String::new());
-    let cells: Vec<Value> = columns.iter().map(|name| test.record.get(name).cloned().unwrap_or_else(empty)).collect();
+    let cell = |name: &String| match test.record.get(name) {
+        Some(Value::String(text)) if name == key => Key::parse(text).map_or_else(empty, |key| key.as_str().into()),
+        cell => cell.cloned().unwrap_or_else(empty),
+    };
+    let cells: Vec<Value> = columns.iter().map(cell).collect();
     let bound = mapping
         .bind(&Columns::new(columns.iter().cloned()))
         .map_err(|missing| format!("columns are missing: {}", missing.join(", ")))?;
@@ -93,7 +97,7 @@ mod tests {
         );
         let record: BTreeMap<String, Value> = serde_json::from_value(record).expect("an object");
         let test = TestSettings { name: "a test".into(), record, expect };
-        run(&mapping, &test, "2026-11-22".parse().expect("a date"))
+        run(&mapping, "level", &test, "2026-11-22".parse().expect("a date"))
     }
 
     fn fields(value: Value) -> Expectation {
@@ -111,6 +115,7 @@ mod tests {
                 Some("email: expected “Ann@b.c”\n            but is “ann@b.c”\n                    ^ from here on"),
             ),
             (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean email?)")),
+            (json!({"mail": "a", "level": " 1 ", "status": "active"}), fields(json!({"level": 1})), None),
             (good(), Expectation::Excluded, Some("in scope, not excluded")),
             (good(), Expectation::Rejected("x".into()), Some("in scope, not rejected")),
             (json!({"mail": "a"}), Expectation::Excluded, None),

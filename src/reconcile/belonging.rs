@@ -72,10 +72,12 @@ async fn of_another(
     }
     let failure = match only_once {
         true => "standard input is read once".to_string(),
-        false => match read_source(&other.source, std::slice::from_ref(other), &runner.state, &runner.clock).await {
-            Ok(read) => return from_source(runner, other, &read, listing).await,
-            Err(failure) => failure.chain(),
-        },
+        false => {
+            match read_source(&other.source, std::slice::from_ref(other), &runner.state, &runner.clock, None).await {
+                Ok(read) => return from_source(runner, other, &read, listing).await,
+                Err(failure) => failure.chain(),
+            }
+        }
     };
     tracing::warn!(
         sync = %other.name, source = %other.source.name,

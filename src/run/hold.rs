@@ -269,8 +269,7 @@ impl Run<'_> {
     }
 
     fn rejected_outcome(&self, reject: &Reject) -> Outcome {
-        let reason = format!("{}: {}", reject.position, reject.reason);
-        self.outcome(reject.key.clone(), None, Status::Rejected, &reason)
+        self.outcome(reject.key.clone(), None, Status::Rejected, &reject.to_string())
     }
 
     fn skipped_outcome(&self, key: &Key, reason: &str) -> Outcome {

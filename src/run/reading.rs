@@ -9,8 +9,9 @@ use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings
 use crate::exit::{Exit, Failure, Result};
 use crate::planner::Plan;
 use crate::record::Key;
-use crate::source::{self, Intake, Validators};
+use crate::source::{self, FirstPage, Intake, Since, Validators};
 use crate::state::State;
+use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
 use crate::time::{Clock, rfc3339};
 use crate::trust::{self, Baseline, ReadStats, Verdict};
@@ -33,6 +34,27 @@ pub enum Asked {
     Read(Read),
     /// It is the very version on which every sync that waits for it was clean, by sync.
     Unchanged(BTreeMap<String, Version>),
+}
+
+/// What may have been read.
+pub trait AsRead {
+    /// The read, if there is one.
+    fn as_read(&self) -> Option<&Read>;
+}
+
+impl AsRead for Read {
+    fn as_read(&self) -> Option<&Read> {
+        Some(self)
+    }
+}
+
+impl AsRead for Asked {
+    fn as_read(&self) -> Option<&Read> {
+        match self {
+            Asked::Read(read) => Some(read),
+            Asked::Unchanged(_) => None,
+        }
+    }
 }
 
 /// A source's read, or why there is none, with the syncs that wait for it.
@@ -79,9 +101,48 @@ pub async fn read_sources_quietly(
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        readings.push((read_source(&source, &syncs, state, clock).await.map_err(Arc::new), syncs));
+        readings.push((read_source(&source, &syncs, state, clock, None).await.map_err(Arc::new), syncs));
     }
     Ok(readings)
+}
+
+/// Refuses a key after `--only` that neither the source nor the snapshot of any of these syncs knows: it is misspelt,
+/// and whoever wants one person banned at once must not be told that it is done. Where a source can't be read, that
+/// is said in its place.
+///
+/// # Errors
+/// Such a key (64), or the state fails.
+pub async fn known_somewhere<T: AsRead>(only: &BTreeSet<Key>, readings: &[Reading<T>], state: &State) -> Result<()> {
+    let mut strangers = only.clone();
+    for (read, syncs) in readings {
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        let Some(read) = read.as_ref().ok().and_then(T::as_read) else { return Ok(()) };
+        for sync in syncs {
+            let Ok(known) = state.ask(FindSync(super::binding(sync))).await else { return Ok(()) };
+            if let Some(id) = known.id {
+                let keys = strangers.iter().cloned().collect();
+                let people = state.ask(People { sync: id, keys }).await?;
+                strangers.retain(|key| !people.contains_key(key));
+            }
+        }
+        let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = BTreeSet::new();
+        for key in strangers {
+            if !intake.contains(&key)? {
+                left.insert(key);
+            }
+        }
+        strangers = left;
+    }
+    let named: Vec<&str> = strangers.iter().map(Key::as_str).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let message = format!("--only {}: neither the source nor the state knows such a key", named.join(", --only "));
+    Err(Failure::new(Exit::Usage, message)
+        .help("nothing was sent; keys are case-sensitive, find somebody's: rosterd why SYNC ADDRESS"))
 }
 
 async fn ask_source(
@@ -91,27 +152,34 @@ async fn ask_source(
     clock: &Clock,
     whole: bool,
 ) -> Result<Asked> {
-    if whole && let Some(versions) = unchanged(source, syncs, state, clock).await? {
-        tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
-        return Ok(Asked::Unchanged(versions));
+    let mut first = None;
+    if whole && let Some((versions, known)) = clean_version(source, syncs, state, clock).await? {
+        match source::since(source, &known).await? {
+            Since::Unchanged(modified_at) if still_good(source, &versions, modified_at, state, clock).await? => {
+                tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
+                return Ok(Asked::Unchanged(versions));
+            }
+            Since::Changed(page) => first = Some(*page),
+            Since::Unchanged(_) | Since::Unknown => {}
+        }
     }
-    read_source(source, syncs, state, clock).await.map(Asked::Read)
+    read_source(source, syncs, state, clock, first).await.map(Asked::Read)
 }
 
-/// The versions on which these syncs were clean, if they are one version and the source still is that one.
+/// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same
+/// records would move on; with what tells that version.
 ///
 /// # Errors
-/// It can't be reached, refuses us, or is by now too old to be trusted.
-async fn unchanged(
+/// The state fails.
+async fn clean_version(
     source: &Arc<SourceSettings>,
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-) -> Result<Option<BTreeMap<String, Version>>> {
+) -> Result<Option<(BTreeMap<String, Version>, Validators)>> {
     if !matches!(source.kind, SourceKind::Http(_)) {
         return Ok(None);
     }
-    let baseline = baseline(source, state, clock).await?;
     let now = clock.now();
     let mut versions = BTreeMap::new();
     for sync in syncs {
@@ -124,17 +192,27 @@ async fn unchanged(
     let tags =
         |version: &Version| Validators { etag: version.etag.clone(), last_modified: version.last_modified.clone() };
     let Some(known) = versions.values().next().map(tags) else { return Ok(None) };
-    if baseline.accept_next || versions.values().any(|version| tags(version) != known) {
+    if baseline(source, state, clock).await?.accept_next || versions.values().any(|version| tags(version) != known) {
         return Ok(None);
     }
-    let Some(modified_at) = source::unchanged(source, &known).await? else { return Ok(None) };
+    Ok(Some((versions, known)))
+}
+
+/// Whether an export that has not changed still passes the gate: it may have become too old meanwhile.
+///
+/// # Errors
+/// It doesn't (65).
+async fn still_good(
+    source: &SourceSettings,
+    versions: &BTreeMap<String, Version>,
+    modified_at: Option<DateTime<Utc>>,
+    state: &State,
+    clock: &Clock,
+) -> Result<bool> {
     let records = versions.values().map(|version| version.records).max().unwrap_or_default();
     let stats = ReadStats { records, modified_at, ..ReadStats::default() };
-    match trust::judge(&source.gate, &stats, &baseline, now) {
-        Verdict::Trusted { .. } => Ok(Some(versions)),
-        Verdict::Untrusted(reasons) => Err(untrusted(source, &reasons)),
-        Verdict::NoBans(_) => Ok(None),
-    }
+    let (incomplete, _) = judge(source, &stats, state, clock).await?;
+    Ok(incomplete.is_none())
 }
 
 /// Remembers the version of the source on which this sync is clean now, or that there is none.
@@ -187,7 +265,7 @@ fn by_source(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Vec<(Arc<Sourc
     groups.into_iter().filter_map(|(name, syncs)| Some((Arc::clone(settings.sources.get(name)?), syncs))).collect()
 }
 
-/// Reads one source and judges it.
+/// Reads one source, from a first page on that was fetched already, where one was, and judges it.
 ///
 /// # Errors
 /// It can't be reached (69), or is not to be trusted (65).
@@ -196,12 +274,14 @@ pub async fn read_source(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
+    first: Option<FirstPage>,
 ) -> Result<Read> {
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
-    let intake = tokio::task::spawn_blocking(move || Intake::read(&reading, &wanted, &std::env::temp_dir()))
-        .await
-        .map_err(|e| Failure::internal("reading broke off").because(e))??;
+    let intake =
+        tokio::task::spawn_blocking(move || Intake::read_from(&reading, &wanted, &std::env::temp_dir(), first))
+            .await
+            .map_err(|e| Failure::internal("reading broke off").because(e))??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }
@@ -291,7 +371,8 @@ pub fn too_many_rejected(sync: &SyncSettings, plan: &Plan) -> Result<()> {
     let rows = plan.source_records + plan.rejected;
     match sync.source.gate.max_rejected.allowed(rows) {
         Some(allowed) if plan.rejected > allowed => {
-            let reason = trust::Reason::TooManyRejected { rejected: plan.rejected, rows, allowed };
+            let first = plan.spool().rejects((0, 0, 0), 1)?.pop().map(|(_, reject)| reject.told());
+            let reason = trust::Reason::TooManyRejected { rejected: plan.rejected, rows, allowed, first };
             Err(untrusted(&sync.source, &[reason])
                 .help(format!("see which and why: rosterd plan {}; then mend the export or the mapping", sync.name)))
         }

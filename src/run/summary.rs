@@ -227,6 +227,9 @@ impl RunSummary {
     pub fn finish(&self, at: String) -> FinishRun {
         // Who approved what was sent belongs to the run whatever became of it.
         let error = self.error.as_ref().map(|e| e.message.as_str());
+        // Why a source is not trusted is told until the next good read, and so is the way out.
+        let help = self.error.as_ref().filter(|e| e.code == Exit::Untrusted).and_then(|e| e.help.as_deref());
+        let error = error.into_iter().chain(help);
         let reason: Vec<&str> = self.approved.as_deref().into_iter().chain(error).collect();
         FinishRun {
             id: self.run.clone(),
@@ -250,7 +253,7 @@ impl RunSummary {
                     target: "rosterd::run",
                     run = %self.run,
                     sync = %self.sync,
-                    status = self.status,
+                    status = %self.status,
                     ok = total(|c| c.ok),
                     failed = total(|c| c.failed),
                     unknown = total(|c| c.unknown),

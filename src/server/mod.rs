@@ -69,6 +69,8 @@ impl Ready {
 
 /// A running server.
 pub struct Handle {
+    /// Where it listens: what the configuration says, with the port that was had where that says 0.
+    pub address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -76,8 +78,11 @@ pub struct Handle {
 impl Handle {
     /// Takes no more requests, and waits a moment for answers under way.
     pub async fn end(self) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(GRACE, self.task).await;
+        let Handle { stop, mut task, .. } = self;
+        stop.cancel();
+        if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+            task.abort();
+        }
     }
 }
 
@@ -87,6 +92,7 @@ impl Handle {
 /// The address can't be had.
 pub async fn start(settings: &ServerSettings, context: &Context) -> Result<Handle> {
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| taken(settings.listen, e))?;
+    let address = listener.local_addr().map_err(|e| taken(settings.listen, e))?;
     let stop = CancellationToken::new();
     let routes = routes(context.clone());
     let stopped = stop.clone().cancelled_owned();
@@ -95,7 +101,7 @@ pub async fn start(settings: &ServerSettings, context: &Context) -> Result<Handl
             tracing::error!(%error, "the server broke off");
         }
     });
-    Ok(Handle { stop, task })
+    Ok(Handle { address, stop, task })
 }
 
 fn taken(address: SocketAddr, error: std::io::Error) -> Failure {
@@ -185,3 +191,6 @@ impl IntoResponse for Refusal {
         (self.status, axum::Json(error)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ pub struct Overview {
 pub struct SyncView {
     /// How it stands.
     pub line: Line,
+    /// The name of its source.
+    pub source: String,
     /// Since when a run is under way, if one is.
     pub running: Option<DateTime<Utc>>,
     /// When the daemon has it begin next.
@@ -101,6 +103,7 @@ impl Overview {
                 running: view.running.get(&line.sync).copied(),
                 next: view.next.get(&line.sync).copied(),
                 zone: settings.syncs.get(&line.sync).map_or(Tz::UTC, |sync| sync.timezone),
+                source: settings.syncs.get(&line.sync).map(|sync| sync.source.name.clone()).unwrap_or_default(),
                 marks,
                 line,
             });

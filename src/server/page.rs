@@ -3,20 +3,42 @@
 //! One document without anything from elsewhere: no script, no font, no picture but the drawn ones. It loads itself
 //! anew every half minute.
 
+mod cards;
+
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::overview::{Failures, HeldView, Overview, SyncView};
+use super::overview::{Failures, Overview, SyncView};
 use super::picture::timeline;
 use crate::daemon::Pace;
-use crate::plan::{Operation, shown};
 use crate::time::{parse, spoken};
 
 const STYLE: &str = include_str!("page.css");
 
+/// How much of a hurry somebody is in who sees the page; each is a colour of its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hurry {
+    /// Nothing is to be done.
+    Good,
+    /// Something waits for somebody, or is left over; the rest goes on.
+    Odd,
+    /// Something does not go on.
+    Bad,
+}
+
+impl Hurry {
+    const fn class(self) -> &'static str {
+        match self {
+            Hurry::Good => "good",
+            Hurry::Odd => "odd",
+            Hurry::Bad => "bad",
+        }
+    }
+}
+
 /// Draws the page.
 pub(super) fn render(o: &Overview) -> Markup {
-    let (bad, verdict) = verdict(o);
+    let (hurry, verdict) = verdict(o);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,36 +52,24 @@ pub(super) fn render(o: &Overview) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header class=(if bad { "bad" } else { "good" }) {
+                header class=(hurry.class()) {
                     h1 { (verdict) }
                     p { "rosterd " (env!("CARGO_PKG_VERSION")) " · " (o.now.format("%Y-%m-%d %H:%M:%S UTC"))
                         " · up " (spoken(seconds(o.started_at, o.now))) }
                 }
                 main {
-                    @if let Some(why) = &o.refused {
-                        section class="alert" {
-                            h2 { "The configuration on disk is refused" }
-                            p class="text" { (why) }
-                            p { "The one before stays in force. Judge it: " code { "rosterd check" }
-                                "; then " code { "systemctl reload rosterd" } }
-                        }
-                    }
-                    @for held in &o.held { (held_plan(held, o)) }
+                    (cards::all(o))
+                    (table(o))
                     section {
-                        h2 { "Syncs" span class="hint" { "runs of 24 hours, now at the right" } }
-                        @if o.syncs.is_empty() { p { "None is configured." } }
-                        @for sync in &o.syncs { (one_sync(sync, o.now)) }
+                        h2 { "Last failures" span class="hint" { "24 hours" } }
+                        @if o.failures.is_empty() { p class="quiet" { "None." } }
+                        @for failure in &o.failures { (one_failure(failure, o.now)) }
                     }
                     @if !o.paces.is_empty() {
                         section {
                             h2 { "Requests" span class="hint" { "a second, of the last minute" } }
                             @for pace in &o.paces { (one_pace(pace)) }
                         }
-                    }
-                    section {
-                        h2 { "Last failures" span class="hint" { "24 hours" } }
-                        @if o.failures.is_empty() { p class="quiet" { "None." } }
-                        @for failure in &o.failures { (one_failure(failure, o.now)) }
                     }
                 }
                 footer {
@@ -71,98 +81,100 @@ pub(super) fn render(o: &Overview) -> Markup {
     }
 }
 
-/// The page in a sentence, and whether somebody has to do something.
-fn verdict(o: &Overview) -> (bool, String) {
+/// The page in a sentence, and how much of a hurry there is.
+fn verdict(o: &Overview) -> (Hurry, String) {
     if o.stopping {
-        return (true, "Stopping".into());
+        return (Hurry::Bad, "Stopping".into());
     }
-    let troubled: Vec<_> = o.syncs.iter().filter(|s| !matches!(s.line.state, "ok" | "never")).collect();
-    let named = |word: &str| troubled.iter().filter(|s| s.line.state == word).count();
-    let parts: Vec<String> =
-        [("failed", "failed"), ("untrusted", "not trusted"), ("held", "held"), ("paused", "paused")]
-            .into_iter()
-            .filter(|(word, _)| named(word) > 0)
-            .map(|(word, said)| format!("{} {said}", named(word)))
-            .collect();
-    match (parts.is_empty(), o.refused.is_some()) {
-        (true, false) if o.syncs.iter().all(|s| s.line.state == "never") => (false, "Nothing has run yet".into()),
-        (true, false) => (false, "All is well".into()),
-        (true, true) => (true, "Configuration refused".into()),
-        (false, _) => (true, format!("{} of {} syncs", parts.join(", "), o.syncs.len())),
+    let told = |hurry: Hurry, said: &'static str, is: &dyn Fn(&SyncView) -> bool| {
+        let number = o.syncs.iter().filter(|sync| is(sync)).count();
+        (number > 0).then(|| (hurry, format!("{number} {said}")))
+    };
+    let state = |word: &'static str| move |sync: &SyncView| sync.line.state == word;
+    let told: Vec<(Hurry, String)> = [
+        told(Hurry::Bad, "failed", &state("failed")),
+        told(Hurry::Bad, "not trusted", &state("untrusted")),
+        told(Hurry::Odd, "held", &|sync| sync.line.held_plan.is_some()),
+        told(Hurry::Odd, "paused", &state("paused")),
+        told(Hurry::Odd, "with something left over", &left_over),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let well =
+        if o.syncs.iter().all(|sync| sync.line.state == "never") { "nothing has run yet" } else { "all is well" };
+    let number = format!("{} {}", o.syncs.len(), if o.syncs.len() == 1 { "sync" } else { "syncs" });
+    let syncs = match told.is_empty() {
+        true => format!("{number}: {well}"),
+        false => format!("{number}: {}", told.iter().map(|(_, said)| said.as_str()).collect::<Vec<_>>().join(", ")),
+    };
+    match o.refused {
+        Some(_) => (Hurry::Bad, format!("Configuration refused; {syncs}")),
+        None => (told.iter().map(|(hurry, _)| *hurry).max().unwrap_or(Hurry::Good), syncs),
     }
 }
 
-fn held_plan(held: &HeldView, o: &Overview) -> Markup {
-    let plan = &held.plan;
-    let counts: Vec<String> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
-    let total: u64 = plan.counts.values().sum();
-    let more = total.saturating_sub(held.operations.len() as u64);
+/// Whether its last run that ended left something over, or something sent has no known fate. What failed altogether
+/// is told as that.
+fn left_over(sync: &SyncView) -> bool {
+    let last = sync.marks.iter().rev().find_map(|mark| mark.status.as_deref());
+    sync.line.unresolved > 0 || (sync.line.state == "ok" && last == Some("partial"))
+}
+
+/// How far up a sync belongs: what needs somebody most comes first.
+fn rank(sync: &SyncView) -> u8 {
+    match sync.line.state {
+        "failed" => 0,
+        "untrusted" => 1,
+        "held" => 2,
+        _ if sync.line.held_plan.is_some() => 2,
+        "paused" => 4,
+        _ if left_over(sync) => 3,
+        _ => 5,
+    }
+}
+
+/// Every sync in a row; on a phone, in three lines.
+fn table(o: &Overview) -> Markup {
+    let mut syncs: Vec<&SyncView> = o.syncs.iter().collect();
+    syncs.sort_by_key(|sync| rank(sync));
     html! {
-        section class="alert" {
-            h2 { (plan.sync) ": a plan is held" span class="hint" { (ago(&plan.made_at, o.now)) } }
-            p { (counts.join(", ")) ". Limit " b { (plan.limit) } ": " (plan.count) ", allowed " (plan.allowed) "." }
-            @if o.show_values {
-                ul {
-                    @for operation in &held.operations { li { (with_values(operation)) } }
-                    @if more > 0 { li class="quiet" { "and " (more) " more" } }
-                }
-            } @else {
-                p class="quiet" {
-                    (held.operations.iter().map(without_values).collect::<Vec<_>>().join(", "))
-                    @if more > 0 { " and " (more) " more" }
-                }
+        section {
+            table {
+                thead { tr {
+                    th { "Sync" } th { "State" } th { "Runs of 24 hours, now at the right" }
+                    th { "Last good" } th { "Last run" } th { "Next" }
+                } }
+                tbody { @for sync in syncs { (row(sync, o.now)) } }
             }
-            p class="do" { "look: " code { "rosterd plans show " (plan.id) } }
-            p class="do" { "release: " code { "rosterd approve " (plan.id) " --reason \"…\"" } }
-            p class="do" { "drop: " code { "rosterd discard " (plan.id) } }
+            @if o.syncs.is_empty() { p { "None is configured." } }
         }
     }
 }
 
-fn without_values(operation: &Operation) -> String {
-    format!("{} {}", operation.kind, operation.key)
-}
-
-fn with_values(operation: &Operation) -> Markup {
-    html! {
-        (operation.kind) " " b { (operation.key.as_str()) }
-        @for (field, change) in &operation.fields { " " (field) " " (shown(&change.old)) " → " (shown(&change.new)) }
-    }
-}
-
-fn one_sync(sync: &SyncView, now: DateTime<Utc>) -> Markup {
+fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
     let line = &sync.line;
-    let good = match line.age_seconds {
-        Some(age) => format!("{} ago", spoken(age)),
-        None => "never".into(),
-    };
+    let (class, word) =
+        if line.state == "ok" && left_over(sync) { ("partial", "partial") } else { (line.state, line.state) };
+    let since = |at: Option<&str>| at.map_or_else(|| "never".into(), |at| ago(at, now));
     html! {
-        article {
-            div class="head" {
-                h3 { (line.sync) }
-                span class={ "pill " (line.state) } { (line.state) }
-                @if let Some(since) = sync.running {
-                    span class="pill running" { "running for " (spoken(seconds(since, now))) }
+        tr {
+            td class="name" { (line.sync) }
+            td class="state" {
+                @match sync.running {
+                    Some(since) => span class="pill running" title={ "so far: " (line.state) } { "running " (brief(seconds(since, now))) },
+                    None => span class={ "pill " (class) } { (word) },
                 }
+                @if line.unresolved > 0 { " " span class="warn" { (line.unresolved) " unresolved" } }
             }
-            (timeline(&sync.marks, now))
-            dl {
-                div { dt { "last good" } dd title=[line.last_good_run.as_deref()] { (good) } }
-                div { dt { "last run" } dd title=[line.last_run.as_deref()] {
-                    (line.last_run.as_deref().map_or_else(|| "never".into(), |at| ago(at, now))) } }
-                div { dt { "next" } dd {
-                    @match sync.next {
-                        Some(at) => { "in " (spoken(seconds(now, at))) " "
-                            span class="quiet" { (at.with_timezone(&sync.zone).format("%H:%M %Z")) } },
-                        None => { "when asked" },
-                    }
-                } }
-                @if line.unresolved > 0 { div class="warn" { dt { "unresolved" } dd { (line.unresolved) } } }
-            }
-            @if !matches!(line.state, "ok" | "never") || line.unresolved > 0 {
-                @if let Some(reason) = &line.reason { p class="why" { (reason) } }
-                @if line.state == "paused" { p class="do" { "go on: " code { "rosterd resume " (line.sync) } } }
-            }
+            td class="runs" { (timeline(&sync.marks, now)) }
+            td title=[line.last_good_run.as_deref()] { span class="key" { "good " } (since(line.last_good_run.as_deref())) }
+            td title=[line.last_run.as_deref()] { span class="key" { "ran " } (since(line.last_run.as_deref())) }
+            td { span class="key" { "next " } @match sync.next {
+                Some(at) => { "in " (brief(seconds(now, at))) " "
+                    span class="quiet" { (at.with_timezone(&sync.zone).format("%H:%M %Z")) } },
+                None => { "when asked" },
+            } }
         }
     }
 }
@@ -200,7 +212,17 @@ fn one_failure(failure: &Failures, now: DateTime<Utc>) -> Markup {
 }
 
 fn ago(at: &str, now: DateTime<Utc>) -> String {
-    parse(at).map_or_else(|| at.to_string(), |at| format!("{} ago", spoken(seconds(at, now))))
+    parse(at).map_or_else(|| at.to_string(), |at| format!("{} ago", brief(seconds(at, now))))
+}
+
+/// A span in its largest unit alone: at a glance, nobody needs more.
+fn brief(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3_600, seconds / 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0 | 1, hours, _) => format!("{hours} h"),
+        (days, ..) => format!("{days} d"),
+    }
 }
 
 fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {

@@ -64,8 +64,9 @@ impl CsvReader {
         let header = read_header(source, &mut rows, &mut row)?;
         check_header(source, settings, &header, wanted)?;
         let place = |name: &String| header.iter().position(|h| h == name);
-        let wanted = wanted.iter().filter_map(place).collect();
         let key = place(&source.key).unwrap_or_default();
+        let named = |name: &String| place(name).or_else(|| source.also_key.contains(name).then_some(key));
+        let wanted = wanted.iter().filter_map(named).collect();
         Ok(CsvReader { rows, row, header, key, wanted, count, modified_at })
     }
 
@@ -124,7 +125,8 @@ impl CsvReader {
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
             let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();
-            let reason = format!("it has {} fields, and the header has {}", row.len(), self.header.len());
+            let plural = if row.len() == 1 { "" } else { "s" };
+            let reason = format!("it has {} field{plural}, and the header has {}", row.len(), self.header.len());
             return bad(self.likely_key(), certain, reason);
         }
         let key_name = &self.header[self.key];
@@ -140,8 +142,8 @@ impl CsvReader {
         if let Some(reason) = self.unreadable_field() {
             return bad(Some(key), true, reason);
         }
-        let digest = self.row_digest(&key);
-        Parsed::Good { key, position, digest, cells: self.cells() }
+        let (digest, cells) = (self.row_digest(&key), self.cells(&key));
+        Parsed::Good { key, position, digest, cells }
     }
 
     /// What the key's field says in a row that can't be relied upon.
@@ -184,9 +186,10 @@ impl CsvReader {
         digest
     }
 
-    /// The wanted cells as a JSON array. The row is known to be text.
-    fn cells(&self) -> String {
-        let cell = |at: &usize| self.row.field(*at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
+    /// The wanted cells as a JSON array, the key in its normal form. The row is known to be text.
+    fn cells(&self, key: &Key) -> String {
+        let text = |at: usize| self.row.field(at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
+        let cell = |at: &usize| if *at == self.key { key.as_str() } else { text(*at) };
         let cells: Vec<&str> = self.wanted.iter().map(cell).collect();
         serde_json::to_string(&cells).expect("texts always serialise")
     }
@@ -211,17 +214,25 @@ fn broken_words(broken: &Broken) -> String {
 fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &mut RawRow) -> Result<Vec<String>> {
     match rows.next(row) {
         Step::Row => {}
-        Step::End => return Err(unusable(source, "the file is empty, even of a header".into())),
-        Step::Broken(Broken::Io(error)) => {
-            return Err(unusable(source, "the file can't be read".into()).because(error));
+        Step::End => {
+            return Err(unusable(source, "the file is empty, even of a header".into())
+                .help("see whether the export ran to its end"));
         }
-        Step::Broken(broken) => return Err(unusable(source, broken_words(&broken))),
+        Step::Broken(Broken::Io(error)) => {
+            let failure = unusable(source, "the file can't be read".into()).because(error);
+            return Err(failure.help("see whether the export was cut off on its way; then run again"));
+        }
+        Step::Broken(broken) => {
+            return Err(unusable(source, broken_words(&broken)).help("see whether the export was cut off"));
+        }
     }
     if row.field(0).is_some_and(looks_like_html) {
-        return Err(unusable(source, "the file is HTML, not a delimited text file".into()));
+        return Err(unusable(source, "the file is HTML, not a delimited text file".into())
+            .help("whatever fetches it was probably shown a log-in page or an error"));
     }
     if row.misquoted {
-        return Err(unusable(source, "text follows a closing quote in the header".into()));
+        return Err(unusable(source, "text follows a closing quote in the header".into())
+            .help("is it delimited text at all, and are delimiter and quote those of the file?"));
     }
     let name = |field: &[u8]| std::str::from_utf8(field).ok().map(|name| name.trim().to_string());
     let names: Option<Vec<String>> = row.fields().map(name).collect();
@@ -229,6 +240,12 @@ fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &m
         unusable(source, "the header can't be decoded in the configured encoding".into())
             .help("set encoding for the source, e.g. encoding = \"windows-1252\"")
     })
+}
+
+/// A column's name as it may be shown: a control character could do things to a terminal.
+pub fn printable(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+    name.chars().map(shown).collect()
 }
 
 fn looks_like_html(field: &[u8]) -> bool {
@@ -254,9 +271,9 @@ fn check_header(
     let needed: BTreeSet<&String> = wanted.iter().chain(&source.required).chain([&source.key]).collect();
     let missing: Vec<String> = needed
         .into_iter()
-        .filter(|name| !header.contains(name))
+        .filter(|name| !header.contains(name) && !source.also_key.contains(name))
         .map(|name| match nearest(name, header.iter().map(String::as_str)) {
-            Some(near) => format!("{name:?} (did you mean {near:?}?)"),
+            Some(near) => format!("{name:?} (did you mean “{}”?)", printable(near)),
             None => format!("{name:?}"),
         })
         .collect();
@@ -264,13 +281,15 @@ fn check_header(
         return Ok(());
     }
     if !missing.is_empty() {
-        let there: Vec<&str> = header.iter().take(LISTED).map(String::as_str).collect();
+        let there: Vec<String> = header.iter().take(LISTED).map(|name| printable(name)).collect();
         let more = if header.len() > LISTED { ", …" } else { "" };
         let plural = if missing.len() == 1 { "" } else { "s" };
         wrong.push(format!("no column{plural} {}; it has {}{more}", missing.join(", "), there.join(", ")));
     }
     let failure = unusable(source, wrong.join("; "));
-    Err(if header.len() == 1 {
+    Err(if header.iter().any(|name| name.contains('\0')) {
+        failure.help("there are NUL bytes between the letters: set encoding = \"utf-16le\" or \"utf-16be\"")
+    } else if header.len() == 1 {
         let delimiter = char::from(settings.delimiter).escape_default();
         failure.help(format!("there is one column only: is “{delimiter}” the right delimiter?"))
     } else {

@@ -152,7 +152,7 @@ fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(unusable(source, format!("{} is a directory", path.display())));
+        return Err(unusable(source, format!("{} is a directory", path.display())).help("name the file in it"));
     }
     Ok((file, metadata))
 }

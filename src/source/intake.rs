@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::csv::CsvReader;
 use super::parsed::Sink;
 use super::spool::Spool;
-use super::{Validators, http, union};
+use super::{FirstPage, Validators, http, union};
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::exit::Result;
 use crate::record::{Columns, Key, Position, Record, Reject};
@@ -45,13 +45,26 @@ impl Intake {
     /// 69 when the source can't be reached, 77 when it refuses us, 65 when it is not as configured (no header, columns
     /// missing), 74 when the spool can't be written.
     pub fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        Intake::read_from(source, wanted, spool_dir, None)
+    }
+
+    /// [`Intake::read`] from a first page on that was fetched already, where one was.
+    ///
+    /// # Errors
+    /// As [`Intake::read`].
+    pub fn read_from(
+        source: &Arc<SourceSettings>,
+        wanted: &BTreeSet<String>,
+        spool_dir: &Path,
+        first: Option<FirstPage>,
+    ) -> Result<Intake> {
         match &source.kind {
             SourceKind::Csv(settings) => Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, spool_dir),
             SourceKind::Http(settings) => {
                 let mut sink = Sink::create(spool_dir)?;
                 let fetched = {
                     let mut take = http::into_sink(&mut sink);
-                    http::read(source, settings, wanted, spool_dir, u64::MAX, &mut take)?
+                    http::read(source, settings, wanted, spool_dir, (first, u64::MAX), &mut take)?
                 };
                 let stats = ReadStats {
                     completeness: fetched.completeness,
@@ -81,9 +94,11 @@ impl Intake {
         let Sink { mut spool, keyless, .. } = sink;
         spool.settle()?;
         let tally = spool.tally();
+        let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
         let stats = ReadStats {
             records: tally.records,
             rejected_rows: stats.rejected_rows + tally.rejected_rows,
+            first_reject,
             keyless_rejects: stats.keyless_rejects + keyless,
             duplicate_equal: stats.duplicate_equal + tally.duplicate_equal,
             ..stats

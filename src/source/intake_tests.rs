@@ -17,6 +17,7 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
     Arc::new(SourceSettings {
         name: "hr".into(),
         key: "id".into(),
+        also_key: Vec::new(),
         required: Vec::new(),
         gate: GateSettings {
             min_records: 1,
@@ -99,9 +100,18 @@ fn good_rows_come_in_the_order_of_keys_with_the_wanted_cells() {
 }
 
 #[test]
+fn the_key_as_a_column_is_in_its_normal_form() {
+    let text = "id,mail\n\" Zu\u{308} \",a\nZ\u{fc},a\n";
+    let intake = read_as(text.as_bytes(), &["id", "mail"], b',', "utf-8").expect("the header is right");
+    let rows = intake.rows(None, 10).expect("rows");
+    assert_eq!(rows.iter().map(|r| r.cells.clone()).collect::<Vec<_>>(), [[json!("Z\u{fc}"), json!("a")]]);
+    assert_eq!(counts(&intake), (1, 0, 0, 1));
+}
+
+#[test]
 fn a_bad_row_is_rejected_alone_and_named() {
     let rows = [
-        ("7\n", "7@1: it has 1 fields, and the header has 3", 0),
+        ("7\n", "7@1: it has 1 field, and the header has 3", 0),
         ("7,a,b,c\n", "7@1: it has 4 fields, and the header has 3", 0),
         (" ,a,b\n", "-@1: the key, column id, is empty", 1),
         ("\"7\n8\",a,b\n", "-@1: the key, column id, contains a control character", 1),
@@ -209,7 +219,7 @@ fn a_header_that_is_not_as_configured_is_refused_with_everything_that_is_wrong()
         (b"", &["the file is empty"]),
         (
             b"id,emial,city\n1,a,b\n",
-            &["no columns \"email\" (did you mean \"emial\"?), \"status\"; it has id, emial, city"],
+            &["no columns \"email\" (did you mean “emial”?), \"status\"; it has id, emial, city"],
         ),
         (b"id,email,,status,email\n", &["column 3 has no name", "two columns \"email\""]),
         (b"id;email;status\n1;a;b\n", &["no columns", "right delimiter"]),

@@ -15,6 +15,8 @@ const EXACT: f64 = 9_223_372_036_854_775_808.0;
 /// Judges the records of one source.
 pub(super) struct Judge {
     key: String,
+    /// What else the key may be asked for by, where there is no such column.
+    also_key: Vec<String>,
     wanted: Vec<String>,
     /// Columns that are wanted or required, and whether some record has had them.
     needed: Vec<(String, bool)>,
@@ -27,7 +29,20 @@ impl Judge {
     pub fn new(key: &str, wanted: &BTreeSet<String>, required: &[String]) -> Judge {
         let needed: BTreeSet<&String> = required.iter().chain(wanted).collect();
         let needed = needed.into_iter().map(|name| (name.clone(), false)).collect();
-        Judge { key: key.into(), wanted: wanted.iter().cloned().collect(), needed, count: 0, objects: 0 }
+        Judge {
+            key: key.into(),
+            also_key: Vec::new(),
+            wanted: wanted.iter().cloned().collect(),
+            needed,
+            count: 0,
+            objects: 0,
+        }
+    }
+
+    /// The same, for whom these names mean the key too where there is no such column.
+    pub fn calling_key(mut self, also: &[String]) -> Judge {
+        self.needed.retain(|(name, _)| !also.contains(name));
+        Judge { also_key: also.to_vec(), ..self }
     }
 
     /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
@@ -59,9 +74,15 @@ impl Judge {
             let key = Some(key).filter(|_| self.key.rsplit('.').next() != Some(&name));
             return bad(key, format!("the field {name} is there twice"));
         }
+        let normal = Value::from(key.as_str());
         let mut cells = Vec::with_capacity(self.wanted.len());
         for name in &self.wanted {
-            let cell = column(&row, name).unwrap_or(&Value::Null);
+            let cell = match column(&row, name) {
+                // The key is what it is taken for, in its normal form; a number stays one.
+                Some(Value::String(_)) if *name == self.key => &normal,
+                None if self.also_key.contains(name) => &normal,
+                cell => cell.unwrap_or(&Value::Null),
+            };
             if let Some(what) = unusable(cell) {
                 return bad(Some(key), format!("column {name} {what}"));
             }
@@ -174,6 +195,15 @@ mod tests {
         assert_eq!((key.as_str(), cells.as_str()), ("7", r#"[["a",1],null,"Ann"]"#));
         assert_eq!(good(r#"{"id":" 007 ","mail":true}"#).0, "007");
         assert_eq!(good(r#"{"id":18446744073709551615}"#).0, "18446744073709551615");
+        let of_key = |record: &str| {
+            let document = serde_json::from_str(record).map_err(|_| "no JSON".to_string());
+            match Judge::new("id", &["id".to_string()].into(), &[]).next(0, document) {
+                Parsed::Good { cells, .. } => cells,
+                _ => panic!("bad: {record}"),
+            }
+        };
+        assert_eq!(of_key(r#"{"id":" Zu\u0308 "}"#), "[\"Z\u{fc}\"]", "where the key is mapped, it is the key");
+        assert_eq!(of_key(r#"{"id":7}"#), "[7]");
     }
 
     #[test]

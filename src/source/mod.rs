@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use csv::printable;
+pub use http::FirstPage;
 pub use intake::{Intake, Member};
 pub use preview::{Preview, preview};
 
@@ -37,14 +39,24 @@ pub struct Validators {
     pub last_modified: Option<String>,
 }
 
-/// Asks an export whether it is as it was when it gave these validators: one request. `None` when it has changed, or
-/// can't be asked; else when it says that it was last changed, if it says so.
+/// What an export says when it is asked whether it has changed.
+#[derive(Debug)]
+pub enum Since {
+    /// It has not; when it was last changed, if it says so.
+    Unchanged(Option<DateTime<Utc>>),
+    /// It has, and this is how it begins: what was fetched is not fetched again.
+    Changed(Box<FirstPage>),
+    /// It can't be asked.
+    Unknown,
+}
+
+/// Asks an export whether it is as it was when it gave these validators: one request.
 ///
 /// # Errors
 /// It can't be reached (69), or refuses us (77).
-pub async fn unchanged(source: &Arc<SourceSettings>, known: &Validators) -> Result<Option<Option<DateTime<Utc>>>> {
+pub async fn since(source: &Arc<SourceSettings>, known: &Validators) -> Result<Since> {
     match &source.kind {
-        SourceKind::Http(settings) => http::unchanged(source, settings, known).await,
-        SourceKind::Csv(_) | SourceKind::Union(_) => Ok(None),
+        SourceKind::Http(settings) => http::since(source, settings, known).await,
+        SourceKind::Csv(_) | SourceKind::Union(_) => Ok(Since::Unknown),
     }
 }

@@ -10,6 +10,7 @@ use super::csv::CsvReader;
 use super::http::{self, Took};
 use super::json::column_names;
 use super::parsed::Parsed;
+use super::union;
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::exit::{Failure, Result};
 use crate::record::{Columns, Key, Record};
@@ -81,6 +82,7 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
     let mut preview = Preview::new(&source.name, wanted);
     match &source.kind {
         SourceKind::Union(members) => {
+            let members = union::prepared(source, members);
             let previews: Result<Vec<Vec<Preview>>> = members.iter().map(|m| self::preview(m, wanted)).collect();
             return Ok(previews?.into_iter().flatten().collect());
         }
@@ -110,7 +112,10 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
                 Ok(None)
             };
             let directory: &Path = &std::env::temp_dir();
-            http::read(source, settings, wanted, directory, 1, &mut take)?;
+            let fetched = http::read(source, settings, wanted, directory, (None, 1), &mut take)?;
+            if let Completeness::Incomplete(why) | Completeness::Unusable(why) = fetched.completeness {
+                return Err(super::file::unusable(source, why));
+            }
             preview.columns = if header.is_empty() { columns.into_iter().collect() } else { header };
         }
     }

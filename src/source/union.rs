@@ -30,8 +30,7 @@ pub(super) fn read(
     let mut stats = ReadStats::default();
     let mut reads = Vec::new();
     let mut before = 0;
-    for member in members {
-        let member = with_required(member, &source.required);
+    for member in prepared(source, members) {
         let intake = Intake::read(&member, wanted, spool_dir)?;
         for warning in intake.warnings() {
             tracing::warn!(source = %member.name, "{warning}");
@@ -46,15 +45,19 @@ pub(super) fn read(
     Ok(Intake::settled(sink, wanted, stats)?.with_members(reads))
 }
 
-/// The member, which must have what the union requires too.
-fn with_required(member: &Arc<SourceSettings>, required: &[String]) -> Arc<SourceSettings> {
-    if required.iter().all(|name| member.required.contains(name)) {
-        return Arc::clone(member);
-    }
-    let mut member = SourceSettings::clone(member);
-    let more: Vec<String> = required.iter().filter(|name| !member.required.contains(name)).cloned().collect();
-    member.required.extend(more);
-    Arc::new(member)
+/// The members, each of which must have what the union requires too. A mapping can name the key by one column alone,
+/// where each member has its own: so the key of any stands for that of each.
+pub(super) fn prepared(source: &SourceSettings, members: &[Arc<SourceSettings>]) -> Vec<Arc<SourceSettings>> {
+    let keys: BTreeSet<&String> = members.iter().map(|member| &member.key).collect();
+    let prepare = |member: &Arc<SourceSettings>| {
+        let mut member = SourceSettings::clone(member);
+        let more: Vec<String> =
+            source.required.iter().filter(|name| !member.required.contains(name)).cloned().collect();
+        member.required.extend(more);
+        member.also_key = keys.iter().filter(|key| ***key != member.key).map(|key| (*key).clone()).collect();
+        Arc::new(member)
+    };
+    members.iter().map(prepare).collect()
 }
 
 /// Gives what a member has to the union; how many rejects that were.

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::SyncId;
@@ -103,21 +104,27 @@ impl Forget {
         Ok(held)
     }
 
-    /// What the ledger says of others can name them: whose account somebody else's looks like, say.
+    /// What was said of others, of runs and by people who decided can name them too: the first few whom a limit
+    /// held, say, or whose account somebody else's looks like.
     fn in_messages(&self, db: &Connection) -> Result<(), StateError> {
-        let mut find = db.prepare_cached(
-            "SELECT id, reason, error_message FROM outcome
-             WHERE sync = ?1 AND (instr(reason, ?2) > 0 OR instr(error_message, ?2) > 0)",
-        )?;
-        let mut write = db.prepare_cached("UPDATE outcome SET reason = ?2, error_message = ?3 WHERE id = ?1")?;
-        let mut rows = find.query([self.name.as_str(), self.key.as_str()])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?));
-        }
-        for (id, reason, message) in found {
-            let without = |text: Option<String>| text.map(|text| without(&text, self.key.as_str()));
-            write.execute(params![id, without(reason), without(message)])?;
+        for (table, column, whose) in [
+            ("outcome", "reason", "sync = ?2"),
+            ("outcome", "error_message", "sync = ?2"),
+            ("run", "reason", "sync = ?2"),
+            ("plan", "reason", "sync = ?2"),
+            // A request names a sync, a plan or a source: all of them are looked through.
+            ("request", "reason", "?2 IS NOT NULL"),
+            ("request", "answer", "?2 IS NOT NULL"),
+        ] {
+            let find = format!("SELECT id, {column} FROM {table} WHERE {whose} AND instr({column}, ?1) > 0");
+            let found: Vec<(Value, String)> = db
+                .prepare_cached(&find)?
+                .query_map([self.key.as_str(), self.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            let mut write = db.prepare_cached(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"))?;
+            for (id, text) in found {
+                write.execute(params![id, without(&text, self.key.as_str())])?;
+            }
         }
         Ok(())
     }

@@ -281,8 +281,10 @@ impl Command for TotalsOf {
 /// What `status` shows of one sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncStatus {
-    /// Its last run: when it began, how it ended, why.
-    pub last_run: Option<LastRun>,
+    /// When its last run began, which may be under way.
+    pub last_begun: Option<String>,
+    /// Its last run that ended. One that found the sync paused did nothing, and is not meant.
+    pub last_ended: Option<EndedRun>,
     /// When its last good run of everybody ended.
     pub last_good_run: Option<String>,
     /// The plan that waits for approval.
@@ -293,13 +295,11 @@ pub struct SyncStatus {
     pub paused: bool,
 }
 
-/// A run, in short.
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastRun {
-    /// When it began.
-    pub started_at: String,
-    /// How it ended; none while it is under way (or when its process died).
-    pub status: Option<String>,
+pub struct EndedRun {
+    /// In a word.
+    pub status: String,
     /// Why.
     pub reason: Option<String>,
 }
@@ -313,12 +313,12 @@ impl Command for StatusOf {
 
     fn run(self, db: &Connection) -> Result<SyncStatus, StateError> {
         let sync = self.0;
-        let last_run = db
+        let last_ended = db
             .prepare_cached(
-                "SELECT started_at, status, reason FROM run WHERE sync = ?1 AND partial = 0
+                "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
                  ORDER BY started_at DESC, id DESC LIMIT 1",
             )?
-            .query_row([&sync], |row| Ok(LastRun { started_at: row.get(0)?, status: row.get(1)?, reason: row.get(2)? }))
+            .query_row([&sync], |row| Ok(EndedRun { status: row.get(0)?, reason: row.get(1)? }))
             .optional()?;
         let text = |sql: &str| -> Result<Option<String>, StateError> {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0)).optional()?)
@@ -327,7 +327,10 @@ impl Command for StatusOf {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0))?)
         };
         Ok(SyncStatus {
-            last_run,
+            last_begun: text(
+                "SELECT started_at FROM run WHERE sync = ?1 AND partial = 0 ORDER BY started_at DESC, id DESC LIMIT 1",
+            )?,
+            last_ended,
             last_good_run: text(
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY finished_at DESC LIMIT 1",

@@ -20,6 +20,7 @@ pub mod people;
 pub mod plans;
 pub mod prune;
 pub mod quota;
+pub mod rekey;
 pub mod requests;
 mod schema;
 pub mod sources;

@@ -174,64 +174,6 @@ impl Command for SetPaused {
     }
 }
 
-/// What giving somebody a new key came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rekeyed {
-    /// Done.
-    Done,
-    /// Nobody has the old key.
-    Unknown,
-    /// Somebody with an account has the new one.
-    Taken,
-    /// An operation under one of the keys has no answer yet.
-    Unresolved,
-}
-
-/// Gives a person the key that HR issued anew: everything that is known of them goes with it, and the next run
-/// compares their new record with it.
-#[derive(Debug)]
-pub struct Rekey {
-    /// Whose.
-    pub sync: SyncId,
-    /// The key they had.
-    pub old: Key,
-    /// The key they have.
-    pub new: Key,
-}
-
-impl Command for Rekey {
-    type Reply = Rekeyed;
-
-    fn run(self, db: &Connection) -> Result<Rekeyed, StateError> {
-        let (old, new) = (self.old.as_str(), self.new.as_str());
-        let known = "SELECT 1 FROM person WHERE sync = ?1 AND key = ?2 AND state > 0";
-        if !db.prepare_cached(known)?.exists(params![self.sync, old])? {
-            return Ok(Rekeyed::Unknown);
-        }
-        if db.prepare_cached(known)?.exists(params![self.sync, new])? {
-            return Ok(Rekeyed::Taken);
-        }
-        let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key IN (?2, ?3)";
-        if db.prepare_cached(open)?.exists(params![self.sync, old, new])? {
-            return Ok(Rekeyed::Unresolved);
-        }
-        // What may be there of the new key is no account: a remark that its record was out of scope, say.
-        for sql in ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
-        {
-            db.prepare_cached(sql)?.execute(params![self.sync, new])?;
-        }
-        for sql in [
-            "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
-             WHERE sync = ?1 AND key = ?2",
-            "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
-            "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
-        ] {
-            db.prepare_cached(sql)?.execute(params![self.sync, old, new])?;
-        }
-        Ok(Rekeyed::Done)
-    }
-}
-
 /// Registers a sync, or brings its binding up to date, before its first write.
 #[derive(Debug)]
 pub struct BindSync(pub Binding);

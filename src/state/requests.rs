@@ -4,6 +4,8 @@
 //! A request is left, taken by the daemon, and answered when what it asked for has ended. Who asked waits for that, or
 //! withdraws it when nobody takes it.
 
+use std::fmt;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Command, StateError};
@@ -34,6 +36,13 @@ impl Ask {
             "approve" => Some(Ask::Approve(subject)),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, subject) = self.parts();
+        write!(f, "{kind} {subject}")
     }
 }
 

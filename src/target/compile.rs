@@ -298,6 +298,7 @@ fn json(value: &toml::Value) -> Value {
 
 mod calls;
 #[cfg(test)]
-pub(super) use calls::{METHODS, OPERATIONS};
+pub(super) use calls::METHODS;
+pub(super) use calls::OPERATIONS;
 #[cfg(test)]
 mod tests;

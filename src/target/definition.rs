@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::value::FieldType;
 
@@ -14,20 +16,22 @@ use crate::value::FieldType;
 pub(super) const FORMAT: u32 = 1;
 
 /// `[auth]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthDef {
     pub kinds: Vec<String>,
 }
 
 /// `[options.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OptionDef {
     #[serde(rename = "type")]
     pub kind: OptionType,
+    #[schemars(with = "Option<Value>")]
     pub default: Option<toml::Value>,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub allowed: Vec<toml::Value>,
     pub range: Option<(i64, i64)>,
     #[serde(default)]
@@ -36,7 +40,7 @@ pub(super) struct OptionDef {
 }
 
 /// The type of an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum OptionType {
     Text,
@@ -45,7 +49,7 @@ pub(super) enum OptionType {
 }
 
 /// `[account]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountDef {
     pub id: String,
@@ -62,7 +66,7 @@ pub(super) struct AccountDef {
 }
 
 /// How the name of a field says where it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PathStyle {
     /// Members separated by dots.
@@ -73,7 +77,7 @@ pub(super) enum PathStyle {
 }
 
 /// `[session]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionDef {
     pub login: LoginDef,
@@ -83,7 +87,7 @@ pub(super) struct SessionDef {
 }
 
 /// `login = { … }`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoginDef {
     pub method: String,
@@ -94,7 +98,7 @@ pub(super) struct LoginDef {
 }
 
 /// A request without more to it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlainDef {
     pub method: String,
@@ -102,7 +106,7 @@ pub(super) struct PlainDef {
 }
 
 /// `[discovery]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiscoveryDef {
     pub path: String,
@@ -110,26 +114,29 @@ pub(super) struct DiscoveryDef {
 }
 
 /// `{ option, is }`: holds when the option has this value.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OptionIs {
     pub option: String,
+    #[schemars(with = "Value")]
     pub is: toml::Value,
 }
 
 /// `[state]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateDef {
     pub field: String,
+    #[schemars(with = "Value")]
     pub active: toml::Value,
+    #[schemars(with = "Value")]
     pub banned: toml::Value,
     #[serde(default)]
     pub unstated: Unstated,
 }
 
 /// What a missing state field means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Unstated {
     #[default]
@@ -138,7 +145,7 @@ pub(super) enum Unstated {
 }
 
 /// `[request]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestDef {
     #[serde(default)]
@@ -151,7 +158,7 @@ pub(super) struct RequestDef {
 }
 
 /// What bodies are written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Format {
     #[default]
@@ -170,7 +177,7 @@ impl Format {
 }
 
 /// `[operations.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OperationDef {
     pub only_if: Option<OptionIs>,
@@ -178,6 +185,7 @@ pub(super) struct OperationDef {
     pub path: String,
     pub body: Option<BodyStyle>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Value>")]
     pub constants: BTreeMap<String, toml::Value>,
     #[serde(default)]
     pub writes: BTreeMap<String, String>,
@@ -197,7 +205,7 @@ pub(super) struct OperationDef {
 }
 
 /// What a request's body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum BodyStyle {
     /// Every field that we know of.
@@ -213,7 +221,7 @@ pub(super) enum BodyStyle {
 }
 
 /// What the body of a success shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AnswerStyle {
     /// The account as it is now. An empty body is accepted too, except after a create.
@@ -226,7 +234,7 @@ pub(super) enum AnswerStyle {
 }
 
 /// What makes a value safe between quotes in a query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Escape {
     #[default]
@@ -238,7 +246,7 @@ pub(super) enum Escape {
 }
 
 /// `paging = { … }`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PagingDef {
     pub style: PagingStyle,
@@ -254,7 +262,7 @@ pub(super) struct PagingDef {
 }
 
 /// How a listing goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PagingStyle {
     /// The parameter counts pages.
@@ -274,7 +282,7 @@ pub(super) enum PagingStyle {
 }
 
 /// `[success]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuccessDef {
     #[serde(default)]
@@ -282,15 +290,16 @@ pub(super) struct SuccessDef {
 }
 
 /// A condition on a value in the body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BodyRule {
     pub pointer: String,
+    #[schemars(with = "Vec<Value>")]
     pub is: Vec<toml::Value>,
 }
 
 /// `[errors]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ErrorsDef {
     #[serde(default)]
@@ -300,13 +309,14 @@ pub(super) struct ErrorsDef {
 }
 
 /// `[[failures]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FailureDef {
     #[serde(default)]
     pub status: Vec<u16>,
     pub pointer: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub is: Vec<toml::Value>,
     #[serde(default)]
     pub code: Vec<String>,
@@ -316,7 +326,7 @@ pub(super) struct FailureDef {
 }
 
 /// What a failure means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Meaning {
     Duplicate,
@@ -329,7 +339,7 @@ pub(super) enum Meaning {
 }
 
 /// `[[proofs]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProofDef {
     pub path: String,
@@ -340,7 +350,7 @@ pub(super) struct ProofDef {
 }
 
 /// `[fields.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FieldDef {
     #[serde(rename = "type")]
@@ -352,6 +362,7 @@ pub(super) struct FieldDef {
     #[serde(default)]
     pub unique: bool,
     #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
     pub allowed: Vec<toml::Value>,
     pub range: Option<(i64, i64)>,
     pub same_as: Option<String>,
@@ -369,7 +380,7 @@ pub(super) struct FieldDef {
 }
 
 /// How a set whose entries arrive as objects is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum SetStyle {
     /// `[{id: …}, …]`.
@@ -379,7 +390,7 @@ pub(super) enum SetStyle {
 }
 
 /// `[lists.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListDef {
     pub id: String,
@@ -389,7 +400,7 @@ pub(super) struct ListDef {
 }
 
 /// The JSON type in which an id is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IdType {
     #[default]

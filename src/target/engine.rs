@@ -52,6 +52,15 @@ pub struct Engine {
     pub(super) proofs: Vec<Proof>,
 }
 
+/// What a target of a kind may say.
+#[derive(Clone, Debug)]
+pub struct Takes {
+    /// The kinds of authentication that the API takes.
+    pub auth_kinds: Vec<String>,
+    /// The JSON Schema of `options`.
+    pub options: Value,
+}
+
 /// How a field stands on the wire, where that is not its name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FieldShape {
@@ -177,6 +186,12 @@ impl Engine {
     /// The text of a built-in definition, to copy.
     pub fn builtin_text(kind: &str) -> Option<&'static str> {
         BUILTIN.iter().find(|(name, _)| *name == kind).map(|(_, text)| *text)
+    }
+
+    /// What a target of a built-in kind may say: its kinds of authentication, and its options.
+    pub fn builtin_takes(kind: &str) -> Option<Takes> {
+        let (parts, _) = super::load::load(Engine::builtin_text(kind)?).ok()?;
+        Some(Takes { auth_kinds: parts.auth.kinds, options: super::options::schema(&parts.options) })
     }
 
     /// The name under which targets ask for it.

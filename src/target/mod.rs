@@ -15,6 +15,7 @@ mod options;
 mod paging;
 mod proof;
 mod read;
+mod schema;
 mod scim;
 mod session;
 mod template;
@@ -22,7 +23,8 @@ mod wire;
 mod xml;
 
 pub use catalogue::{Catalogue, Field};
-pub use engine::Engine;
+pub use engine::{Engine, Takes};
 pub use load::DefinitionError;
 pub use proof::Proof;
+pub use schema::definition_schema;
 pub use wire::{Account, AccountState, Answer, Current, Needs, Page, Verdict, Wire};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, json};
+
 use super::definition::{OptionDef, OptionType};
 use super::load::{Mistakes, nearest};
 
@@ -66,4 +68,35 @@ fn admit(option: &OptionDef, value: &toml::Value) -> Result<String, String> {
         return Err(format!("{value} is none of {}", allowed.join(", ")));
     }
     Ok(text)
+}
+
+/// What these options admit, as a JSON Schema.
+pub(super) fn schema(declared: &BTreeMap<String, OptionDef>) -> Value {
+    let required = |option: &OptionDef| option.default.is_none() && !option.optional;
+    let properties: Map<String, Value> = declared.iter().map(|(name, option)| (name.clone(), one(option))).collect();
+    let names: Vec<&String> = declared.iter().filter(|(_, option)| required(option)).map(|(name, _)| name).collect();
+    json!({ "type": "object", "properties": properties, "required": names, "additionalProperties": false })
+}
+
+fn one(option: &OptionDef) -> Value {
+    let json = |value: &toml::Value| serde_json::to_value(value).unwrap_or_default();
+    let mut schema = match option.kind {
+        OptionType::Text => json!({ "type": "string", "minLength": 1 }),
+        OptionType::Integer => json!({ "type": "integer" }),
+        OptionType::Boolean => json!({ "type": "boolean" }),
+    };
+    if let Some(help) = &option.help {
+        schema["description"] = json!(help);
+    }
+    if let Some(default) = &option.default {
+        schema["default"] = json(default);
+    }
+    if !option.allowed.is_empty() {
+        schema["enum"] = option.allowed.iter().map(json).collect();
+    }
+    if let Some((least, most)) = option.range {
+        schema["minimum"] = json!(least);
+        schema["maximum"] = json!(most);
+    }
+    schema
 }

@@ -339,6 +339,9 @@ fn rejected(intake: &Intake, key: &Key) -> Result<Option<InSource>> {
 fn unchanged(in_source: &InSource, person: Option<&Person>) -> &'static str {
     let state = person.map_or(PersonState::None, |p| p.state);
     match (in_source, state) {
+        (InSource::InScope(..), PersonState::Invited) => {
+            "nothing is new since they were invited; what an invitation can't carry follows when they accept"
+        }
         (InSource::InScope(..), _) => "the target is in step with their record",
         (_, PersonState::Banned) => "they are gone, and their account is banned already",
         (_, PersonState::Left) => "they left, and on_leave = \"ignore\"",

@@ -212,6 +212,10 @@ impl Story {
             PersonState::None => format!("No account of theirs on {target} is known."),
             PersonState::Active => format!("Their account on {target} is {id}, and active."),
             PersonState::Banned => format!("Their account on {target} is {id}, and banned."),
+            // Something is planned for somebody invited only when they are found among the accounts.
+            PersonState::Invited if self.next.op.is_some() => {
+                format!("They were invited to {target}, and have accepted since.")
+            }
             PersonState::Invited => format!("They were invited to {target} and have not accepted yet."),
             PersonState::Deleted => format!("Their account on {target} was removed."),
             PersonState::Left => {

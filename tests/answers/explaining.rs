@@ -10,7 +10,7 @@ use crate::support::{Home, Sim};
 
 /// Compares what `why staff WHO` says with its golden file.
 #[track_caller]
-fn tells(sim: &Sim, home: &Home, who: &str, name: &str) {
+pub fn tells(sim: &Sim, home: &Home, who: &str, name: &str) {
     let ran = home.run(&["why", "staff", who]).exits(0);
     let said = settled(&ran.stdout, sim);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/why").join(format!("{name}.txt"));

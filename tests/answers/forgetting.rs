@@ -70,3 +70,36 @@ fn somebody_whose_operation_has_no_answer_is_not_forgotten_yet() {
     home.run(&["sync"]).exits(0);
     home.run(&["forget", "staff", "E2"]).exits(0);
 }
+
+/// The ledger as CSV: a key that a spreadsheet would run is text there, and arrives at the target as it is.
+#[test]
+fn the_ledger_is_safe_in_a_spreadsheet_and_what_is_sent_is_untouched() {
+    let sim = Sim::start();
+    let formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "E1,\"x\""];
+    let home = Home::juno(&sim.juno());
+    let quoted = |key: &str| format!("\"{}\"", key.replace('"', "\"\""));
+    let rows: Vec<String> = formulas
+        .iter()
+        .enumerate()
+        .map(|(n, key)| format!("{},{},Lee,p{n}@acme.com,1,=HYPERLINK(A1),Bern,active", quoted(key), quoted(key)))
+        .collect();
+    home.people(&rows);
+    home.run(&["sync"]).exits(0);
+    let text = home.run(&["outcomes", "--format", "csv"]).exits(0).stdout;
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let column = table.headers().expect("a header").iter().position(|name| name == "key").expect("keys");
+    let mut keys = Vec::new();
+    for row in table.records() {
+        let row = row.expect("a row");
+        assert!(row.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '＝'])), "{row:?}");
+        keys.push(row[column].to_string());
+    }
+    keys.sort();
+    let mut expected = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'＝1", "E1,\"x\""];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    for key in formulas {
+        let user = sim.user(key).unwrap_or_else(|| panic!("{key}"));
+        assert_eq!((&user["first_name"], &user["title"]), (&json!(key), &json!("=HYPERLINK(A1)")));
+    }
+}

@@ -64,7 +64,8 @@ fn people_are_told_once_a_change_by_a_webhook_that_fails_at_first() {
     let message = receiver.got.lock().expect("no panic")[0].clone();
     let run = ran.the_run();
     assert_eq!((&message["run"], &message["plan"], &message["sync"]), (&run["run"], &run["plan"], &json!("staff")));
-    assert_eq!(message["reason"], "held by the limit ban: 1 planned, 0 allowed");
+    let reason = "held by the limit ban: 1 person would lose access, at most 0 allowed (E3); nothing was sent";
+    assert_eq!(message["reason"], reason);
     home.run(&["sync"]).exits(3);
     home.run(&["sync", "--only", "E1"]).exits(0);
     assert_eq!(receiver.events().len(), 1, "still held: nobody is told again");
@@ -109,4 +110,36 @@ fn a_program_is_told_on_its_standard_input() {
     home.run(&["sync"]).exits(69);
     let message: Value = serde_json::from_slice(&std::fs::read(&got).expect("a message")).expect("JSON");
     assert_eq!((&message["event"], &message["was"]), (&json!("failed"), &json!("ok")));
+}
+
+#[test]
+fn the_daemon_tells_once_a_change_too() {
+    let sim = Sim::start();
+    let receiver = Receiver::start(1);
+    let home = synced(&sim, &["E1", "E2", "E3"]);
+    home.people(&[row("E1", "Nurse"), row("E2", "Nurse")]);
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let text = text.replace("[syncs.staff]\n", "[syncs.staff]\nschedule = \"* * * * * *\"\n");
+    home.write("config/rosterd.toml", &text);
+    home.configure(&format!("[notify]\nwebhook = {{ url = \"{}\" }}\n[syncs.staff.limits]\nban = 0", receiver.url));
+    let daemon = home.start(&["run"]);
+    until("it tells that the plan is held", || receiver.events() == [pair("ok", "held")]);
+    // Several more runs are held, of which nobody is told.
+    let runs = || home.query("SELECT count(*) FROM v_runs WHERE status = 'held'")[0][0].as_u64().unwrap_or(0);
+    until("it is held again and again", || runs() > 2);
+    assert_eq!(receiver.events().len(), 1);
+    home.people(&[row("E1", "Nurse"), row("E2", "Nurse"), row("E3", "Nurse")]);
+    until("it tells that all is well", || receiver.events().len() > 1);
+    assert_eq!(receiver.events(), [pair("ok", "held"), pair("held", "recovered")]);
+    drop(daemon);
+}
+
+/// Waits for something that another process does.
+#[track_caller]
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }

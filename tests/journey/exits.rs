@@ -23,6 +23,11 @@ fn wrong_usage_is_64() {
         assert_eq!(ran.stdout, "", "{arguments:?}");
         assert!(ran.stderr.contains("error: "), "{arguments:?}: {}", ran.stderr);
     }
+    for arguments in [&["sync", "--frob", "--format=json"][..], &["sync", "--frob", "--format", "json"]] {
+        let ran = stage.home.run(arguments).exits(64);
+        let error = ran.json()["error"].clone();
+        assert!(error["code"] == 64 && error["message"].as_str().is_some_and(|m| m.contains("--frob")), "{error}");
+    }
     let ran = stage.home.run_json(&["sync", "stuff"]).exits(64);
     assert_eq!(ran.json()["error"]["code"], 64);
     assert!(ran.json()["error"]["help"].as_str().is_some_and(|help| help.contains("staff")), "{}", ran.stdout);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, people};
+use crate::support::{Person, Stage, people};
 
 #[test]
 fn only_the_named_people_are_dealt_with() {
@@ -40,10 +40,20 @@ fn only_does_not_move_the_baseline_but_the_source_is_judged() {
 }
 
 #[test]
-fn a_key_that_is_nowhere_is_nothing_to_do() {
+fn a_key_that_is_nowhere_is_wrong_usage() {
     let stage = Stage::loaded(&people(1, 3));
-    let run = stage.home.run_json(&["sync", "--only", "E9999"]).exits(0).the_run();
-    assert_eq!(run["planned"], json!({}));
+    let mark = stage.sim.mark();
+    stage.home.roster(&people(1, 2));
+    for command in ["sync", "plan"] {
+        let ran = stage.home.run_json(&[command, "--only", "E0001", "--only", "E9999"]).exits(64).json();
+        let message = ran["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("E9999") && !message.contains("E0001"), "{message}");
+    }
+    assert!(stage.sim.since(mark).is_empty());
+    // Who is in the state alone, or has a row that can't be used, is known.
+    stage.home.run_json(&["plan", "--only", "E0003"]).exits(0);
+    stage.home.people(&[Person::new(1).row(), "E0002,Ann".into(), "E0007,x".into()]);
+    stage.home.run_json(&["plan", "--only", "E0007"]).exits(0);
 }
 
 #[test]

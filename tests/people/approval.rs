@@ -64,7 +64,7 @@ fn the_message_says_what_how_many_who_and_how_to_go_on() {
     let ran = home.run(&["sync"]).exits(3);
     for part in [
         "limit ban",
-        "3 people would be banned, at most 2 allowed",
+        "3 people would lose access, at most 2 allowed",
         "E0001, E0002, E0003",
         &format!("rosterd plans show {plan}"),
         &format!("rosterd approve {plan} --reason"),

@@ -24,6 +24,9 @@ use super::world::{Database, Network, World};
 /// The simulated present begins here.
 const BEGINNING: i64 = 1_795_305_600; // 2026-11-22T00:00:00Z
 
+/// No life lasts longer: some dozens of operations, a few tries of two seconds each, at no less than five a second.
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
+
 /// What is in store for one life.
 pub struct Fate {
     began_at: u64,
@@ -91,6 +94,8 @@ pub enum Ended {
     Killed,
     Finished(Vec<RunSummary>),
     Refused(Failure),
+    /// It went on and on.
+    Endless,
 }
 
 /// Counts how often an outcome was reported.
@@ -167,6 +172,7 @@ impl Machine {
                 Ok(runs) => Ended::Finished(runs),
                 Err(failure) => Ended::Refused(failure),
             },
+            () = tokio::time::sleep(LONGEST_LIFE) => Ended::Endless,
         };
         self.now.store(fate.now(), Ordering::Relaxed);
         ended

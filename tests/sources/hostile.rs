@@ -43,12 +43,7 @@ fn hostile_files_are_refused() {
         ("empty", vec![], NONE, "is empty"),
         ("a header alone", HEADER.into(), NONE, "it has 0 records, and min_records is 1"),
         ("blank lines", b"\n\n\r\n".to_vec(), NONE, "is empty"),
-        (
-            "a mapped column misspelt",
-            header("email", "emial"),
-            NONE,
-            "no column \\\"email\\\" (did you mean \\\"emial\\\"?)",
-        ),
+        ("a mapped column misspelt", header("email", "emial"), NONE, "no column \\\"email\\\" (did you mean “emial”?)"),
         ("a required column missing", header(",status", ",state"), NONE, "\\\"status\\\""),
         ("the key's column missing", header("employee_id", "id"), NONE, "\\\"employee_id\\\""),
         ("a doubled column", header("phone", "email"), NONE, "there are two columns \\\"email\\\""),
@@ -92,7 +87,12 @@ fn hostile_files_are_refused() {
             &[("ROSTERD_SOURCES__HR__MIN_RECORDS", "41")],
             "min_records is 41",
         ),
-        ("ragged rows", spoiled(11, |i| format!("E{i:03},x\n")).into(), NONE, "11 of its 40 rows can't be used"),
+        (
+            "ragged rows",
+            spoiled(11, |i| format!("E{i:03},x\n")).into(),
+            NONE,
+            "max_rejected allows 10; the first is line 2 (record 1): it has 2 fields, and the header has 8",
+        ),
         (
             "rows with a field too many",
             spoiled(11, |i| row(i).replace("Nurse", "Nurse, head")).into(),
@@ -137,7 +137,7 @@ fn hostile_files_are_refused() {
             NONE,
             "22 of its 51 rows",
         ),
-        ("UTF-16 without a mark", utf16, NONE, "can't be read as configured"),
+        ("UTF-16 without a mark", utf16, NONE, "set encoding = \\\"utf-16le\\\""),
         (
             "UTF-16 cut in half a character",
             [&[0xFF, 0xFE], &good.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()[..901]].concat(),
@@ -165,7 +165,8 @@ fn hostile_files_are_refused() {
     let bytes: Vec<u8> =
         spoiled(11, |i| row(i).replace("Nurse", "N~rse")).bytes().map(|b| if b == b'~' { 0xFC } else { b }).collect();
     put(&home, "hr.csv", bytes);
-    refused(&home, &sim, "undecodable", NONE, 65, "11 of its 40 rows");
+    let first = "the first is line 2 (record 1): column title can't be decoded as UTF-8";
+    refused(&home, &sim, "undecodable", NONE, 65, first);
 
     std::fs::remove_file(home.path().join("config/hr.csv")).expect("removed");
     refused(&home, &sim, "no file", NONE, 69, "hr.csv does not exist");
@@ -265,7 +266,7 @@ fn hostile_answers_are_refused() {
         ("not understood", always(Reply::status(400)), 65, "HTTP 400"),
         ("no content", always(Reply::status(204)), 65, "HTTP 204"),
         ("a part", always(Reply { status: 206, ..Reply::json(&whole) }), 65, "HTTP 206"),
-        ("not modified, unasked", always(Reply::status(304)), 65, "HTTP 304"),
+        ("not modified, unasked", always(Reply::status(304)), 65, "HTTP 304 to a question that was not asked"),
         (
             "a log-in page",
             always(Reply::of("text/html; charset=utf-8", "<html>Log in</html>")),
@@ -292,7 +293,7 @@ fn hostile_answers_are_refused() {
         ),
         ("a redirect to nowhere", always(Reply::status(301)), 65, "leads nowhere"),
         ("no JSON", always(Reply::of("application/json", "hello")), 65, "it is not JSON (line 1, column 1)"),
-        ("nothing at all", always(Reply::of("application/json", "")), 65, "cut off"),
+        ("nothing at all", always(Reply::of("application/json", "")), 65, "the body is empty"),
         (
             "JSON cut off",
             always(Reply::of("application/json", &text.as_bytes()[..900])),
@@ -441,4 +442,5 @@ fn hostile_answers_are_refused() {
     drop(export);
     set_source(&home, &http_source(&url, ""));
     refused(&home, &sim, "nobody listens", NONE, 69, "it can't be reached: no connection");
+    refused(&home, &sim, "nobody listens", NONE, 69, "can be reached from this machine");
 }

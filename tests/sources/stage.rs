@@ -90,6 +90,8 @@ pub fn refused(home: &Home, sim: &Sim, name: &str, env: &[(&str, &str)], code: i
     let run = &answer["runs"][0];
     let said = format!("{} {}", run["error"]["message"], run["error"]["help"]);
     let told = || format!("{name}: exit {}, {said}\n{}", ran.code, ran.stderr);
+    // As an operator would read it: shown with --nocapture.
+    eprintln!("{}\n", told());
     assert_eq!(ran.code, code, "{}", told());
     assert_eq!(run["error"]["code"], code, "{}", told());
     assert!(said.contains(part), "{} lacks {part:?}", told());

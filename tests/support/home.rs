@@ -208,9 +208,11 @@ impl Home {
         Started::of(self.command(args))
     }
 
-    /// The binary with these arguments, in this home, with no setting from the outside.
+    /// The binary with these arguments, in this home, with no setting from the outside. `TEST_BINARY` names another
+    /// build of it, for tests that run it thousands of times.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rosterd"));
+        let other = std::env::var_os("TEST_BINARY").map(PathBuf::from);
+        let mut command = Command::new(other.unwrap_or_else(|| assert_cmd::cargo::cargo_bin!("rosterd").to_path_buf()));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ROSTERD_") {
                 command.env_remove(name);

@@ -3,7 +3,8 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use crate::answers::explaining::tells;
 
 const MAP: &str = r#"email = { cel = "email.trim().lowerAscii()" }
 first_name = "first_name"
@@ -66,6 +67,39 @@ fn accounts_that_are_there_are_adopted_and_what_they_hold_beside_stays() {
     adoption_and_lost_state(&bench);
     let bob = bench.account("E2").expect("Bob");
     assert_eq!((&bob["extra"]["kept"], &bob["extra"]["deep"]), (&json!(1), &json!({"a": [true]})));
+}
+
+#[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&direct());
+}
+
+#[test]
+fn a_pending_invitation_is_no_difference() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    let report = bench.home.run_json(&["reconcile", "--detailed-exitcode"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["missing"], json!([]), "{report}");
+    let mark = bench.sim.mark();
+    bench.home.run(&["reconcile", "--adopt", "--repair"]).exits(0);
+    assert_eq!(bench.sim.writes_since(mark), []);
+    assert_eq!(mails(&bench), 1);
+}
+
+#[test]
+fn why_tells_of_an_invitation_and_finds_people_by_their_address() {
+    let bench = inviting();
+    bench.sync(&[ANN, BOB], 0);
+    for who in ["E1", "Ann@ACME.example"] {
+        tells(&bench.sim, &bench.home, who, "invited");
+    }
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E2", "invited-leaving");
+    let moved = ANN.replace("Zürich", "Chur");
+    bench.home.write("config/hr.csv", &format!("{}{moved}\n", super::HEADER));
+    tells(&bench.sim, &bench.home, "E1", "invited-moved");
+    bench.sim.behave(json!({"accept_invitations": true}));
+    tells(&bench.sim, &bench.home, "E1", "accepted");
 }
 
 #[test]
@@ -217,4 +251,23 @@ fn a_connection_check_proves_the_client_and_every_app_that_is_mapped() {
     // Values of people aren't told; whose it is, is.
     let error = with("apps = { value = [\"zylTKNVx\", \"b7Qw2LmN\"] }", "apps = \"city\"", 78);
     assert!(error["message"].as_str().is_some_and(|m| m.contains("E1") && !m.contains("Zürich")), "{error}");
+}
+
+#[test]
+fn apps_are_compared_as_a_set() {
+    let bench = direct();
+    bench.sim.seed_in(
+        "juicebox",
+        json!([{"email": "ann@acme.example", "first_name": "李", "last_name": "Müller 🎉",
+        "apps": ["b7Qw2LmN", "zylTKNVx"], "extra": {"employee_id": "E1", "title": "<&>\"'", "city": "Zürich"}}]),
+    );
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&[ANN], 0);
+    assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 1, "{ran}");
+    assert_eq!(bench.sim.writes_since(mark), [], "the same apps in another order are no difference");
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let fewer = text.replace("[\"zylTKNVx\", \"b7Qw2LmN\"]", "[\"b7Qw2LmN\"]");
+    std::fs::write(bench.home.config(), fewer).expect("written");
+    bench.sync(&[ANN], 0);
+    assert_eq!(bench.account("E1").expect("Ann")["apps"], json!(["b7Qw2LmN"]));
 }

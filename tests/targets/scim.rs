@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
 
 const SETTINGS: &str = r#"kind = "scim"
 base_url = "{url}/scim/v2"
@@ -71,6 +71,14 @@ fn accounts_that_are_there_are_adopted() {
 }
 
 #[test]
+fn every_kind_of_difference_is_found_and_put_right() {
+    reconciling(&bench());
+    let bench = bench();
+    bench.sim.behave(json!({"take_patches": false}));
+    reconciling(&bench);
+}
+
+#[test]
 fn a_user_name_that_is_taken_leads_to_its_account() {
     let bench = bench();
     bench.sync(&[BOB], 0);
@@ -114,6 +122,24 @@ fn a_user_that_has_changed_since_it_was_read_is_read_again() {
     let methods: Vec<&str> = requests.iter().filter(|r| r.path.contains("/Users/")).map(|r| &*r.method).collect();
     assert_eq!(methods, ["GET", "PUT", "GET", "PUT"]);
     assert_eq!(bench.value("E1", "/addresses/0/locality"), "Chur");
+}
+
+#[test]
+fn what_was_deleted_can_not_be_undone() {
+    let bench = bench();
+    let config = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let config = config.replace("target = \"there\"", "target = \"there\"\non_leave = \"delete\"");
+    std::fs::write(bench.home.config(), config).expect("written");
+    bench.sync(&[ANN, BOB], 0);
+    let ran = bench.sync(&[ANN], 0);
+    assert_eq!(ran["runs"][0]["counts"]["delete"]["ok"], 1, "{ran}");
+    assert_eq!(bench.sim.users_of("scim").len(), 1);
+    // What is gone is gone, and an undo says so.
+    let made = bench.home.run_json(&["undo", ran["runs"][0]["run"].as_str().expect("a run")]).exits(0).json();
+    assert_eq!((&made["plan"], &made["left"][0]["key"]), (&Value::Null, &json!("E2")), "{made}");
+    assert!(made["left"][0]["reason"].as_str().is_some_and(|why| why.contains("deleted")), "{made}");
+    let ran = bench.sync(&[ANN, BOB], 0);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 1, "{ran}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::super::settings::AuthSettings;
 use super::Report;
 use super::network::{Use, url};
 
-/// The kinds, and the keys of each.
-const KINDS: [(&str, &[&str]); 7] = [
+/// The kinds, and the keys of each; all of them have to be there but `scope`.
+pub(in crate::config) const KINDS: [(&str, &[&str]); 7] = [
     ("bearer", &["token"]),
     ("token", &["token"]),
     ("header", &["name", "value"]),

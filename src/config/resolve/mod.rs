@@ -3,11 +3,11 @@
 //! Each section resolves to `None` when something in it is wrong, and goes on to the end all the same, so that one
 //! reading finds everything. A [`Report`] collects what is found, with its place.
 
-mod auth;
+pub(super) mod auth;
 mod network;
-mod source;
+pub(super) mod source;
 mod sync;
-mod target;
+pub(super) mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;

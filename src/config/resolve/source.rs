@@ -16,10 +16,10 @@ use super::{Made, Report, auth, network};
 use crate::limits::Limit;
 
 /// The kinds of source.
-const KINDS: [&str; 3] = ["csv", "http", "union"];
+pub(in crate::config) const KINDS: [&str; 3] = ["csv", "http", "union"];
 
 /// The kinds of auth that a source takes. How to log in for a session is known for targets alone, by their definition.
-const AUTH_KINDS: [&str; 6] = ["bearer", "token", "header", "basic", "oauth2", "none"];
+pub(in crate::config) const AUTH_KINDS: [&str; 6] = ["bearer", "token", "header", "basic", "oauth2", "none"];
 
 /// `max_page` unless told otherwise, as documented.
 const MAX_PAGE: u64 = 64_000_000;
@@ -79,6 +79,18 @@ pub(super) struct Sources<'a> {
     pub made: &'a BTreeMap<String, Made<SourceSettings>>,
 }
 
+/// Whether a key belongs to this kind of source, of those that don't belong to all; `csv_over_http`: an http source has
+/// the format csv.
+pub(in crate::config) fn belongs(kind: &str, key: &str, csv_over_http: bool) -> bool {
+    let text = TEXT_KEYS.contains(&key);
+    let http = HTTP_KEYS.contains(&key);
+    match kind {
+        "csv" => key != "members" && !http,
+        "http" => key != "members" && key != "path" && (csv_over_http || !text),
+        _ => key != "key" && key != "path" && !http && !text,
+    }
+}
+
 /// Refuses keys that belong to another kind of source.
 fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &RawSource) {
     let csv_over_http = raw.format == Some(RawFormat::Csv);
@@ -103,12 +115,7 @@ fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &Raw
         ("members", raw.members.is_some()),
         ("key", raw.key.is_some()),
     ];
-    let belongs = |key: &str| match kind {
-        "csv" => key == "path" || key == "key" || TEXT_KEYS.contains(&key),
-        "http" => key == "key" || HTTP_KEYS.contains(&key) || (csv_over_http && TEXT_KEYS.contains(&key)),
-        _ => key == "members",
-    };
-    for (key, _) in present.into_iter().filter(|(key, there)| *there && !belongs(key)) {
+    for (key, _) in present.into_iter().filter(|(key, there)| *there && !belongs(kind, key, csv_over_http)) {
         let owner = match key {
             "path" => "kind = \"csv\"",
             "members" => "kind = \"union\"",
@@ -135,6 +142,7 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
     Some(SourceSettings {
         name: name.to_owned(),
         key: key?,
+        also_key: Vec::new(),
         required,
         gate,
         kind: SourceKind::Csv(CsvSettings { path: file?, text: text? }),
@@ -264,7 +272,14 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         network,
         text: text?,
     };
-    Some(SourceSettings { name: name.to_owned(), key: key?, required, gate, kind: SourceKind::Http(settings.into()) })
+    Some(SourceSettings {
+        name: name.to_owned(),
+        key: key?,
+        also_key: Vec::new(),
+        required,
+        gate,
+        kind: SourceKind::Http(settings.into()),
+    })
 }
 
 fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
@@ -275,7 +290,7 @@ fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) 
 }
 
 /// The kinds of paging: keys that must be there, keys that may.
-const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
+pub(in crate::config) const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
     ("none", &[], &[]),
     ("link", &[], &[]),
     ("header", &["name"], &["param"]),
@@ -374,5 +389,12 @@ fn union(
         }
     }
     let key = keys.join("+");
-    Some(SourceSettings { name: name.to_owned(), key, required, gate, kind: SourceKind::Union(found) })
+    Some(SourceSettings {
+        name: name.to_owned(),
+        key,
+        also_key: Vec::new(),
+        required,
+        gate,
+        kind: SourceKind::Union(found),
+    })
 }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::target::{DefinitionError, Engine};
 
 /// The kind whose definition is the operator's own.
-const OWN: &str = "rest";
+pub(in crate::config) const OWN: &str = "rest";
 
 /// Kinds that are named in the documentation; one without a definition here comes with a later version.
 const DOCUMENTED: [&str; 5] = ["juno", "juicebox", "longjump", "scim", OWN];

@@ -7,9 +7,9 @@ use super::*;
 use crate::config::units::Rate;
 use crate::delivery::LineReading;
 use crate::outcome::{ErrorKind, OpError, Outcome, Status};
-use crate::plan::{Change, OpKind};
+use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
-use crate::server::overview::together;
+use crate::server::overview::{HeldView, together};
 use crate::state::plans::HeldPlan;
 use crate::status::Line;
 
@@ -21,7 +21,7 @@ fn line(sync: &str, state: &'static str) -> Line {
         last_good_run: None,
         age_seconds: None,
         next_run: None,
-        held_plan: None,
+        held_plan: (state == "held").then(|| "3f9a0c12be77".to_string()),
         unresolved: 0,
         reason: Some("source hr is not trusted: <too small>".into()),
     }
@@ -54,6 +54,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
             .enumerate()
             .map(|(n, state)| SyncView {
                 line: line(&format!("s{n}"), state),
+                source: "hr".into(),
                 running: None,
                 next: None,
                 zone: chrono_tz::Tz::UTC,
@@ -96,23 +97,46 @@ fn failure(key: &str) -> Outcome {
 
 #[test]
 fn the_heading_says_whether_somebody_has_to_do_something() {
-    for (states, bad, heading) in [
-        (&["ok", "ok"][..], false, "All is well"),
-        (&["never"][..], false, "Nothing has run yet"),
-        (&["ok", "never"][..], false, "All is well"),
-        (&["failed", "ok", "untrusted"][..], true, "1 failed, 1 not trusted of 3 syncs"),
-        (&["held", "paused"][..], true, "1 held, 1 paused of 2 syncs"),
+    for (states, hurry, heading) in [
+        (&["ok", "ok"][..], Hurry::Good, "2 syncs: all is well"),
+        (&["never"][..], Hurry::Good, "1 sync: nothing has run yet"),
+        (&["ok", "never"][..], Hurry::Good, "2 syncs: all is well"),
+        (&["failed", "ok", "untrusted"][..], Hurry::Bad, "3 syncs: 1 failed, 1 not trusted"),
+        (&["held", "paused"][..], Hurry::Odd, "2 syncs: 1 held, 1 paused"),
     ] {
-        assert_eq!(verdict(&overview(states, false)), (bad, heading.to_string()), "{states:?}");
+        assert_eq!(verdict(&overview(states, false)), (hurry, heading.to_string()), "{states:?}");
     }
     let refused = Overview { refused: Some("line 3".into()), ..overview(&["ok"], false) };
-    assert_eq!(verdict(&refused), (true, "Configuration refused".to_string()));
+    assert_eq!(verdict(&refused), (Hurry::Bad, "Configuration refused; 1 sync: all is well".to_string()));
+    let mut left = overview(&["ok", "ok"], false);
+    left.syncs[0].line.unresolved = 2;
+    assert_eq!(verdict(&left), (Hurry::Odd, "2 syncs: 1 with something left over".to_string()));
+}
+
+#[test]
+fn what_needs_somebody_stands_first_and_what_fails_alike_is_told_once() {
+    let mut states = vec!["ok"; 30];
+    states.extend(["failed"; 20]);
+    let page = render(&overview(&states, false)).into_string();
+    assert_eq!(page.matches("too small").count(), 1, "one reason, one card: {page}");
+    assert!(page.contains("s30, s31, s32, s33, s34, s35 and 14 more: failed"), "{page}");
+    let place = |sync: &str| page.find(&format!("<td class=\"name\">{sync}</td>")).expect(sync);
+    assert!(place("s30") < place("s49") && place("s49") < place("s0") && place("s0") < place("s29"), "{page}");
+
+    let paused = render(&overview(&["paused", "untrusted"], false)).into_string();
+    let at = |words: &str| paused.find(words).expect(words);
+    assert!(at("rosterd accept hr") < at("rosterd approve") && at("rosterd approve") < at("rosterd resume s0"));
 }
 
 #[test]
 fn values_of_people_are_shown_only_where_that_is_configured() {
     let without = render(&overview(&["held"], false)).into_string();
-    assert!(without.contains("update E7") && without.contains("rosterd approve 3f9a0c12be77 --reason"), "{without}");
+    assert!(
+        without.contains("3 update; limit <b>update</b>: 3, allowed 1")
+            && without.contains("E7 and 2 more")
+            && without.contains("rosterd approve 3f9a0c12be77 --reason"),
+        "{without}"
+    );
     assert!(!without.contains("urse"), "a value");
     let with = render(&overview(&["held"], true)).into_string();
     assert!(with.contains("“Nurse” → “Head nurse”"), "{with}");

@@ -119,7 +119,8 @@ impl Trouble {
         Trouble { again: Again::Perhaps(None), ..Trouble::new(exit, message) }
     }
 
-    fn help(self, help: impl Into<String>) -> Trouble {
+    /// The same, with what to do about it.
+    pub fn help(self, help: impl Into<String>) -> Trouble {
         Trouble { help: Some(help.into()), ..self }
     }
 
@@ -206,7 +207,8 @@ impl Fetcher {
             }
             let asking = tokio::time::timeout(self.settings.timeout, self.ask(&at, known));
             let late = || format!("no whole answer within {:?}", self.settings.timeout);
-            match asking.await.map_err(|_| Trouble::passing(Exit::Unavailable, late()))?? {
+            let late = || Trouble::passing(Exit::Unavailable, late()).help("raise timeout, or ask for smaller pages");
+            match asking.await.map_err(|_| late())?? {
                 Answer::Got(got) => return Ok(got),
                 Answer::Elsewhere(next) if same_host(&at, &next) => at = next,
                 Answer::Elsewhere(_) => {
@@ -215,7 +217,7 @@ impl Fetcher {
                 }
             }
         }
-        Err(Trouble::unusable(format!("it redirects more than {MOST_REDIRECTS} times")))
+        Err(Trouble::unusable(format!("it redirects more than {MOST_REDIRECTS} times")).help("check url and auth"))
     }
 
     async fn ask(&self, at: &Url, known: Option<&Validators>) -> Result<Answer, Trouble> {
@@ -239,7 +241,8 @@ impl Fetcher {
         }
         let response = request.send().await.map_err(|error| {
             let error = explained(&error);
-            Trouble::passing(Exit::Unavailable, format!("it can't be reached: {}", error.message))
+            let help = reaching(at, &error.message);
+            Trouble::passing(Exit::Unavailable, format!("it can't be reached: {}", error.message)).help(help)
         })?;
         self.judge(at, response, known.is_some()).await
     }
@@ -253,6 +256,10 @@ impl Fetcher {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if conditional => {
                 return Ok(Answer::Got(Got::Unchanged(response.headers().clone())));
+            }
+            StatusCode::NOT_MODIFIED => {
+                return Err(Trouble::unusable("it answers with HTTP 304 to a question that was not asked")
+                    .help("see what stands between this machine and the source, e.g. a cache"));
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let trouble = Trouble::new(Exit::Denied, format!("it refuses the credentials: HTTP {code}"));
@@ -272,11 +279,11 @@ impl Fetcher {
                 let next = location.and_then(|text| at.join(text).ok());
                 return next
                     .map(Answer::Elsewhere)
-                    .ok_or_else(|| Trouble::unusable(format!("HTTP {code} that leads nowhere")));
+                    .ok_or_else(|| Trouble::unusable(format!("HTTP {code} that leads nowhere")).help("check url"));
             }
             _ if status.is_server_error() => {
                 let trouble = Trouble::new(Exit::Unavailable, format!("it is in trouble: HTTP {code}"));
-                return Err(Trouble { again: Again::Perhaps(after), ..trouble });
+                return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("run again when it is well"));
             }
             _ => {
                 return Err(Trouble::unusable(format!("it answers with HTTP {code}")).help("check url and pagination"));
@@ -319,6 +326,9 @@ impl Fetcher {
                 file = Some(new);
             }
         }
+        if length == 0 && self.settings.format == BodyFormat::Json {
+            return Err(Trouble::unusable("the body is empty, where JSON should be").help("check url"));
+        }
         if file.is_none() && begins_like_html(&start) {
             return Err(web_page());
         }
@@ -330,6 +340,16 @@ impl Fetcher {
 enum Answer {
     Got(Got),
     Elsewhere(Url),
+}
+
+/// What to do where no connection comes about. Of the address only host and port are told: the rest can hold secrets.
+fn reaching(at: &Url, why: &str) -> String {
+    let host = at.host_str().unwrap_or_default();
+    let place = at.port_or_known_default().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+    match why.to_ascii_lowercase().contains("certificate") {
+        true => format!("if {place} has a certificate of your own authority, name that as ca_file"),
+        false => format!("see whether {place} can be reached from this machine; behind a proxy, set proxy"),
+    }
 }
 
 fn accepted(format: BodyFormat) -> &'static str {
@@ -348,8 +368,9 @@ fn megabytes(bytes: u64) -> String {
 fn broken_off(error: &reqwest::Error) -> Trouble {
     let error = explained(error);
     match error.kind {
-        ErrorKind::Timeout => Trouble::passing(Exit::Unavailable, error.message),
-        _ => Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {}", error.message)),
+        ErrorKind::Timeout => Trouble::passing(Exit::Unavailable, error.message).help("raise timeout"),
+        _ => Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {}", error.message))
+            .help("run again; if it stays so, see what cuts its answers off"),
     }
 }
 

@@ -19,7 +19,6 @@ use url::Url;
 
 use self::fetch::{Body, Fetcher, Got, Page, Trouble};
 use self::paging::{Next, Pager, Told};
-use super::Validators;
 use super::csv::CsvReader;
 use super::decode::Utf8Reader;
 use super::file::Input;
@@ -28,6 +27,7 @@ use super::judge::Judge;
 use super::lines::Lines;
 use super::parsed::{Parsed, Sink};
 use super::rows::{RawRow, RowReader, Step};
+use super::{Since, Validators};
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, SourceKind, SourceSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::trust::Completeness;
@@ -41,6 +41,18 @@ pub(super) struct Fetched {
     pub modified_at: Option<DateTime<Utc>>,
     /// With what to ask whether it has changed; none when a page was one of several.
     pub validators: Option<Validators>,
+}
+
+/// The first page of an export that was asked whether it has changed, and had: it is read from here on.
+pub struct FirstPage {
+    fetcher: Fetcher,
+    page: Page,
+}
+
+impl std::fmt::Debug for FirstPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FirstPage")
+    }
 }
 
 /// What the fetching task tells.
@@ -59,7 +71,8 @@ impl Drop for Abort {
     }
 }
 
-/// Reads every page into the sink; a page alone where `pages` says 1.
+/// Reads every page into the sink, from a first one on that is there already, if one is; a page alone where `pages`
+/// says 1.
 ///
 /// Blocks; to be called where blocking is allowed, within the runtime that fetches.
 ///
@@ -70,15 +83,18 @@ pub(super) fn read(
     settings: &HttpSettings,
     wanted: &BTreeSet<String>,
     directory: &Path,
-    pages: u64,
+    (first, pages): (Option<FirstPage>, u64),
     take: &mut dyn FnMut(Took<'_>) -> Result<Option<u64>>,
 ) -> Result<Fetched> {
-    let fetcher = Fetcher::new(source, settings, directory)?;
+    let (fetcher, first) = match first {
+        Some(FirstPage { fetcher, page }) => (fetcher, Some(page)),
+        None => (Fetcher::new(source, settings, directory)?, None),
+    };
     let (sender, mut events) = mpsc::channel(1);
     let named = Arc::clone(source);
-    let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, sender, pages)));
-    let mut parser =
-        Parser { source, settings, wanted, judge: Judge::new(&source.key, wanted, &source.required), rows: 0 };
+    let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, first, sender, pages)));
+    let judge = Judge::new(&source.key, wanted, &source.required).calling_key(&source.also_key);
+    let mut parser = Parser { source, settings, wanted, judge, rows: 0 };
     let (mut modified_at, mut validators) = (None, None);
     let completeness = loop {
         match events.blocking_recv() {
@@ -132,31 +148,33 @@ pub(super) fn into_sink(sink: &mut Sink) -> impl FnMut(Took<'_>) -> Result<Optio
 ///
 /// # Errors
 /// It can't be reached, or refuses us.
-pub(super) async fn unchanged(
-    source: &SourceSettings,
-    settings: &HttpSettings,
-    known: &Validators,
-) -> Result<Option<Option<DateTime<Utc>>>> {
+pub(super) async fn since(source: &SourceSettings, settings: &HttpSettings, known: &Validators) -> Result<Since> {
     let fetcher = Fetcher::new(source, settings, &std::env::temp_dir())?;
     let pager = Pager::new(&settings.pagination, &settings.url);
     match fetcher.get(pager.at(), Some(known)).await {
         Ok(Got::Unchanged(headers)) => {
             let stated = known.last_modified.as_deref().and_then(http_date);
-            Ok(Some(last_modified(&headers).or(stated)))
+            Ok(Since::Unchanged(last_modified(&headers).or(stated)))
         }
-        Ok(Got::Page(_)) => Ok(None),
+        Ok(Got::Page(page)) => Ok(Since::Changed(Box::new(FirstPage { fetcher, page }))),
         Err(trouble) => Err(trouble.into_failure(&source.name)),
     }
 }
 
-async fn fetch_all(source: Arc<SourceSettings>, fetcher: Fetcher, sender: mpsc::Sender<Event>, most: u64) {
+async fn fetch_all(
+    source: Arc<SourceSettings>,
+    fetcher: Fetcher,
+    mut first: Option<Page>,
+    sender: mpsc::Sender<Event>,
+    most: u64,
+) {
     let SourceKind::Http(settings) = &source.kind else { return };
     let mut pager = Pager::new(&settings.pagination, &settings.url);
     loop {
         // Only when there is room: the page before is being parsed, and none waits.
         let Ok(permit) = sender.reserve().await else { return };
         let number = pager.page();
-        let (page, skimmed) = match fetch_one(&fetcher, settings, pager.at()).await {
+        let (page, skimmed) = match fetch_one(&fetcher, settings, pager.at(), first.take()).await {
             Ok(found) => found,
             Err(trouble) => {
                 permit.send(given_up(&source, number, trouble));
@@ -169,7 +187,9 @@ async fn fetch_all(source: Arc<SourceSettings>, fetcher: Fetcher, sender: mpsc::
         permit.send(Event::Page { number, body, modified_at, validators });
         let completeness = match next {
             Ok(Next::Go(_)) if number < most => continue,
-            Ok(Next::Go(_)) | Ok(Next::End) => total_reached(settings, &skimmed, pager.records()),
+            // Only the beginning was wanted, which says nothing of the whole.
+            Ok(Next::Go(_)) => Completeness::Complete,
+            Ok(Next::End) => total_reached(settings, &skimmed, pager.records()),
             Ok(Next::Lost(why)) | Err(why) => Completeness::Incomplete(format!("after page {number}: {why}")),
         };
         let _ = sender.send(Event::End { completeness, pages: number }).await;
@@ -188,9 +208,18 @@ fn given_up(source: &SourceSettings, number: u64, trouble: Trouble) -> Event {
     Event::End { completeness: Completeness::Incomplete(why), pages: number }
 }
 
-/// Fetches a page and looks through it.
-async fn fetch_one(fetcher: &Fetcher, settings: &HttpSettings, url: &Url) -> Result<(Page, Skimmed), Trouble> {
-    let page = match fetcher.get(url, None).await? {
+/// Fetches a page, unless it is there already, and looks through it.
+async fn fetch_one(
+    fetcher: &Fetcher,
+    settings: &HttpSettings,
+    url: &Url,
+    there: Option<Page>,
+) -> Result<(Page, Skimmed), Trouble> {
+    let got = match there {
+        Some(page) => Got::Page(page),
+        None => fetcher.get(url, None).await?,
+    };
+    let page = match got {
         Got::Page(page) => page,
         Got::Unchanged(_) => return Err(Trouble::unusable("HTTP 304 to a question that was not asked")),
     };
@@ -198,7 +227,7 @@ async fn fetch_one(fetcher: &Fetcher, settings: &HttpSettings, url: &Url) -> Res
     let skimmed = tokio::task::spawn_blocking(move || look_through(&body, &settings))
         .await
         .map_err(|_| Trouble::unusable("looking through a page broke off"))?
-        .map_err(Trouble::unusable)?;
+        .map_err(|why| Trouble::unusable(why).help("see what it answers by hand; check url, format and records"))?;
     Ok((page, skimmed))
 }
 
@@ -251,7 +280,10 @@ fn go_on(pager: &mut Pager<'_>, settings: &HttpSettings, page: &Page, skimmed: &
     let total = match &settings.total {
         Some(pointer) => {
             let number = skimmed.total.as_ref().and_then(Value::as_u64);
-            Some(number.ok_or_else(|| format!("there is no number at {pointer:?}, where the total should be"))?)
+            Some(
+                number
+                    .ok_or_else(|| format!("there is no number at {pointer:?}, where total says that there is one"))?,
+            )
         }
         None => None,
     };

@@ -31,6 +31,7 @@ fn source(format: BodyFormat) -> SourceSettings {
     SourceSettings {
         name: "hr".into(),
         key: "id".into(),
+        also_key: Vec::new(),
         required: Vec::new(),
         gate: GateSettings {
             min_records: 0,
@@ -44,7 +45,7 @@ fn source(format: BodyFormat) -> SourceSettings {
 }
 
 /// Reads these pages; the last word on completeness, the records counted by the first look, and what came of it.
-fn read(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) {
+fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) {
     let source = source(format);
     let mut counting = settings(format);
     counting.pagination = Pagination::Offset { param: "from".into(), size: None };
@@ -95,6 +96,97 @@ fn page(format: BodyFormat, records: &[Value]) -> Vec<u8> {
     }
 }
 
+/// A server on a thread of its own that answers each path with a page, in whatever order they are asked for, and tells
+/// which were; it ends with the test.
+struct Pages {
+    port: u16,
+    asked: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Pages {
+    /// Serves pages of so many records each, linked one to the next.
+    fn of(pages: usize, records: usize) -> Pages {
+        use std::io::{BufRead, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(pages) {
+                let mut stream = stream.expect("a connection");
+                let mut line = String::new();
+                let mut lines = BufReader::new(stream.try_clone().expect("the same one"));
+                lines.read_line(&mut line).expect("a request");
+                let mut rest = String::new();
+                while lines.read_line(&mut rest).is_ok_and(|n| n > 2) {
+                    rest.clear();
+                }
+                let path = line.split(' ').nth(1).unwrap_or_default().to_string();
+                let number: usize = path.trim_matches('/').parse().unwrap_or(1);
+                log.lock().expect("the log").push(path);
+                let records: Vec<Value> =
+                    (0..records).map(|n| json!({"id": format!("{number}-{n}"), "mail": "x"})).collect();
+                let body = json!({ "data": records }).to_string();
+                let link = match number < pages {
+                    true => format!("link: </{}>; rel=next\r\n", number + 1),
+                    false => String::new(),
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{link}\r\n");
+                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+            }
+        });
+        Pages { port, asked }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().expect("the log").len()
+    }
+}
+
+#[test]
+fn the_next_page_is_fetched_while_one_is_consumed_and_no_more_than_that() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    const PAGES: usize = 6;
+    let server = Pages::of(PAGES, 3);
+    let mut settings = settings(BodyFormat::Json);
+    settings.url = Url::parse(&format!("http://127.0.0.1:{}/1", server.port)).expect("an address");
+    settings.timeout = std::time::Duration::from_secs(60);
+    let source =
+        Arc::new(SourceSettings { kind: SourceKind::Http(Box::new(settings.clone())), ..source(BodyFormat::Json) });
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let reading = move || {
+        let (mut page, mut rows) = (1, 0);
+        let mut take = |took: Took<'_>| {
+            match took {
+                Took::Row(_) => {
+                    rows += 1;
+                    // The server must see the next page asked for although this one is not consumed yet: the first
+                    // record of it waits for that.
+                    let begun = std::time::Instant::now();
+                    while server.asked() < (page + 1).min(PAGES) && begun.elapsed().as_secs() < 60 {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                    assert_eq!(server.asked(), (page + 1).min(PAGES), "ahead of page {page}: one, and no more");
+                }
+                Took::EndOfPage(number) => {
+                    assert_eq!(number, page as u64);
+                    page += 1;
+                }
+                Took::Seen(_) | Took::Header(_) => {}
+            }
+            Ok(None)
+        };
+        let wanted: BTreeSet<String> = ["mail".to_string()].into();
+        let directory = tempfile::tempdir().expect("a directory");
+        let fetched = read(&source, &settings, &wanted, directory.path(), (None, u64::MAX), &mut take).expect("read");
+        assert_eq!(fetched.completeness, Completeness::Complete);
+        assert_eq!((page, rows), (PAGES + 1, 3 * PAGES));
+    };
+    runtime.block_on(runtime.spawn_blocking(reading)).expect("nothing panicked");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -106,11 +198,11 @@ proptest! {
     ) {
         let format = if lines { BodyFormat::Ndjson } else { BodyFormat::Json };
         let pages: Vec<Vec<u8>> = records.chunks(size).map(|chunk| page(format, chunk)).collect();
-        let (completeness, counted, intake) = read(format, &pages);
+        let (completeness, counted, intake) = parsed(format, &pages);
         prop_assert_eq!(completeness, Completeness::Complete);
         prop_assert_eq!(counted, records.len() as u64);
         prop_assert_eq!(intake.stats().rows(), records.len() as u64);
-        let (_, _, whole) = read(format, &[page(format, &records)]);
+        let (_, _, whole) = parsed(format, &[page(format, &records)]);
         let all = |intake: &Intake| intake.rows(None, 1_000).expect("rows");
         let told = |intake: &Intake| -> Vec<_> {
             all(intake).into_iter().map(|r| (r.key.to_string(), r.position.record, r.cells)).collect()
@@ -127,14 +219,14 @@ proptest! {
     #[test]
     fn a_page_that_is_cut_is_never_the_end(records in proptest::collection::vec(record(), 1..9), cut in any::<prop::sample::Index>()) {
         let whole = page(BodyFormat::Json, &records);
-        let (completeness, _, _) = read(BodyFormat::Json, &[whole[..cut.index(whole.len())].to_vec()]);
+        let (completeness, _, _) = parsed(BodyFormat::Json, &[whole[..cut.index(whole.len())].to_vec()]);
         prop_assert!(completeness != Completeness::Complete);
     }
 
     #[test]
     fn no_page_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         for format in [BodyFormat::Json, BodyFormat::Ndjson, BodyFormat::Csv] {
-            let (_, _, intake) = read(format, std::slice::from_ref(&bytes));
+            let (_, _, intake) = parsed(format, std::slice::from_ref(&bytes));
             prop_assert!(intake.stats().rows() <= 300);
         }
     }

@@ -1,0 +1,61 @@
+//! What can be typed after `rosterd outcomes` and `rosterd state`: the ledger and the database behind it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::args::LedgerFormat;
+
+/// `outcomes`.
+#[derive(Args, Clone, Debug)]
+pub struct OutcomesArgs {
+    /// Of this sync
+    #[arg(long, value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Of this run
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Of this person
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// With this status: ok, failed, unknown, rejected, held, skipped
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub status: Option<crate::outcome::Status>,
+    /// Since then: a time (2026-11-22, 2026-11-22T03:34:00Z) or how long ago (2h, 7d)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// How the ledger is printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: LedgerFormat,
+}
+
+fn status(name: &str) -> Result<crate::outcome::Status, String> {
+    let names = crate::outcome::Status::ALL.map(|s| s.name());
+    crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
+}
+
+/// `state …`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum StateCommand {
+    /// Show where it is, how large, and what is in it
+    Info,
+    /// Read all of it and see whether it is sound; ends with 70 when it isn't
+    Verify,
+    /// Copy it to a file, while others go on working with it
+    ///
+    /// Nothing is overwritten. When the copy is put in the database's place one day, the next sync recognises it and
+    /// compares every account with the target before it sends anything.
+    #[command(after_help = "Example:\n  rosterd state backup /var/backups/rosterd-$(date +%F).db")]
+    Backup {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
+    #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
+    Prune {
+        /// How old they must be, e.g. 90d
+        #[arg(long, value_name = "SPAN")]
+        older_than: crate::config::units::Span,
+    },
+}

@@ -1,0 +1,161 @@
+//! The cards at the head of the page: what somebody has to look at, gravest first, each with what to type.
+//!
+//! Syncs that fail for the same reason share a card: a target that is down is one trouble, however many feel it.
+
+use maud::{Markup, html};
+
+use super::super::overview::{HeldView, Overview, SyncView};
+use super::{ago, rank};
+use crate::plan::{Operation, shown};
+
+/// The most cards that are drawn; what is beyond them is in the table, whose first rows are the troubled ones.
+const MOST: usize = 12;
+
+/// The most syncs that a card names.
+const NAMED: usize = 6;
+
+/// How many people of a held plan are named where their values are not shown.
+const KEYS: usize = 5;
+
+/// All cards.
+pub(super) fn all(o: &Overview) -> Markup {
+    let mut cards: Vec<Markup> = Vec::new();
+    for group in groups(o) {
+        cards.push(if group[0].line.state == "untrusted" { untrusted(&group, o) } else { failed(&group, o) });
+    }
+    cards.extend(o.held.iter().map(|held| held_plan(held, o)));
+    let paused: Vec<&SyncView> = o.syncs.iter().filter(|sync| sync.line.state == "paused").collect();
+    if !paused.is_empty() {
+        cards.push(card("", &names(&paused), "paused", None, &html! {
+            (commands(&[("go on", format!("rosterd resume {}", if paused.len() == 1 { &paused[0].line.sync } else { "SYNC" }))]))
+        }));
+    }
+    let more = cards.len().saturating_sub(MOST);
+    html! {
+        @if let Some(why) = &o.refused { (refused(why)) }
+        @if !cards.is_empty() {
+            div class="cards" { @for card in cards.iter().take(MOST) { (card) } }
+        }
+        @if more > 0 { p class="quiet" { "and " (more) " more: " code { "rosterd status" } } }
+    }
+}
+
+/// Syncs that failed or whose source is not trusted, those with the same reason together, gravest first.
+fn groups(o: &Overview) -> Vec<Vec<&SyncView>> {
+    let mut groups: Vec<Vec<&SyncView>> = Vec::new();
+    for sync in o.syncs.iter().filter(|sync| matches!(sync.line.state, "failed" | "untrusted")) {
+        let alike = |other: &SyncView| (other.line.state, &other.line.reason) == (sync.line.state, &sync.line.reason);
+        match groups.iter_mut().find(|group| alike(group[0])) {
+            Some(group) => group.push(sync),
+            None => groups.push(vec![sync]),
+        }
+    }
+    groups.sort_by_key(|group| rank(group[0]));
+    groups
+}
+
+fn card(class: &str, who: &str, what: &str, since: Option<String>, body: &Markup) -> Markup {
+    html! {
+        section class={ "alert " (class) } {
+            h2 { (who) ": " (what) @if let Some(since) = since { span class="hint" { (since) } } }
+            (body)
+        }
+    }
+}
+
+/// What to type, each with what it is for.
+fn commands(commands: &[(&str, String)]) -> Markup {
+    html! { p class="do" { @for (what, command) in commands { span { (what) ": " code { (command) } } " " } } }
+}
+
+fn names(syncs: &[&SyncView]) -> String {
+    let named: Vec<&str> = syncs.iter().take(NAMED).map(|sync| sync.line.sync.as_str()).collect();
+    let more = syncs.len() - named.len();
+    if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+}
+
+fn refused(why: &str) -> Markup {
+    html! {
+        section class="alert grave" {
+            h2 { "The configuration on disk is refused" span class="hint" { "the one before stays in force" } }
+            p class="text" { (why) }
+            (commands(&[("judge it", "rosterd check".into()), ("then", "systemctl reload rosterd".into())]))
+        }
+    }
+}
+
+/// Since when it is so, and how long ago all was well.
+fn since(sync: &SyncView, o: &Overview) -> Option<String> {
+    let good = sync.line.last_good_run.as_deref().map_or_else(|| "never".into(), |at| ago(at, o.now));
+    Some(format!("last good {good}"))
+}
+
+fn failed(group: &[&SyncView], o: &Overview) -> Markup {
+    let sync = group[0];
+    card(
+        "grave",
+        &names(group),
+        "failed",
+        since(sync, o),
+        &html! {
+            p { (sync.line.reason.as_deref().unwrap_or("the log says why")) }
+            (commands(&[("once more", format!("rosterd trigger {} --wait", sync.line.sync))]))
+        },
+    )
+}
+
+fn untrusted(group: &[&SyncView], o: &Overview) -> Markup {
+    let sync = group[0];
+    card(
+        "grave",
+        &names(group),
+        "nothing is sent",
+        since(sync, o),
+        &html! {
+            p { (sync.line.reason.as_deref().unwrap_or("its source is not trusted")) }
+            (commands(&[("mend the export; if it is right as it is", format!("rosterd accept {}", sync.source))]))
+        },
+    )
+}
+
+fn held_plan(held: &HeldView, o: &Overview) -> Markup {
+    let plan = &held.plan;
+    let what = if plan.limit == "undo" { "an undo waits for approval" } else { "a plan is held" };
+    let counts: Vec<String> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    let total: u64 = plan.counts.values().sum();
+    let more = |named: usize| total.saturating_sub(named as u64);
+    card(
+        "",
+        &plan.sync,
+        what,
+        Some(ago(&plan.made_at, o.now)),
+        &html! {
+            p {
+                (counts.join(", ")) "; limit " b { (plan.limit) }
+                @if plan.limit != "undo" { ": " (plan.count) ", allowed " (plan.allowed) }
+                @if !o.show_values {
+                    @let keys: Vec<&str> = held.operations.iter().take(KEYS).map(|operation| operation.key.as_str()).collect();
+                    span class="quiet" { ": " (keys.join(", ")) @if more(keys.len()) > 0 { " and " (more(keys.len())) " more" } }
+                }
+            }
+            @if o.show_values {
+                ul {
+                    @for operation in &held.operations { li { (with_values(operation)) } }
+                    @if more(held.operations.len()) > 0 { li class="quiet" { "and " (more(held.operations.len())) " more" } }
+                }
+            }
+            (commands(&[
+                ("look", format!("rosterd plans show {}", plan.id)),
+                ("release", format!("rosterd approve {} --reason \"…\"", plan.id)),
+                ("drop", format!("rosterd discard {}", plan.id)),
+            ]))
+        },
+    )
+}
+
+fn with_values(operation: &Operation) -> Markup {
+    html! {
+        (operation.kind) " " b { (operation.key.as_str()) }
+        @for (field, change) in &operation.fields { " " (field) " " (shown(&change.old)) " → " (shown(&change.new)) }
+    }
+}

@@ -1,0 +1,184 @@
+//! What others see of the daemon: its endpoints, its metrics and log, what it tells systemd, and what it takes of the
+//! machine.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Daemon, PATIENCE, ask, home, people};
+use crate::support::Sim;
+
+#[test]
+fn endpoints_answer_as_documented() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    home.people(&[&people(3)[..], &["E9,too,few".to_string()]].concat());
+    sim.script(json!({"method": "POST", "key": "E1", "nth": 1, "do": "status:422"}));
+    sim.script(json!({"method": "POST", "key": "E2", "nth": 1, "do": "status:503"}));
+    let daemon = Daemon::start(&home);
+    assert_eq!(daemon.get("/healthz"), (200, "ok\n".into()));
+    let run = home.run_json(&["trigger", "staff", "--wait"]).exits(75).the_run();
+    assert_eq!(sim.users().len(), 2, "one is refused, one is tried once more: {run}");
+
+    let status = daemon.json("/api/v1/status");
+    let fields: Vec<_> = status["syncs"][0].as_object().expect("an object").keys().cloned().collect();
+    for field in
+        ["sync", "state", "last_run", "last_good_run", "age_seconds", "next_run", "held_plan", "unresolved", "reason"]
+    {
+        assert!(fields.iter().any(|f| f == field), "{field} is missing in {fields:?}");
+    }
+    assert!(status["syncs"][0]["next_run"].as_str().is_some_and(|at| at.ends_with("T03:00:00.000Z")), "{status}");
+    let runs = daemon.json("/api/v1/runs?sync=staff");
+    assert_eq!(runs["runs"][0]["created"].as_u64().expect("a number") as usize, sim.users().len(), "{runs}");
+    let outcomes = daemon.json("/api/v1/outcomes?key=E0&since=1h");
+    assert_eq!(outcomes["outcomes"][0]["op"], "create", "{outcomes}");
+    assert_eq!(outcomes["outcomes"].as_array().map(Vec::len), Some(1));
+    for (path, expected) in [
+        ("/api/v1/outcomes?status=bad", 400),
+        ("/api/v1/outcomes?limit=0", 400),
+        ("/api/v1/runs?frob=1", 400),
+        ("/api/v1/runs?sync=nope", 404),
+        ("/nowhere", 404),
+    ] {
+        let (status, body) = daemon.get(path);
+        assert_eq!(status, expected, "{path}: {body}");
+        assert!(body.contains("\"error\""), "{path}: {body}");
+    }
+    assert_eq!(ask(daemon.address, "POST", "/api/v1/runs", "", "").0, 405, "nothing can be changed");
+    let metrics = daemon.get("/metrics").1;
+    for line in [
+        "rosterd_outcomes_total{sync=\"staff\",op=\"create\",status=\"ok\"}",
+        "rosterd_outcomes_total{sync=\"staff\",op=\"create\",status=\"failed\"} 1",
+        "rosterd_outcomes_total{sync=\"staff\",op=\"none\",status=\"rejected\"} 1",
+        "rosterd_requests_total{target=\"juno\",result=\"503\"} 1",
+        "rosterd_retries_total{target=\"juno\"} 1",
+        "rosterd_runs_total{sync=\"staff\",status=\"partial\"} 1",
+        "rosterd_request_duration_seconds_bucket{target=\"juno\",le=",
+        "rosterd_rate_limit_wait_seconds_total{target=\"juno\"}",
+        "rosterd_last_good_run_age_seconds{sync=\"staff\"}",
+        "rosterd_held_plans{sync=\"staff\"} 0",
+        "rosterd_unresolved{sync=\"staff\"} 0",
+        "rosterd_sync_state{sync=\"staff\",state=\"held\"} 0",
+        "# TYPE rosterd_request_duration_seconds histogram",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    for (name, kind, _) in rosterd::metrics::ALL {
+        // What nothing has happened of yet has no sample.
+        let yet = ["rosterd_skipped_runs_total", "rosterd_reloads_total"].contains(&name);
+        assert!(yet || metrics.contains(&format!("# TYPE {name} {kind}\n")), "{name} is missing in\n{metrics}");
+    }
+    let page = daemon.get("/").1;
+    assert!(
+        page.contains("<svg class=\"timeline\"") && !page.contains("@acme.com") && !page.contains("Nurse"),
+        "{page}"
+    );
+    assert!(!daemon.log().contains("@acme.com") && !daemon.log().contains("Nurse"), "a value in the log");
+    let lines: Vec<Value> = daemon.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of_run =
+        |target: &str| lines.iter().filter(|line| line["target"] == target && line["run"] == run["run"]).count();
+    let told = (of_run("rosterd::outcome"), of_run("rosterd::run"));
+    assert_eq!(told, (home.outcomes(&[]).len(), 1), "one line an outcome, one a run, each with the run");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn systemd_is_told_how_it_is() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let daemon = Daemon::start_with(&home, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "3000000");
+    });
+    let next = || {
+        let mut buffer = [0; 1024];
+        let length = socket.recv(&mut buffer).expect("a word to systemd");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let ready = next();
+    assert!(ready.contains("READY=1") && ready.contains("next: staff at "), "{ready}");
+    let said = |wanted: &str| (0..60).map(|_| next()).find(|word| word.contains(wanted)).expect(wanted);
+    for _ in 0..3 {
+        said("WATCHDOG=1");
+    }
+    daemon.signal("HUP");
+    assert!(said("RELOADING=1").contains("MONOTONIC_USEC="));
+    said("READY=1");
+    daemon.signal("TERM");
+    said("STOPPING=1");
+    assert_eq!(daemon.exit_code(), 0);
+}
+
+/// What a process holds: resident memory in kB, open handles, threads.
+fn holdings(id: u32) -> (u64, usize, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+    let number = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    };
+    let handles = std::fs::read_dir(format!("/proc/{id}/fd")).expect("its handles").count();
+    (number("VmRSS:"), handles, number("Threads:"))
+}
+
+/// An hour at sixty times its speed: fifty syncs, each due every fourth minute. Run by `.ci/soak`.
+#[test]
+#[ignore = "takes a minute of a whole machine"]
+#[allow(clippy::print_stdout, reason = "its figures are what it is for")]
+fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let (rest, sync) = text.split_once("[syncs.staff]").expect("a sync");
+    let mut many = rest.to_string();
+    for n in 0..50 {
+        let one = sync.replace("[syncs.staff", &format!("[syncs.s{n}"));
+        let own =
+            one.replace("client_id = \"employee_id\"", &format!("client_id = {{ cel = \"'s{n}-' + employee_id\" }}"));
+        let own = own.replace("email.trim()", &format!("'s{n}-' + email.trim()"));
+        let minute = format!("{}/4", n % 4);
+        many.push_str(&format!("\n[syncs.s{n}]\nschedule = \"0 {minute} * * * *\"{own}"));
+    }
+    std::fs::write(home.config(), many).expect("written");
+    let daemon = Daemon::start_with(&home, |command| {
+        // Few arenas, as the unit file says: what several threads have freed would look like growth.
+        command.env("ROSTERD_TEST_CLOCK_SPEED", "60").env("MALLOC_ARENA_MAX", "2").arg("-q");
+    });
+    let mut seen = Vec::new();
+    for minute in 1..=60 {
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(daemon.get("/").0, 200);
+        assert_eq!(daemon.get("/metrics").0, 200);
+        // A newcomer now and then, so that something is sent.
+        if minute % 10 == 0 {
+            home.people(&people(3 + minute / 10));
+        }
+        seen.push(holdings(daemon.child.id()));
+    }
+    let metrics = daemon.get("/metrics").1;
+    let total = |name: &str, with: &str| -> f64 {
+        let lines = metrics.lines().filter(|l| l.starts_with(name) && l.contains(with));
+        lines.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let (runs, bad) = (total("rosterd_runs_total{", ""), total("rosterd_runs_total{", "failed").abs());
+    let skipped = total("rosterd_skipped_runs_total{", "").abs();
+    let most = |of: &[(u64, usize, u64)]| {
+        of.iter().fold((0, 0, 0), |most, now| (most.0.max(now.0), most.1.max(now.1), most.2.max(now.2)))
+    };
+    // The first quarter warms up caches and threads; from then on nothing may grow.
+    let (early, late) = (most(&seen[15..30]), most(&seen[45..]));
+    eprintln!(
+        "{runs} runs, {bad} failed, {skipped} left out; (kB, handles, threads): first {:?}, second quarter {early:?}, last {late:?}",
+        seen[0]
+    );
+    assert!(
+        runs >= 600.0 && bad == 0.0,
+        "{runs} runs, {bad} failed:\n{}",
+        daemon.log().lines().filter(|l| l.contains("ERROR")).take(5).collect::<Vec<_>>().join("\n")
+    );
+    assert!(late.0 <= early.0 + early.0 / 10, "memory grows: {early:?}, then {late:?} kB");
+    assert!(late.1 <= early.1 + 5, "handles pile up: {early:?}, then {late:?}");
+    assert_eq!(daemon.end(), 0);
+}
