@@ -254,16 +254,18 @@ fn mistakes_in_a_definition_are_told_with_their_lines() {
         .replace("body = \"merged\"", "body = \"merge\"")
         .replace("key_field = \"staffNo\"", "key_field = \"staffNr\"")
         .replace("option = \"desk\"", "option = \"desc\"")
-        .replace("{options.site}", "{options.sight}");
+        .replace("{options.site}", "{options.sight}")
+        .replace("range = [1, 200]", "rnge = [1, 200]");
     let home = home(&server, &text);
     let ran = home.run_json(&["check"]).exits(78).json();
     let errors = ran["errors"].as_array().expect("errors");
     let line_of = |word: &str| text.lines().position(|line| line.contains(word)).map(|n| n as u64 + 1);
     for (key, word) in [
-        ("operations.update", "body = \"merge\""),
+        ("operations.update.body", "body = \"merge\""),
         ("account.key_field", "staffNr"),
         ("fields.desk.option", "option = \"desc\""),
         ("operations.create.path", "{options.sight}/people"),
+        ("options.page_size.rnge", "rnge"),
     ] {
         let found: Vec<&Value> =
             errors.iter().filter(|e| e["key"].as_str().is_some_and(|k| k.starts_with(key))).collect();
@@ -337,4 +339,6 @@ fn the_kinds_are_listed_and_shown() {
     for kind in kinds.lines() {
         assert!(home.run(&["targets", "show", kind]).exits(0).stdout.contains(&format!("kind = \"{kind}\"")));
     }
+    assert_eq!(home.run(&["targets", "show", "rest"]).exits(0).stdout, config("people-api.toml"));
+    home.run(&["targets", "show", "nothing"]).exits(64);
 }
