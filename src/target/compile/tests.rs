@@ -316,3 +316,74 @@ fn mistakes_in_what_only_some_apis_have_are_found() {
         );
     }
 }
+
+/// The keys that only some APIs need, each with what can be wrong about it.
+#[test]
+fn each_of_the_rarer_keys_is_judged() {
+    let find = |lines: &str| format!("{GOOD}\n[operations.find]\nmethod = \"GET\"\npath = \"/users\"\n{lines}\n");
+    let sought = "query = { q = \"{value}\" }\nfields = [\"number\"]\n";
+    let field = |lines: &str| GOOD.replace("[fields.number]\ntype = \"text\"", &format!("[fields.number]\n{lines}"));
+    let update = |lines: &str| {
+        GOOD.replace(
+            "path = \"/users/{id}\"\n\n[operations.get]",
+            &format!("path = \"/users/{{id}}\"\n{lines}\n\n[operations.get]"),
+        )
+    };
+    assert_eq!(errors(&find(sought)), []);
+    let rows: Vec<(String, &str, &str)> = vec![
+        (find("query = { q = \"x\" }\nfields = [\"number\"]"), "operations.find.query", "must say where {value}"),
+        (find("query = { q = \"{value}\" }"), "operations.find.fields", "by which accounts can be sought"),
+        (find("query = { q = \"{value}\" }\nfields = [\"numbr\"]"), "operations.find.fields", "no field numbr"),
+        (find(&format!("{sought}names = {{ numbr = \"n\" }}")), "operations.find.names", "no field numbr"),
+        (find(&format!("{sought}escape = \"double\"")), "operations.find.escape", "did you mean doubled?"),
+        (find(&sought.replace("{value}", "{value}{who}")), "operations.find.query", "to put for {who}"),
+        (update("records = [\"\"]"), "operations.update.records", "belong to find and list"),
+        (update("fields = [\"number\"]"), "operations.update.fields", "belongs to find"),
+        (update("only_if = { option = \"mode\", is = 1 }"), "operations.update.only_if", "no option mode"),
+        (update("body = \"merge\""), "operations.update.body", "did you mean merged?"),
+        (field("type = \"text\"\nentry_id = \"id\""), "fields.number.entry_id", "only a set"),
+        (field("type = \"set\"\nwrite = \"values\""), "fields.number.write", "no entry_id"),
+        (field("type = \"text\"\nrequired = true\nread_only = \"no\""), "fields.number.required", "can't be written"),
+        (field("type = \"text\"\nread_only = \" \""), "fields.number.read_only", "must say why"),
+        (field("type = \"integer\"\nrange = [2, 1]"), "fields.number.range", "2 is more than 1"),
+        (
+            field("type = \"text\"\nthrowaway = { option = \"mode\", is = 1 }"),
+            "fields.number.throwaway",
+            "no option mode",
+        ),
+        (field("type = \"text\"\nat = \"n\""), "fields.number.at", "JSON pointer"),
+        (
+            GOOD.replace("size = 50", "size_option = \"size\""),
+            "operations.list.paging",
+            "size_option must name an option",
+        ),
+        (format!("{GOOD}\n[discovery]\npath = \"/can\"\npatch = \"patch\""), "discovery.patch", "JSON pointer"),
+        (format!("{GOOD}\n[request]\nidempotency_header = \"a b\""), "request.idempotency_header", "name of a header"),
+        (format!("{GOOD}\n[request]\nformat = \"yaml\""), "request.format", "json, xml"),
+        (format!("{GOOD}\n[success]\nbody = [{{ pointer = \"ok\", is = [1] }}]"), "success.body", "JSON pointer"),
+        (
+            format!("{GOOD}\n[options.mode]\ntype = \"integer\"\ndefault = \"x\""),
+            "options.mode.default",
+            "whole number",
+        ),
+        (format!("{GOOD}\n[[failures]]\npointer = \"/a\"\nmeans = \"refused\""), "failures.1.is", "belong together"),
+        (
+            format!("{GOOD}\n[[failures]]\nnames = [\"numbr\"]\nmeans = \"refused\""),
+            "failures.1.names",
+            "did you mean number?",
+        ),
+        (
+            GOOD.replace("banned = false", "banned = false\nunstated = \"band\""),
+            "state.unstated",
+            "did you mean banned?",
+        ),
+    ];
+    for (text, key, said) in rows {
+        let found = errors(&text);
+        let told = |e: &&DefinitionError| {
+            e.key == key && format!("{} {:?}", e.message, e.help).replace('\\', "").contains(said)
+        };
+        let hit = found.iter().find(told).unwrap_or_else(|| panic!("{key}, {said}: {found:#?}"));
+        assert!(hit.line.is_some() && found.len() == 1, "{key}: {found:#?}");
+    }
+}
