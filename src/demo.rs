@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use self::reports::{Plan, Run};
+use self::reports::{Plan, Run, wrapped};
 use self::stage::{Done, Export, Platform, Stage};
 use self::witness::Seen;
 use crate::exit::{Exit, Failure, Result};
@@ -87,6 +87,9 @@ const BROKEN: &str = "E1150";
 
 /// The widest that prose is set: longer lines are hard to read.
 const WIDEST: usize = 100;
+
+/// What a label takes of a line.
+const LABEL: usize = 12;
 
 /// Tells the story, on standard output.
 ///
@@ -171,7 +174,7 @@ impl Demo {
         for platform in Platform::ALL {
             let plan = one_of(&plans, platform, |p| &p.sync)?;
             for line in reports::examples(plan, "update", 2) {
-                self.line(&format!("  {:<9} {line}", platform.title()))?;
+                self.row(platform.title(), &line)?;
             }
         }
         for plan in &plans {
@@ -180,7 +183,7 @@ impl Demo {
             })?;
         }
         for row in plans.first().map(|p| p.rejected.as_slice()).unwrap_or_default() {
-            self.line(&format!("  Rejected: {}", reports::rejected(row)))?;
+            self.row("Rejected", &reports::rejected(row))?;
         }
         self.say(
             "\nA broken row is not a person who left: her accounts stay exactly as they are, and the exit code is 75 \
@@ -270,7 +273,7 @@ impl Demo {
             let users = self.stage.users(platform);
             let banned = users.iter().filter(|user| is_banned(platform, user)).count();
             let (all, name) = (users.len(), platform.title());
-            self.line(&format!("  {name:<9} {all} accounts: {} active, {banned} banned", all - banned))?;
+            self.row(name, &format!("{all} accounts: {} active, {banned} banned", all - banned))?;
             // 300 on day one and 8 joiners, on JUNO the stranger too; six left and one of them is back.
             let due = if platform == Platform::Juno { 309 } else { 308 };
             self.expect(all == due && banned == 5, || format!("{due} accounts with 5 banned were due on {name}"))?;
@@ -288,14 +291,16 @@ impl Demo {
         self.say(&format!(
             "That was the whole story, in {:.1} seconds, and the platforms' own logs agree with every number. To start \
              with your own people:\n\
-             \x20 1. copy config/rosterd.toml (JUNO), config/juicebox.toml, config/longjump.toml, or config/demo.toml, which\n\
-             \x20    has all three; point `path` at your export, and name its columns in the mapping\n\
-             \x20 2. rosterd check              every mistake in it at once, with file and line\n\
-             \x20 3. rosterd sandbox            platforms to practise on; each sample's base_url is already the address\n\
-             \x20    printf sandbox > juno.token && chmod 600 juno.token      (beside the configuration)\n\
-             \x20 4. rosterd plan               who, what, from, to; writes nothing\n\
-             \x20 5. rosterd sync               the same, for real\n\
-             \x20 6. put your platform's address into base_url, its API key into juno.token, and begin again at 4",
+             \x20 1. copy config/rosterd.toml (JUNO), config/juicebox.toml or\n\
+             \x20    config/longjump.toml, or config/demo.toml, which has all three; point\n\
+             \x20    `path` at your export, and name its columns in the mapping\n\
+             \x20 2. rosterd check     every mistake in it at once, with file and line\n\
+             \x20 3. rosterd sandbox   platforms to practise on, where the samples expect them\n\
+             \x20    printf sandbox > juno.token && chmod 600 juno.token   (beside the sample)\n\
+             \x20 4. rosterd plan      who, what, from, to; writes nothing\n\
+             \x20 5. rosterd sync      the same, for real\n\
+             \x20 6. put your platform's address into base_url and its key into juno.token, and\n\
+             \x20    begin again at 4",
             started.elapsed().as_secs_f32()
         ))
     }
@@ -319,8 +324,8 @@ impl Demo {
             let run = one_of(&reported, platform, |r| &r.sync)?.clone();
             let seen = Seen::of(&news, platform);
             let said = reports::summary(&run, platform == Platform::Juicebox);
-            self.line(&format!("  {:<9} {said}", platform.title()))?;
-            self.line(&format!("  {:<9} {}", "", seen.sentence(platform)))?;
+            self.row(platform.title(), &said)?;
+            self.row("", &seen.sentence(platform))?;
             untruths.extend(seen.disagreements(&run, platform));
             untruths.extend(expected.missed(&run).into_iter().map(|what| format!("{}: {what}", platform.title())));
             if expected.writes_nothing() && seen.writes > 0 {
@@ -342,7 +347,7 @@ impl Demo {
         let news = self.stage.news();
         for platform in Platform::ALL {
             let seen = Seen::of(&news, platform);
-            self.line(&format!("  {:<9} {}", platform.title(), seen.sentence(platform)))?;
+            self.row(platform.title(), &seen.sentence(platform))?;
             self.expect(seen.writes == 0, || format!("a plan wrote to {}: {}", platform.title(), seen.writes))?;
         }
         Ok(plans)
@@ -392,6 +397,16 @@ impl Demo {
         self.line(&format!("\n── {title} {}\n", "─".repeat(rest)))
     }
 
+    /// Tells something under a label; what doesn't fit stands below its beginning.
+    fn row(&mut self, label: &str, text: &str) -> Result<()> {
+        let mut label = label;
+        for part in wrapped(text, self.width.saturating_sub(LABEL)) {
+            self.line(&format!("  {label:<9} {part}"))?;
+            label = "";
+        }
+        Ok(())
+    }
+
     /// Tells something, as wide as there is room. Lines that begin with a blank stay as they are.
     fn say(&mut self, text: &str) -> Result<()> {
         for line in text.lines() {
@@ -428,27 +443,8 @@ impl Expected {
     }
 }
 
-/// A line, broken between words where it is wider than this; one that begins with a blank is left as it is.
-fn wrapped(line: &str, width: usize) -> Vec<String> {
-    if line.starts_with(' ') {
-        return vec![line.to_owned()];
-    }
-    let mut lines = vec![String::new()];
-    for word in line.split(' ') {
-        match lines.last_mut() {
-            Some(last) if last.is_empty() => last.push_str(word),
-            Some(last) if last.chars().count() + 1 + word.chars().count() <= width => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 /// The one of these that belongs to this platform.
-fn one_of<'a, T>(all: &'a [T], platform: Platform, sync: impl Fn(&T) -> &str) -> Result<&'a T> {
+fn one_of<T>(all: &[T], platform: Platform, sync: impl Fn(&T) -> &str) -> Result<&T> {
     let found = all.iter().find(|one| sync(one) == platform.name());
     found.ok_or_else(|| untrue(format!("there is no report for {}", platform.title())))
 }

@@ -219,6 +219,9 @@ impl Runner {
                 return Ok(());
             }
         };
+        if let Some(why) = &read.incomplete {
+            summary.incomplete(why);
+        }
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };

@@ -119,12 +119,13 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Reader(sentence) => f.write_str(sentence),
-            Reason::TooFew { records, min } => write!(f, "it has {records} records, and min_records is {min}"),
+            Reason::TooFew { records, min } => write!(f, "it has {}, and min_records is {min}", counted(*records)),
             Reason::Shrunk { records, before, allowed } => {
                 let fewer = before.saturating_sub(*records);
                 write!(
                     f,
-                    "it has {records} records, {fewer} fewer than the {before} of the largest trusted read of the last "
+                    "it has {}, {fewer} fewer than the {before} of the largest trusted read of the last ",
+                    counted(*records)
                 )?;
                 write!(f, "7 days; max_shrink allows {allowed} fewer")
             }
@@ -211,6 +212,10 @@ fn aged(gate: &GateSettings, stats: &ReadStats, now: DateTime<Utc>) -> Option<Re
     // A time in the future is a clock that is wrong by a little: as good as new.
     let age = (now - modified).to_std().unwrap_or_default();
     (age > max).then_some(Reason::TooOld { age, max })
+}
+
+fn counted(records: u64) -> String {
+    format!("{records} record{}", if records == 1 { "" } else { "s" })
 }
 
 /// A duration in its two largest units, rounded down: `1 day 2 h`.

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -308,6 +309,19 @@ fn pause_resume_and_discard_work_beside_it() {
     let plan = home.run_json(&["plans"]).json()["plans"][0]["id"].as_str().expect("an id").to_string();
     home.run(&["discard", &plan]).exits(0);
     assert!(home.run_json(&["plans"]).json()["plans"].as_array().expect("plans").is_empty());
+    // Others open and close the database all the time: none of them may take it, or its log, for abandoned.
+    let handles = std::fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).expect("its handles");
+    let open: Vec<String> = handles
+        .filter_map(|handle| Some(std::fs::read_link(handle.ok()?.path()).ok()?.display().to_string()))
+        .filter(|path| path.contains("rosterd.db"))
+        .collect();
+    assert!(open.iter().any(|path| path.ends_with("-wal")), "{open:?}");
+    assert!(!open.iter().any(|path| path.contains("deleted")), "{open:?}");
+    let database = std::fs::metadata(home.database()).expect("a database").ino();
+    let locks = std::fs::read_to_string("/proc/locks").expect("locks");
+    let held =
+        |line: &str| line.contains("POSIX") && line.split_whitespace().any(|w| w.ends_with(&format!(":{database}")));
+    assert!(locks.lines().any(held), "no lock on the database: {locks}");
     assert_eq!(daemon.end(), 0);
 }
 

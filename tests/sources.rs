@@ -314,9 +314,24 @@ fn no_bans_uses_what_did_arrive() {
     home.run(&["sync"]).exits(0);
     let mark = sim.mark();
     put(&home, "hr.csv", format!("{}{}E099,cut", file(1..=4), row(50)));
-    let answer = run(&home, &["sync"], &[("ROSTERD_SOURCES__HR__ON_INCOMPLETE", "no-bans")]).json();
+    let lenient = [("ROSTERD_SOURCES__HR__ON_INCOMPLETE", "no-bans")];
+    let answer = run(&home, &["sync"], &lenient).exits(75).json();
     assert_eq!(answer["runs"][0]["counts"]["create"]["ok"], 1, "{answer}");
     assert_eq!(sim.committed_since(mark, Op::Ban), 0);
+    let told = |home: &Home| {
+        let status = home.run_json(&["status"]).exits(0).json()["syncs"][0].clone();
+        (status["reason"].as_str().unwrap_or_default().to_string(), status["last_good_run"].clone())
+    };
+    let (reason, good) = told(&home);
+    assert!(reason.contains("not read to its end") && reason.contains("cut off inside the row on line 7"), "{reason}");
+    // Even where it lacks nobody who is known: who is in the rest nobody knows.
+    put(&home, "hr.csv", format!("{}{}E099,cut", file(1..=10), row(50)));
+    let answer = run(&home, &["sync"], &lenient).exits(75).json();
+    assert_eq!((&answer["runs"][0]["status"], &answer["runs"][0]["skipped"]), (&json!("partial"), &json!(0)));
+    assert_eq!(told(&home).1, good, "no good run");
+    put(&home, "hr.csv", format!("{}{}", file(1..=10), row(50)));
+    run(&home, &["sync"], &lenient).exits(0);
+    assert_eq!(told(&home).0, "");
     assert!(sim.users().iter().all(|u| u["active"] != json!(false)));
 }
 
@@ -388,11 +403,14 @@ fn check_connect_shows_what_is_there_and_writes_nothing() {
         "E001, E002, E003",
         "sync staff: E001 becomes",
         "*** (11 characters)",
+        "*** (at most 8 characters)",
         "target juno: ok",
     ] {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
     }
-    assert!(!ran.stdout.contains("p1@acme.com"));
+    // Of what is short not even the length.
+    let values = ["p1@acme.com", "First1", "Nurse", "Bern", "(4 char", "(5 char", "(6 char"];
+    assert!(values.iter().all(|value| !ran.stdout.contains(value)), "{}", ran.stdout);
     assert!(home.run(&["check", "--connect", "--show-values"]).exits(0).stdout.contains("p1@acme.com"));
     assert!(sim.writes_since(mark).is_empty() && !home.path().join("state").exists());
 

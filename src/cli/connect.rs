@@ -25,6 +25,9 @@ use crate::state::State;
 use crate::target::Proof;
 use crate::time::Clock;
 
+/// Up to how many characters not even the length of a masked value is told.
+const SHORT: usize = 8;
+
 /// What one source, or member of a union, showed.
 #[derive(Debug, Serialize)]
 struct SourceLine {
@@ -179,9 +182,12 @@ fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<M
 fn masked(value: &Value) -> Value {
     let what = match value {
         Value::Null => return Value::Null,
-        Value::String(text) => {
-            format!("*** ({})", words::count(text.chars().count() as u64, "character", "characters"))
-        }
+        Value::String(text) => match text.chars().count() {
+            0 => "*** (empty)".into(),
+            // How long a short value is can be what it is: a grade, a status.
+            1..=SHORT => format!("*** (at most {SHORT} characters)"),
+            length => format!("*** ({})", words::count(length as u64, "character", "characters")),
+        },
         Value::Array(items) => format!("*** ({})", words::count(items.len() as u64, "item", "items")),
         Value::Bool(_) => "*** (true or false)".into(),
         Value::Number(_) => "*** (a number)".into(),

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::args::{Format, Printing};
 use super::out::Out;
+use super::words;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
 use crate::record::Key;
@@ -49,7 +50,8 @@ pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Print
         }))?;
         return Ok(Exit::Ok);
     }
-    out.line(&format!("What {sync} kept of {key} is erased; {outcomes} rows of the ledger stay without them."))?;
+    let stay = words::count(outcomes, "row of the ledger stays", "rows of the ledger stay");
+    out.line(&format!("What {sync} kept of {key} is erased; {stay} without them."))?;
     match &account {
         Some((id, was)) => out.line(&format!(
             "{target} still has account {id}, {} as far as was known. It was not touched: see to it there.",

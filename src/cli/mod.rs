@@ -202,6 +202,9 @@ fn stop_on_signal() -> Result<CancellationToken> {
     Ok(stop)
 }
 
+/// A definition with a comment on every line that is not obvious.
+const WORKED_EXAMPLE: &str = include_str!("../../config/people-api.toml");
+
 fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
     let mut out = Out::stdout();
     match show {
@@ -211,6 +214,8 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
             }
             Ok(Exit::Ok)
         }
+        // Of one's own kind there is no definition yet: the worked example is where one begins.
+        Some(TargetsCommand::Show { kind }) if kind == "rest" => out.write(WORKED_EXAMPLE).map(|()| Exit::Ok),
         Some(TargetsCommand::Show { kind }) => match Engine::builtin_text(&kind) {
             Some(text) => out.write(text).map(|()| Exit::Ok),
             None => Err(Failure::new(Exit::Usage, format!("there is no built-in target kind {kind:?}"))

@@ -2,7 +2,7 @@
 //! references between sections checked. Made only by [`super::resolve`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,16 @@ pub struct SourceSettings {
     pub gate: GateSettings,
     /// What it is.
     pub kind: SourceKind,
+}
+
+impl SourceSettings {
+    /// The file that it is, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.kind {
+            SourceKind::Csv(csv) if csv.path != Path::new("-") => Some(&csv.path),
+            _ => None,
+        }
+    }
 }
 
 /// When a read of a source is trusted.

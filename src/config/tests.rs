@@ -117,7 +117,7 @@ fn every_mistake_is_told_at_once_with_its_line() {
         ("11 targets.juno.timeot: unknown key `timeot`", "did you mean `timeout`?"),
         ("14 syncs.staff.source: there is no source \"hrr\"", "did you mean `hr`?"),
         ("16 syncs.staff.on_leave: \"bann\" is not one of ban, delete, ignore", "did you mean `ban`?"),
-        ("18 syncs.staff.map.emial", "did you mean email?"),
+        ("18 syncs.staff.map.emial", "did you mean `email`?"),
         ("21 syncs.staff.limits.ban: \"5 percent\" is not a limit", "5%"),
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");

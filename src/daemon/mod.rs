@@ -121,7 +121,7 @@ pub async fn run(start: Start) -> Result<()> {
         None => None,
     };
     let path = start.settings.state.path.clone();
-    let open = move || Ok::<_, Failure>((State::open(&path, Access::Write)?, State::open(&path, Access::Read)?));
+    let open = move || Ok::<_, Failure>((State::open(&path, Access::Write)?, State::open_beside(&path)?));
     let (state, reader) = tokio::task::spawn_blocking(open)
         .await
         .map_err(|e| Failure::internal("opening the state broke off").because(e))??;

@@ -202,6 +202,25 @@ pub(super) fn rejected(row: &Rejected) -> String {
     format!("{}{place}: {}", row.key.as_deref().unwrap_or("a row without a readable key"), row.reason)
 }
 
+/// A line, broken between words where it is wider than this; one that begins with a blank is left as it is.
+pub(super) fn wrapped(line: &str, width: usize) -> Vec<String> {
+    if line.starts_with(' ') {
+        return vec![line.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,7 +55,7 @@ fn compare(mapping: &Mapping, expected: &Expectation, mapped: Mapped) -> Result<
 fn difference(mapping: &Mapping, field: &str, expected: &Value, desired: &Desired) -> Option<String> {
     if !mapping.rules().iter().any(|rule| rule.field == field) {
         let near = nearest(field, mapping.rules().iter().map(|rule| rule.field.as_str()));
-        let hint = near.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default();
+        let hint = near.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
         return Some(format!("nothing maps {field}{hint}"));
     }
     let actual = desired.fields.get(field).map_or(&Value::Null, |f| &f.value);
@@ -114,7 +114,7 @@ mod tests {
                 fields(json!({"email": "Ann@b.c"})),
                 Some("email: expected “Ann@b.c”\n            but is “ann@b.c”\n                    ^ from here on"),
             ),
-            (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean email?)")),
+            (good(), fields(json!({"emial": "x"})), Some("nothing maps emial (did you mean `email`?)")),
             (json!({"mail": "a", "level": " 1 ", "status": "active"}), fields(json!({"level": 1})), None),
             (good(), Expectation::Excluded, Some("in scope, not excluded")),
             (good(), Expectation::Rejected("x".into()), Some("in scope, not rejected")),

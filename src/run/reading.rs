@@ -325,9 +325,11 @@ fn member_failure(union: &SourceSettings, failure: Failure) -> Failure {
 
 fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
     let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    let help: BTreeSet<String> = reasons.iter().map(|r| r.help(&source.name)).collect();
+    let place = source.file().map(|path| format!("look at {}", path.display()));
+    let mut help: Vec<String> = place.into_iter().chain(reasons.iter().map(|r| r.help(&source.name))).collect();
+    help.dedup();
     Failure::new(Exit::Untrusted, format!("source {} is not trusted: {}", source.name, why.join("; ")))
-        .help(help.into_iter().collect::<Vec<_>>().join("; "))
+        .help(help.join("; "))
 }
 
 /// Remembers a trusted read, and those of a union's members.

@@ -101,6 +101,9 @@ pub struct RunSummary {
     /// What else somebody must know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The source was not read to its end: whoever it lacks may be in the rest.
+    #[serde(skip)]
+    pub incomplete: bool,
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
@@ -127,6 +130,7 @@ impl RunSummary {
             first_keys: Vec::new(),
             approved: None,
             note: None,
+            incomplete: false,
             exit: Exit::Ok,
         }
     }
@@ -146,6 +150,12 @@ impl RunSummary {
     /// The sync is paused: nothing was done, or nothing more.
     pub fn paused(&mut self) {
         self.status = "paused";
+    }
+
+    /// The source was not read to its end, for this reason, and what did arrive is used.
+    pub fn incomplete(&mut self, why: &str) {
+        self.incomplete = true;
+        self.note = Some(format!("the source was not read to its end, so nobody is banned: {why}"));
     }
 
     /// The source has not changed since the sync was clean on it: there is nothing to do.
@@ -193,7 +203,9 @@ impl RunSummary {
         // An approved plan may be less than what was planned now.
         self.planned = plan.counts.clone();
         let paused = matches!(delivered.stopped, Some(Stop::Paused));
-        let mut left_over = plan.rejected + plan.skipped_with_work + plan.unresolved.len() as u64;
+        // Of what an incomplete read lacks nobody knows; something is left over in any case.
+        let lacking = u64::from(self.incomplete);
+        let mut left_over = plan.rejected + plan.skipped_with_work + plan.unresolved.len() as u64 + lacking;
         for (op, by_status) in &delivered.counts {
             let counted = self.counts.entry(*op).or_default();
             for (status, n) in by_status {
@@ -229,7 +241,8 @@ impl RunSummary {
         let error = self.error.as_ref().map(|e| e.message.as_str());
         // Why a source is not trusted is told until the next good read, and so is the way out.
         let help = self.error.as_ref().filter(|e| e.code == Exit::Untrusted).and_then(|e| e.help.as_deref());
-        let error = error.into_iter().chain(help);
+        let incomplete = self.note.as_deref().filter(|_| self.incomplete);
+        let error = error.into_iter().chain(help).chain(incomplete);
         let reason: Vec<&str> = self.approved.as_deref().into_iter().chain(error).collect();
         FinishRun {
             id: self.run.clone(),

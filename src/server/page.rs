@@ -171,6 +171,7 @@ fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
             td title=[line.last_good_run.as_deref()] { span class="key" { "good " } (since(line.last_good_run.as_deref())) }
             td title=[line.last_run.as_deref()] { span class="key" { "ran " } (since(line.last_run.as_deref())) }
             td { span class="key" { "next " } @match sync.next {
+                _ if line.state == "paused" => { "when resumed" },
                 Some(at) => { "in " (brief(seconds(now, at))) " "
                     span class="quiet" { (at.with_timezone(&sync.zone).format("%H:%M %Z")) } },
                 None => { "when asked" },

@@ -40,7 +40,8 @@ impl CsvReader {
     /// # Errors
     /// 69 when there is no such file or it can't be opened, 65 when it is not as configured.
     pub fn open(source: &SourceSettings, settings: &CsvSettings, wanted: &BTreeSet<String>) -> Result<CsvReader> {
-        CsvReader::start(source, &settings.text, wanted, Input::open(source, &settings.path)?, 0)
+        let input = Input::open(source, &settings.path)?;
+        CsvReader::start(source, &settings.text, wanted, input, 0).map_err(|failure| placed(source, failure))
     }
 
     /// Reads the header of what was opened; `count` rows came before it.
@@ -240,6 +241,14 @@ fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &m
         unusable(source, "the header can't be decoded in the configured encoding".into())
             .help("set encoding for the source, e.g. encoding = \"windows-1252\"")
     })
+}
+
+/// Tells which file it is about, beside what to do.
+fn placed(source: &SourceSettings, failure: Failure) -> Failure {
+    let Some(path) = source.file() else { return failure };
+    let help =
+        failure.help.iter().fold(format!("look at {}", path.display()), |place, help| format!("{place}; {help}"));
+    failure.help(help)
 }
 
 /// A column's name as it may be shown: a control character could do things to a terminal.

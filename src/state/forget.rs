@@ -149,7 +149,7 @@ fn without(text: &str, name: &str) -> String {
 /// # Errors
 /// There is no room for a second copy, or somebody else is writing for too long.
 pub fn scrub(database: &Path) -> Result<(), StateError> {
-    let db = open::connect(database, Access::Write)?;
+    let db = open::attach(database, Access::Write)?;
     db.execute_batch("VACUUM")?;
     let mut busy = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
     let busy: i64 = busy.query_row([], |row| row.get(0))?;

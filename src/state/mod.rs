@@ -111,7 +111,19 @@ impl State {
     /// # Errors
     /// [`StateError`] with the reason: damaged, newer, readable by others, no room.
     pub fn open(path: &Path, access: Access) -> Result<State, StateError> {
-        let connection = open::connect(path, access)?;
+        State::on(open::connect(path, access)?)
+    }
+
+    /// Opens the database a second time, beside the state that this process has open already, to read while that one
+    /// writes.
+    ///
+    /// # Errors
+    /// As [`State::open`].
+    pub fn open_beside(path: &Path) -> Result<State, StateError> {
+        State::on(open::attach(path, Access::Read)?)
+    }
+
+    fn on(connection: Connection) -> Result<State, StateError> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new()
             .name("state".into())

@@ -33,7 +33,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Every SQLite database begins with these bytes (SQLite file format, section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Opens the connection.
+/// Opens the first connection of this process.
 pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
     let exists = path.try_exists().map_err(|e| unusable(path, &e.to_string()))?;
     match (exists, access) {
@@ -44,15 +44,22 @@ pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
         }
         (true, _) => inspect(path)?,
     }
+    attach(path, access)
+}
+
+/// Opens a connection to a database that this process has inspected, and may have open.
+///
+/// Locks of files belong to a process, and closing any handle of a file gives up all that the process holds on it
+/// (POSIX, fcntl). A look into the file beside an open connection would take away the lock by which other processes
+/// know that the database is in use, and the next of them to close it would remove the log under our feet.
+pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     configure(&db)?;
-    if exists {
-        check_ownership(&db, path)?;
-    }
+    check_ownership(&db, path)?;
     match access {
         Access::Write => {
             db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;

@@ -339,7 +339,7 @@ pub(super) enum Meaning {
 }
 
 /// `[[proofs]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProofDef {
     pub path: String,

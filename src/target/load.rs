@@ -309,7 +309,7 @@ const MOST_LISTED: usize = 20;
 pub(super) fn nearest<'a>(wrong: &str, valid: impl Iterator<Item = &'a str>) -> Option<String> {
     let valid: Vec<&str> = valid.collect();
     match crate::nearest::nearest(wrong, valid.iter().copied()) {
-        Some(name) => Some(format!("did you mean {name}?")),
+        Some(name) => Some(format!("did you mean `{name}`?")),
         None if valid.is_empty() || valid.len() > MOST_LISTED => None,
         None => Some(format!("one of {}", valid.join(", "))),
     }

@@ -1,5 +1,5 @@
 //! The JSON Schema of a target definition (draft 2020-12): which sections there are, and the shape of each as
-//! [`super::definition`] reads it. What the keys mean is told there and in the worked example.
+//! [`super::definition`] reads it. What the keys mean is told in `config/definitions.md`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::compile::OPERATIONS;
 use super::definition::{
     AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
-    RequestDef, SessionDef, StateDef, SuccessDef,
+    ProofDef, RequestDef, SessionDef, StateDef, SuccessDef,
 };
 
 /// A target definition: how a user API works. `rosterd targets show juno` prints one.
@@ -53,6 +53,9 @@ struct Definition {
     /// What an answer means; the first that fits.
     #[schemars(default)]
     failures: Vec<FailureDef>,
+    /// What `check --connect` asks beside a page of the listing.
+    #[schemars(default)]
+    proofs: Vec<ProofDef>,
     /// The catalogue of fields, by name.
     #[schemars(default)]
     fields: BTreeMap<String, FieldDef>,

@@ -91,7 +91,7 @@ fn hostile_files_are_refused() {
             "ragged rows",
             spoiled(11, |i| format!("E{i:03},x\n")).into(),
             NONE,
-            "max_rejected allows 10; the first is line 2 (record 1): it has 2 fields, and the header has 8",
+            "max_rejected allows 10; the first is line 2 (record 1), key E001: it has 2 fields, and the header has 8",
         ),
         (
             "rows with a field too many",
@@ -165,13 +165,19 @@ fn hostile_files_are_refused() {
     let bytes: Vec<u8> =
         spoiled(11, |i| row(i).replace("Nurse", "N~rse")).bytes().map(|b| if b == b'~' { 0xFC } else { b }).collect();
     put(&home, "hr.csv", bytes);
-    let first = "the first is line 2 (record 1): column title can't be decoded as UTF-8";
+    let first = "the first is line 2 (record 1), key E001: column title can't be decoded as UTF-8";
     refused(&home, &sim, "undecodable", NONE, 65, first);
 
     std::fs::remove_file(home.path().join("config/hr.csv")).expect("removed");
     refused(&home, &sim, "no file", NONE, 69, "hr.csv does not exist");
     std::fs::create_dir(home.path().join("config/hr.csv")).expect("a directory");
     refused(&home, &sim, "a directory", NONE, 65, "is a directory");
+    std::fs::remove_dir(home.path().join("config/hr.csv")).expect("removed");
+    for (name, text) in [("which file", file(1..=20)), ("which file, unreadable", "employee_id\n".into())] {
+        put(&home, "hr.csv", text);
+        let path = home.path().join("config/hr.csv");
+        refused(&home, &sim, name, NONE, 65, &format!("look at {}", path.display()));
+    }
 
     let packed = gz(good.as_bytes());
     let zst = zstd::encode_all(good.as_bytes(), 3).expect("into memory");

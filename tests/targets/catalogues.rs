@@ -78,7 +78,7 @@ fn each_kind_of_mistake_is_named_on_each_target() {
             "frist_name = \"f\"".into(),
             "frist_name",
             false,
-            &["no field frist_name", "did you mean first_name?"],
+            &["no field frist_name", "did you mean `first_name`?"],
         ),
         ("juno", "shoe = \"f\"".into(), "shoe", false, &["no field shoe", "rosterd targets show"]),
         ("juno", "timezone = { value = \"noon\" }".into(), "timezone", false, &["noon", "whole number"]),
@@ -91,15 +91,15 @@ fn each_kind_of_mistake_is_named_on_each_target() {
             false,
             &["belong to CE records, not to users"],
         ),
-        ("juicebox", "frist_name = \"f\"".into(), "frist_name", false, &["did you mean first_name?"]),
+        ("juicebox", "frist_name = \"f\"".into(), "frist_name", false, &["did you mean `first_name`?"]),
         ("juicebox", "apps = { value = { a = 1 } }".into(), "apps", false, &["must be a list"]),
         ("juicebox", "\"extra.level\" = { value = [1] }".into(), "extra.level", false, &["must be text"]),
-        ("longjump", "frist_name = \"f\"".into(), "frist_name", true, &["custom field", "did you mean first_name?"]),
+        ("longjump", "frist_name = \"f\"".into(), "frist_name", true, &["custom field", "did you mean `first_name`?"]),
         ("longjump", "time_zone = { value = \"noon\" }".into(), "time_zone", false, &["whole number"]),
         ("longjump", "enable_mobile = { value = \"maybe\" }".into(), "enable_mobile", false, &["true or false"]),
         ("longjump", "user_id_type = { value = 3 }".into(), "user_id_type", false, &["one of 1, 2"]),
-        ("scim", "titel = \"f\"".into(), "titel", false, &["no field titel", "did you mean title?"]),
-        ("scim", "\"name.giveName\" = \"f\"".into(), "name.giveName", false, &["did you mean name.givenName?"]),
+        ("scim", "titel = \"f\"".into(), "titel", false, &["no field titel", "did you mean `title`?"]),
+        ("scim", "\"name.giveName\" = \"f\"".into(), "name.giveName", false, &["did you mean `name.givenName`?"]),
         ("scim", format!("\"{wrong_department}\" = \"f\""), &wrong_department, false, &["User:department?"]),
         ("scim", format!("'{work}' = {{ value = \"maybe\" }}"), work, false, &["true or false"]),
         ("scim", "title = { value = [1] }".into(), "title", false, &["must be text"]),
@@ -159,7 +159,7 @@ fn every_required_field_that_nothing_maps_is_named() {
 fn warnings_and_errors_of_an_open_catalogue_are_told_apart() {
     let map = right("longjump").replace("username = \"m\"", "user_name = \"m\"");
     let ran = check("longjump", &map, 78);
-    assert_eq!(about(&ran["warnings"], "user_name")["help"], "did you mean username?");
+    assert_eq!(about(&ran["warnings"], "user_name")["help"], "did you mean `username`?");
     assert!(about(&ran["errors"], "username")["message"].as_str().is_some_and(|m| m.contains("nothing maps it")));
     assert_eq!(ran["errors"].as_array().map(Vec::len), Some(1), "{ran}");
 }

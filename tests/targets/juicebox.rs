@@ -247,8 +247,27 @@ fn a_connection_check_proves_the_client_and_every_app_that_is_mapped() {
     let error = with("zylTKNVx", "zylTKNVX", 78);
     assert_eq!(error["key"], "syncs.staff.map.apps");
     assert_eq!(error["message"], "\"zylTKNVX\" is no app of client 1");
-    assert_eq!(error["help"], "did you mean zylTKNVx?");
+    assert_eq!(error["help"], "did you mean `zylTKNVx`?");
     // Values of people aren't told; whose it is, is.
     let error = with("apps = { value = [\"zylTKNVx\", \"b7Qw2LmN\"] }", "apps = \"city\"", 78);
     assert!(error["message"].as_str().is_some_and(|m| m.contains("E1") && !m.contains("Zürich")), "{error}");
+}
+
+#[test]
+fn apps_are_compared_as_a_set() {
+    let bench = direct();
+    bench.sim.seed_in(
+        "juicebox",
+        json!([{"email": "ann@acme.example", "first_name": "李", "last_name": "Müller 🎉",
+        "apps": ["b7Qw2LmN", "zylTKNVx"], "extra": {"employee_id": "E1", "title": "<&>\"'", "city": "Zürich"}}]),
+    );
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&[ANN], 0);
+    assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 1, "{ran}");
+    assert_eq!(bench.sim.writes_since(mark), [], "the same apps in another order are no difference");
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let fewer = text.replace("[\"zylTKNVx\", \"b7Qw2LmN\"]", "[\"b7Qw2LmN\"]");
+    std::fs::write(bench.home.config(), fewer).expect("written");
+    bench.sync(&[ANN], 0);
+    assert_eq!(bench.account("E1").expect("Ann")["apps"], json!(["b7Qw2LmN"]));
 }

@@ -234,3 +234,33 @@ fn look_up_fields_are_compared_by_value_and_unmapped_fields_survive() {
         "an update erases nothing by accident"
     );
 }
+
+#[test]
+fn listings_are_read_page_by_page_to_the_total() {
+    let bench = bench();
+    let text = std::fs::read_to_string(bench.home.config()).expect("the configuration");
+    let text = text.replace("access_profile_id = 3 }", "access_profile_id = 3, page_size = 25 }");
+    std::fs::write(bench.home.config(), text).expect("written");
+    let there =
+        (0..60).map(|n| json!({"username": format!("p{n}@acme.example"), "email": format!("p{n}@acme.example")}));
+    bench.sim.seed_in("longjump", there.collect());
+    let people: Vec<String> = (0..60).map(|n| format!("E{n},Ann,Lee,P{n}@acme.example,CEO,Bern,active")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mark = bench.sim.mark();
+    let ran = bench.sync(&people, 0);
+    assert_eq!(ran["runs"][0]["counts"]["adopt"]["ok"], 60, "{ran}");
+    let reads = bench.sim.since(mark).iter().filter(|r| r.op == Op::List).count();
+    assert_eq!(reads, 3, "sixty users at twenty-five a page");
+    assert_eq!(bench.sim.users_of("longjump").len(), 60);
+}
+
+#[test]
+fn what_xml_can_not_carry_stops_nobody_else() {
+    let bench = bench();
+    let odd = "E7,Zoe,Lee,zoe@acme.example,private\u{ffff},Bern,active";
+    let ran = bench.sync(&[ANN, odd, BOB], 75);
+    assert_eq!(ran["runs"][0]["counts"]["create"]["ok"], 2, "{ran}");
+    assert_eq!(bench.sim.users_of("longjump").len(), 2);
+    let outcomes = bench.home.run(&["outcomes", "--format", "json", "--key", "E7"]).exits(0).stdout;
+    assert!(outcomes.contains("title") && outcomes.contains("XML") && !outcomes.contains("private"), "{outcomes}");
+}

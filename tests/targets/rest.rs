@@ -254,16 +254,18 @@ fn mistakes_in_a_definition_are_told_with_their_lines() {
         .replace("body = \"merged\"", "body = \"merge\"")
         .replace("key_field = \"staffNo\"", "key_field = \"staffNr\"")
         .replace("option = \"desk\"", "option = \"desc\"")
-        .replace("{options.site}", "{options.sight}");
+        .replace("{options.site}", "{options.sight}")
+        .replace("range = [1, 200]", "rnge = [1, 200]");
     let home = home(&server, &text);
     let ran = home.run_json(&["check"]).exits(78).json();
     let errors = ran["errors"].as_array().expect("errors");
     let line_of = |word: &str| text.lines().position(|line| line.contains(word)).map(|n| n as u64 + 1);
     for (key, word) in [
-        ("operations.update", "body = \"merge\""),
+        ("operations.update.body", "body = \"merge\""),
         ("account.key_field", "staffNr"),
         ("fields.desk.option", "option = \"desc\""),
         ("operations.create.path", "{options.sight}/people"),
+        ("options.page_size.rnge", "rnge"),
     ] {
         let found: Vec<&Value> =
             errors.iter().filter(|e| e["key"].as_str().is_some_and(|k| k.starts_with(key))).collect();
@@ -300,6 +302,35 @@ fn the_samples_run_as_they_stand() {
 }
 
 #[test]
+fn the_sample_of_three_platforms_keeps_them_in_step_with_one_export() {
+    let (sim, home) = (Sim::start(), Home::empty());
+    let sample = config("demo.toml").replace("http://127.0.0.1:8480", &sim.url());
+    home.write("config/rosterd.toml", &sample.replace("rate = \"20/s\"", "rate = \"1000/s\""));
+    home.write("config/demo/day1.csv", &config("demo/day1.csv"));
+    home.secret("config/juno.token", "sandbox\n");
+    home.run(&["test"]).exits(0);
+    let ran = home.run_json(&["sync"]).exits(0).json();
+    let runs = ran["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 3);
+    for run in runs {
+        assert_eq!((&run["source_records"], &run["counts"]["create"]["ok"]), (&json!(306), &json!(300)), "{run}");
+    }
+    let mark = sim.mark();
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.writes_since(mark), []);
+}
+
+#[test]
+fn schemas_are_printed_and_need_no_configuration() {
+    let home = Home::empty();
+    for args in [&["schema"][..], &["schema", "--definition"]] {
+        let schema: Value = serde_json::from_str(&home.run(args).exits(0).stdout).expect("JSON, alone");
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{args:?}");
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}
+
+#[test]
 fn the_kinds_are_listed_and_shown() {
     let home = Home::empty();
     home.write("config/rosterd.toml", "");
@@ -308,4 +339,6 @@ fn the_kinds_are_listed_and_shown() {
     for kind in kinds.lines() {
         assert!(home.run(&["targets", "show", kind]).exits(0).stdout.contains(&format!("kind = \"{kind}\"")));
     }
+    assert_eq!(home.run(&["targets", "show", "rest"]).exits(0).stdout, config("people-api.toml"));
+    home.run(&["targets", "show", "nothing"]).exits(64);
 }

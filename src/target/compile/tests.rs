@@ -64,11 +64,11 @@ fn one_mistake_is_found_where_it_stands() {
     let cases = [
         ("format = 1", "format = 2", "format", 1, "reads format 1"),
         ("format = 1", "format = ", "", 1, "not valid TOML"),
-        ("kinds = [\"bearer\"]", "kinds = [\"baerer\"]", "auth.kinds", 6, "did you mean bearer?"),
+        ("kinds = [\"bearer\"]", "kinds = [\"baerer\"]", "auth.kinds", 6, "did you mean `bearer`?"),
         ("kinds = [\"bearer\"]", "kinds = []", "auth.kinds", 6, "names no kind"),
         ("id = \"/id\"", "id = \"id\"", "account.id", 9, "write \"/id\""),
-        ("key_field = \"number\"", "key_field = \"numbr\"", "account.key_field", 10, "did you mean number?"),
-        ("key_field =", "keyfield =", "account.keyfield", 10, "did you mean key_field?"),
+        ("key_field = \"number\"", "key_field = \"numbr\"", "account.key_field", 10, "did you mean `number`?"),
+        ("key_field =", "keyfield =", "account.keyfield", 10, "did you mean `key_field`?"),
         ("banned = false", "banned = \"True\"", "state", 12, "two different values"),
         ("method = \"POST\"", "method = \"post\"", "operations.create.method", 18, "none of GET, POST"),
         (
@@ -92,26 +92,26 @@ fn one_mistake_is_found_where_it_stands() {
             23,
             "where {id}",
         ),
-        ("[operations.create]", "[operations.crate]", "operations.crate", 17, "did you mean create?"),
-        ("style = \"page\"", "style = \"pages\"", "operations.list.paging.style", 32, "did you mean page?"),
-        ("style = \"page\"", "stile = \"page\"", "operations.list.paging.stile", 32, "did you mean style?"),
+        ("[operations.create]", "[operations.crate]", "operations.crate", 17, "did you mean `create`?"),
+        ("style = \"page\"", "style = \"pages\"", "operations.list.paging.style", 32, "did you mean `page`?"),
+        ("style = \"page\"", "stile = \"page\"", "operations.list.paging.stile", 32, "did you mean `style`?"),
         ("style = \"page\"", "style = 1", "operations.list.paging.style", 32, "is wanted here, not a number"),
         ("size = 50", "size = 0", "operations.list.paging", 32, "size of at least 1"),
         ("status = [409]\n", "", "failures.0", 34, "fits every answer"),
-        ("means = \"duplicate\"", "means = \"duplicated\"", "failures.0.means", 36, "did you mean duplicate?"),
+        ("means = \"duplicate\"", "means = \"duplicated\"", "failures.0.means", 36, "did you mean `duplicate`?"),
         (
             "[fields.number]\ntype = \"text\"",
             "[fields.number]\ntype = \"txt\"",
             "fields.number.type",
             39,
-            "did you mean text?",
+            "did you mean `text`?",
         ),
         (
             "[fields.number]\ntype = \"text\"",
             "[fields.number]\ntype = \"text\"\nrequird = true",
             "fields.number.requird",
             40,
-            "did you mean required?",
+            "did you mean `required`?",
         ),
         (
             "[fields.number]\ntype = \"text\"",
@@ -148,7 +148,7 @@ fn one_mistake_is_found_where_it_stands() {
             34,
             "no field dimensions.*",
         ),
-        ("[[failures]]", "[opertions.x]\n[[failures]]", "opertions", 34, "did you mean operations?"),
+        ("[[failures]]", "[opertions.x]\n[[failures]]", "opertions", 34, "did you mean `operations`?"),
     ];
     for (from, to, key, line, expected) in cases {
         assert!(GOOD.contains(from), "{from}");
@@ -191,7 +191,7 @@ fn several_mistakes_in_one_entry_are_told_together_and_what_follows_from_them_is
             .collect::<Vec<_>>()
     );
     assert_eq!(found[1].message, "true or false is wanted here, not text");
-    assert_eq!(found[2].help.as_deref(), Some("did you mean unique?"));
+    assert_eq!(found[2].help.as_deref(), Some("did you mean `unique`?"));
     // A key that must be there, and isn't.
     let found = errors(&GOOD.replace("[fields.number]\ntype = \"text\"", "[fields.number]"));
     assert_eq!((found.len(), found[0].message.as_str()), (1, "type is missing"));
@@ -231,12 +231,12 @@ fn proofs_are_judged_like_everything_else() {
     for (from, to, key, said) in [
         ("path = \"/clubs/1\"", "path = \"clubs\"", "proofs.0.path", "must begin with /"),
         ("path = \"/clubs/1\"", "path = \"/clubs/{options.club}\"", "proofs.0.path", "nothing is known to put for"),
-        ("path", "pth", "proofs.0.pth", "did you mean path?"),
+        ("path", "pth", "proofs.0.pth", "did you mean `path`?"),
         (
             "proves = \"club 1\"",
             "proves = \"x\"\nfield = \"numbr\"\nid = \"/id\"",
             "proofs.0.field",
-            "did you mean number?",
+            "did you mean `number`?",
         ),
         ("proves = \"club 1\"", "proves = \"x\"\nfield = \"number\"", "proofs.0.id", "belong together"),
         ("proves = \"club 1\"", "proves = \"x\"\nfield = \"number\"\nid = \"id\"", "proofs.0.id", "write \"/id\""),
@@ -314,5 +314,76 @@ fn mistakes_in_what_only_some_apis_have_are_found() {
             found[0].message.contains(message) || found[0].help.as_deref().unwrap_or_default().contains(message),
             "{found:?}"
         );
+    }
+}
+
+/// The keys that only some APIs need, each with what can be wrong about it.
+#[test]
+fn each_of_the_rarer_keys_is_judged() {
+    let find = |lines: &str| format!("{GOOD}\n[operations.find]\nmethod = \"GET\"\npath = \"/users\"\n{lines}\n");
+    let sought = "query = { q = \"{value}\" }\nfields = [\"number\"]\n";
+    let field = |lines: &str| GOOD.replace("[fields.number]\ntype = \"text\"", &format!("[fields.number]\n{lines}"));
+    let update = |lines: &str| {
+        GOOD.replace(
+            "path = \"/users/{id}\"\n\n[operations.get]",
+            &format!("path = \"/users/{{id}}\"\n{lines}\n\n[operations.get]"),
+        )
+    };
+    assert_eq!(errors(&find(sought)), []);
+    let rows: Vec<(String, &str, &str)> = vec![
+        (find("query = { q = \"x\" }\nfields = [\"number\"]"), "operations.find.query", "must say where {value}"),
+        (find("query = { q = \"{value}\" }"), "operations.find.fields", "by which accounts can be sought"),
+        (find("query = { q = \"{value}\" }\nfields = [\"numbr\"]"), "operations.find.fields", "no field numbr"),
+        (find(&format!("{sought}names = {{ numbr = \"n\" }}")), "operations.find.names", "no field numbr"),
+        (find(&format!("{sought}escape = \"double\"")), "operations.find.escape", "did you mean doubled?"),
+        (find(&sought.replace("{value}", "{value}{who}")), "operations.find.query", "to put for {who}"),
+        (update("records = [\"\"]"), "operations.update.records", "belong to find and list"),
+        (update("fields = [\"number\"]"), "operations.update.fields", "belongs to find"),
+        (update("only_if = { option = \"mode\", is = 1 }"), "operations.update.only_if", "no option mode"),
+        (update("body = \"merge\""), "operations.update.body", "did you mean merged?"),
+        (field("type = \"text\"\nentry_id = \"id\""), "fields.number.entry_id", "only a set"),
+        (field("type = \"set\"\nwrite = \"values\""), "fields.number.write", "no entry_id"),
+        (field("type = \"text\"\nrequired = true\nread_only = \"no\""), "fields.number.required", "can't be written"),
+        (field("type = \"text\"\nread_only = \" \""), "fields.number.read_only", "must say why"),
+        (field("type = \"integer\"\nrange = [2, 1]"), "fields.number.range", "2 is more than 1"),
+        (
+            field("type = \"text\"\nthrowaway = { option = \"mode\", is = 1 }"),
+            "fields.number.throwaway",
+            "no option mode",
+        ),
+        (field("type = \"text\"\nat = \"n\""), "fields.number.at", "JSON pointer"),
+        (
+            GOOD.replace("size = 50", "size_option = \"size\""),
+            "operations.list.paging",
+            "size_option must name an option",
+        ),
+        (format!("{GOOD}\n[discovery]\npath = \"/can\"\npatch = \"patch\""), "discovery.patch", "JSON pointer"),
+        (format!("{GOOD}\n[request]\nidempotency_header = \"a b\""), "request.idempotency_header", "name of a header"),
+        (format!("{GOOD}\n[request]\nformat = \"yaml\""), "request.format", "json, xml"),
+        (format!("{GOOD}\n[success]\nbody = [{{ pointer = \"ok\", is = [1] }}]"), "success.body", "JSON pointer"),
+        (
+            format!("{GOOD}\n[options.mode]\ntype = \"integer\"\ndefault = \"x\""),
+            "options.mode.default",
+            "whole number",
+        ),
+        (format!("{GOOD}\n[[failures]]\npointer = \"/a\"\nmeans = \"refused\""), "failures.1.is", "belong together"),
+        (
+            format!("{GOOD}\n[[failures]]\nnames = [\"numbr\"]\nmeans = \"refused\""),
+            "failures.1.names",
+            "did you mean number?",
+        ),
+        (
+            GOOD.replace("banned = false", "banned = false\nunstated = \"band\""),
+            "state.unstated",
+            "did you mean banned?",
+        ),
+    ];
+    for (text, key, said) in rows {
+        let found = errors(&text);
+        let told = |e: &&DefinitionError| {
+            e.key == key && format!("{} {:?}", e.message, e.help).replace('\\', "").contains(said)
+        };
+        let hit = found.iter().find(told).unwrap_or_else(|| panic!("{key}, {said}: {found:#?}"));
+        assert!(hit.line.is_some() && found.len() == 1, "{key}: {found:#?}");
     }
 }

@@ -143,7 +143,7 @@ fn options_are_checked_and_used() {
         assert!(errors[0].help.is_some());
     }
     let errors = Engine::builtin("jnuo", &toml::Table::new()).expect_err("unknown");
-    assert_eq!(errors[0].help.as_deref(), Some("did you mean juno?"));
+    assert_eq!(errors[0].help.as_deref(), Some("did you mean `juno`?"));
 }
 
 #[test]
