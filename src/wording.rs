@@ -22,7 +22,7 @@ pub fn of_kind(kind: &Kind) -> (String, Option<String>) {
 
 fn did_you_mean(name: &str, known: &[&'static str]) -> Option<String> {
     match nearest(name, known.iter().copied()) {
-        Some(near) => Some(format!("did you mean {near}?")),
+        Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,
         None => Some(format!("one of {}", known.join(", "))),
     }

@@ -39,7 +39,7 @@ pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Res
 fn unknown(settings: &Settings, name: &str) -> Failure {
     let known: Vec<&str> = settings.sources.keys().map(String::as_str).collect();
     let help = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean {near}?"),
+        Some(near) => format!("did you mean `{near}`?"),
         None => format!("the configuration has: {}", known.join(", ")),
     };
     Failure::new(Exit::Usage, format!("there is no source {name:?}")).help(help)

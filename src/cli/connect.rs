@@ -234,7 +234,7 @@ fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&Map
     });
     if let Some(constant) = constant {
         let missing = values(constant).into_iter().filter(unknown).map(|value| {
-            let help = nearest(&value, ids.iter().map(String::as_str)).map(|near| format!("did you mean {near}?"));
+            let help = nearest(&value, ids.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
             let failure = Failure::new(Exit::Config, format!("{value:?} is no {}", proof.proves));
             (key.clone(), failure.help(help.unwrap_or_else(|| format!("there are {}", ids.join(", ")))))
         });

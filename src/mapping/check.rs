@@ -96,7 +96,7 @@ fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Fie
 
 fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
     let names = catalogue.fields.keys().map(String::as_str).filter(|name| !name.ends_with(".*"));
-    let help = nearest(field, names).map(|near| format!("did you mean {near}?"));
+    let help = nearest(field, names).map(|near| format!("did you mean `{near}`?"));
     let message = format!("the target has no field {field}");
     if catalogue.admits(field) {
         let message = format!("{message} in its definition; it is sent as a custom field");

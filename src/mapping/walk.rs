@@ -288,7 +288,7 @@ impl Walk {
         let alias = ALIASES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
         let near = alias.or_else(|| nearest(name, FUNCTIONS.iter().copied()));
         self.problem(match near {
-            Some(near) => problem.help(format!("did you mean {near}()?")),
+            Some(near) => problem.help(format!("did you mean `{near}()`?")),
             None => problem.help("the functions are those of CEL and of its strings, math and lists extensions"),
         });
     }

@@ -33,7 +33,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::oneshot;
 
 pub use error::StateError;
@@ -192,19 +192,26 @@ impl State {
 fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::Reply, StateError> {
     // A panic of another caller left no transaction open: the next BEGIN would say so.
     let db = connection.lock().unwrap_or_else(PoisonError::into_inner);
-    db.execute_batch("BEGIN")?;
+    begin(&db)?;
     let result = in_savepoint(&db, command);
     let lost = db.is_autocommit().then(|| result.as_ref().err().cloned()).flatten();
     end(&db, lost)?;
     result
 }
 
+/// Begins a transaction: where writing is possible, as one that writes. A transaction that reads first can't write any
+/// more once somebody else has (SQLITE_BUSY_SNAPSHOT), and waiting would not help.
+fn begin(db: &Connection) -> Result<(), StateError> {
+    let sql = if db.is_readonly(MAIN_DB)? { "BEGIN" } else { "BEGIN IMMEDIATE" };
+    Ok(db.execute_batch(sql)?)
+}
+
 /// The thread: takes what is waiting, runs it, commits once, answers all.
 fn serve(db: &Connection, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
-        if let Err(error) = db.execute_batch("BEGIN") {
+        if let Err(error) = begin(db) {
             // Outside a transaction nothing may be run: the caller hears why, and nothing happens.
-            first(Err(error.into())).0(Ok(()));
+            first(Err(error)).0(Ok(()));
             continue;
         }
         let mut answers = Vec::new();

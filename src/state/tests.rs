@@ -333,3 +333,26 @@ fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
         assert_eq!(std::fs::read(&path).expect("still there"), bytes);
     }
 }
+
+/// Looks first and writes afterwards, while somebody else tries to write in between.
+#[derive(Debug)]
+struct LookAndWrite(PathBuf);
+
+impl Command for LookAndWrite {
+    type Reply = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, StateError> {
+        let _: i64 = db.query_row("SELECT count(*) FROM sync", [], |row| row.get(0))?;
+        let other = Connection::open(&self.0)?;
+        other.busy_timeout(std::time::Duration::ZERO)?;
+        let came_between = other.execute("UPDATE epoch SET n = n + 1", []).is_ok();
+        db.execute("UPDATE epoch SET n = n + 1", [])?;
+        Ok(came_between)
+    }
+}
+
+#[test]
+fn nobody_writes_between_a_command_s_look_and_its_write() {
+    let place = Place::new();
+    assert!(!place.ask(LookAndWrite(place.path.clone())), "the other has to wait");
+}

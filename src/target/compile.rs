@@ -85,7 +85,10 @@ fn conditions(parts: &mut Parts, values: &BTreeMap<String, String>, mistakes: &m
             check_option(declared, &["fields", name, "throwaway"], &condition.option, mistakes);
         }
     }
-    parts.operations.retain(|_, def| def.only_if.as_ref().is_none_or(|condition| holds(condition, values)));
+    // A condition on an option that isn't there is told above; that its operation is missing would not be true.
+    let Parts { operations, options, .. } = parts;
+    let kept = |condition: &OptionIs| holds(condition, values) || !options.contains_key(&condition.option);
+    operations.retain(|_, def| def.only_if.as_ref().is_none_or(kept));
 }
 
 fn check_option(declared: &BTreeMap<String, OptionDef>, path: &[&str], name: &str, mistakes: &mut Mistakes) {

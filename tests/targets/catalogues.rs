@@ -100,7 +100,7 @@ fn each_kind_of_mistake_is_named_on_each_target() {
         ("longjump", "user_id_type = { value = 3 }".into(), "user_id_type", false, &["one of 1, 2"]),
         ("scim", "titel = \"f\"".into(), "titel", false, &["no field titel", "did you mean `title`?"]),
         ("scim", "\"name.giveName\" = \"f\"".into(), "name.giveName", false, &["did you mean `name.givenName`?"]),
-        ("scim", format!("\"{wrong_department}\" = \"f\""), &wrong_department, false, &["User:department?"]),
+        ("scim", format!("\"{wrong_department}\" = \"f\""), &wrong_department, false, &["User:department`?"]),
         ("scim", format!("'{work}' = {{ value = \"maybe\" }}"), work, false, &["true or false"]),
         ("scim", "title = { value = [1] }".into(), "title", false, &["must be text"]),
         ("scim", "\"urn:acme:2.0:User:badge\" = \"f\"".into(), "urn:acme:2.0:User:badge", true, &["custom field"]),

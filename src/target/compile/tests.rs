@@ -96,7 +96,7 @@ fn one_mistake_is_found_where_it_stands() {
         ("style = \"page\"", "style = \"pages\"", "operations.list.paging.style", 32, "did you mean `page`?"),
         ("style = \"page\"", "stile = \"page\"", "operations.list.paging.stile", 32, "did you mean `style`?"),
         ("style = \"page\"", "style = 1", "operations.list.paging.style", 32, "is wanted here, not a number"),
-        ("size = 50", "size = 0", "operations.list.paging", 32, "size of at least 1"),
+        ("size = 50", "size = 0", "operations.list.paging", 32, "size, of at least 1"),
         ("status = [409]\n", "", "failures.0", 34, "fits every answer"),
         ("means = \"duplicate\"", "means = \"duplicated\"", "failures.0.means", 36, "did you mean `duplicate`?"),
         (
@@ -335,12 +335,12 @@ fn each_of_the_rarer_keys_is_judged() {
         (find("query = { q = \"{value}\" }"), "operations.find.fields", "by which accounts can be sought"),
         (find("query = { q = \"{value}\" }\nfields = [\"numbr\"]"), "operations.find.fields", "no field numbr"),
         (find(&format!("{sought}names = {{ numbr = \"n\" }}")), "operations.find.names", "no field numbr"),
-        (find(&format!("{sought}escape = \"double\"")), "operations.find.escape", "did you mean doubled?"),
+        (find(&format!("{sought}escape = \"double\"")), "operations.find.escape", "did you mean `doubled`?"),
         (find(&sought.replace("{value}", "{value}{who}")), "operations.find.query", "to put for {who}"),
         (update("records = [\"\"]"), "operations.update.records", "belong to find and list"),
         (update("fields = [\"number\"]"), "operations.update.fields", "belongs to find"),
         (update("only_if = { option = \"mode\", is = 1 }"), "operations.update.only_if", "no option mode"),
-        (update("body = \"merge\""), "operations.update.body", "did you mean merged?"),
+        (update("body = \"merge\""), "operations.update.body", "did you mean `merged`?"),
         (field("type = \"text\"\nentry_id = \"id\""), "fields.number.entry_id", "only a set"),
         (field("type = \"set\"\nwrite = \"values\""), "fields.number.write", "no entry_id"),
         (field("type = \"text\"\nrequired = true\nread_only = \"no\""), "fields.number.required", "can't be written"),
@@ -370,12 +370,12 @@ fn each_of_the_rarer_keys_is_judged() {
         (
             format!("{GOOD}\n[[failures]]\nnames = [\"numbr\"]\nmeans = \"refused\""),
             "failures.1.names",
-            "did you mean number?",
+            "did you mean `number`?",
         ),
         (
             GOOD.replace("banned = false", "banned = false\nunstated = \"band\""),
             "state.unstated",
-            "did you mean banned?",
+            "did you mean `banned`?",
         ),
     ];
     for (text, key, said) in rows {
