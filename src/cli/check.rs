@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::Format;
-use crate::config::settings::{OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
+use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::units::Span;
 use crate::config::{self, Diagnostic, Judged, Settings};
 use crate::exit::{Exit, Failure};
@@ -28,13 +28,18 @@ pub fn run(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let Judged { settings, errors, mut warnings } = config::judge(files, env);
+    let Judged { settings, mut errors, mut warnings } = config::judge(files, env);
+    if let Some(settings) = settings.as_ref().filter(|_| errors.is_empty()) {
+        let (of_the_service, unusable) = unreadable_secrets(settings).into_iter().partition(|(later, _)| *later);
+        let told = |found: Vec<(bool, Diagnostic)>| found.into_iter().map(|(_, diagnostic)| diagnostic);
+        warnings.extend(told(of_the_service));
+        errors.extend(told(unusable));
+    }
     let settings = settings.filter(|_| errors.is_empty());
     let exit = match &settings {
         Some(_) => Exit::Ok,
         None => config::failure(&errors).exit,
     };
-    warnings.extend(settings.iter().flat_map(unreadable_secrets));
     let printed = match format {
         Format::Json => {
             let report = Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings };
@@ -46,19 +51,32 @@ pub fn run(
     Ok(exit)
 }
 
-/// Secrets that a run would not get, as things stand here. They are no errors of the configuration: a service has
-/// another environment than the shell in which it is checked.
-fn unreadable_secrets(settings: &Settings) -> Vec<Diagnostic> {
-    let secrets = settings.targets.iter().filter_map(|(name, target)| Some((name, target.auth.secret()?)));
-    let unreadable = secrets.filter_map(|(name, secret)| Some((name, secret.read().err()?)));
+/// Secrets that a run would not get, as things stand here; of each, whether it is one that systemd gives to the service
+/// alone, so that outside of it nothing can be said.
+fn unreadable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
+    let of_targets =
+        settings.targets.iter().map(|(name, target)| (format!("targets.{name}.auth"), target.auth.secret()));
+    let of_sources = settings.sources.iter().filter_map(|(name, source)| match &source.kind {
+        SourceKind::Http(http) => Some((format!("sources.{name}.auth"), http.auth.secret())),
+        _ => None,
+    });
+    let of_notify = settings.notify.iter().filter_map(|notify| match notify {
+        NotifySettings::Webhook { url } => Some(("notify.webhook.url".to_string(), Some(url))),
+        NotifySettings::Command(_) => None,
+    });
+    let secrets = of_sources.chain(of_targets).chain(of_notify);
+    let unreadable = secrets.filter_map(|(key, secret)| Some((key, secret?, secret?.read().err()?)));
     unreadable
-        .map(|(name, failure)| Diagnostic {
-            file: "secrets".into(),
-            line: None,
-            key: format!("targets.{name}.auth"),
-            message: format!("a run started here would end with {}: {}", failure.exit.code(), failure.chain()),
-            help: failure.help.clone(),
-            exit: failure.exit,
+        .map(|(key, secret, failure)| {
+            let diagnostic = Diagnostic {
+                file: "secrets".into(),
+                line: None,
+                key,
+                message: failure.chain(),
+                help: failure.help.clone(),
+                exit: failure.exit,
+            };
+            (secret.is_for_the_service_alone(), diagnostic)
         })
         .collect()
 }

@@ -44,6 +44,11 @@ impl Secret {
         self.read_with(|name| std::env::var_os(name))
     }
 
+    /// Whether systemd gives it to the service only, and this process is not the service.
+    pub fn is_for_the_service_alone(&self) -> bool {
+        matches!(self, Secret::Credential(_)) && std::env::var_os(CREDENTIALS_DIRECTORY).is_none()
+    }
+
     fn read_with(&self, env: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<SecretString, Failure> {
         match self {
             Secret::Env(name) => {

@@ -102,6 +102,7 @@ fn a_state_or_a_secret_that_others_can_read_is_77() {
     stage.home.run(&["status"]).exits(0);
     open(&stage.home.path().join("config/juno.token"), 0o644);
     stage.home.run(&["sync"]).exits(77);
+    stage.home.run(&["check"]).exits(77);
 }
 
 #[test]
@@ -114,6 +115,13 @@ fn a_wrong_configuration_is_78() {
     let home = Home::juno("http://127.0.0.1:9/juno/api");
     home.people(&["E1,A,B,a@b.example,1,x,y,active"]);
     home.secret("config/juno.token", "\n");
+    for command in ["sync", "check"] {
+        home.run(&[command]).exits(78);
+    }
+    // What systemd gives to the service alone can't be judged outside of it.
+    let text = std::fs::read_to_string(home.config()).expect("the configuration");
+    home.write("config/rosterd.toml", &text.replace("{ file = \"juno.token\" }", "{ credential = \"juno.token\" }"));
+    assert!(home.run(&["check"]).exits(0).stdout.contains("warning: secrets: targets.juno.auth"));
     home.run(&["sync"]).exits(78);
     home.run(&["--config", "nowhere.toml", "plan"]).exits(78);
 }
