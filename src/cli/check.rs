@@ -30,10 +30,9 @@ pub fn run(
 ) -> Result<Exit, Failure> {
     let Judged { settings, mut errors, mut warnings } = config::judge(files, env);
     if let Some(settings) = settings.as_ref().filter(|_| errors.is_empty()) {
-        let (of_the_service, unusable) = unreadable_secrets(settings).into_iter().partition(|(later, _)| *later);
-        let told = |found: Vec<(bool, Diagnostic)>| found.into_iter().map(|(_, diagnostic)| diagnostic);
-        warnings.extend(told(of_the_service));
-        errors.extend(told(unusable));
+        for (is_missing, diagnostic) in unusable_secrets(settings) {
+            if is_missing { &mut errors } else { &mut warnings }.push(diagnostic);
+        }
     }
     let settings = settings.filter(|_| errors.is_empty());
     let exit = match &settings {
@@ -51,9 +50,9 @@ pub fn run(
     Ok(exit)
 }
 
-/// Secrets that a run would not get, as things stand here; of each, whether it is one that systemd gives to the service
-/// alone, so that outside of it nothing can be said.
-fn unreadable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
+/// Secrets that a run would not get, as things stand here; of each, whether it is missing or empty. What is there, but
+/// open to others, or is given by systemd to the service alone, is no mistake of the configuration.
+fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
     let of_targets =
         settings.targets.iter().map(|(name, target)| (format!("targets.{name}.auth"), target.auth.secret()));
     let of_sources = settings.sources.iter().filter_map(|(name, source)| match &source.kind {
@@ -65,18 +64,20 @@ fn unreadable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
         NotifySettings::Command(_) => None,
     });
     let secrets = of_sources.chain(of_targets).chain(of_notify);
-    let unreadable = secrets.filter_map(|(key, secret)| Some((key, secret?, secret?.read().err()?)));
-    unreadable
+    let unusable = secrets.filter_map(|(key, secret)| Some((key, secret?, secret?.read().err()?)));
+    unusable
         .map(|(key, secret, failure)| {
+            let is_missing = failure.exit == Exit::Config && !secret.is_for_the_service_alone();
+            let consequence = format!("a run started here would end with {}: ", failure.exit.code());
             let diagnostic = Diagnostic {
                 file: "secrets".into(),
                 line: None,
                 key,
-                message: failure.chain(),
+                message: format!("{}{}", if is_missing { "" } else { &consequence }, failure.chain()),
                 help: failure.help.clone(),
                 exit: failure.exit,
             };
-            (secret.is_for_the_service_alone(), diagnostic)
+            (is_missing, diagnostic)
         })
         .collect()
 }
