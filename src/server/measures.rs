@@ -21,7 +21,11 @@ pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl In
     // Whoever scrapes gets what there is, also while the state can't be asked.
     if let Ok(state) = context.ready.state() {
         let syncs = view.settings.syncs.values().map(AsRef::as_ref);
-        for line in status::lines(syncs, state, context.clock.now()).await.unwrap_or_default() {
+        let lines = status::lines(syncs, state, context.clock.now()).await.unwrap_or_else(|failure| {
+            tracing::warn!(error = %failure.chain(), "how the syncs stand is missing from the metrics");
+            Vec::new()
+        });
+        for line in lines {
             of_sync(&mut gauges, &line);
             let running = view.running.contains_key(&line.sync);
             gauges.add(metrics::RUNNING, &[("sync", &line.sync)], f64::from(u8::from(running)));
