@@ -43,6 +43,15 @@ impl fmt::Display for ScheduleError {
 
 impl std::error::Error for ScheduleError {}
 
+/// The same line in the same zone.
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Schedule) -> bool {
+        (&self.text, self.zone) == (&other.text, other.zone)
+    }
+}
+
+impl Eq for Schedule {}
+
 const HELP: &str =
     r#"six fields: second minute hour day-of-month month weekday, e.g. "0 */15 * * * *"; or crontab's five"#;
 

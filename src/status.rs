@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use crate::config::settings::SyncSettings;
 use crate::exit::Result;
-use crate::schedule::Schedule;
 use crate::state::State;
 use crate::state::ledger::{StatusOf, SyncStatus};
 use crate::time;
@@ -51,12 +50,11 @@ pub async fn lines<'a>(
 
 fn line(sync: &SyncSettings, status: SyncStatus, now: DateTime<Utc>) -> Line {
     let age = status.last_good_run.as_deref().and_then(time::parse).map(|at| (now - at).num_seconds().max(0));
-    let schedule = sync.schedule.as_deref().and_then(|text| Schedule::parse(text, sync.timezone).ok());
     Line {
         sync: sync.name.clone(),
         state: state_word(&status),
         age_seconds: age.map(i64::unsigned_abs),
-        next_run: schedule.and_then(|s| s.next_after(now)).map(time::rfc3339),
+        next_run: sync.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).map(time::rfc3339),
         reason: status.last_ended.and_then(|run| run.reason),
         last_run: status.last_begun,
         last_good_run: status.last_good_run,

@@ -16,6 +16,7 @@ use crate::limits::Limit;
 pub use crate::limits::Limits as LimitSettings;
 use crate::mapping::Mapping;
 use crate::protect::Protection;
+use crate::schedule::Schedule;
 use crate::target::Engine;
 
 /// Everything that one configuration says.
@@ -372,8 +373,8 @@ pub struct SyncSettings {
     pub source: Arc<SourceSettings>,
     /// Its target.
     pub target: Arc<TargetSettings>,
-    /// When it runs in the daemon, as written: seconds first.
-    pub schedule: Option<String>,
+    /// When it runs in the daemon.
+    pub schedule: Option<Schedule>,
     /// The zone of `schedule` and of `today`.
     pub timezone: Tz,
     /// The compiled mapping, `include` within it.
@@ -419,7 +420,7 @@ pub struct DaemonSettings {
     /// The most by which a run is put off at random, so that many daemons don't knock at once.
     pub jitter: Duration,
     /// When it reconciles, as a `schedule`.
-    pub reconcile_schedule: Option<String>,
+    pub reconcile_schedule: Option<Schedule>,
     /// Whether a scheduled reconcile repairs what it finds.
     pub reconcile_repair: bool,
 }

@@ -40,7 +40,6 @@ pub enum Work {
 /// A sync's schedule, and its next run.
 #[derive(Debug)]
 struct Entry {
-    schedule: Schedule,
     key: ScheduleKey,
     catch_up: bool,
     next: Option<Next>,
@@ -49,8 +48,7 @@ struct Entry {
 /// What a schedule is known by when the configuration is loaded anew.
 #[derive(Debug, PartialEq)]
 struct ScheduleKey {
-    line: String,
-    zone: chrono_tz::Tz,
+    schedule: Schedule,
     jitter: Duration,
     source: String,
 }
@@ -100,7 +98,7 @@ impl Agenda {
         self.asked_at = Some(now);
         for ((sync, work), entry) in &mut self.entries {
             let last = last_begun.get(sync).filter(|_| *work == Work::Sync);
-            let missed = last.and_then(|at| entry.schedule.next_after(*at)).filter(|due| *due <= now);
+            let missed = last.and_then(|at| entry.key.schedule.next_after(*at)).filter(|due| *due <= now);
             entry.next = match missed.filter(|_| entry.catch_up) {
                 Some(due) => Some(Next { due, begins: now + jitter(self.seed, &entry.key, due) }),
                 None => next(self.seed, entry, now),
@@ -160,27 +158,19 @@ fn entries(settings: &Settings) -> BTreeMap<(String, Work), Entry> {
     let mut entries = BTreeMap::new();
     for sync in settings.syncs.values() {
         for (work, line) in [(Work::Sync, &sync.schedule), (Work::Reconcile, &sync.daemon.reconcile_schedule)] {
-            let entry = line.as_deref().and_then(|line| entry(sync, line));
-            entries.extend(entry.map(|entry| ((sync.name.clone(), work), entry)));
+            entries.extend(line.iter().map(|line| ((sync.name.clone(), work), entry(sync, line))));
         }
     }
     entries
 }
 
-fn entry(sync: &SyncSettings, line: &str) -> Option<Entry> {
-    let line = line.to_string();
-    let schedule = Schedule::parse(&line, sync.timezone).ok()?;
-    let (zone, jitter, source) = (sync.timezone, sync.daemon.jitter, sync.source.name.clone());
-    Some(Entry {
-        schedule,
-        key: ScheduleKey { line, zone, jitter, source },
-        catch_up: sync.daemon.catch_up,
-        next: None,
-    })
+fn entry(sync: &SyncSettings, schedule: &Schedule) -> Entry {
+    let (schedule, jitter, source) = (schedule.clone(), sync.daemon.jitter, sync.source.name.clone());
+    Entry { key: ScheduleKey { schedule, jitter, source }, catch_up: sync.daemon.catch_up, next: None }
 }
 
 fn next(seed: u64, entry: &Entry, now: DateTime<Utc>) -> Option<Next> {
-    let due = entry.schedule.next_after(now)?;
+    let due = entry.key.schedule.next_after(now)?;
     Some(Next { due, begins: due + jitter(seed, &entry.key, due) })
 }
 

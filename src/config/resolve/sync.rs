@@ -61,8 +61,8 @@ pub(super) fn resolve(
     let source = reference(report, &path.join("source"), "source", raw.source.take(), defined.sources);
     let target = reference(report, &path.join("target"), "target", raw.target.take(), defined.targets);
     let zone = timezone(report, path, raw.timezone.as_deref());
-    due(report, &path.join("schedule"), raw.schedule.as_deref(), zone);
-    due(report, &path.join("reconcile_schedule"), raw.reconcile_schedule.as_deref(), zone);
+    let schedule = due(report, &path.join("schedule"), raw.schedule.as_deref(), zone);
+    let reconcile_schedule = due(report, &path.join("reconcile_schedule"), raw.reconcile_schedule.as_deref(), zone);
     if let (Some(source), true) = (&source, raw.schedule.is_some()) {
         refuse_standard_input(report, path, source);
     }
@@ -111,7 +111,7 @@ pub(super) fn resolve(
         source: source?,
         rivals: defined.rivals_of(name, &target.name),
         target,
-        schedule: raw.schedule,
+        schedule,
         timezone: zone?,
         mapping: Arc::new(mapping?),
         match_fields,
@@ -130,7 +130,7 @@ pub(super) fn resolve(
         daemon: DaemonSettings {
             catch_up: raw.catch_up.unwrap_or(true),
             jitter: raw.jitter.map_or(Duration::ZERO, |s| s.0),
-            reconcile_schedule: raw.reconcile_schedule,
+            reconcile_schedule,
             reconcile_repair: raw.reconcile_repair.unwrap_or(false),
         },
         tests,
@@ -175,16 +175,17 @@ fn timezone(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>) -> Optio
 }
 
 /// A schedule must be readable, and due at some time.
-fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<Tz>) {
-    let Some(text) = raw else { return };
+fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<Tz>) -> Option<Schedule> {
+    let text = raw?;
     match Schedule::parse(text, zone.unwrap_or(Tz::UTC)) {
         Err(error) => report.error(path, error.message, Some(error.help)),
         // Any instant will do: a line that is ever due is due within eight years of any (29 February around 2100).
         Ok(schedule) if schedule.next_after(DateTime::<Utc>::UNIX_EPOCH).is_none() => {
             report.error(path, format!("{text:?} is never due"), Some("there is no such day".into()));
         }
-        Ok(_) => {}
+        Ok(schedule) => return Some(schedule),
     }
+    None
 }
 
 fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
