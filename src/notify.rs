@@ -68,10 +68,6 @@ pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<
     if state == was {
         return None;
     }
-    let held = summary.held.as_ref().map(|breach| {
-        format!("held by the limit {}: {} planned, {} allowed", breach.limit, breach.count, breach.allowed)
-    });
-    let look = summary.plan.as_ref().map(|plan| format!("rosterd plans show {plan}"));
     Some(Message {
         event: if state == WELL { "recovered" } else { state },
         sync: summary.sync.clone(),
@@ -79,8 +75,8 @@ pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<
         at,
         was,
         plan: summary.plan.clone(),
-        reason: summary.error.as_ref().map(|e| e.message.clone()).or(held),
-        help: summary.error.as_ref().and_then(|e| e.help.clone()).or(look),
+        reason: summary.error.as_ref().map(|e| e.message.clone()),
+        help: summary.error.as_ref().and_then(|e| e.help.clone()),
     })
 }
 
