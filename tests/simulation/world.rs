@@ -78,6 +78,8 @@ pub struct World {
     pub writes: BTreeMap<(String, String, Vec<u8>), u64>,
     /// Whose writes came in the present life.
     pub written: BTreeSet<String>,
+    /// Whose writes have left in the present life and were not heard of since, by request.
+    under_way: BTreeMap<u64, String>,
     /// Whose create may have been carried out without anybody knowing, and was not looked for since.
     doubtful: BTreeSet<String>,
     /// What was broken.
@@ -104,6 +106,7 @@ impl World {
             arrivals: Vec::new(),
             writes: BTreeMap::new(),
             written: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             doubtful: BTreeSet::new(),
             broken: Vec::new(),
             story: blake3::Hasher::new(),
@@ -152,6 +155,7 @@ impl World {
     pub fn new_life(&mut self) {
         self.writes.clear();
         self.written.clear();
+        self.under_way.clear();
     }
 
     /// A request leaves. Returns its number, when it is carried out, when its answer is there, and what it meets.
@@ -165,7 +169,7 @@ impl World {
             return (number, now, now + self.chance.random_range(0..20), mishap);
         }
         self.arrivals.push(now);
-        self.note(wire, mishap, database);
+        self.note(wire, number, mishap, database);
         let there = now + self.chance.random_range(0..40);
         let done = if mishap == Mishap::TooLate { now + timeout + self.chance.random_range(1..3000) } else { there };
         let back = match mishap {
@@ -214,7 +218,7 @@ impl World {
     }
 
     /// Notes what a request tells, and which promise it breaks by having been sent.
-    fn note(&mut self, wire: &Wire, mishap: Mishap, database: &Database) {
+    fn note(&mut self, wire: &Wire, number: u64, mishap: Mishap, database: &Database) {
         if wire.method == "GET" {
             let sought = query(&wire.path);
             if !sought.contains_key("client_id") && !sought.contains_key("email") {
@@ -234,6 +238,10 @@ impl World {
         if !journalled(database, &key) {
             self.broken.push(format!("a {} for {key} was sent and is not in the journal", wire.method));
         }
+        if self.under_way.values().any(|other| *other == key) {
+            self.broken.push(format!("a {} for {key} was sent while another had no answer yet", wire.method));
+        }
+        self.under_way.insert(number, key.clone());
         if wire.method == "POST" {
             if self.doubtful.contains(&key) {
                 self.broken.push(format!("{key} was created again without a look whether they are there"));
@@ -310,6 +318,7 @@ impl World {
     }
 
     fn received(&mut self, number: u64, mishap: Mishap) -> Result<Answer, SendError> {
+        self.under_way.remove(&number);
         let lost = |kind, maybe_sent| Err(SendError { kind, maybe_sent, message: "simulated".into() });
         match mishap {
             Mishap::NoConnection => lost(ErrorKind::Network, false),
