@@ -186,10 +186,22 @@ impl Operation {
     /// Hash of everything that a person who approves it agrees to: kind, person, account, and each field's old and
     /// new value. Equal digests mean the same request.
     pub fn digest(&self) -> [u8; 32] {
-        let agreed =
-            serde_json::json!([self.kind, self.key, self.remote_id, self.reactivates, self.fields, self.conflict]);
-        blake3::hash(agreed.to_string().as_bytes()).into()
+        let fields: BTreeMap<&str, Agreed<'_>> = self
+            .fields
+            .iter()
+            .map(|(name, change)| (name.as_str(), Agreed { new: &change.new, old: &change.old }))
+            .collect();
+        let agreed = (self.kind, &self.key, &self.remote_id, self.reactivates, fields, &self.conflict);
+        let text = serde_json::to_vec(&agreed).expect("names and JSON values become JSON");
+        blake3::hash(&text).into()
     }
+}
+
+/// A change in the order of names, in which a digest has it.
+#[derive(Serialize)]
+struct Agreed<'a> {
+    new: &'a Value,
+    old: &'a Value,
 }
 
 /// The id of a plan: a hash of the sync and its operations in order, so that planning the same again is the same

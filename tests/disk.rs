@@ -120,7 +120,7 @@ fn on_a_disk_of(size: &str, home: &Home, script: &str) -> Option<String> {
 #[test]
 fn a_small_file_system_that_fills_up_loses_nothing_and_a_read_only_one_is_not_sent_from() {
     let sim = Sim::start();
-    for size in ["300k", "700k", "1500k"] {
+    for size in ["300k", "500k", "800k"] {
         sim.clear();
         let (home, mark) = (home(&sim), sim.mark());
         home.write("config/none.csv", "employee_id,first_name,last_name,email,phone,title,city,status\n");

@@ -3,7 +3,7 @@
 //! The rule behind every branch: a request that may have been carried out is never repeated unless repeating changes
 //! nothing. Updates and bans may be repeated; a create is looked up first.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::value::is_empty;
 #[derive(Debug)]
 pub struct Finished {
     /// The operation as it was carried out: a create may have become an adoption.
-    pub operation: Operation,
+    pub operation: Arc<Operation>,
     /// Its status.
     pub status: Status,
     /// What it means for the person.
@@ -80,7 +80,7 @@ pub struct Attempt<'a> {
 /// One operation under way.
 struct Work<'a> {
     at: &'a Attempt<'a>,
-    operation: Operation,
+    operation: Arc<Operation>,
     planned: OpKind,
     began: tokio::time::Instant,
     attempts: u32,
@@ -104,7 +104,7 @@ enum Step {
 
 impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
-    pub async fn carry_out(&self, operation: Operation) -> Finished {
+    pub async fn carry_out(&self, operation: Arc<Operation>) -> Finished {
         let began = tokio::time::Instant::now();
         let work = Work {
             at: self,
@@ -148,17 +148,18 @@ impl Work<'_> {
     }
 
     /// What is to be sent now: the operation, or the part of it that has a request of its own.
-    fn sending(&self) -> Cow<'_, Operation> {
+    fn sending(&self) -> Arc<Operation> {
         if self.stepped {
-            return Cow::Owned(Operation { kind: OpKind::Update, reactivates: false, ..self.operation.clone() });
+            let rest = Operation { kind: OpKind::Update, reactivates: false, ..Operation::clone(&self.operation) };
+            return Arc::new(rest);
         }
         let first = self.at.client.engine().first_step(&self.operation);
-        first.map_or(Cow::Borrowed(&self.operation), Cow::Owned)
+        first.map_or_else(|| Arc::clone(&self.operation), Arc::new)
     }
 
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
-        let sending = self.sending().into_owned();
+        let sending = self.sending();
         let mut wire = match self.at.client.encode(&sending).await {
             Ok(wire) => wire,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
@@ -320,7 +321,7 @@ impl Work<'_> {
     fn adopt(&mut self, account: crate::target::Account) -> Step {
         self.stepped = false;
         let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
-        self.operation = adopt(self.operation.clone(), account, self.at.sync, today, false);
+        self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, today, false));
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),
@@ -339,7 +340,7 @@ impl Work<'_> {
             OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
                 self.relinked = true;
                 self.stepped = false;
-                self.operation = as_create(&self.operation, &self.at.sync.mapping);
+                self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
                 match self.look_up().await {
                     Ok(Found::Account(account)) => self.adopt(*account),
                     Ok(Found::Nobody) => Step::Onward,
@@ -383,7 +384,7 @@ impl Work<'_> {
 
     fn finished(&self, status: Status, effect: Effect) -> Finished {
         Finished {
-            operation: self.operation.clone(),
+            operation: Arc::clone(&self.operation),
             status,
             effect,
             attempts: self.attempts,

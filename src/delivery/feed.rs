@@ -1,15 +1,17 @@
-//! The feeder: reads a plan wave by wave, makes intents durable a batch ahead of the senders, hands out as much at once
-//! as the target allows, and skips what is left when the delivery halts.
+//! The feeder: reads a plan wave by wave, makes intents durable a batch ahead of the senders, and skips what is left when
+//! the delivery halts. The senders, as many as the target allows at once, take what is begun one by one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use futures_util::FutureExt;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::sabotage::{self, Sabotage};
 use super::{Attempt, Begun, Delivery, Finished, Shared, Stop};
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
 use crate::outcome::Status;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
@@ -20,44 +22,61 @@ use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
 /// them costs a look-up should the process die.
 const MOST_AHEAD: usize = 128;
 
+/// An operation whose intent is on disk, with its entry.
+type Begin = (Arc<Operation>, EntryId);
+
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
 /// Requests under way are waited for whatever happens: their answers are worth having.
 pub(super) async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) -> Result<()> {
-    let mut senders = JoinSet::new();
     let mut last = None;
-    let fed = feed_waves(shared, plan, ended, &mut senders, &mut last).await;
-    wait_for_all(shared, &mut senders).await;
-    fed?;
+    while !shared.halt.is_cancelled() {
+        let next = plan.spool().operations(last.as_deref(), 1)?;
+        let Some(first) = next.first() else { return Ok(()) };
+        feed_wave(shared, plan, first.wave, &mut last, ended).await?;
+    }
     skip_the_rest(plan, last, shared.skip_reason(), ended).await
 }
 
-async fn feed_waves(
+/// Feeds one wave to senders of its own, and waits until they have carried out all of it.
+async fn feed_wave(
     shared: &Arc<Shared>,
     plan: &Plan,
+    wave: u32,
+    last: &mut Option<Arc<Operation>>,
     ended: &mpsc::Sender<Begun>,
-    senders: &mut JoinSet<()>,
-    last: &mut Option<Operation>,
 ) -> Result<()> {
-    let permits = Arc::new(Semaphore::new(shared.delivery.client.settings().concurrency));
-    loop {
-        let next = plan.spool().operations(last.as_ref(), 1)?;
-        let Some(wave) = next.first().map(|operation| operation.wave) else { return Ok(()) };
-        wait_for_all(shared, senders).await;
-        if shared.halt.is_cancelled() {
-            return Ok(());
+    let settings = shared.delivery.client.settings();
+    let ahead = ((settings.rate.per_second() / 4.0) as usize).clamp(settings.concurrency, MOST_AHEAD);
+    // The next batch is handed over as one when most of the one before is gone: woken for each place that becomes free,
+    // the feeder would cost the machine as much as a sender.
+    let (queue, waiting) = mpsc::channel(ahead + ahead / 2);
+    let waiting = Arc::new(Mutex::new(waiting));
+    let mut senders = JoinSet::new();
+    let fed = loop {
+        let begun = match begin_next(shared, plan, last.as_deref(), wave, ahead).await {
+            Ok(begun) if begun.is_empty() => break Ok(()),
+            Ok(begun) => begun,
+            Err(failure) => break Err(failure),
+        };
+        *last = begun.last().map(|(operation, _)| Arc::clone(operation));
+        // A wave of a few needs no more senders than that.
+        while senders.len() < settings.concurrency.min(begun.len()) {
+            senders.spawn(send_on(Arc::clone(shared), Arc::clone(&waiting), ended.clone()));
         }
-        let mut ready = begin_next(shared, plan, last.as_ref(), wave).await?;
-        while let Some(begun) = ready {
-            *last = begun.last().map(|(operation, _)| operation.clone());
-            // The next intents go to disk while these requests go out.
-            let (next, ()) = tokio::join!(
-                begin_next(shared, plan, last.as_ref(), wave),
-                hand_out(shared, begun, &permits, ended, senders)
-            );
-            ready = next?;
+        // What was begun is handed out even when nothing new is taken up any more: it ends as skipped.
+        match queue.reserve_many(begun.len()).await {
+            Ok(places) => places.zip(begun).for_each(|(place, begin)| place.send(begin)),
+            Err(_) => break Ok(()),
+        }
+    };
+    drop(queue);
+    while let Some(sender) = senders.join_next().await {
+        if let Err(error) = sender {
+            shared.halt_for(Stop::State(Failure::internal("sending broke off").because(error)));
         }
     }
+    fed
 }
 
 /// Makes the next intents of a wave durable, as many as go ahead of the senders; nothing at its end, or when nothing
@@ -67,65 +86,50 @@ async fn begin_next(
     plan: &Plan,
     last: Option<&Operation>,
     wave: u32,
-) -> Result<Option<Vec<(Operation, EntryId)>>> {
+    ahead: usize,
+) -> Result<Vec<Begin>> {
     if shared.halt.is_cancelled() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let settings = shared.delivery.client.settings();
-    let ahead = ((settings.rate.per_second() / 4.0) as usize).clamp(settings.concurrency, MOST_AHEAD);
-    let mut page = plan.spool().operations(last, ahead)?;
-    page.retain(|operation| operation.wave == wave);
+    let page = plan.spool().operations(last, ahead)?;
+    let page: Vec<_> = page.into_iter().filter(|operation| operation.wave == wave).map(Arc::new).collect();
     if page.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let entries = match sabotage::is(Sabotage::IntentAfterSend) {
         true => vec![0; page.len()],
         false => intend(shared, &page).await?,
     };
-    Ok(Some(page.into_iter().zip(entries).collect()))
+    Ok(page.into_iter().zip(entries).collect())
 }
 
-/// Hands operations to senders, as many at once as there are permits. What was begun is handed out even when nothing
-/// new is taken up any more: it ends as skipped.
-async fn hand_out(
-    shared: &Arc<Shared>,
-    begun: Vec<(Operation, EntryId)>,
-    permits: &Arc<Semaphore>,
-    ended: &mpsc::Sender<Begun>,
-    senders: &mut JoinSet<()>,
-) {
-    for (operation, entry) in begun {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
-        let (of, ended) = (Arc::clone(shared), ended.clone());
-        senders.spawn(async move {
-            let finished = carry_out(&of, operation, entry).await;
-            let entry = match sabotage::is(Sabotage::IntentAfterSend) {
-                true => intend(&of, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
-                false => entry,
-            };
-            let _ = ended.send((Some(entry), finished)).await;
-            drop(permit);
-        });
-        while let Some(sender) = senders.try_join_next() {
-            shared.watch_for_a_defect(sender);
-        }
+/// One sender: carries out what is begun, one after the other, until the wave is at its end.
+async fn send_on(shared: Arc<Shared>, waiting: Arc<Mutex<mpsc::Receiver<Begin>>>, ended: mpsc::Sender<Begun>) {
+    loop {
+        let next = waiting.lock().await.recv().await;
+        let Some((operation, entry)) = next else { return };
+        // Of an operation on which it breaks off nothing is known: its entry stays in the journal, and the next run
+        // looks what became of it.
+        let Ok(finished) = AssertUnwindSafe(carry_out(&shared, operation, entry)).catch_unwind().await else {
+            shared.halt_for(Stop::State(Failure::internal("sending broke off")));
+            continue;
+        };
+        let entry = match sabotage::is(Sabotage::IntentAfterSend) {
+            true => intend(&shared, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
+            false => entry,
+        };
+        let _ = ended.send((Some(entry), finished)).await;
     }
 }
 
-async fn wait_for_all(shared: &Shared, senders: &mut JoinSet<()>) {
-    while let Some(sender) = senders.join_next().await {
-        shared.watch_for_a_defect(sender);
-    }
-}
-
-async fn intend(shared: &Shared, operations: &[Operation]) -> Result<Vec<EntryId>> {
+async fn intend(shared: &Shared, operations: &[Arc<Operation>]) -> Result<Vec<EntryId>> {
     let d = &shared.delivery;
     let intend =
         Intend { run: d.who.run.clone(), sync: d.who.id, at: d.clock.stamp(), operations: operations.to_vec() };
     Ok(d.state.ask(intend).await?)
 }
 
-async fn carry_out(shared: &Shared, operation: Operation, entry: EntryId) -> Finished {
+async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId) -> Finished {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,
@@ -170,12 +174,12 @@ async fn confirm_unasked(d: &Delivery, operation: &Operation) {
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
 async fn skip_the_rest(
     plan: &Plan,
-    mut last: Option<Operation>,
+    mut last: Option<Arc<Operation>>,
     reason: SkipReason,
     ended: &mpsc::Sender<Begun>,
 ) -> Result<()> {
     loop {
-        let page = plan.spool().operations(last.as_ref(), PAGE)?;
+        let page: Vec<_> = plan.spool().operations(last.as_deref(), PAGE)?.into_iter().map(Arc::new).collect();
         let Some(end) = page.last().cloned() else { return Ok(()) };
         last = Some(end);
         for operation in page {

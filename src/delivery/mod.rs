@@ -139,6 +139,10 @@ const STOPS_WITHIN: Duration = Duration::from_secs(10);
 /// How many confirmations share a command, and so a commit.
 const CONFIRMATIONS: usize = 256;
 
+/// How long a confirmation waits for others to share its commit: short for whoever watches, and long enough that a fast
+/// load makes some hundred commits a second and not thousands. Should the process die meanwhile, what waited is looked up.
+const COMPANY: Duration = Duration::from_millis(8);
+
 /// What senders and settler share.
 struct Shared {
     delivery: Delivery,
@@ -222,13 +226,6 @@ impl Shared {
         }
     }
 
-    /// A sender that broke off has no outcome: its entry stays in the journal, and the next run looks what became of it.
-    fn watch_for_a_defect(&self, sender: Result<(), tokio::task::JoinError>) {
-        if let Err(error) = sender {
-            self.halt_for(Stop::State(Failure::internal("sending broke off").because(error)));
-        }
-    }
-
     /// Notes whether the target took anything at all.
     fn watch_for_a_sign(&self, finished: &Finished) {
         let error = finished.error.as_ref();
@@ -306,7 +303,7 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
     let d = &shared.delivery;
     let mut counts: BTreeMap<OpKind, Counts> = BTreeMap::new();
     let mut batch = Vec::with_capacity(CONFIRMATIONS);
-    while endings.recv_many(&mut batch, CONFIRMATIONS).await > 0 {
+    while gather(&mut endings, &mut batch).await {
         let settlements: Vec<Settlement> = batch
             .drain(..)
             .map(|(entry, finished)| {
@@ -316,13 +313,15 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
                 Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
             })
             .collect();
-        let outcomes: Vec<Outcome> = settlements.iter().filter_map(|s| s.outcome.clone()).collect();
-        if let Err(error) = d.state.ask(Settle { sync: d.who.id, settlements }).await {
-            // What is not on disk is not reported: the entries are still in the journal, and the next run resolves
-            // them.
-            shared.halt_for(Stop::State(error.into()));
-            continue;
-        }
+        let outcomes = match d.state.ask(Settle { sync: d.who.id, settlements }).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                // What is not on disk is not reported: the entries are still in the journal, and the next run
+                // resolves them.
+                shared.halt_for(Stop::State(error.into()));
+                continue;
+            }
+        };
         for outcome in &outcomes {
             if let Some(op) = outcome.op {
                 *counts.entry(op).or_default().entry(outcome.status).or_default() += 1;
@@ -331,6 +330,21 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
         }
     }
     counts
+}
+
+/// Waits for an ending and, a moment longer, for others to share its commit; `false` when none will come any more.
+/// Nothing waits for them but their report: the requests go on meanwhile.
+async fn gather(endings: &mut mpsc::Receiver<Begun>, batch: &mut Vec<Begun>) -> bool {
+    if endings.recv_many(batch, CONFIRMATIONS).await == 0 {
+        return false;
+    }
+    tokio::time::sleep(COMPANY).await;
+    while batch.len() < CONFIRMATIONS
+        && let Ok(ending) = endings.try_recv()
+    {
+        batch.push(ending);
+    }
+    true
 }
 
 impl RunId {

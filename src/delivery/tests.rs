@@ -150,7 +150,7 @@ async fn carry_out(script: &Script, entry: EntryId, operation: Operation) -> Fin
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let attempt =
         Attempt { client: &client, state: &state, sync: &sync, entry: ("run", entry), stop: &stop, abandon: &abandon };
-    attempt.carry_out(operation).await
+    attempt.carry_out(Arc::new(operation)).await
 }
 
 fn operation(kind: OpKind, remote_id: Option<&str>) -> Operation {
@@ -221,6 +221,6 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         tokio::time::sleep(Duration::from_secs(5)).await;
         abandon.cancel();
     };
-    let (finished, ()) = tokio::join!(attempt.carry_out(operation(OpKind::Create, None)), ending);
+    let (finished, ()) = tokio::join!(attempt.carry_out(Arc::new(operation(OpKind::Create, None))), ending);
     assert_eq!((finished.status, finished.took), (Status::Unknown, Duration::from_secs(10)));
 }

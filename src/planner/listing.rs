@@ -38,6 +38,7 @@ impl Listing {
     pub fn new() -> Result<Listing, StateError> {
         let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(32);
+        crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
         Ok(Listing(Mutex::new(db)))
     }

@@ -281,6 +281,9 @@ const FLAPPING_NAMED: usize = 5;
 /// Finds out how often the person of this plan who comes and goes most would have come back within the window, and
 /// who does so more often than allowed.
 async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
+    if !plan.counts.contains_key(&OpKind::Reinstate) {
+        return Ok(());
+    }
     let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
     let since = time::rfc3339(planner.now - window);
     let mut back = Vec::new();

@@ -23,11 +23,19 @@ pub(super) fn arrange(sync: &SyncSettings, spool: &Spool) -> Result<()> {
     let order = order(&handovers, parkable);
     let deepest = order.levels.values().max().copied().unwrap_or(0);
     let (bans, rest) = if sync.bans_first { (0, 1) } else { (deepest + 1, 0) };
-    let givers: BTreeSet<&Key> = handovers.iter().map(|h| &h.giver).collect();
-    move_all(spool, |operation| match operation.kind {
-        OpKind::Ban | OpKind::Delete if sync.bans_first || !givers.contains(&operation.key) => bans,
-        _ => rest + order.levels.get(&operation.key).copied().unwrap_or(0),
-    })?;
+    for (takes_access, wave) in [(true, bans), (false, rest)] {
+        if wave > 0 {
+            spool.move_all(takes_access, wave)?;
+        }
+    }
+    // Those between whom values change hands go in rounds; bans among them too, unless all bans are over by then.
+    let among: BTreeSet<&Key> = handovers.iter().flat_map(|h| [&h.giver, &h.taker]).collect();
+    for key in among {
+        let takes_access = spool.operation_of(key)?.is_some_and(|operation| operation.kind.takes_access());
+        if !(takes_access && sync.bans_first) {
+            spool.move_to_wave(key, rest + order.levels.get(key).copied().unwrap_or(0))?;
+        }
+    }
     for (key, fields) in &order.parked {
         park(spool, catalogue, key, fields, rest)?;
     }
@@ -54,6 +62,9 @@ fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<Strin
 
 /// Records which unique values change hands.
 fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
+    if !spool.touches_accounts()? {
+        return Ok(());
+    }
     let mut last: Option<Operation> = None;
     loop {
         let page = spool.operations(last.as_ref(), PAGE)?;
@@ -126,26 +137,6 @@ fn order(handovers: &[Handover], parkable: impl Fn(&str) -> bool) -> Order {
                 }
             }
         }
-    }
-}
-
-/// Moves every operation to its wave. Operations are spooled in wave 0; those that move are met again further on, and
-/// moving them once more changes nothing.
-fn move_all(spool: &Spool, wave: impl Fn(&Operation) -> u32) -> Result<()> {
-    let mut last: Option<Operation> = None;
-    loop {
-        let page = spool.operations(last.as_ref(), PAGE)?;
-        let Some(end) = page.last().cloned() else { return Ok(()) };
-        if end.wave > 0 && page.iter().all(|o| o.wave > 0) {
-            return Ok(());
-        }
-        for operation in page.iter().filter(|o| o.wave == 0) {
-            let to = wave(operation);
-            if to > 0 {
-                spool.move_to_wave(operation, to)?;
-            }
-        }
-        last = Some(end);
     }
 }
 

@@ -3,9 +3,9 @@
 //! The spool is SQLite's own temporary database: private to this process, kept in memory while it is small, and gone
 //! when it is closed or the process dies. It has nothing to do with the state database.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row, params};
 
-use crate::plan::Operation;
+use crate::plan::{OpKind, Operation};
 use crate::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
@@ -61,6 +61,7 @@ impl Spool {
     pub fn new() -> Result<Spool, StateError> {
         let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(64);
+        crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
         db.execute_batch("BEGIN")?;
         Ok(Spool { db })
@@ -82,24 +83,38 @@ impl Spool {
     /// The operations that follow this place, in the order in which they are sent.
     pub fn operations(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<Operation>, StateError> {
         let (wave, key) = after.map_or((-1, ""), |o| (i64::from(o.wave), o.key.as_str()));
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT body FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3")?;
-        let rows = statement.query_map(params![wave, key, limit as i64], |row| row.get::<_, String>(0))?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT wave, body FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![wave, key, limit as i64])?;
         let mut operations = Vec::new();
-        for row in rows {
-            operations.push(serde_json::from_str(&row?)?);
+        while let Some(row) = rows.next()? {
+            operations.push(spooled(row)?);
         }
         Ok(operations)
     }
 
-    /// Moves one operation to another wave.
-    pub fn move_to_wave(&self, operation: &Operation, wave: u32) -> Result<(), StateError> {
-        let moved = Operation { wave, ..operation.clone() };
-        self.db
-            .prepare_cached("UPDATE operation SET wave = ?3, body = ?4 WHERE wave = ?1 AND key = ?2")?
-            .execute(params![operation.wave, operation.key.as_str(), wave, serde_json::to_string(&moved)?])?;
+    /// Moves the operations that take access, or all others, from wave 0 to this one.
+    pub fn move_all(&self, takes_access: bool, wave: u32) -> Result<(), StateError> {
+        let kinds: Vec<String> =
+            OpKind::ALL.iter().filter(|kind| kind.takes_access()).map(|kind| format!("'{kind}'")).collect();
+        let sql = format!("UPDATE operation SET wave = ?1 WHERE wave = 0 AND (kind IN ({})) = ?2", kinds.join(", "));
+        self.db.prepare_cached(&sql)?.execute(params![wave, takes_access])?;
         Ok(())
+    }
+
+    /// Moves one person's operation to this wave, whichever it was in.
+    pub fn move_to_wave(&self, key: &Key, wave: u32) -> Result<(), StateError> {
+        self.db
+            .prepare_cached("UPDATE operation SET wave = ?2 WHERE key = ?1")?
+            .execute(params![key.as_str(), wave])?;
+        Ok(())
+    }
+
+    /// Whether any operation is on an account that is there: a plan of nothing but creates gives nothing up.
+    pub fn touches_accounts(&self) -> Result<bool, StateError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM operation WHERE kind <> 'create')";
+        Ok(self.db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
     /// Drops every operation whose key and digest are not approved; returns how many were dropped.
@@ -298,28 +313,30 @@ impl Spool {
 
     /// The operation on this person, if the plan has one.
     pub fn operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
-        let found: Option<String> = self
-            .db
-            .prepare_cached("SELECT body FROM operation WHERE key = ?1 ORDER BY wave LIMIT 1")?
-            .query_row([key.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
+        self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave LIMIT 1", key)
     }
 
     /// The operation on this person without the steps towards it.
     pub fn last_operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
-        let found: Option<String> = self
-            .db
-            .prepare_cached("SELECT body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1")?
-            .query_row([key.as_str()], |row| row.get(0))
-            .optional()?;
-        Ok(found.map(|text| serde_json::from_str(&text)).transpose()?)
+        self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1", key)
+    }
+
+    fn one(&self, sql: &str, key: &Key) -> Result<Option<Operation>, StateError> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([key.as_str()])?;
+        rows.next()?.map(spooled).transpose()
     }
 
     /// Makes looking up by key cheap; called once, when all operations are there.
     pub fn index(&self) -> Result<(), StateError> {
         Ok(self.db.execute_batch("CREATE INDEX IF NOT EXISTS operation_key ON operation (key)")?)
     }
+}
+
+/// An operation as it was spooled, in the wave to which it was moved since.
+fn spooled(row: &Row<'_>) -> Result<Operation, StateError> {
+    let operation = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    Ok(Operation { wave: row.get(0)?, ..operation })
 }
 
 /// How many rows are in memory at once while a spool is read.

@@ -4,6 +4,8 @@
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, params};
 
 use super::people::SyncId;
@@ -28,7 +30,7 @@ pub struct Intend {
     /// When, RFC 3339.
     pub at: String,
     /// What.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Arc<Operation>>,
 }
 
 impl Command for Intend {
@@ -40,7 +42,7 @@ impl Command for Intend {
         )?;
         let mut ids = Vec::with_capacity(self.operations.len());
         for operation in &self.operations {
-            let text = serde_json::to_string(operation)?;
+            let text = serde_json::to_string(&**operation)?;
             insert.execute(params![self.run, self.sync, operation.key.as_str(), self.at, text])?;
             ids.push(db.last_insert_rowid());
         }
@@ -89,7 +91,7 @@ pub struct Settlement {
     pub replaced: Option<Undoable>,
 }
 
-/// Ends operations: entry, outcome and person in one transaction.
+/// Ends operations: entry, outcome and person in one transaction. Gives the outcomes back, to be reported.
 #[derive(Debug)]
 pub struct Settle {
     /// Whose.
@@ -99,13 +101,15 @@ pub struct Settle {
 }
 
 impl Command for Settle {
-    type Reply = ();
+    type Reply = Vec<Outcome>;
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        for settlement in &self.settlements {
-            settle(db, self.sync, settlement)?;
+    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
+        let mut outcomes = Vec::with_capacity(self.settlements.len());
+        for settlement in self.settlements {
+            settle(db, self.sync, &settlement)?;
+            outcomes.extend(settlement.outcome);
         }
-        Ok(())
+        Ok(outcomes)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One thread owns the connection. A command is one transaction as far as its caller can tell: it happens whole and
 //! durably, or not at all. Commands that arrive while others wait for the disk share one commit (group commit), each
-//! within its own savepoint, and no caller hears of success before the commit has reached the disk
+//! but the first within its own savepoint, and no caller hears of success before the commit has reached the disk
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
 pub mod announced;
@@ -37,7 +37,7 @@ use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::oneshot;
 
 pub use error::StateError;
-pub use open::{Access, Info, in_memory, info, prepare_directory, verify};
+pub use open::{Access, Info, in_memory, info, plan_statements_once, prepare_directory, verify};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// One thing to ask of the state. Its fields are its arguments.
@@ -59,7 +59,16 @@ const LAST_PATIENCE: Duration = Duration::from_millis(500);
 /// Answers the caller once it is known whether the commit held.
 type Answer = Box<dyn FnOnce(Result<(), StateError>) + Send>;
 /// Runs a command and keeps its answer back, telling the command's error besides; or answers with an error at once.
-type Job = Box<dyn FnOnce(Result<&Connection, StateError>) -> (Answer, Option<StateError>) + Send>;
+type Job = Box<dyn FnOnce(Result<(&Connection, Place), StateError>) -> (Answer, Option<StateError>) + Send>;
+
+/// Where a command stands in its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nothing was done before it: when it fails, the transaction goes.
+    First,
+    /// Its failure must leave alone what others have done before it.
+    Follower,
+}
 
 /// What a simulation puts between the commands and the disk.
 pub trait Disk: Send + Sync {
@@ -175,7 +184,10 @@ impl State {
     fn post<C: Command>(&self, command: C) -> Result<oneshot::Receiver<Result<C::Reply, StateError>>, StateError> {
         let (reply, receiver) = oneshot::channel();
         let job: Job = Box::new(move |db| {
-            let result = db.and_then(|db| in_savepoint(db, command));
+            let result = db.and_then(|(db, place)| match place {
+                Place::First => command.run(db),
+                Place::Follower => in_savepoint(db, command),
+            });
             let error = result.as_ref().err().cloned();
             let answer: Answer = Box::new(move |committed| {
                 let _ = reply.send(committed.and(result));
@@ -193,8 +205,11 @@ fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::R
     // A panic of another caller left no transaction open: the next BEGIN would say so.
     let db = connection.lock().unwrap_or_else(PoisonError::into_inner);
     begin(&db)?;
-    let result = in_savepoint(&db, command);
-    let lost = db.is_autocommit().then(|| result.as_ref().err().cloned()).flatten();
+    let result = command.run(&db);
+    let lost = match &result {
+        Err(error) => Some(error.clone()),
+        Ok(_) => db.is_autocommit().then(StateError::lost),
+    };
     end(&db, lost)?;
     result
 }
@@ -218,9 +233,10 @@ fn serve(db: &Connection, jobs: &Receiver<Job>) {
         let mut next = Some(first);
         let mut lost = None;
         while let Some(job) = next.take() {
-            let (answer, error) = job(Ok(db));
+            let place = if answers.is_empty() { Place::First } else { Place::Follower };
+            let (answer, error) = job(Ok((db, place)));
             answers.push(answer);
-            if db.is_autocommit() {
+            if db.is_autocommit() || (place == Place::First && error.is_some()) {
                 lost = Some(error.unwrap_or_else(StateError::lost));
                 break;
             }

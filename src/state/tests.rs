@@ -70,10 +70,15 @@ impl Place {
     }
 
     fn intend(&self, operations: &[Operation]) -> Vec<i64> {
-        self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations: operations.to_vec() })
+        self.ask(Intend {
+            run: "R1".into(),
+            sync: self.sync,
+            at: NOON.into(),
+            operations: operations.iter().cloned().map(Arc::new).collect(),
+        })
     }
 
-    fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StateError> {
+    fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Outcome>, StateError> {
         self.state.ask_blocking(Settle { sync: self.sync, settlements })
     }
 }

@@ -161,7 +161,9 @@ impl Engine {
     ) -> Result<Value, OpError> {
         let creates = operation.kind == OpKind::Create;
         let mut values: BTreeMap<&str, &Value> = operation.fields.iter().map(|(f, c)| (f.as_str(), &c.new)).collect();
-        let after = operation.after();
+        // Only what sends whole accounts or whole objects looks at it.
+        let sends_whole = call.body == BodyStyle::Full || values.keys().any(|field| self.whole(field).is_some());
+        let after = if sends_whole { operation.after() } else { Attributes::default() };
         if call.body == BodyStyle::Full {
             let writable = |field: &str| self.catalogue.field(field).is_some_and(|f| f.writable.is_ok());
             values.extend(after.iter().filter(|(f, _)| writable(f)).map(|(f, v)| (f.as_str(), v)));
@@ -273,14 +275,17 @@ impl Engine {
                 object.insert(member.to_string(), value.clone());
             }
         }
-        let pointer = writes_at(call, &format!("{head}.*")).unwrap_or_else(|| self.pointer(head));
+        let pointer = writes_at(call, &format!("{head}.*")).unwrap_or_else(|| self.pointer(head).into_owned());
         put(body, &pointer, Value::Object(object));
     }
 
     fn put(&self, body: &mut Value, call: &Call, name: &str, value: Value) {
-        match (writes_at(call, name), self.place(name)) {
-            (Some(pointer), _) | (None, Place::Pointer(pointer)) => put(body, &pointer, value),
-            (None, Place::Scim(path)) => path.set(body, value),
+        if let Some(pointer) = writes_at(call, name) {
+            return put(body, &pointer, value);
+        }
+        match self.place(name) {
+            Place::Pointer(pointer) => put(body, &pointer, value),
+            Place::Scim(path) => path.set(body, value),
         }
     }
 
@@ -290,7 +295,7 @@ impl Engine {
     /// The format can't carry it.
     pub(super) fn rendered(&self, body: &Value) -> Result<Vec<u8>, OpError> {
         match self.request.format {
-            Format::Json => Ok(body.to_string().into_bytes()),
+            Format::Json => serde_json::to_vec(body).map_err(|_| invalid("it can't be written as JSON")),
             Format::Xml => xml::write(body)
                 .map_err(|name| invalid(format!("{name} has characters (or a name) that XML can't carry"))),
         }
@@ -324,6 +329,9 @@ impl Engine {
 
 /// Where a call that takes (or shows) certain fields alone has this one.
 pub(super) fn writes_at(call: &Call, name: &str) -> Option<String> {
+    if call.writes.is_empty() {
+        return None;
+    }
     call.writes.get(name).cloned().or_else(|| {
         let (head, tail) = name.split_once('.')?;
         let pointer = call.writes.get(&format!("{head}.*"))?;

@@ -3,6 +3,7 @@
 //! It knows no vendor. The requests that it makes are in [`super::encode`], what an answer means in [`super::judge`],
 //! how values are read in [`super::read`], sessions in [`super::session`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -76,9 +77,9 @@ pub(super) struct FieldShape {
 }
 
 /// Where a field is within an account.
-pub(super) enum Place {
+pub(super) enum Place<'a> {
     /// Under a JSON pointer.
-    Pointer(String),
+    Pointer(Cow<'a, str>),
     /// At an attribute path of SCIM.
     Scim(ScimPath),
 }
@@ -261,7 +262,7 @@ impl Engine {
     }
 
     /// Where a field is within an account.
-    pub(super) fn place(&self, name: &str) -> Place {
+    pub(super) fn place(&self, name: &str) -> Place<'_> {
         let own = self.shapes.get(name).is_some_and(|shape| shape.at.is_some());
         if self.paths == PathStyle::Scim
             && !own
@@ -273,13 +274,21 @@ impl Engine {
     }
 
     /// The pointer of a field within an account.
-    pub(super) fn pointer(&self, name: &str) -> String {
-        match self.shapes.get(name).and_then(|shape| shape.at.clone()) {
-            Some(at) => at,
-            None => name.split('.').fold(String::new(), |pointer, segment| {
-                format!("{pointer}/{}", segment.replace('~', "~0").replace('/', "~1"))
-            }),
+    pub(super) fn pointer(&self, name: &str) -> Cow<'_, str> {
+        if let Some(at) = self.shapes.get(name).and_then(|shape| shape.at.as_deref()) {
+            return at.into();
         }
+        let mut pointer = String::with_capacity(name.len() + 1);
+        pointer.push('/');
+        for letter in name.chars() {
+            match letter {
+                '.' => pointer.push('/'),
+                '~' => pointer.push_str("~0"),
+                '/' => pointer.push_str("~1"),
+                other => pointer.push(other),
+            }
+        }
+        pointer.into()
     }
 
     /// The member whose values make this set, where it arrives as objects.

@@ -225,11 +225,13 @@ fn set_of_ids(member: &str, value: &Value) -> Option<Value> {
 pub(super) fn put(body: &mut Value, pointer: &str, value: Value) {
     let mut place = body;
     for segment in pointer.split('/').skip(1) {
-        let name = segment.replace("~1", "/").replace("~0", "~");
         if !place.is_object() {
             *place = Value::Object(Map::new());
         }
-        place = &mut place[name];
+        place = match segment.contains('~') {
+            true => &mut place[segment.replace("~1", "/").replace("~0", "~")],
+            false => &mut place[segment],
+        };
     }
     *place = value;
 }
