@@ -213,8 +213,8 @@ fn an_hour_of_fifty_syncs_grows_neither_memory_nor_handles() {
     let (early, late) = (early.expect("a moment of rest"), late.expect("a moment of rest at the end"));
     let first = first.map(|first| format!("first {first}; ")).unwrap_or_default();
     eprintln!("{runs} runs, {bad} failed, {skipped} left out; {first}second quarter {early}; last {late}");
-    // 20 kB lost a run would be an eighth; a busy machine alone makes a tenth.
-    assert!(late.memory <= early.memory + early.memory / 8, "memory grows: {early}, then {late}");
+    // 30 kB lost a run would be a fifth; on a busy machine what is kept for the next run alone makes a tenth.
+    assert!(late.memory <= early.memory + early.memory / 6, "memory grows: {early}, then {late}");
     assert!(
         late.handles.len() <= early.handles.len() + 3,
         "handles pile up: {:#?}, then {:#?}",
