@@ -137,6 +137,9 @@ pub struct Failure {
 /// What a fallible step of a command returns.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
+/// What is said of a panic, whose own words may quote a value.
+const A_DEFECT: &str = "a defect of rosterd's own, at the place that the log names";
+
 impl Failure {
     /// A failure with this exit code and message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
@@ -146,6 +149,11 @@ impl Failure {
     /// A fault of ours: something that can't happen did.
     pub fn internal(message: impl Into<String>) -> Self {
         Failure::new(Exit::Internal, message)
+    }
+
+    /// A panic of ours that was caught.
+    pub fn defect(message: impl Into<String>) -> Self {
+        Failure::internal(message).because(A_DEFECT)
     }
 
     /// Adds what to do about it.
@@ -161,7 +169,7 @@ impl Failure {
         let source = source.into();
         let panicked = source.downcast_ref::<tokio::task::JoinError>().is_some_and(|error| error.is_panic());
         self.source = Some(match panicked {
-            true => "a defect of rosterd's own, at the place that the log names".into(),
+            true => A_DEFECT.into(),
             false => source,
         });
         self

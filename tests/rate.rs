@@ -121,6 +121,20 @@ fn ten_seconds_of_work_lose_less_than_a_hundredth_of_the_rate() {
 }
 
 #[test]
+fn a_slow_target_gets_as_many_requests_at_once_as_it_takes() {
+    let sim = Sim::with(Options { latency: Duration::from_secs(3), ..Options::default() });
+    let home = Home::juno(&sim.juno());
+    home.people(&rows(0..250));
+    run(&home, &[("CONCURRENCY", "250"), ("RATE", "10000/s"), ("BURST", "1000"), ("TIMEOUT", "30s")], &["sync"])
+        .exits(0);
+    let creates: Vec<Request> = sim.requests().into_iter().filter(|r| r.op == Op::Create).collect();
+    assert_eq!(creates.len(), 250);
+    // Those that are under way while none can have been answered yet.
+    let at_once = creates.iter().take_while(|r| r.mono_ns - creates[0].mono_ns < 3_000_000_000).count();
+    assert!(at_once > 130, "{at_once} at once");
+}
+
+#[test]
 fn bans_come_before_everything_else_or_after_it() {
     for first in [true, false] {
         let sim = Sim::start();

@@ -18,8 +18,8 @@ use crate::planner::{PAGE, Plan};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
 
-/// Intents are made durable this many at a time at most, one such batch ahead of the one that is being sent. Each of
-/// them costs a look-up should the process die.
+/// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
+/// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
 const MOST_AHEAD: usize = 128;
 
 /// An operation whose intent is on disk, with its entry.
@@ -47,28 +47,31 @@ async fn feed_wave(
     ended: &mpsc::Sender<Begun>,
 ) -> Result<()> {
     let settings = shared.delivery.client.settings();
-    let ahead = ((settings.rate.per_second() / 4.0) as usize).clamp(settings.concurrency, MOST_AHEAD);
+    let ahead = ((settings.rate.per_second() / 4.0) as usize).min(MOST_AHEAD).max(settings.concurrency);
+    let mut begun = begin_next(shared, plan, last.as_deref(), wave, ahead).await?;
     // The next batch is handed over as one when most of the one before is gone: woken for each place that becomes free,
     // the feeder would cost the machine as much as a sender.
     let (queue, waiting) = mpsc::channel(ahead + ahead / 2);
     let waiting = Arc::new(Mutex::new(waiting));
     let mut senders = JoinSet::new();
+    // A wave of a few needs no more senders than that.
+    for _ in 0..settings.concurrency.min(begun.len()) {
+        senders.spawn(send_on(Arc::clone(shared), Arc::clone(&waiting), ended.clone()));
+    }
+    // The senders' alone: were they all to break off, handing over would fail rather than wait for ever.
+    drop(waiting);
     let fed = loop {
-        let begun = match begin_next(shared, plan, last.as_deref(), wave, ahead).await {
-            Ok(begun) if begun.is_empty() => break Ok(()),
-            Ok(begun) => begun,
-            Err(failure) => break Err(failure),
-        };
-        *last = begun.last().map(|(operation, _)| Arc::clone(operation));
-        // A wave of a few needs no more senders than that.
-        while senders.len() < settings.concurrency.min(begun.len()) {
-            senders.spawn(send_on(Arc::clone(shared), Arc::clone(&waiting), ended.clone()));
-        }
+        let Some((end, _)) = begun.last() else { break Ok(()) };
+        *last = Some(Arc::clone(end));
         // What was begun is handed out even when nothing new is taken up any more: it ends as skipped.
         match queue.reserve_many(begun.len()).await {
             Ok(places) => places.zip(begun).for_each(|(place, begin)| place.send(begin)),
-            Err(_) => break Ok(()),
+            Err(_) => break Err(Failure::defect("sending broke off")),
         }
+        begun = match begin_next(shared, plan, last.as_deref(), wave, ahead).await {
+            Ok(begun) => begun,
+            Err(failure) => break Err(failure),
+        };
     };
     drop(queue);
     while let Some(sender) = senders.join_next().await {
@@ -111,7 +114,7 @@ async fn send_on(shared: Arc<Shared>, waiting: Arc<Mutex<mpsc::Receiver<Begin>>>
         // Of an operation on which it breaks off nothing is known: its entry stays in the journal, and the next run
         // looks what became of it.
         let Ok(finished) = AssertUnwindSafe(carry_out(&shared, operation, entry)).catch_unwind().await else {
-            shared.halt_for(Stop::State(Failure::internal("sending broke off")));
+            shared.halt_for(Stop::State(Failure::defect("sending broke off")));
             continue;
         };
         let entry = match sabotage::is(Sabotage::IntentAfterSend) {

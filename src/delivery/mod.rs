@@ -338,7 +338,9 @@ async fn gather(endings: &mut mpsc::Receiver<Begun>, batch: &mut Vec<Begun>) -> 
     if endings.recv_many(batch, CONFIRMATIONS).await == 0 {
         return false;
     }
-    tokio::time::sleep(COMPANY).await;
+    if batch.len() < CONFIRMATIONS {
+        tokio::time::sleep(COMPANY).await;
+    }
     while batch.len() < CONFIRMATIONS
         && let Ok(ending) = endings.try_recv()
     {

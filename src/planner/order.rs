@@ -127,6 +127,9 @@ fn order(handovers: &[Handover], parkable: impl Fn(&str) -> bool) -> Order {
                     continue;
                 }
                 order.parked.entry(giver.clone()).or_default().insert(gift.field.clone());
+                // Their own turn comes after the parking, whatever becomes of those whom they wait for.
+                let own = order.levels.entry(giver.clone()).or_default();
+                *own = (*own).max(1);
             }
             let level = order.levels.entry(gift.taker.clone()).or_default();
             *level = (*level).max(after);
@@ -195,6 +198,19 @@ mod tests {
         let handovers = gifts(&[("A", "B"), ("B", "A"), ("C", "D"), ("D", "C"), ("D", "E"), ("E", "F")]);
         let order = order(&handovers, |_| true);
         assert!(holds(&handovers, &order), "{order:?}");
+    }
+
+    #[test]
+    fn who_parks_takes_their_turn_later_even_in_a_circle_that_can_not_be_opened() {
+        let gift = |field: &str, giver: &str, taker: &str| Handover {
+            field: field.into(),
+            giver: key(giver),
+            taker: key(taker),
+        };
+        let handovers = [gift("email", "A", "B"), gift("v", "B", "A"), gift("u", "B", "C"), gift("u", "C", "B")];
+        let order = order(&handovers, |field| field == "email");
+        assert_eq!(order.parked.keys().collect::<Vec<_>>(), [&key("A")]);
+        assert!(order.levels.get(&key("A")).is_some_and(|level| *level > 0), "{order:?}");
     }
 
     #[test]
