@@ -56,12 +56,6 @@ pub fn creation(desired: &Desired) -> Creation {
     creation
 }
 
-/// The fields that only a create writes.
-pub fn create_only(desired: &Desired) -> BTreeSet<String> {
-    let wanted = desired.fields.iter().filter(|(_, wanted)| wanted.when == When::Create);
-    wanted.map(|(field, _)| field.clone()).collect()
-}
-
 /// The fields of a planned create that differ on an account which turns out to exist already, those included that
 /// the record leaves empty.
 pub fn adoption(create: &Operation, observed: &Attributes, catalogue: &Catalogue) -> BTreeMap<String, Change> {
@@ -148,7 +142,6 @@ mod tests {
         assert_eq!(creation.fields.keys().collect::<Vec<_>>(), ["account_level", "email"]);
         assert_eq!(creation.create_only, ["account_level".to_string()].into());
         assert_eq!(creation.blank, ["phone".to_string()].into());
-        assert_eq!(create_only(&wanted), creation.create_only);
     }
 
     #[test]

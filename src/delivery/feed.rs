@@ -16,7 +16,7 @@ use crate::outcome::Status;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
 use crate::rules::{PersonState, SkipReason};
-use crate::state::journal::{Effect, EntryId, Intend, Settle, Settlement};
+use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement};
 
 /// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
 /// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
@@ -94,16 +94,19 @@ async fn begin_next(
     if shared.halt.is_cancelled() {
         return Ok(Vec::new());
     }
-    let page = plan.spool().operations(last, ahead)?;
-    let page: Vec<_> = page.into_iter().filter(|operation| operation.wave == wave).map(Arc::new).collect();
-    if page.is_empty() {
-        return Ok(Vec::new());
+    let page = plan.spool().written(last, ahead)?;
+    let mut operations = Vec::with_capacity(page.len());
+    let mut intents = Vec::with_capacity(page.len());
+    for (operation, text) in page.into_iter().filter(|(operation, _)| operation.wave == wave) {
+        intents.push(Intent { key: operation.key.clone(), operation: text });
+        operations.push(Arc::new(operation));
     }
     let entries = match sabotage::is(Sabotage::IntentAfterSend) {
-        true => vec![0; page.len()],
-        false => intend(shared, &page).await?,
+        true => vec![0; operations.len()],
+        false if operations.is_empty() => Vec::new(),
+        false => intend(shared, intents).await?,
     };
-    Ok(page.into_iter().zip(entries).collect())
+    Ok(operations.into_iter().zip(entries).collect())
 }
 
 /// One sender: carries out what is begun, one after the other, until the wave is at its end.
@@ -118,18 +121,22 @@ async fn send_on(shared: Arc<Shared>, waiting: Arc<Mutex<mpsc::Receiver<Begin>>>
             continue;
         };
         let entry = match sabotage::is(Sabotage::IntentAfterSend) {
-            true => intend(&shared, std::slice::from_ref(&finished.operation)).await.map_or(0, |ids| ids[0]),
+            true => intend_late(&shared, &finished.operation).await.unwrap_or_default(),
             false => entry,
         };
         let _ = ended.send((Some(entry), finished)).await;
     }
 }
 
-async fn intend(shared: &Shared, operations: &[Arc<Operation>]) -> Result<Vec<EntryId>> {
+async fn intend(shared: &Shared, operations: Vec<Intent>) -> Result<Vec<EntryId>> {
     let d = &shared.delivery;
-    let intend =
-        Intend { run: d.who.run.clone(), sync: d.who.id, at: d.clock.stamp(), operations: operations.to_vec() };
+    let intend = Intend { run: d.who.run.clone(), sync: d.who.id, at: d.clock.stamp(), operations };
     Ok(d.state.ask(intend).await?)
+}
+
+/// What [`Sabotage::IntentAfterSend`] does.
+async fn intend_late(shared: &Shared, operation: &Operation) -> Result<EntryId> {
+    Ok(intend(shared, vec![Intent::to(operation)?]).await?[0])
 }
 
 async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId) -> Finished {

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::newcomers::recognised_by;
 use super::observe::as_listed;
-use super::spool::Newcomer;
+use super::spool::{Newcomer, Sought};
 use super::{Listing, Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
 use crate::diff;
@@ -442,8 +442,7 @@ impl Merge<'_> {
         let remote_id = case.person.and_then(|p| p.remote_id.clone());
         let mut operation = Operation::new(kind, case.key.clone(), remote_id);
         operation.baseline = case.body.attributes;
-        if let (OpKind::Update | OpKind::Reinstate, Some((desired, fields))) = (kind, &case.desired) {
-            operation.create_only = diff::create_only(desired);
+        if let (OpKind::Update | OpKind::Reinstate, Some((_, fields))) = (kind, &case.desired) {
             operation.fields = fields.clone();
             operation.fingerprint = case.print;
             operation.create_only = self.create_only.clone();
@@ -476,7 +475,8 @@ impl Merge<'_> {
         (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
         let (key_value, matches) = recognised_by(&desired, &self.planner.sync.match_fields, catalogue);
-        Ok(self.out.spool().newcomer(&Newcomer { create, key_value, matches, protected })?)
+        let sought = Sought { key_value, matches, protected };
+        Ok(self.out.spool().newcomer(&Newcomer { create, sought })?)
     }
 }
 

@@ -317,9 +317,14 @@ fn measure(
     let mut hasher = PlanHasher::new(sync);
     let mut tally = Tally { users, bans_before, ..Tally::default() };
     let mut counts = BTreeMap::new();
-    plan.for_each(|operation| {
-        hasher.add(operation);
-        tally.add(operation);
+    plan.spool().weigh(|digest, operation| {
+        hasher.add(&digest);
+        let Some(operation) = operation else {
+            tally.creates += 1;
+            *counts.entry(OpKind::Create).or_default() += 1;
+            return;
+        };
+        tally.add(&operation);
         if !operation.step {
             *counts.entry(operation.kind).or_default() += 1;
         }

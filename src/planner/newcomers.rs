@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
-use super::spool::Newcomer;
+use super::spool::{Newcomer, Sought};
 use super::{Listing, Merged, PAGE, Planner};
 use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
@@ -69,8 +69,9 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
     let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(skipped) };
-        after = last.create.key.to_string();
+        let Some((last, _)) = page.last() else { return Ok(skipped) };
+        after = last.to_string();
+        let page = provision_unlisted(&merged.spool(), page, listing)?;
         let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|newcomer| async move {
                 let key = newcomer.create.key.clone();
@@ -91,6 +92,26 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
     }
 }
 
+/// Whom the listing does not show at all gets the create that is spooled; all others are still to be settled.
+fn provision_unlisted(
+    spool: &super::Spool,
+    page: Vec<(Key, Sought)>,
+    listing: Option<&Listing>,
+) -> Result<Vec<Newcomer>> {
+    let mut others = Vec::new();
+    for (key, sought) in page {
+        let unlisted = match listing {
+            Some(listing) => listed_candidates(listing, &sought)?.accounts.is_empty(),
+            None => false,
+        };
+        match unlisted {
+            true => spool.provision(&key)?,
+            false => others.push(Newcomer { create: spool.create_of(&key)?, sought }),
+        }
+    }
+    Ok(others)
+}
+
 /// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
 fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
     match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
@@ -102,7 +123,7 @@ fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<
 /// What is to be done for one newcomer.
 async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listing: Option<&Listing>) -> Result<Operation> {
     let mut candidates = match listing {
-        Some(listing) => listed_candidates(listing, &newcomer)?,
+        Some(listing) => listed_candidates(listing, &newcomer.sought)?,
         None => candidates(&planner.client, &newcomer).await?,
     };
     let hint = match candidates.by_key {
@@ -152,7 +173,7 @@ fn gives_up(giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
     let goes = |(field, value): &(String, String)| {
         giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
     };
-    giver.conflict.is_none() && newcomer.matches.iter().filter(holds).all(goes)
+    giver.conflict.is_none() && newcomer.sought.matches.iter().filter(holds).all(goes)
 }
 
 /// Spools a newcomer's operation. An account that two of them would adopt is left to neither: which of them it
@@ -221,15 +242,15 @@ struct Candidates {
     by_key: bool,
 }
 
-fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Candidates> {
-    if let Some(key) = &newcomer.key_value {
+fn listed_candidates(listing: &Listing, sought: &Sought) -> Result<Candidates> {
+    if let Some(key) = &sought.key_value {
         let accounts = listing.by_key(key)?;
         if !accounts.is_empty() {
             return Ok(Candidates { accounts, by_key: true });
         }
     }
     let mut accounts = Vec::new();
-    for (field, value) in &newcomer.matches {
+    for (field, value) in &sought.matches {
         accounts.extend(listing.by_match(field, value)?);
     }
     Ok(Candidates { accounts, by_key: false })
@@ -237,7 +258,7 @@ fn listed_candidates(listing: &Listing, newcomer: &Newcomer) -> Result<Candidate
 
 /// Asks the target: by key, then by each `match` field.
 async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Candidates> {
-    if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.key_value) {
+    if let (Some(field), Some(key)) = (&client.engine().catalogue().key_field, &newcomer.sought.key_value) {
         let mut accounts = client.find(field, key).await?;
         accounts.retain(|account| account.key.as_ref() == Some(key));
         if !accounts.is_empty() {
@@ -245,7 +266,7 @@ async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Candidates> 
         }
     }
     let mut accounts = Vec::new();
-    for (field, value) in &newcomer.matches {
+    for (field, value) in &newcomer.sought.matches {
         // What is sent is the value as planned; what comes back counts only when it is equal, case set aside.
         let Some(spelled) = newcomer.create.fields.get(field).map(|c| &c.new).and_then(super::merge::as_text) else {
             continue;
@@ -287,7 +308,7 @@ async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut fou
         return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
     }
     let Some(account) = found.pop() else { return Ok(Found::Nobody) };
-    let carried = foreign_key(&account, newcomer.key_value.as_deref());
+    let carried = foreign_key(&account, newcomer.sought.key_value.as_deref());
     let owner = owner_of(state, sync, &account).await?;
     let shown = engine.loggable_id(&account.remote_id);
     let conflict = |why: String| {
@@ -325,7 +346,9 @@ fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Operation {
     match found {
         Found::Nobody => newcomer.create,
         Found::Conflict(error) => Operation { conflict: Some(error), ..newcomer.create },
-        Found::Account(account) => adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.protected),
+        Found::Account(account) => {
+            adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.sought.protected)
+        }
     }
 }
 
@@ -363,12 +386,12 @@ pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: Na
 /// The newcomer that an operation of an earlier run was about, for looking them up again.
 pub fn again(create: &Operation, match_fields: &[String], catalogue: &Catalogue) -> Newcomer {
     let value = |field: &String| create.fields.get(field).map(|c| &c.new);
-    Newcomer {
+    let sought = Sought {
         key_value: catalogue.key_field.as_ref().and_then(value).and_then(super::merge::as_text),
         matches: (catalogue.recognised_by(match_fields).iter())
             .filter_map(|f| Some((f.clone(), value(f).and_then(folded)?)))
             .collect(),
-        create: create.clone(),
         protected: false,
-    }
+    };
+    Newcomer { create: create.clone(), sought }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::spool::REST;
 use super::{Handover, PAGE, Spool};
 use crate::config::settings::SyncSettings;
 use crate::exit::Result;
@@ -22,28 +23,25 @@ pub(super) fn arrange(sync: &SyncSettings, spool: &Spool) -> Result<()> {
     let parkable = |field: &str| catalogue.field(field).is_some_and(|f| f.park.is_some());
     let order = order(&handovers, parkable);
     let deepest = order.levels.values().max().copied().unwrap_or(0);
-    let (bans, rest) = if sync.bans_first { (0, 1) } else { (deepest + 1, 0) };
-    for (takes_access, wave) in [(true, bans), (false, rest)] {
-        if wave > 0 {
-            spool.move_all(takes_access, wave)?;
-        }
+    if !sync.bans_first {
+        spool.move_bans(REST + deepest + 1)?;
     }
     // Those between whom values change hands go in rounds; bans among them too, unless all bans are over by then.
     let among: BTreeSet<&Key> = handovers.iter().flat_map(|h| [&h.giver, &h.taker]).collect();
     for key in among {
         let takes_access = spool.operation_of(key)?.is_some_and(|operation| operation.kind.takes_access());
         if !(takes_access && sync.bans_first) {
-            spool.move_to_wave(key, rest + order.levels.get(key).copied().unwrap_or(0))?;
+            spool.move_to_wave(key, REST + order.levels.get(key).copied().unwrap_or(0))?;
         }
     }
     for (key, fields) in &order.parked {
-        park(spool, catalogue, key, fields, rest)?;
+        park(spool, catalogue, key, fields)?;
     }
     Ok(())
 }
 
 /// Adds the step in which somebody's values are parked, so that others can take them before they take their own.
-fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<String>, wave: u32) -> Result<()> {
+fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<String>) -> Result<()> {
     let Some(operation) = spool.operation_of(key)? else { return Ok(()) };
     let Some(remote_id) = operation.remote_id.clone() else { return Ok(()) };
     let mut step = Operation::new(OpKind::Update, key.clone(), Some(remote_id.clone()));
@@ -53,11 +51,10 @@ fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<Strin
         }
     }
     step.baseline = operation.baseline;
-    step.wave = wave;
     step.step = true;
     // Parking moves nobody's access: who is to be reinstated is disabled until their turn comes.
     step.found = (operation.kind == OpKind::Reinstate).then_some(AccountState::Banned);
-    Ok(spool.add(&step)?)
+    Ok(spool.add_to(REST, &step)?)
 }
 
 /// Records which unique values change hands.

@@ -3,9 +3,13 @@
 //! The spool is SQLite's own temporary database: private to this process, kept in memory while it is small, and gone
 //! when it is closed or the process dies. It has nothing to do with the state database.
 
-use rusqlite::{Connection, Row, params};
+use std::fmt;
 
-use crate::plan::{OpKind, Operation};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Operation;
 use crate::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
@@ -15,12 +19,25 @@ use crate::state::people::Note;
 pub struct Newcomer {
     /// The create that follows when nobody is found.
     pub create: Operation,
+    /// What they are looked up by.
+    pub sought: Sought,
+}
+
+/// What a newcomer is looked up by.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Sought {
     /// What the target's key field would hold.
     pub key_value: Option<String>,
     /// The folded values by which an existing account is recognised, by field.
     pub matches: Vec<(String, String)>,
     /// They may be linked, and nothing may be written.
     pub protected: bool,
+}
+
+impl fmt::Debug for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sought(…)")
+    }
 }
 
 /// A unique value that one person gives up and another takes.
@@ -34,6 +51,11 @@ pub struct Handover {
     pub taker: Key,
 }
 
+/// The wave of what takes access, and that of everything else, until they are put in order.
+pub const BANS: u32 = 0;
+/// See [`BANS`].
+pub const REST: u32 = 1;
+
 /// A plan in the making.
 #[derive(Debug)]
 pub struct Spool {
@@ -42,11 +64,12 @@ pub struct Spool {
 
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
-    CREATE TABLE operation (wave INTEGER, key TEXT, n INTEGER, kind TEXT, body TEXT, PRIMARY KEY (wave, key, n)) WITHOUT ROWID;
+    CREATE TABLE operation (wave INTEGER, key TEXT, n INTEGER, kind TEXT, plain INTEGER, digest BLOB, body TEXT,
+                            PRIMARY KEY (wave, key, n)) WITHOUT ROWID;
     CREATE TABLE skip (key TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
-    CREATE TABLE newcomer (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE newcomer (key TEXT PRIMARY KEY, sought TEXT, digest BLOB, body TEXT) WITHOUT ROWID;
     CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
     CREATE TABLE claim (remote_id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
@@ -67,14 +90,24 @@ impl Spool {
         Ok(Spool { db })
     }
 
-    /// Adds an operation, or replaces one of the same wave and person.
+    /// Adds an operation in the wave of its kind, or replaces the one that the person has there.
     pub fn add(&self, operation: &Operation) -> Result<(), StateError> {
+        self.add_to(if operation.kind.takes_access() { BANS } else { REST }, operation)
+    }
+
+    /// Adds an operation in this wave, or replaces the one that the person has there.
+    pub fn add_to(&self, wave: u32, operation: &Operation) -> Result<(), StateError> {
         self.db
-            .prepare_cached("INSERT OR REPLACE INTO operation (wave, key, n, kind, body) VALUES (?1, ?2, 0, ?3, ?4)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO operation (wave, key, n, kind, plain, digest, body)
+                 VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)",
+            )?
             .execute(params![
-                operation.wave,
+                wave,
                 operation.key.as_str(),
                 operation.kind.name(),
+                operation.is_plain_create(),
+                operation.digest(),
                 serde_json::to_string(operation)?
             ])?;
         Ok(())
@@ -82,24 +115,47 @@ impl Spool {
 
     /// The operations that follow this place, in the order in which they are sent.
     pub fn operations(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<Operation>, StateError> {
+        self.page(after, limit, spooled)
+    }
+
+    /// The same, each with the JSON in which it was spooled.
+    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Operation, String)>, StateError> {
+        self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
+    }
+
+    fn page<T>(
+        &self,
+        after: Option<&Operation>,
+        limit: usize,
+        one: impl Fn(&Row<'_>) -> Result<T, StateError>,
+    ) -> Result<Vec<T>, StateError> {
         let (wave, key) = after.map_or((-1, ""), |o| (i64::from(o.wave), o.key.as_str()));
         let mut statement = self.db.prepare_cached(
             "SELECT wave, body FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3",
         )?;
         let mut rows = statement.query(params![wave, key, limit as i64])?;
-        let mut operations = Vec::new();
+        let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            operations.push(spooled(row)?);
+            page.push(one(row)?);
         }
-        Ok(operations)
+        Ok(page)
     }
 
-    /// Moves the operations that take access, or all others, from wave 0 to this one.
-    pub fn move_all(&self, takes_access: bool, wave: u32) -> Result<(), StateError> {
-        let kinds: Vec<String> =
-            OpKind::ALL.iter().filter(|kind| kind.takes_access()).map(|kind| format!("'{kind}'")).collect();
-        let sql = format!("UPDATE operation SET wave = ?1 WHERE wave = 0 AND (kind IN ({})) = ?2", kinds.join(", "));
-        self.db.prepare_cached(&sql)?.execute(params![wave, takes_access])?;
+    /// Calls `visit` with each operation's digest, in order; and with the operation itself, unless it is a plain create.
+    pub fn weigh(&self, mut visit: impl FnMut([u8; 32], Option<Operation>)) -> Result<(), StateError> {
+        let mut statement =
+            self.db.prepare_cached("SELECT wave, iif(plain, NULL, body), digest FROM operation ORDER BY wave, key")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let plain = row.get_ref(1)? == ValueRef::Null;
+            visit(row.get(2)?, if plain { None } else { Some(spooled(row)?) });
+        }
+        Ok(())
+    }
+
+    /// Moves the operations that take access to this wave.
+    pub fn move_bans(&self, wave: u32) -> Result<(), StateError> {
+        self.db.prepare_cached("UPDATE operation SET wave = ?2 WHERE wave = ?1")?.execute([BANS, wave])?;
         Ok(())
     }
 
@@ -228,11 +284,13 @@ impl Spool {
 
     /// Somebody to be looked up.
     pub fn newcomer(&self, newcomer: &Newcomer) -> Result<(), StateError> {
-        let body =
-            serde_json::to_string(&(&newcomer.create, &newcomer.key_value, &newcomer.matches, newcomer.protected))?;
-        self.db
-            .prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2)")?
-            .execute([newcomer.create.key.as_str(), &body])?;
+        let Newcomer { create, sought } = newcomer;
+        self.db.prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            create.key.as_str(),
+            serde_json::to_string(sought)?,
+            create.digest(),
+            serde_json::to_string(create)?
+        ])?;
         Ok(())
     }
 
@@ -242,16 +300,35 @@ impl Spool {
         Ok(count.unsigned_abs())
     }
 
-    /// Who is to be looked up, in key order.
-    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<Newcomer>, StateError> {
-        let mut statement = self.db.prepare_cached("SELECT body FROM newcomer WHERE key > ?1 ORDER BY key LIMIT ?2")?;
-        let rows = statement.query_map(params![after, limit as i64], |row| row.get::<_, String>(0))?;
+    /// Who is to be looked up, in key order, and by what.
+    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<(Key, Sought)>, StateError> {
+        let mut statement =
+            self.db.prepare_cached("SELECT key, sought FROM newcomer WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        let mut rows = statement.query(params![after, limit as i64])?;
         let mut newcomers = Vec::new();
-        for row in rows {
-            let (create, key_value, matches, protected) = serde_json::from_str(&row?)?;
-            newcomers.push(Newcomer { create, key_value, matches, protected });
+        while let Some(row) = rows.next()? {
+            let sought = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+            newcomers.extend(Key::parse(&row.get::<_, String>(0)?).map(|key| (key, sought)));
         }
         Ok(newcomers)
+    }
+
+    /// The create that follows when a newcomer is not found.
+    pub fn create_of(&self, key: &Key) -> Result<Operation, StateError> {
+        let mut statement = self.db.prepare_cached("SELECT body FROM newcomer WHERE key = ?1")?;
+        let body: String = statement.query_row([key.as_str()], |row| row.get(0))?;
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// A newcomer was not found: adds their create as it is.
+    pub fn provision(&self, key: &Key) -> Result<(), StateError> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO operation (wave, key, n, kind, plain, digest, body)
+                 SELECT ?2, key, 0, 'create', 1, digest, body FROM newcomer WHERE key = ?1",
+            )?
+            .execute(params![key.as_str(), REST])?;
+        Ok(())
     }
 
     /// An operation that would be planned if the person were not left alone; for the report of a reconcile.
@@ -335,7 +412,7 @@ impl Spool {
 
 /// An operation as it was spooled, in the wave to which it was moved since.
 fn spooled(row: &Row<'_>) -> Result<Operation, StateError> {
-    let operation = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    let operation: Operation = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
     Ok(Operation { wave: row.get(0)?, ..operation })
 }
 

@@ -4,8 +4,6 @@
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 
 use super::people::SyncId;
@@ -30,7 +28,31 @@ pub struct Intend {
     /// When, RFC 3339.
     pub at: String,
     /// What.
-    pub operations: Vec<Arc<Operation>>,
+    pub operations: Vec<Intent>,
+}
+
+/// An operation as the journal keeps it.
+pub struct Intent {
+    /// The person.
+    pub key: Key,
+    /// The operation's JSON.
+    pub operation: String,
+}
+
+impl Intent {
+    /// The intent to carry this out.
+    ///
+    /// # Errors
+    /// It can't be written as JSON, which is a defect.
+    pub fn to(operation: &Operation) -> Result<Intent, StateError> {
+        Ok(Intent { key: operation.key.clone(), operation: serde_json::to_string(operation)? })
+    }
+}
+
+impl std::fmt::Debug for Intent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Intent({})", self.key)
+    }
 }
 
 impl Command for Intend {
@@ -41,9 +63,8 @@ impl Command for Intend {
             "INSERT INTO journal (run, sync, key, intended_at, operation) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         let mut ids = Vec::with_capacity(self.operations.len());
-        for operation in &self.operations {
-            let text = serde_json::to_string(&**operation)?;
-            insert.execute(params![self.run, self.sync, operation.key.as_str(), self.at, text])?;
+        for Intent { key, operation } in &self.operations {
+            insert.execute(params![self.run, self.sync, key.as_str(), self.at, operation])?;
             ids.push(db.last_insert_rowid());
         }
         Ok(ids)

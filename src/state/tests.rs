@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::journal::{
-    Effect, INTERRUPTED, Intend, Recover, Resolve, Settle, Settlement, UnresolvedKeys, UnresolvedPage,
+    Effect, INTERRUPTED, Intend, Intent, Recover, Resolve, Settle, Settlement, UnresolvedKeys, UnresolvedPage,
 };
 use super::ledger::BeginRun;
 use super::people::{BindSync, Binding, SyncId};
@@ -70,12 +70,8 @@ impl Place {
     }
 
     fn intend(&self, operations: &[Operation]) -> Vec<i64> {
-        self.ask(Intend {
-            run: "R1".into(),
-            sync: self.sync,
-            at: NOON.into(),
-            operations: operations.iter().cloned().map(Arc::new).collect(),
-        })
+        let operations = operations.iter().map(|operation| Intent::to(operation).expect("JSON")).collect();
+        self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations })
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Outcome>, StateError> {
