@@ -161,10 +161,11 @@ impl Engine {
     ) -> Result<Value, OpError> {
         let creates = operation.kind == OpKind::Create;
         let mut values: BTreeMap<&str, &Value> = operation.fields.iter().map(|(f, c)| (f.as_str(), &c.new)).collect();
-        // Only what sends whole accounts or whole objects looks at it.
-        let sends_whole = call.body == BodyStyle::Full || values.keys().any(|field| self.whole(field).is_some());
+        // Only what sends whole accounts or whole objects looks at it; of a new account, the fields are all there is.
+        let full = call.body == BodyStyle::Full && !creates;
+        let sends_whole = full || values.keys().any(|field| self.whole(field).is_some());
         let after = if sends_whole { operation.after() } else { Attributes::default() };
-        if call.body == BodyStyle::Full {
+        if full {
             let writable = |field: &str| self.catalogue.field(field).is_some_and(|f| f.writable.is_ok());
             values.extend(after.iter().filter(|(f, _)| writable(f)).map(|(f, v)| (f.as_str(), v)));
         }
@@ -186,7 +187,7 @@ impl Engine {
             }
         }
         // An update that sends everything says that the account stays active; otherwise silence leaves it alone.
-        let state = state.or_else(|| (call.body == BodyStyle::Full && !creates).then_some(AccountState::Active));
+        let state = state.or_else(|| full.then_some(AccountState::Active));
         if let Some(state) = state {
             self.put(&mut body, call, &self.state.field, self.access(state).clone());
         }
