@@ -208,7 +208,7 @@ impl Spool {
         let mut skips = Vec::new();
         for row in rows {
             let (key, reason) = row?;
-            skips.extend(Key::parse(&key).map(|key| (key, reason)));
+            skips.push((person(&key)?, reason));
         }
         Ok(skips)
     }
@@ -275,9 +275,7 @@ impl Spool {
         let mut notes = Vec::new();
         for row in rows {
             let (n, key, note) = row?;
-            if let Some(key) = Key::parse(&key) {
-                notes.push((n, key, serde_json::from_str(&note)?));
-            }
+            notes.push((n, person(&key)?, serde_json::from_str(&note)?));
         }
         Ok(notes)
     }
@@ -308,7 +306,7 @@ impl Spool {
         let mut newcomers = Vec::new();
         while let Some(row) = rows.next()? {
             let sought = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-            newcomers.extend(Key::parse(&row.get::<_, String>(0)?).map(|key| (key, sought)));
+            newcomers.push((person(&row.get::<_, String>(0)?)?, sought));
         }
         Ok(newcomers)
     }
@@ -357,7 +355,7 @@ impl Spool {
             .db
             .prepare_cached("SELECT key FROM claim WHERE remote_id = ?1")?
             .query_row([remote_id], |row| row.get(0))?;
-        Ok(Key::parse(&holder).filter(|holder| holder != key))
+        Ok(Some(person(&holder)?).filter(|holder| holder != key))
     }
 
     /// A unique value that an operation gives up, or takes.
@@ -382,8 +380,7 @@ impl Spool {
         let mut handovers = Vec::new();
         for row in rows {
             let (field, giver, taker): (String, _, _) = row?;
-            let pair = Key::parse(&giver).zip(Key::parse(&taker));
-            handovers.extend(pair.map(|(giver, taker)| Handover { field, giver, taker }));
+            handovers.push(Handover { field, giver: person(&giver)?, taker: person(&taker)? });
         }
         Ok(handovers)
     }
@@ -408,6 +405,11 @@ impl Spool {
     pub fn index(&self) -> Result<(), StateError> {
         Ok(self.db.execute_batch("CREATE INDEX IF NOT EXISTS operation_key ON operation (key)")?)
     }
+}
+
+/// A key as it was spooled. Nobody may be left out in silence, whatever happened to the file.
+fn person(text: &str) -> Result<Key, StateError> {
+    Key::parse(text).ok_or_else(|| StateError::damaged("the spool holds an empty key"))
 }
 
 /// An operation as it was spooled, in the wave to which it was moved since.
