@@ -127,9 +127,9 @@ impl Plan {
     /// The digests of all operations that people see: steps on the way are not theirs to approve.
     pub fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
         let mut digests = BTreeSet::new();
-        self.for_each(|operation| {
-            if !operation.step {
-                digests.insert(operation.digest());
+        self.spool().weigh(|digest, operation| {
+            if operation.is_none_or(|operation| !operation.step) {
+                digests.insert(digest);
             }
         })?;
         Ok(digests)

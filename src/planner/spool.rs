@@ -64,8 +64,8 @@ pub struct Spool {
 
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
-    CREATE TABLE operation (wave INTEGER, key TEXT, n INTEGER, kind TEXT, plain INTEGER, digest BLOB, body TEXT,
-                            PRIMARY KEY (wave, key, n)) WITHOUT ROWID;
+    CREATE TABLE operation (wave INTEGER, key TEXT, kind TEXT, plain INTEGER, digest BLOB, body TEXT,
+                            PRIMARY KEY (wave, key)) WITHOUT ROWID;
     CREATE TABLE skip (key TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
@@ -99,8 +99,8 @@ impl Spool {
     pub fn add_to(&self, wave: u32, operation: &Operation) -> Result<(), StateError> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO operation (wave, key, n, kind, plain, digest, body)
-                 VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO operation (wave, key, kind, plain, digest, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 wave,
@@ -322,8 +322,8 @@ impl Spool {
     pub fn provision(&self, key: &Key) -> Result<(), StateError> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO operation (wave, key, n, kind, plain, digest, body)
-                 SELECT ?2, key, 0, 'create', 1, digest, body FROM newcomer WHERE key = ?1",
+                "INSERT OR REPLACE INTO operation (wave, key, kind, plain, digest, body)
+                 SELECT ?2, key, 'create', 1, digest, body FROM newcomer WHERE key = ?1",
             )?
             .execute(params![key.as_str(), REST])?;
         Ok(())
@@ -420,3 +420,44 @@ fn spooled(row: &Row<'_>) -> Result<Operation, StateError> {
 
 /// How many rows are in memory at once while a spool is read.
 pub const PAGE: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::outcome::{ErrorKind, OpError};
+    use crate::plan::{Change, OpKind};
+
+    fn operation(kind: OpKind, key: &str) -> Operation {
+        let mut operation = Operation::new(kind, Key::parse(key).expect("a key"), None);
+        operation.fields.insert("title".into(), Change { old: Value::Null, new: json!("Clerk") });
+        operation
+    }
+
+    #[test]
+    fn what_is_weighed_is_what_was_spooled_and_only_plain_creates_go_unread() {
+        let spool = Spool::new().expect("a spool");
+        let conflict = Some(OpError::new(ErrorKind::Conflict, "two candidates"));
+        let refused = Operation { conflict, ..operation(OpKind::Create, "E2") };
+        for operation in [&refused, &operation(OpKind::Update, "E3"), &operation(OpKind::Ban, "E4")] {
+            spool.add(operation).expect("added");
+        }
+        for create in [operation(OpKind::Create, "E1"), operation(OpKind::Create, "E5")] {
+            let sought = Sought { key_value: None, matches: Vec::new(), protected: false };
+            let key = create.key.clone();
+            spool.newcomer(&Newcomer { create, sought }).expect("spooled");
+            spool.provision(&key).expect("added");
+        }
+        let all = spool.operations(None, 9).expect("a page");
+        assert_eq!(all.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["E4", "E1", "E2", "E3", "E5"]);
+        let (mut digests, mut read) = (Vec::new(), Vec::new());
+        let weigh = spool.weigh(|digest, operation| {
+            digests.push(digest);
+            read.extend(operation.map(|operation| operation.key.to_string()));
+        });
+        weigh.expect("weighed");
+        assert_eq!(digests, all.iter().map(Operation::digest).collect::<Vec<_>>());
+        assert_eq!(read, ["E4", "E2", "E3"]);
+    }
+}
