@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_histogram, histogram};
@@ -85,9 +84,6 @@ pub const BUILD: &str = "rosterd_build_info";
 /// Bounds of the buckets of every histogram, in seconds: requests take milliseconds to seconds, runs seconds to hours.
 const BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 14_400.0];
 
-/// Whether somebody records. Names and labels are not put together for nobody.
-static RECORDS: AtomicBool = AtomicBool::new(false);
-
 /// Starts recording for this process, once.
 ///
 /// # Errors
@@ -95,7 +91,6 @@ static RECORDS: AtomicBool = AtomicBool::new(false);
 pub fn install() -> Result<PrometheusHandle> {
     let cannot = |e| Failure::internal("cannot start to measure").because(e);
     let handle = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(cannot)?.install_recorder().map_err(cannot)?;
-    RECORDS.store(true, Ordering::Relaxed);
     for (name, kind, says) in ALL {
         match kind {
             "counter" => describe_counter!(name, says),
@@ -125,9 +120,6 @@ pub fn skipped_run(sync: &str) {
 
 /// A request to a target has ended: with the answer's HTTP status, or with this kind of error.
 pub fn request(target: &str, ended: Result<u16, ErrorKind>, took: Duration) {
-    if !RECORDS.load(Ordering::Relaxed) {
-        return;
-    }
     let result = match ended {
         Ok(status) => status.to_string(),
         Err(kind) => kind.name().to_string(),
