@@ -1,0 +1,1 @@
+-- What earlier reads came to, more exactly. (Filled in by the work on trust.)

@@ -1,0 +1,1 @@
+-- Clocks and keys. (Filled in by the work on plans.)

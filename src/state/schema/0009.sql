@@ -1,0 +1,1 @@
+-- What targets keep against a write. (Filled in by the work on delivery.)
