@@ -9,6 +9,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// The type that a target declares for a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,12 +117,32 @@ pub fn same(kind: FieldType, a: &Value, b: &Value) -> bool {
     }
 }
 
-/// How a value is compared when an account is recognised by it: surrounding space and letter case set aside.
+/// How a value is compared when an account is recognised by it: surrounding space, letter case and the Unicode form
+/// (NFC) set aside.
 pub fn folded(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_lowercase()),
+        Value::String(text) if !text.trim().is_empty() => Some(folded_text(text)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+/// [`folded`], of a text.
+pub fn folded_text(text: &str) -> String {
+    let text = text.trim();
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfc().collect::<String>().to_lowercase().nfc().collect()
+    }
+}
+
+/// Whether nobody sees this character: a control or format character, a mark of writing direction, a separator of lines.
+pub fn is_unseen(letter: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    match letter.is_ascii() {
+        true => letter.is_ascii_control(),
+        false => matches!(letter.general_category(), Control | Format | LineSeparator | ParagraphSeparator),
     }
 }
 
@@ -153,6 +175,20 @@ mod tests {
         assert!(!same(FieldType::List, &json!([1, 2]), &json!([2, 1])));
         assert!(!same(FieldType::Text, &json!("Ann"), &json!("ann")));
         assert_eq!(folded(&json!(" Ann@Acme.com ")), folded(&json!("ann@acme.com")));
+        assert_eq!(folded(&json!("Mu\u{308}ller@acme.com")), folded(&json!("M\u{dc}LLER@acme.com")));
+    }
+
+    #[test]
+    fn what_nobody_sees_is_told_from_what_is_written() {
+        for letter in [
+            '\u{0}', '\t', '\u{7f}', '\u{85}', '\u{ad}', '\u{61c}', '\u{200b}', '\u{200f}', '\u{202e}', '\u{2028}',
+            '\u{2060}', '\u{feff}',
+        ] {
+            assert!(is_unseen(letter), "{letter:?}");
+        }
+        for letter in [' ', 'a', 'é', 'ü', '\u{a0}', '\u{308}', '漢', '👩', 'ı'] {
+            assert!(!is_unseen(letter), "{letter:?}");
+        }
     }
 
     #[test]

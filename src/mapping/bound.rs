@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::expression::Scope;
-use super::{Compiled, OnEmpty, Rule, Source, When};
+use super::{Compiled, OnEmpty, Rule, Source, When, telling};
 use crate::plan::Fingerprint;
 use crate::record::Columns;
 
@@ -172,6 +172,11 @@ impl Rule {
                 self.admits.coerce(raw).map_err(|must| format!(" {must}"))?
             }
         };
+        if self.telling
+            && let Err(fault) = telling::judge(&value)
+        {
+            return Err(telling::told(fault, &self.field, &self.from));
+        }
         if value.is_null() {
             if self.empty == OnEmpty::Omit {
                 return Ok(None);

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::coerce::Admits;
 use super::expression::Expression;
+use super::telling;
 use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Severity, Source, ValueFrom};
 use crate::nearest::nearest;
 use crate::target::{Catalogue, Field};
@@ -48,8 +49,8 @@ impl Checked {
     }
 }
 
-/// Compiles one rule; none when it has errors.
-pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, checked: &mut Checked) -> Option<Rule> {
+/// Compiles one rule; none when it has errors. `telling`: accounts are recognised by its field.
+pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, telling: bool, checked: &mut Checked) -> Option<Rule> {
     let known = catalogue.field(&rule.field);
     let before = checked.errors();
     match known {
@@ -67,11 +68,16 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, checked: &mut Checke
         ValueFrom::Cel(text) => Source::Cel(checked.expression(Place::Field(rule.field.clone()), text)?),
         ValueFrom::Value(value) => Source::Constant(constant(rule, value, &admits, known, checked)),
     };
+    if let (true, Source::Constant(value)) = (telling, &from)
+        && let Err(fault) = telling::judge(value)
+    {
+        checked.error(&rule.field, format!("the constant {value} {}", fault.must()), None);
+    }
     if checked.errors() > before {
         return None;
     }
     let required = known.is_some_and(|field| field.required);
-    Some(Rule { field: rule.field.clone(), from, admits, required, when: rule.when, empty: rule.empty })
+    Some(Rule { field: rule.field.clone(), from, admits, required, telling, when: rule.when, empty: rule.empty })
 }
 
 fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Field>, checked: &mut Checked) -> Value {
@@ -146,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     fn findings(fields: Vec<FieldRule>, include: Option<&str>) -> Vec<Finding> {
-        let spec = MappingSpec { fields, include: include.map(Into::into) };
+        let spec = MappingSpec { fields, include: include.map(Into::into), ..MappingSpec::default() };
         Mapping::compile(&spec, &catalogue()).err().unwrap_or_default()
     }
 
@@ -202,14 +208,15 @@ mod tests {
     fn custom_fields_of_an_open_catalogue_are_a_warning() {
         let mut open = catalogue();
         open.open = true;
-        let spec = MappingSpec { fields: vec![column("email", "m"), column("shoe_size", "s")], include: None };
+        let spec =
+            MappingSpec { fields: vec![column("email", "m"), column("shoe_size", "s")], ..MappingSpec::default() };
         let (_, warnings) = Mapping::compile(&spec, &open).expect("it compiles");
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].place, Place::Field("shoe_size".into()));
         // Beside an error it stays what it is.
         let spec = MappingSpec {
             fields: vec![column("email", "m"), column("shoe_size", "s"), column("id", "i")],
-            include: None,
+            ..MappingSpec::default()
         };
         let found = Mapping::compile(&spec, &open).expect_err("id can't be written");
         let told: Vec<(Severity, &Place)> = found.iter().map(|f| (f.severity, &f.place)).collect();

@@ -8,6 +8,7 @@ mod bound;
 mod check;
 mod coerce;
 mod expression;
+mod telling;
 pub mod testing;
 mod walk;
 
@@ -36,6 +37,8 @@ pub struct MappingSpec {
     pub fields: Vec<FieldRule>,
     /// CEL that says whether a record is in scope; none: every record is.
     pub include: Option<String>,
+    /// The target fields by which existing accounts are recognised (`match`).
+    pub recognised_by: Vec<String>,
 }
 
 /// Where one target field's value comes from.
@@ -135,6 +138,8 @@ struct Rule {
     admits: Admits,
     /// The target refuses an account without it.
     required: bool,
+    /// Accounts are recognised by it, so it must be a value that tells people apart.
+    telling: bool,
     when: When,
     empty: OnEmpty,
 }
@@ -153,8 +158,9 @@ impl Mapping {
     /// Every finding, of which one is an error at least.
     pub fn compile(spec: &MappingSpec, catalogue: &Catalogue) -> Result<(Mapping, Vec<Finding>), Vec<Finding>> {
         let mut checked = check::Checked::default();
-        let rules: Vec<Rule> =
-            spec.fields.iter().filter_map(|rule| check::rule(rule, catalogue, &mut checked)).collect();
+        let telling = catalogue.recognised_by(&spec.recognised_by);
+        let compiled = |rule: &FieldRule| check::rule(rule, catalogue, telling.contains(&rule.field), &mut checked);
+        let rules: Vec<Rule> = spec.fields.iter().filter_map(compiled).collect();
         check::together(spec, catalogue, &mut checked);
         let include = spec.include.as_deref().and_then(|text| checked.expression(Place::Include, text));
         if checked.errors() > 0 {
@@ -243,7 +249,7 @@ fn version(spec: &MappingSpec, rules: &[Rule]) -> [u8; 32] {
                 ValueFrom::Value(value) => json!(["value", value]),
             };
             let (when, empty) = (rule.when == When::Always, rule.empty == OnEmpty::Clear);
-            json!([rule.field, from, when, empty, compiled.admits.describe(), compiled.required])
+            json!([rule.field, from, when, empty, compiled.admits.describe(), compiled.required, compiled.telling])
         })
         .collect();
     described.sort_by_key(ToString::to_string);
@@ -306,7 +312,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn compile(fields: Vec<FieldRule>, include: Option<&str>) -> Mapping {
-        let spec = MappingSpec { fields, include: include.map(Into::into) };
+        let spec = MappingSpec { fields, include: include.map(Into::into), recognised_by: vec!["email".into()] };
         Mapping::compile(&spec, &catalogue()).expect("it compiles").0
     }
 
@@ -345,7 +351,8 @@ pub(crate) mod tests {
         ] {
             assert_ne!(a.version(), other.version());
         }
-        let spec = MappingSpec { fields: vec![column("email", "mail"), column("title", "job")], include: None };
+        let fields = vec![column("email", "mail"), column("title", "job")];
+        let spec = MappingSpec { fields, ..MappingSpec::default() };
         let mut retyped = catalogue();
         retyped.fields.insert("title".into(), plain(FieldType::Integer));
         let other = Mapping::compile(&spec, &retyped).expect("it compiles").0;

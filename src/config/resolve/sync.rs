@@ -67,7 +67,11 @@ pub(super) fn resolve(
         refuse_standard_input(report, path, source);
     }
     let fields: Vec<String> = raw.map.keys().cloned().collect();
-    let spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
+    let typed_match = raw.match_fields.take();
+    let default_match = || fields.iter().filter(|f| *f == DEFAULT_MATCH).cloned().collect();
+    let match_fields: Vec<String> = typed_match.clone().unwrap_or_else(default_match);
+    let mut spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
+    spec.recognised_by.clone_from(&match_fields);
     let mapping = match &target {
         Some(target) => mapping(report, path, &spec, &fields, target.engine.catalogue()),
         None => {
@@ -75,9 +79,6 @@ pub(super) fn resolve(
             None
         }
     };
-    let typed_match = raw.match_fields.take();
-    let default_match = || fields.iter().filter(|f| *f == DEFAULT_MATCH).cloned().collect();
-    let match_fields = typed_match.clone().unwrap_or_else(default_match);
     if let Some(target) = &target {
         let catalogue = target.engine.catalogue();
         match_fields_known(report, path, typed_match.as_deref().unwrap_or_default(), &fields, catalogue);
@@ -213,7 +214,7 @@ fn spec(
     }
     let fields =
         map.into_iter().filter_map(|(field, rule)| self::rule(report, &path.join(&field), field, rule)).collect();
-    MappingSpec { fields, include }
+    MappingSpec { fields, include, ..MappingSpec::default() }
 }
 
 fn rule(report: &mut Report<'_>, path: &KeyPath, field: String, RawRule(raw): RawRule) -> Option<FieldRule> {
@@ -290,7 +291,8 @@ fn mapping(
 /// Judges the expressions of a sync whose target is wrong or missing: they are right or wrong on their own.
 fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fields: &[String]) {
     let rules = spec.fields.iter().filter(|r| matches!(r.from, ValueFrom::Cel(_)));
-    let spec = MappingSpec { fields: rules.cloned().collect(), include: spec.include.clone() };
+    let spec =
+        MappingSpec { fields: rules.cloned().collect(), include: spec.include.clone(), ..MappingSpec::default() };
     let any = Field {
         kind: FieldType::Text,
         writable: Ok(()),
