@@ -11,6 +11,7 @@ pub mod config;
 pub mod source;
 pub mod trust;
 
+pub mod identity;
 pub mod record;
 
 pub mod mapping;

@@ -19,13 +19,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
+use crate::identity;
 use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
 use crate::state::epoch::{self, Begun, EpochFile};
+use crate::state::ownership::{Shared, SharedAccount};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
+use crate::status;
 use crate::time::{self, Clock};
 
 pub use approve::spent;
@@ -166,6 +169,17 @@ impl Runner {
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
         self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
+        self.warn_of_unconfigured().await
+    }
+
+    /// Says which syncs the state knows and the configuration does not.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn warn_of_unconfigured(&self) -> Result<()> {
+        for known in status::unconfigured(&self.settings, &self.state).await? {
+            tracing::warn!(sync = %known.sync, users = known.users, help = known.remedy(), "{}", known.told());
+        }
         Ok(())
     }
 
@@ -345,6 +359,7 @@ pub async fn make_plan_against(
     only: &BTreeSet<Key>,
     observed: Option<Arc<Listing>>,
 ) -> Result<Plan> {
+    nothing_is_shared(&runner.state, sync, known).await?;
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
     let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since }).await?;
@@ -362,6 +377,26 @@ pub async fn make_plan_against(
         observed,
     };
     planner.plan().await
+}
+
+/// Refuses a sync that owns an account together with another: each would undo what the other does, and ban whom the
+/// other keeps.
+async fn nothing_is_shared(state: &State, sync: &SyncSettings, known: KnownSync) -> Result<()> {
+    let Some(id) = known.id.filter(|_| !sync.rivals.is_empty()) else { return Ok(()) };
+    let request = SharedAccount { sync: id, rivals: sync.rivals.clone(), target: sync.target.identity() };
+    let Some(shared) = state.ask(request).await? else { return Ok(()) };
+    let (name, target) = (&sync.name, &sync.target.name);
+    let id = sync.target.engine.loggable_id(&shared.remote_id);
+    let Shared { key, rival, rivals_key, .. } = &shared;
+    let message = format!(
+        "account {id} of target {target} belongs to {key} in sync {name} and to {rivals_key} in sync {rival}: two syncs \
+         of one platform would undo each other's work"
+    );
+    Err(Failure::new(Exit::Config, message).help(format!(
+        "decide which of the two keeps it. Is the other not needed, take it out of the configuration, and then: rosterd \
+         state forget-sync NAME. Else tell their people apart with include, and then: rosterd forget SYNC KEY, for each \
+         whom it must give up"
+    )))
 }
 
 /// The syncs of these names, in the configuration's order; all, when none is named.
@@ -387,7 +422,7 @@ pub fn binding(sync: &SyncSettings) -> Binding {
         source: sync.source.name.clone(),
         target: sync.target.name.clone(),
         kind: sync.target.kind.clone(),
-        base_url: sync.target.base_url.to_string(),
+        base_url: identity::written(&sync.target.base_url, sync.target.engine.path_options()),
         source_key: sync.source.key.clone(),
     }
 }

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::config::settings::SyncSettings;
+use crate::config::settings::{Settings, SyncSettings};
 use crate::exit::Result;
 use crate::state::State;
 use crate::state::ledger::{StatusOf, SyncStatus};
+use crate::state::ownership::{Unconfigured, UnconfiguredSyncs};
 use crate::time;
 
 /// One element of `syncs`.
@@ -30,6 +31,14 @@ pub struct Line {
     pub unresolved: u64,
     /// Why the last run that ended did so as it did.
     pub reason: Option<String>,
+}
+
+/// The syncs that the state knows and the configuration does not: nobody keeps their people in step.
+///
+/// # Errors
+/// The state fails.
+pub async fn unconfigured(settings: &Settings, state: &State) -> Result<Vec<Unconfigured>> {
+    Ok(state.ask(UnconfiguredSyncs { configured: settings.syncs.keys().cloned().collect() }).await?)
 }
 
 /// How these syncs stand.

@@ -10,6 +10,7 @@ mod hand;
 mod leavers;
 mod limits;
 mod newcomers;
+mod ownership;
 mod protection;
 mod rules;
 

@@ -10,6 +10,7 @@ use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSetting
 use crate::config::units::Span;
 use crate::config::{self, Diagnostic, Judged, Settings};
 use crate::exit::{Exit, Failure};
+use crate::state::ownership;
 
 /// The report, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,7 @@ pub fn run(
         for (is_missing, diagnostic) in unusable_secrets(settings) {
             if is_missing { &mut errors } else { &mut warnings }.push(diagnostic);
         }
+        warnings.extend(unconfigured(settings));
     }
     let settings = settings.filter(|_| errors.is_empty());
     let exit = match &settings {
@@ -80,6 +82,27 @@ fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
             (is_missing, diagnostic)
         })
         .collect()
+}
+
+/// Syncs that the state knows and this configuration does not. Where there is no state there are none; one that can't be
+/// looked into is no mistake of the configuration.
+pub(super) fn unconfigured(settings: &Settings) -> Vec<Diagnostic> {
+    let path = &settings.state.path;
+    let file = path.display().to_string();
+    match ownership::unconfigured(path, settings.syncs.keys().cloned().collect()) {
+        Ok(known) => known
+            .iter()
+            .map(|known| Diagnostic {
+                key: format!("syncs.{}", known.sync),
+                help: Some(known.remedy()),
+                ..Diagnostic::file(&file, known.told())
+            })
+            .collect(),
+        Err(error) => {
+            let message = format!("whether it knows of syncs that are not configured can't be seen: {error}");
+            vec![Diagnostic { key: "state.path".into(), help: error.help, ..Diagnostic::file(file, message) }]
+        }
+    }
 }
 
 fn text(

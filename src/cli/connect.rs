@@ -77,6 +77,7 @@ pub async fn command(
         Err(_) => return super::check::run(files, std::env::vars(), printing.format, &mut std::io::stdout().lock()),
     };
     let settings = loaded.settings;
+    let warnings = [loaded.warnings, super::check::unconfigured(&settings)].concat();
     let mut found = Found::default();
     for source in settings.sources.values() {
         let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).collect();
@@ -104,10 +105,10 @@ pub async fn command(
     let mut out = Out::stdout();
     match printing.format {
         Format::Json => out.json(&json!({
-            "ok": found.errors.is_empty(), "errors": found.errors, "warnings": loaded.warnings,
+            "ok": found.errors.is_empty(), "errors": found.errors, "warnings": warnings,
             "sources": found.sources, "targets": found.targets,
         }))?,
-        Format::Text => text(&mut out, &settings, &loaded.warnings, &found, show_values)?,
+        Format::Text => text(&mut out, &settings, &warnings, &found, show_values)?,
     }
     Ok(exit)
 }

@@ -22,6 +22,7 @@ mod sandbox_args;
 mod state;
 mod status;
 mod sync;
+mod syncs;
 mod test;
 mod undo;
 mod why;

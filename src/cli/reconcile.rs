@@ -16,7 +16,9 @@ use crate::planner::PAGE;
 use crate::reconcile::{Comparison, Difference, Remedy};
 use crate::run::{RunError, RunSummary, chosen};
 use crate::state::lock::SenderLock;
+use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
+use crate::status;
 
 /// How many of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -31,9 +33,11 @@ pub async fn command(
     printing: Printing,
 ) -> Result<Exit> {
     let syncs = chosen(&settings, syncs)?;
+    let configured = Arc::clone(&settings);
     let _lock = remedy.any().then(|| SenderLock::take(&settings.state.path)).transpose()?;
     let progress = Arc::new(Progress::new(None, false)?);
     let state = State::open(&settings.state.path, Access::Write)?;
+    let unconfigured = status::unconfigured(&configured, &state).await?;
     let runner = super::sync::runner(settings, state, &progress)?;
     let readings = runner.read_to_reconcile(&syncs, remedy).await?;
     let mut page = Page { out: Out::stdout(), all, json: printing.format == Format::Json, comma: Comma::default() };
@@ -62,8 +66,11 @@ pub async fn command(
             }
         }
     }
+    if detailed && !unconfigured.is_empty() {
+        exit = exit.worse(Exit::Differences);
+    }
     progress.finish()?;
-    page.end()?;
+    page.end(&unconfigured)?;
     Ok(exit)
 }
 
@@ -80,8 +87,12 @@ impl Page {
         if self.json { self.out.write("{\"syncs\":[") } else { Ok(()) }
     }
 
-    fn end(&mut self) -> Result<()> {
-        if self.json { self.out.line("]}") } else { Ok(()) }
+    /// Ends with the syncs that the configuration no longer has: their accounts are looked after by nobody.
+    fn end(&mut self, unconfigured: &[Unconfigured]) -> Result<()> {
+        if self.json {
+            return self.out.line(&format!("],\"unconfigured\":{}}}", json!(unconfigured)));
+        }
+        unconfigured.iter().try_for_each(|known| super::status::forsaken(&mut self.out, known))
     }
 
     /// Reports one sync, and returns how many differences there are.

@@ -51,6 +51,29 @@ pub enum StateCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Move what is kept of a sync to the name that it has in the configuration now
+    ///
+    /// Without it, a sync under a new name takes up whom it finds again, and knows nothing of those who have left: their
+    /// accounts would stay active. Nothing is sent; the next run goes on where the last one of the old name ended.
+    #[command(name = "rename-sync", after_help = "Example:\n  rosterd state rename-sync staff people")]
+    RenameSync {
+        /// The name in the state, which the configuration no longer has
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The name in the configuration
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Erase what is kept of a sync that the configuration no longer has
+    ///
+    /// Its people, held plans and operations without an answer are erased; rows of the ledger stay, without the people.
+    /// Nothing is sent: accounts stay as they are, and how many are active is said.
+    #[command(name = "forget-sync", after_help = "Example:\n  rosterd state forget-sync interns-2024")]
+    ForgetSync {
+        /// The sync
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Forget outcomes, runs and decided plans that are older; what is known of people is not touched
     #[command(after_help = "Example:\n  rosterd state prune --older-than 90d")]
     Prune {

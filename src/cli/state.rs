@@ -1,4 +1,5 @@
-//! `state info`, `state verify`, `state backup` and `state prune`: looking after the database.
+//! `state info`, `state verify`, `state backup` and `state prune`: looking after the database. What concerns a whole sync
+//! has its page in `syncs`.
 
 use std::path::Path;
 
@@ -6,6 +7,7 @@ use serde_json::json;
 
 use super::args::{Format, Printing, StateCommand};
 use super::out::Out;
+use super::syncs;
 use super::words::count;
 use crate::config::Settings;
 use crate::config::units::Span;
@@ -22,6 +24,8 @@ pub async fn command(settings: &Settings, command: StateCommand, printing: Print
         StateCommand::Verify => check(settings, printing),
         StateCommand::Backup { file } => copy(settings, &file, printing),
         StateCommand::Prune { older_than } => prune(settings, older_than, printing).await,
+        StateCommand::RenameSync { old, new } => syncs::rename(settings, &old, &new, printing).await,
+        StateCommand::ForgetSync { name } => syncs::forget(settings, &name, printing).await,
     }
 }
 

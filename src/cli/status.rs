@@ -7,8 +7,9 @@ use super::out::Out;
 use crate::config::Settings;
 use crate::exit::{Exit, Result};
 use crate::run::chosen;
+use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
-use crate::status::{Line, lines};
+use crate::status::{Line, lines, unconfigured};
 use crate::time::{self, Clock};
 
 /// `rosterd status`.
@@ -16,12 +17,26 @@ pub async fn command(settings: &Arc<Settings>, syncs: &[String], printing: Print
     let syncs = chosen(settings, syncs)?;
     let state = State::open(&settings.state.path, Access::Read)?;
     let lines = lines(syncs.iter().map(Arc::as_ref), &state, Clock::system().now()).await?;
+    let unconfigured = unconfigured(settings, &state).await?;
     let mut out = Out::stdout();
     match printing.format {
-        Format::Json => out.json(&serde_json::json!({ "syncs": lines }))?,
-        Format::Text => lines.iter().try_for_each(|line| text(&mut out, line))?,
+        Format::Json => out.json(&serde_json::json!({ "syncs": lines, "unconfigured": unconfigured }))?,
+        Format::Text => {
+            lines.iter().try_for_each(|line| text(&mut out, line))?;
+            unconfigured.iter().try_for_each(|known| forsaken(&mut out, known))?;
+        }
     }
     Ok(Exit::Ok)
+}
+
+/// A sync that the configuration no longer has.
+pub(super) fn forsaken(out: &mut Out, known: &Unconfigured) -> Result<()> {
+    let Unconfigured { sync, users } = known;
+    out.line(&format!("{}: {}", out.style.strong(sync), out.style.warn("not in the configuration")))?;
+    let users = super::words::count(*users, "user", "users");
+    out.line(&format!("  still known     {users}, whom nobody keeps in step"))?;
+    out.line(&format!("  renamed?        rosterd state rename-sync {sync} NEW"))?;
+    out.line(&format!("  gone for good?  rosterd state forget-sync {sync}"))
 }
 
 fn text(out: &mut Out, line: &Line) -> Result<()> {

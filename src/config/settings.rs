@@ -12,6 +12,7 @@ use url::Url;
 
 use super::secret::Secret;
 use super::units::Rate;
+use crate::identity::TargetIdentity;
 use crate::limits::Limit;
 pub use crate::limits::Limits as LimitSettings;
 use crate::mapping::Mapping;
@@ -272,6 +273,13 @@ pub struct TargetSettings {
     pub engine: Arc<Engine>,
 }
 
+impl TargetSettings {
+    /// What it is, whatever it is called here.
+    pub fn identity(&self) -> TargetIdentity {
+        TargetIdentity::of(&self.base_url, self.engine.path_options())
+    }
+}
+
 /// What a connection needs beyond the usual.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkSettings {
@@ -399,14 +407,15 @@ pub struct SyncSettings {
     pub limits: LimitSettings,
     /// What only the daemon goes by.
     pub daemon: DaemonSettings,
-    /// The other syncs on the same target: none of them may own an account that this one does.
+    /// The other syncs on the same platform, whatever their targets are called: none of them may own an account that
+    /// this one does.
     pub rivals: BTreeSet<String>,
     /// The mapping tests.
     pub tests: Vec<TestSettings>,
 }
 
 impl SyncSettings {
-    /// Every sync that writes to this one's target, itself included.
+    /// Every sync that writes to this one's platform, itself included.
     pub fn writers(&self) -> BTreeSet<String> {
         self.rivals.iter().chain([&self.name]).cloned().collect()
     }

@@ -385,3 +385,61 @@ fn standard_input_has_no_schedule() {
     assert_eq!(csv.path, Path::new("-"));
     one_error(&text.replace("target = \"juno\"", "target = \"juno\"\nschedule = \"0 0 1 * * *\""), &["standard input"]);
 }
+
+#[test]
+fn syncs_on_one_platform_know_of_each_other_whatever_its_targets_are_called() {
+    let target = |name: &str, base_url: &str| {
+        TARGET.replace("targets.juno", &format!("targets.{name}")).replace("http://127.0.0.1:1/api/", base_url)
+    };
+    let sync = |name: &str, target: &str| {
+        [SYNC, MAP]
+            .concat()
+            .replace("syncs.staff", &format!("syncs.{name}"))
+            .replace("\"juno\"", &format!("{target:?}"))
+    };
+    let text = [
+        STATE,
+        SOURCE,
+        TARGET,
+        &target("slash", "http://LOCALHOST:1/api"),
+        &target("other", "http://127.0.0.1:2/api"),
+        &[SYNC, MAP].concat(),
+        &sync("again", "juno"),
+        &sync("second", "slash"),
+        &sync("third", "other"),
+    ]
+    .concat();
+    let settings = load_text(&text).map_err(told).expect("right").settings;
+    let rivals = |sync: &str| settings.syncs[sync].rivals.iter().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(rivals("staff"), "again second");
+    assert_eq!(rivals("second"), "again staff");
+    assert_eq!(rivals("third"), "");
+}
+
+#[test]
+fn clients_of_one_platform_are_places_of_their_own() {
+    let target = |name: &str, client: u32, create: &str| {
+        format!(
+            "[targets.{name}]\nkind = \"juicebox\"\nbase_url = \"https://a.example\"\n\
+             auth = {{ kind = \"token\", token = {{ env = \"ROSTERD_TOKEN\" }} }}\n\
+             options = {{ client = {client}, create = {create:?} }}\n"
+        )
+    };
+    let sync = |name: &str| {
+        format!("[syncs.{name}]\nsource = \"hr\"\ntarget = {name:?}\n[syncs.{name}.map]\nemail = \"email\"\n")
+    };
+    let texts = [
+        STATE.to_string(),
+        SOURCE.to_string(),
+        target("one", 1, "invite"),
+        target("one-more", 1, "direct"),
+        target("two", 2, "invite"),
+        sync("one"),
+        sync("one-more"),
+        sync("two"),
+    ];
+    let settings = load_text(&texts.concat()).map_err(told).expect("right").settings;
+    let rivals = |sync: &str| settings.syncs[sync].rivals.iter().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!((rivals("one"), rivals("one-more"), rivals("two")), ("one-more".into(), "one".into(), String::new()));
+    assert_eq!(settings.targets["two"].identity().to_string(), "https://a.example?client=2");
+}

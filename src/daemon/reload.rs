@@ -53,7 +53,7 @@ impl Daemon {
         self.board.configured(Arc::clone(&settings));
         self.board.agenda(self.agenda.next_runs());
         self.settings = settings;
-        Ok(())
+        self.runner().warn_of_unconfigured().await
     }
 
     fn refuse_what_needs_a_restart(&self, settings: &Settings) -> Result<()> {

@@ -289,8 +289,8 @@ pub async fn look_up(client: &Client, state: &State, sync: &SyncSettings, newcom
 
 /// Who owns an account: a person of this sync, or of another on the same target.
 async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Result<Option<(String, Key)>> {
-    let base_url = sync.target.base_url.to_string();
-    Ok(state.ask(OwnerOf { syncs: sync.writers(), base_url, remote_id: account.remote_id.clone() }).await?)
+    let (target, remote_id) = (sync.target.identity(), account.remote_id.clone());
+    Ok(state.ask(OwnerOf { syncs: sync.writers(), target, remote_id }).await?)
 }
 
 /// Judges the candidates.
@@ -332,7 +332,7 @@ fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure 
         Exit::Config,
         format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
     )
-    .help("two syncs on one target must not share people: tell them apart with include")
+    .help("two syncs on one platform must not share people, whatever targets are called: tell them apart with include")
 }
 
 /// The key that an account carries, if it is not this one.

@@ -12,7 +12,7 @@ use crate::planner::newcomers::recognised_by;
 use crate::planner::{Listing, PAGE, Plan};
 use crate::run::{Read, Runner, read_source};
 use crate::source::Intake;
-use crate::state::binding::SyncsOn;
+use crate::state::ownership::SyncsOn;
 use crate::state::people::PeoplePage;
 
 /// Marks every listed account of which it is known whose it is.
@@ -31,7 +31,7 @@ pub(super) async fn settle(
     for remote_id in adopted {
         listing.is_mine(&remote_id)?;
     }
-    for (id, _) in runner.state.ask(SyncsOn(sync.target.name.clone())).await? {
+    for (id, _) in runner.state.ask(SyncsOn { syncs: sync.writers(), target: sync.target.identity() }).await? {
         let mut after = None;
         while listing.nobodys_count()? > 0 {
             let page = runner.state.ask(PeoplePage { sync: id, after, limit: PAGE }).await?;
@@ -43,7 +43,7 @@ pub(super) async fn settle(
         }
     }
     from_source(runner, sync, read, listing).await?;
-    let others = runner.settings.syncs.values().filter(|s| s.target.name == sync.target.name && s.name != sync.name);
+    let others = runner.settings.syncs.values().filter(|s| sync.rivals.contains(&s.name));
     for other in others {
         if listing.nobodys_count()? > 0 {
             of_another(runner, other, read, sync, listing).await?;

@@ -174,7 +174,7 @@ pub async fn compare(
     let listing = Listing::of(client, &sync.match_fields, u64::MAX).await?;
     let listing = Arc::new(listing.ok_or_else(|| Failure::internal("the listing has no end"))?);
     let rebound = match runner.state.ask(BoundTo(sync.name.clone())).await? {
-        Some(bound) if rebind && bound.people > 0 && rebind::differs(&bound.binding, &binding(sync)) => {
+        Some(bound) if rebind && bound.people > 0 && bound.binding.difference(&binding(sync)).is_some() => {
             Some(rebind::rebind(runner, sync, read, &listing, &bound).await?)
         }
         _ => None,

@@ -14,14 +14,9 @@ use crate::rules::PersonState;
 use crate::run::{Read, Runner, binding};
 use crate::state::State;
 use crate::state::binding::{BeginGathering, Bound as Standing, FoundAgain, Gather, Rebind, WhoseWas};
-use crate::state::people::{Binding, Bodies, Body, OwnerOf, PeoplePage, Person, SyncId};
+use crate::state::people::{Bodies, Body, OwnerOf, PeoplePage, Person, SyncId};
 use crate::target::{Account, AccountState};
 use crate::value::folded;
-
-/// Whether a snapshot means nothing any more under this binding.
-pub(super) fn differs(was: &Binding, is: &Binding) -> bool {
-    (&was.kind, &was.base_url, &was.source_key) != (&is.kind, &is.base_url, &is.source_key)
-}
 
 /// Finds people again; returns how many were found, and how many were not.
 pub(super) async fn rebind(
@@ -158,7 +153,7 @@ impl Search {
         let known = before.is_some() || self.was_known(key)?;
         let owner = self.state.ask_blocking(OwnerOf {
             syncs: self.sync.writers(),
-            base_url: self.sync.target.base_url.to_string(),
+            target: self.sync.target.identity(),
             remote_id,
         })?;
         let anothers = owner.is_some_and(|(sync, _)| sync != self.sync.name);

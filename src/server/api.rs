@@ -44,7 +44,8 @@ pub(super) async fn status(Extract(context): Extract<Context>) -> Result<Json<Va
     let state = context.ready.state()?;
     let settings = context.board.view().settings;
     let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, context.clock.now()).await?;
-    Ok(Json(json!({ "syncs": lines })))
+    let unconfigured = status::unconfigured(&settings, state).await?;
+    Ok(Json(json!({ "syncs": lines, "unconfigured": unconfigured })))
 }
 
 /// Rows of `v_runs`, newest first.

@@ -7,9 +7,31 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::{Binding, SyncId};
 use super::{Command, StateError};
+use crate::identity::TargetIdentity;
 use crate::record::Key;
 use crate::rules::PersonState;
 use crate::value::Attributes;
+
+impl Binding {
+    /// Where the target is.
+    pub fn identity(&self) -> TargetIdentity {
+        TargetIdentity::parse(&self.base_url)
+    }
+
+    /// The first thing by which rows of this binding mean nothing under another, as it is here and there. What source
+    /// and target are called, and how an address is spelled, makes no difference.
+    pub fn difference<'a>(&'a self, other: &'a Binding) -> Option<(&'static str, &'a str, &'a str)> {
+        let (was, is) = (self.identity(), other.identity());
+        if self.kind != other.kind {
+            return Some(("target kind", &self.kind, &other.kind));
+        }
+        if !was.is_one_with(&is) {
+            let what = if was.has_address_of(&is) { "place (base_url with options)" } else { "base_url" };
+            return Some((what, &self.base_url, &other.base_url));
+        }
+        (self.source_key != other.source_key).then_some(("source key", &self.source_key, &other.source_key))
+    }
+}
 
 /// A sync's binding as it stands in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,20 +70,6 @@ impl Command for BoundTo {
                 Ok(Bound { id: row.get(0)?, binding, people: row.get::<_, i64>(7)?.unsigned_abs() })
             })
             .optional()?)
-    }
-}
-
-/// The syncs that were ever bound to this target.
-#[derive(Debug)]
-pub struct SyncsOn(pub String);
-
-impl Command for SyncsOn {
-    type Reply = Vec<(SyncId, String)>;
-
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached("SELECT id, name FROM sync WHERE target = ?1 ORDER BY id")?;
-        let rows = statement.query_map([self.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

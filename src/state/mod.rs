@@ -16,6 +16,7 @@ pub mod journal;
 pub mod ledger;
 pub mod lock;
 mod open;
+pub mod ownership;
 pub mod people;
 pub mod plans;
 pub mod prune;
@@ -24,6 +25,7 @@ pub mod rekey;
 pub mod requests;
 mod schema;
 pub mod sources;
+pub mod syncs;
 pub mod undo;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, StateError};
 use crate::exit::Exit;
+use crate::identity::TargetIdentity;
 use crate::plan::Fingerprint;
 use crate::record::Key;
 use crate::rules::PersonState;
@@ -72,7 +73,7 @@ pub struct Binding {
     pub target: String,
     /// The target's kind.
     pub kind: String,
-    /// The target's base URL.
+    /// Where the target is, as [`crate::identity::written`] has it; older versions kept the address alone.
     pub base_url: String,
     /// The source's key column.
     pub source_key: String,
@@ -110,16 +111,9 @@ impl Command for FindSync {
             return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
         };
         let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
-        if people > 0 {
-            for (what, was, is) in [
-                ("target kind", &kind, &wanted.kind),
-                ("base_url", &base_url, &wanted.base_url),
-                ("source key", &source_key, &wanted.source_key),
-            ] {
-                if was != is {
-                    return Err(rebound(&wanted.sync, what, was, is, people));
-                }
-            }
+        let bound = Binding { kind, base_url, source_key, ..wanted.clone() };
+        if let Some((what, was, is)) = bound.difference(&wanted).filter(|_| people > 0) {
+            return Err(rebound(&wanted.sync, what, was, is, people));
         }
         let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;
         let invited: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state = 3", id)?;
@@ -387,8 +381,8 @@ impl Command for Observe {
 pub struct OwnerOf {
     /// The syncs that write to the target: a sync that is no longer configured owns nothing.
     pub syncs: BTreeSet<String>,
-    /// Where the target is: the ids of another place are other accounts.
-    pub base_url: String,
+    /// What the target is: the ids of another place are other accounts.
+    pub target: TargetIdentity,
     /// The account's id there.
     pub remote_id: String,
 }
@@ -398,13 +392,13 @@ impl Command for OwnerOf {
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         let mut statement = db.prepare_cached(
-            "SELECT s.name, p.key FROM sync s JOIN person p ON p.sync = s.id
-             WHERE s.base_url = ?1 AND p.remote_id = ?2 AND p.state IN (1, 2, 3, 5) ORDER BY s.name",
+            "SELECT s.name, p.key, s.base_url FROM sync s JOIN person p ON p.sync = s.id
+             WHERE p.remote_id = ?1 AND p.state IN (1, 2, 3, 5) ORDER BY s.name",
         )?;
-        let mut rows = statement.query([&self.base_url, &self.remote_id])?;
+        let mut rows = statement.query([&self.remote_id])?;
         while let Some(row) = rows.next()? {
-            let (sync, key): (String, String) = (row.get(0)?, row.get(1)?);
-            if self.syncs.contains(&sync) {
+            let (sync, key, base_url): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if self.syncs.contains(&sync) && TargetIdentity::parse(&base_url).is_one_with(&self.target) {
                 return Ok(Key::parse(&key).map(|key| (sync, key)));
             }
         }

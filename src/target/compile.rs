@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Field};
-use super::definition::{FieldDef, OptionDef, OptionIs, PathStyle, SetStyle, Unstated};
+use super::definition::{FieldDef, OperationDef, OptionDef, OptionIs, PathStyle, SetStyle, Unstated};
 use super::engine::{BodyCondition, Engine, FailureRule, FieldShape, StateRule};
 use super::load::{DefinitionError, Mistakes, Parts, load, nearest};
 use super::options;
@@ -66,7 +66,17 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         errors: parts.errors,
         failures,
         proofs,
+        path_options: path_options(&parts.operations, &values),
     })
+}
+
+/// The options that stand in the paths of requests.
+fn path_options(
+    operations: &BTreeMap<String, OperationDef>,
+    values: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let in_a_path = |name: &String| operations.values().any(|def| def.path.contains(&format!("{{options.{name}}}")));
+    values.iter().filter(|(name, _)| in_a_path(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Drops what an option rules out: operations whose `only_if` doesn't hold.

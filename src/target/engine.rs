@@ -51,6 +51,8 @@ pub struct Engine {
     pub(super) errors: ErrorsDef,
     pub(super) failures: Vec<FailureRule>,
     pub(super) proofs: Vec<Proof>,
+    /// The options that stand in the paths of requests.
+    pub(super) path_options: BTreeMap<String, String>,
 }
 
 /// What a target of a kind may say.
@@ -229,6 +231,11 @@ impl Engine {
     pub fn page_size(&self) -> u32 {
         let paging = self.calls.get("list").and_then(|call| call.paging.as_ref());
         paging.map_or(u32::MAX, |paging| paging.size)
+    }
+
+    /// The options that stand in the paths of requests, as they are set: accounts below other paths are others.
+    pub fn path_options(&self) -> &BTreeMap<String, String> {
+        &self.path_options
     }
 
     /// The target's name in messages.

@@ -43,10 +43,15 @@ pub(super) struct Defined<'a> {
 }
 
 impl Defined<'_> {
-    /// The other syncs on this target.
-    fn rivals_of(&self, sync: &str, target: &str) -> BTreeSet<String> {
-        let same = |(name, of): &(&String, &Option<String>)| *name != sync && of.as_deref() == Some(target);
-        self.target_of.iter().filter(same).map(|(name, _)| name.clone()).collect()
+    /// The other syncs on this platform: on this target, or on another at the same address.
+    fn rivals_of(&self, sync: &str, target: &TargetSettings) -> BTreeSet<String> {
+        let identity = target.identity();
+        let is_same = |name: &String| match self.targets.get(name) {
+            Some(Made::Ready(other)) => other.identity().is_one_with(&identity),
+            _ => *name == target.name,
+        };
+        let others = self.target_of.iter().filter(|(name, of)| *name != sync && of.as_ref().is_some_and(is_same));
+        others.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -110,7 +115,7 @@ pub(super) fn resolve(
     Some(SyncSettings {
         name: name.to_owned(),
         source: source?,
-        rivals: defined.rivals_of(name, &target.name),
+        rivals: defined.rivals_of(name, &target),
         target,
         schedule,
         timezone: zone?,

@@ -1,6 +1,7 @@
 //! What is in the state comes out as it went in, and in the contract's words.
 
 use super::*;
+use crate::identity::TargetIdentity;
 use crate::outcome::{ErrorKind, OpError};
 use crate::state::ledger::{BansSince, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
@@ -240,7 +241,7 @@ fn people_come_in_pages_in_key_order_with_their_bodies() {
     assert_eq!((bodies.len(), bodies[&key("a")].attributes.get("title")), (1, Some(&json!("Clerk"))));
     let owner = |sync: &str, base_url: &str| {
         let syncs = [sync.to_string()].into();
-        place.ask(OwnerOf { syncs, base_url: base_url.into(), remote_id: "2".into() })
+        place.ask(OwnerOf { syncs, target: TargetIdentity::parse(base_url), remote_id: "2".into() })
     };
     assert_eq!(owner("staff", "https://a.example/"), Some(("staff".into(), key("a"))));
     assert_eq!(owner("staff", "http://elsewhere"), None);

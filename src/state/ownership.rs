@@ -1,0 +1,160 @@
+//! Whose accounts are whose: syncs that write to one platform, and those that the configuration no longer has.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use super::people::SyncId;
+use super::{Access, Command, StateError, open};
+use crate::identity::TargetIdentity;
+
+/// The syncs of these names whose rows are of this platform.
+#[derive(Debug)]
+pub struct SyncsOn {
+    /// The syncs that write to it: what a sync that is no longer configured knew is nobody's.
+    pub syncs: BTreeSet<String>,
+    /// What the target is.
+    pub target: TargetIdentity,
+}
+
+impl Command for SyncsOn {
+    type Reply = Vec<(SyncId, String)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut found = Vec::new();
+        let mut statement = db.prepare_cached("SELECT id, name, base_url FROM sync ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, name, base_url): (SyncId, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if self.syncs.contains(&name) && TargetIdentity::parse(&base_url).is_one_with(&self.target) {
+                found.push((id, name));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An account that two syncs own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The account.
+    pub remote_id: String,
+    /// Whose it is in the sync that asks.
+    pub key: String,
+    /// The other sync.
+    pub rival: String,
+    /// Whose it is there.
+    pub rivals_key: String,
+}
+
+/// The first account that a sync owns and another on the same platform owns too. One look at an index for each account
+/// of the smaller of the two, and none where a sync has its target to itself.
+#[derive(Debug)]
+pub struct SharedAccount {
+    /// The sync.
+    pub sync: SyncId,
+    /// The others, by name.
+    pub rivals: BTreeSet<String>,
+    /// What their target is.
+    pub target: TargetIdentity,
+}
+
+impl Command for SharedAccount {
+    type Reply = Option<Shared>;
+
+    fn run(self, db: &Connection) -> Result<Option<Shared>, StateError> {
+        let on = SyncsOn { syncs: self.rivals, target: self.target };
+        for (rival, name) in on.run(db)?.into_iter().filter(|(id, _)| *id != self.sync) {
+            let linked = "SELECT count(*) FROM person WHERE sync = ?1 AND remote_id IS NOT NULL";
+            let count = |sync: SyncId| db.prepare_cached(linked)?.query_row([sync], |row| row.get::<_, i64>(0));
+            let (inner, outer) =
+                if count(self.sync)? <= count(rival)? { ("theirs", "mine") } else { ("mine", "theirs") };
+            // CROSS JOIN keeps the order in which they are written (SQLite, "Manual Control Of Query Plans").
+            let found = db
+                .prepare_cached(&format!(
+                    "SELECT mine.remote_id, mine.key, theirs.key FROM person {outer} CROSS JOIN person {inner}
+                     ON mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
+                     WHERE {outer}.remote_id IS NOT NULL AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5)
+                     LIMIT 1"
+                ))?
+                .query_row(params![self.sync, rival], |row| {
+                    Ok(Shared {
+                        remote_id: row.get(0)?,
+                        key: row.get(1)?,
+                        rival: name.clone(),
+                        rivals_key: row.get(2)?,
+                    })
+                })
+                .optional()?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A sync that the state knows and the configuration does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unconfigured {
+    /// Its name.
+    pub sync: String,
+    /// Its users who are active or invited, as far as is known.
+    pub users: u64,
+}
+
+impl Unconfigured {
+    /// What is so, in a sentence.
+    pub fn told(&self) -> String {
+        let users = if self.users == 1 { "1 user" } else { &format!("{} users", self.users) };
+        format!(
+            "sync {} is in the state, with {users}, and not in the configuration: nobody keeps them in step",
+            self.sync
+        )
+    }
+
+    /// What is to be done about it.
+    pub fn remedy(&self) -> String {
+        format!(
+            "if it has another name now: rosterd state rename-sync {0} NEW; if it is gone for good: rosterd state \
+             forget-sync {0}",
+            self.sync
+        )
+    }
+}
+
+/// A look into the database, where there is one, for whom asking the state is too much: nothing is created.
+///
+/// # Errors
+/// It is there, and can't be used.
+pub fn unconfigured(database: &Path, configured: BTreeSet<String>) -> Result<Vec<Unconfigured>, StateError> {
+    UnconfiguredSyncs { configured }.run(&open::connect(database, Access::Read)?)
+}
+
+/// The syncs of which something is known and that are not among these.
+#[derive(Debug)]
+pub struct UnconfiguredSyncs {
+    /// The names that the configuration has.
+    pub configured: BTreeSet<String>,
+}
+
+impl Command for UnconfiguredSyncs {
+    type Reply = Vec<Unconfigured>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        // Without a target's name it is no sync, but people who are being gathered to bind one anew.
+        let mut statement = db.prepare_cached(
+            "SELECT name, (SELECT count(*) FROM person p WHERE p.sync = s.id AND p.state IN (1, 3)) FROM sync s
+             WHERE target <> '' AND (EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.state > 0)
+                                     OR EXISTS (SELECT 1 FROM journal j WHERE j.sync = s.id))
+             ORDER BY name",
+        )?;
+        let rows = statement
+            .query_map([], |row| Ok(Unconfigured { sync: row.get(0)?, users: row.get::<_, i64>(1)?.unsigned_abs() }))?;
+        let mut found: Vec<Unconfigured> = rows.collect::<Result<_, _>>()?;
+        found.retain(|known| !self.configured.contains(&known.sync));
+        Ok(found)
+    }
+}
