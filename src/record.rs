@@ -3,12 +3,16 @@
 //! Pure: nothing here reads a file. The readers under [`crate::source`] make these, everything downstream consumes
 //! them. `Debug` of a record shows where it stands and never what it holds.
 
+mod rows;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
+
+pub use rows::{LISTED, Members, Places, Row, Several, same_cell};
 
 /// The stable name of a person in the source, e.g. the employee id.
 ///
@@ -97,17 +101,48 @@ impl Columns {
     }
 }
 
-/// One readable row: the key, where it stands, and a cell for each column.
+/// One person with what can be used of them: the key, where the row stands, and a cell for each column.
 ///
 /// A cell of a CSV is always text; a JSON source may hold numbers, booleans and lists, and `Null` for what is absent.
+/// Most people have one row. Which of several counts is for each sync to decide: [`crate::mapping::Bound::decide`].
 #[derive(Clone, PartialEq)]
 pub struct Record {
     /// The person.
     pub key: Key,
-    /// Where the row stands.
+    /// Where the row stands; of several, the first.
     pub position: Position,
-    /// The cells, in the order of the source's [`Columns`].
+    /// The cells, in the order of the source's [`Columns`]; of several rows, those of the first.
     pub cells: Vec<Value>,
+    /// All rows, where there are several and they differ.
+    pub several: Option<Box<Several>>,
+}
+
+impl Record {
+    /// A person with one row.
+    pub fn new(key: Key, position: Position, cells: Vec<Value>) -> Record {
+        Record { key, position, cells, several: None }
+    }
+
+    /// Adds a row. One that repeats another is counted with it.
+    pub fn add(&mut self, position: Position, cells: Vec<Value>) {
+        let first = || Row::new(self.position, self.cells.clone());
+        let mut several = self.several.take().unwrap_or_else(|| Box::new(Several::of(first())));
+        several.add(position, cells);
+        // One row that is repeated is one row.
+        self.several = (several.rows.len() > 1).then_some(several);
+    }
+
+    /// The cells of each row.
+    pub fn rows(&self) -> impl Iterator<Item = &[Value]> {
+        let several = self.several.iter().flat_map(|several| several.rows.iter().map(|row| row.cells.as_slice()));
+        let one = self.several.is_none().then_some(self.cells.as_slice());
+        one.into_iter().chain(several)
+    }
+
+    /// How many rows there are, those that repeat another of several included.
+    pub fn row_count(&self) -> u64 {
+        self.several.as_ref().map_or(1, |several| several.count())
+    }
 }
 
 impl fmt::Debug for Record {
@@ -159,7 +194,7 @@ mod tests {
     #[test]
     fn debug_of_a_record_holds_no_value() {
         let key = Key::parse("E1").expect("a key");
-        let record = Record { key, position: Position { line: 2, record: 1 }, cells: vec!["ann@acme.com".into()] };
+        let record = Record::new(key, Position { line: 2, record: 1 }, vec!["ann@acme.com".into()]);
         assert!(!format!("{record:?}").contains("ann@"));
     }
 }

@@ -23,19 +23,26 @@ pub enum Completeness {
     Unusable(String),
 }
 
-/// What one read of a source came to. Rows are `records + rejected_rows + duplicate_equal`.
+/// What one read of a source came to. Rows are `records + further_rows + rejected_rows + duplicate_equal`; those
+/// without any content are nobody's, and none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadStats {
-    /// Distinct keys with a good row.
+    /// Distinct keys with good rows alone.
     pub records: u64,
+    /// Good rows of those keys beside the first that differ from it and from each other.
+    pub further_rows: u64,
     /// Rows that can't be used, and all rows of a key with such a row.
     pub rejected_rows: u64,
+    /// Those rows as people: rejected keys, and rejected rows without one.
+    pub rejects: u64,
     /// Where the first of them stands and why it can't be used; no values.
     pub first_reject: Option<String>,
     /// Those among them whose key can't be read, or can't be relied upon.
     pub keyless_rejects: u64,
     /// Rows that repeat another row of their key exactly.
     pub duplicate_equal: u64,
+    /// Rows without any content.
+    pub blank_rows: u64,
     /// Whether that was all.
     pub completeness: Completeness,
     /// When the source says that it was last changed.
@@ -45,7 +52,12 @@ pub struct ReadStats {
 impl ReadStats {
     /// How many rows were read.
     pub fn rows(&self) -> u64 {
-        self.records + self.rejected_rows + self.duplicate_equal
+        self.records + self.further_rows + self.rejected_rows + self.duplicate_equal
+    }
+
+    /// How many people are there, whether or not their rows can be used.
+    pub fn present(&self) -> u64 {
+        self.records + self.rejects
     }
 }
 

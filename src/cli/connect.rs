@@ -155,7 +155,7 @@ fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<M
         Failure::new(Exit::Untrusted, format!("source {} has no column {}", preview.source, missing.join(", ")))
     })?;
     let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
-    let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.apply(&record.cells, today))).collect();
+    let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.decide(record, today).mapped)).collect();
     let best = results.iter().find(|(_, mapped)| matches!(mapped, Mapped::InScope(_))).or(results.first());
     Ok(best.map(|(record, mapped)| {
         let line = |fields, excluded, rejected| MappedLine {

@@ -102,6 +102,9 @@ pub struct RawSource {
     /// Columns that must be there besides those that a mapping names.
     #[schemars(extend("default" = []))]
     pub required: Option<Vec<String>>,
+    /// How many rows of one person are expected. "many": that there are several is not warned of.
+    #[schemars(extend("default" = "one"))]
+    pub rows: Option<RawRows>,
     /// Fewer records than this: the source is not trusted, and nothing is done.
     #[schemars(extend("default" = 1))]
     pub min_records: Option<u64>,
@@ -164,6 +167,16 @@ pub struct RawSource {
     /// Of kind union: the names of its sources.
     #[schemars(length(min = 1))]
     pub members: Option<Vec<String>>,
+}
+
+/// How many rows of one person are expected.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawRows {
+    /// One: who has several is warned of.
+    One,
+    /// Several.
+    Many,
 }
 
 /// What an incomplete read means.

@@ -78,6 +78,8 @@ pub struct SourceSettings {
     pub also_key: Vec<String>,
     /// Columns that must be there besides those that mappings name.
     pub required: Vec<String>,
+    /// How many rows of one person are expected.
+    pub rows: RowsPerPerson,
     /// When a read is trusted.
     pub gate: GateSettings,
     /// What it is.
@@ -92,6 +94,16 @@ impl SourceSettings {
             _ => None,
         }
     }
+}
+
+/// How many rows of one person are expected in a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowsPerPerson {
+    /// One: who has several is warned of.
+    #[default]
+    One,
+    /// Several, e.g. one for each post that somebody holds.
+    Many,
 }
 
 /// When a read of a source is trusted.

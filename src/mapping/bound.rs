@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::expression::Scope;
 use super::{Compiled, OnEmpty, Rule, Source, When, telling};
 use crate::plan::Fingerprint;
-use crate::record::Columns;
+use crate::record::{Columns, Places, Position, Record, Row, Several, same_cell};
 
 /// A mapping that knows where in a row its columns stand. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +21,17 @@ pub struct Bound {
     mapping: Arc<Compiled>,
     /// Where each of the mapping's columns stands, in the order of names.
     cells: Arc<[(String, usize)]>,
+}
+
+/// What becomes of a person, and by which of their rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// What becomes of them.
+    pub mapped: Mapped,
+    /// The row that decided; of several alike, the first.
+    pub position: Position,
+    /// Rows in scope that say the same, which nobody need know where several are expected: a sentence.
+    pub repeated: Option<String>,
 }
 
 /// What becomes of a record.
@@ -77,10 +88,26 @@ impl Bound {
         if missing.is_empty() { Ok(Bound { mapping, cells: cells.into() }) } else { Err(missing) }
     }
 
-    /// The record's fingerprint: of the mapping, the cells that it refers to, and the date where it counts.
+    /// The record's fingerprint: of the mapping, the cells that it refers to, and the date where it counts. Of several
+    /// rows it does not matter in which order they are, nor whether two are alike in what the mapping refers to.
     ///
-    /// Equal fingerprints: [`Bound::apply`] gives the same.
-    pub fn fingerprint(&self, cells: &[Value], today: NaiveDate) -> Fingerprint {
+    /// Equal fingerprints: [`Bound::decide`] gives the same.
+    pub fn fingerprint(&self, record: &Record, today: NaiveDate) -> Fingerprint {
+        let Some(several) = &record.several else { return self.of_row(&record.cells, today) };
+        let mut rows: Vec<Fingerprint> = several.rows.iter().map(|row| self.of_row(&row.cells, today)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        if let [one] = rows.as_slice() {
+            return *one;
+        }
+        let mut hasher = blake3::Hasher::new();
+        rows.iter().for_each(|row| hash_cell(&mut hasher, b'r', row));
+        let mut fingerprint = Fingerprint::default();
+        hasher.finalize_xof().fill(&mut fingerprint);
+        fingerprint
+    }
+
+    fn of_row(&self, cells: &[Value], today: NaiveDate) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.mapping.version);
         for (_, at) in self.cells.iter() {
@@ -99,7 +126,53 @@ impl Bound {
         fingerprint
     }
 
-    /// What becomes of the record.
+    /// What becomes of a person with these rows. `include` is asked of each row first; those that remain must agree in
+    /// every column that the mapping refers to.
+    pub fn decide(&self, record: &Record, today: NaiveDate) -> Decided {
+        match &record.several {
+            None => Decided { mapped: self.apply(&record.cells, today), position: record.position, repeated: None },
+            Some(several) => self.of_several(several, record.position, today),
+        }
+    }
+
+    fn of_several(&self, several: &Several, position: Position, today: NaiveDate) -> Decided {
+        let decided = |mapped, position| Decided { mapped, position, repeated: None };
+        let mut remaining: Vec<&Row> = Vec::new();
+        for row in &several.rows {
+            let at = row.places.first().unwrap_or(position);
+            match self.wants(&row.cells, today) {
+                Ok(true) => remaining.push(row),
+                Ok(false) => {}
+                Err(why) => return decided(Mapped::Rejected(format!("include: {why}")), at),
+            }
+        }
+        let Some((first, rest)) = remaining.split_first() else { return decided(Mapped::Excluded, position) };
+        let at = first.places.first().unwrap_or(position);
+        let places = Places::merged(remaining.iter().map(|row| &row.places));
+        let listed = places.listed(&several.members);
+        let differing: Vec<&str> =
+            self.cells.iter().filter(|(_, cell)| differs(first, rest, *cell)).map(|(name, _)| name.as_str()).collect();
+        if !differing.is_empty() {
+            let reason = format!("{listed} have this key and differ{}, in {}", places.lines(), differing.join(", "));
+            return decided(Mapped::Rejected(reason), at);
+        }
+        let repeated = (places.count() > 1).then(|| format!("{listed} are the same in what is mapped and count once"));
+        Decided { mapped: self.apply(&first.cells, today), position: at, repeated }
+    }
+
+    /// Whether `include` wants a row.
+    fn wants(&self, cells: &[Value], today: NaiveDate) -> Result<bool, String> {
+        let cell = |name: &str| self.cell(cells, name);
+        let today = today.to_string();
+        self.in_scope(&Scope::new(&cell, &today))
+    }
+
+    fn cell<'r>(&self, cells: &'r [Value], name: &str) -> Option<&'r Value> {
+        let at = self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
+        Some(cells.get(self.cells[at].1).unwrap_or(&Value::Null))
+    }
+
+    /// What becomes of a record with this one row.
     pub fn apply(&self, cells: &[Value], today: NaiveDate) -> Mapped {
         self.evaluate(cells, today, |scope| match self.in_scope(scope) {
             Ok(true) => Ok(()),
@@ -108,19 +181,17 @@ impl Bound {
         })
     }
 
-    /// What the target should hold for the record, in scope or not; nothing when it can't be mapped.
-    pub fn regardless_of_scope(&self, cells: &[Value], today: NaiveDate) -> Option<Desired> {
-        match self.evaluate(cells, today, |_| Ok(())) {
+    /// What the target should hold by each of the person's rows, in scope or not; rows that can't be mapped are left out.
+    pub fn regardless_of_scope(&self, record: &Record, today: NaiveDate) -> Vec<Desired> {
+        let of_row = |cells| match self.evaluate(cells, today, |_| Ok(())) {
             Mapped::InScope(desired) => Some(desired),
             Mapped::Excluded | Mapped::Rejected(_) => None,
-        }
+        };
+        record.rows().filter_map(of_row).collect()
     }
 
     fn evaluate(&self, cells: &[Value], today: NaiveDate, admit: impl Fn(&Scope<'_>) -> Result<(), Mapped>) -> Mapped {
-        let cell = |name: &str| {
-            let at = self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
-            Some(cells.get(self.cells[at].1).unwrap_or(&Value::Null))
-        };
+        let cell = |name: &str| self.cell(cells, name);
         let today = if self.mapping.uses_today { today.to_string() } else { String::new() };
         let scope = Scope::new(&cell, &today);
         if let Err(out) = admit(&scope) {
@@ -146,6 +217,12 @@ impl Bound {
             _ => Err("its result is neither true nor false".into()),
         }
     }
+}
+
+/// Whether a row says otherwise than the first in this cell.
+fn differs(first: &Row, rest: &[&Row], cell: usize) -> bool {
+    let first = first.cells.get(cell).unwrap_or(&Value::Null);
+    rest.iter().any(|row| !same_cell(first, row.cells.get(cell).unwrap_or(&Value::Null)))
 }
 
 fn hash_cell(hasher: &mut blake3::Hasher, tag: u8, bytes: &[u8]) {
@@ -194,6 +271,7 @@ mod tests {
     use super::super::tests::{cel, column, compile, value};
     use super::super::{FieldRule, Mapping};
     use super::*;
+    use crate::record::Key;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -277,6 +355,59 @@ mod tests {
         }
     }
 
+    /// A person with these rows of mail, job and note, of which `note` is not mapped.
+    fn person(rows: &[[&str; 3]]) -> Record {
+        let cells = |row: &[&str; 3]| row.iter().map(|cell| json!(cell)).collect::<Vec<_>>();
+        let at = |n: usize| Position { line: n as u64 + 2, record: n as u64 + 1 };
+        let key = Key::parse("E1").expect("a key");
+        let mut record = Record::new(key, at(0), cells(&rows[0]));
+        rows.iter().enumerate().skip(1).for_each(|(n, row)| record.add(at(n), cells(row)));
+        record
+    }
+
+    fn for_several() -> Bound {
+        let mapping = compile(vec![column("email", "mail"), column("title", "job")], Some("job != 'left'"));
+        bind(&mapping, &["mail", "job", "note"])
+    }
+
+    #[test]
+    fn of_several_rows_those_in_scope_decide_if_they_agree() {
+        let in_scope = |rows: &[[&str; 3]], title: &str, position: u64, repeated: Option<&str>| {
+            let decided = for_several().decide(&person(rows), day("2026-11-22"));
+            assert_eq!(value_of(&decided.mapped, "title"), Some(json!(title)), "{rows:?}");
+            assert_eq!((decided.position.record, decided.repeated.as_deref()), (position, repeated), "{rows:?}");
+        };
+        in_scope(&[["a", "Nurse", "1"]], "Nurse", 1, None);
+        in_scope(&[["a", "left", "1"], ["b", "Nurse", "2"]], "Nurse", 2, None);
+        let same = "rows 1 and 3 are the same in what is mapped and count once";
+        in_scope(&[["a", "Nurse", "1"], ["b", "left", "2"], ["a", "Nurse", "3"]], "Nurse", 1, Some(same));
+        let decided = |rows: &[[&str; 3]]| for_several().decide(&person(rows), day("2026-11-22"));
+        assert_eq!(decided(&[["a", "left", "1"], ["b", "left", "2"]]).mapped, Mapped::Excluded);
+        let both = decided(&[["a", "left", "1"], ["a", "Nurse", "2"], ["b", "Nurse", "3"], ["a", "Nurse", "2"]]);
+        let why = "rows 2, 3 and 4 have this key and differ (lines 3, 4 and 5), in mail";
+        assert_eq!((both.mapped, both.position.record), (Mapped::Rejected(why.into()), 2));
+    }
+
+    #[test]
+    fn a_row_of_which_include_can_not_be_told_rejects_the_person() {
+        let mapping = compile(vec![column("email", "mail")], Some("int(job) > 1"));
+        let bound = bind(&mapping, &["mail", "job", "note"]);
+        let decided = bound.decide(&person(&[["a", "2", ""], ["a", "x", ""]]), day("2026-11-22"));
+        assert!(matches!(&decided.mapped, Mapped::Rejected(why) if why.starts_with("include: ")), "{decided:?}");
+        assert_eq!(decided.position.record, 2);
+    }
+
+    #[test]
+    fn the_fingerprint_of_several_rows_is_that_of_what_they_say() {
+        let print = |rows: &[[&str; 3]]| for_several().fingerprint(&person(rows), day("2026-11-22"));
+        let [one, other, third] = [["a", "x", "1"], ["a", "y", "1"], ["b", "x", "1"]];
+        assert_eq!(print(&[one, other]), print(&[other, one]), "whatever their order");
+        assert_eq!(print(&[one, ["a", "x", "2"]]), print(&[one]), "a row that says nothing new changes nothing");
+        assert_ne!(print(&[one, other]), print(&[one]));
+        assert_ne!(print(&[one, other]), print(&[one, third]));
+        assert_ne!(print(&[one, other]), print(&[one, other, third]));
+    }
+
     #[test]
     fn missing_columns_are_named() {
         let mapping = compile(vec![column("email", "mail"), cel("title", "job + team")], None);
@@ -292,7 +423,7 @@ mod tests {
         for (mapping, moves) in [(still, false), (dated, true)] {
             let bound = bind(&mapping, &["m", "s"]);
             let (one, two) = (day("2026-11-22"), day("2026-11-24"));
-            assert_eq!(bound.fingerprint(&cells, one) != bound.fingerprint(&cells, two), moves);
+            assert_eq!(bound.of_row(&cells, one) != bound.of_row(&cells, two), moves);
             assert_eq!(bound.apply(&cells, one) != bound.apply(&cells, two), moves);
         }
     }
@@ -311,8 +442,8 @@ mod tests {
             let mapping = compile(vec![column("email", "m"), column("title", "t")], None);
             let bound = bind(&mapping, &["m", "unused", "t"]);
             let today = day("2026-11-22");
-            let one = bound.fingerprint(&[json!(a), json!("u"), json!(b)], today);
-            let two = bound.fingerprint(&[json!(c), json!(x), json!(d)], today);
+            let one = bound.of_row(&[json!(a), json!("u"), json!(b)], today);
+            let two = bound.of_row(&[json!(c), json!(x), json!(d)], today);
             prop_assert_eq!(one == two, a == c && b == d);
         }
 

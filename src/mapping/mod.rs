@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub use bound::{Bound, Desired, DesiredField, Mapped};
+pub use bound::{Bound, Decided, Desired, DesiredField, Mapped};
 pub use expression::{Expression, Problem, Scope};
 
 use crate::record::Columns;

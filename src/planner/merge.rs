@@ -10,6 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::newcomers::recognised_by;
 use super::observe::as_listed;
+use super::pair::Pair;
+use super::repeated::Repeated;
 use super::spool::{Newcomer, Sought};
 use super::{Listing, Merged, PAGE, Planner, Spool};
 use crate::config::settings::OnLeave;
@@ -48,6 +50,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             .filter(|rule| rule.when == When::Create)
             .map(|rule| rule.field.clone())
             .collect(),
+        repeated: Repeated::default(),
         out: Merged {
             spool: Mutex::new(Spool::new()?),
             excluded: 0,
@@ -57,10 +60,12 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             skipped: 0,
             skipped_with_work: 0,
             rejected: 0,
+            rejected_rows: 0,
         },
     };
     merge.rejects()?;
     merge.people()?;
+    merge.repeated.end(&planner.sync);
     merge.out.spool().index()?;
     Ok(merge.out)
 }
@@ -73,25 +78,8 @@ struct Merge<'a> {
     unresolved: BTreeSet<Key>,
     keyless: bool,
     create_only: BTreeSet<String>,
+    repeated: Repeated,
     out: Merged,
-}
-
-/// Somebody who is in the source, in the snapshot, or in both.
-struct Pair {
-    record: Option<Record>,
-    person: Option<Person>,
-    /// What the target shows of somebody who has accepted their invitation since the last run.
-    accepted: Option<Attributes>,
-}
-
-impl Pair {
-    fn key(&self) -> Option<&Key> {
-        self.record.as_ref().map(|r| &r.key).or(self.person.as_ref().map(|p| &p.key))
-    }
-
-    fn state(&self) -> PersonState {
-        self.person.as_ref().map_or(PersonState::None, |p| p.state)
-    }
 }
 
 impl Merge<'_> {
@@ -200,6 +188,9 @@ impl Merge<'_> {
             self.out.unresolved.insert(key.clone());
             return Ok(false);
         }
+        if let Some(record) = pair.record.as_ref().filter(|record| record.several.is_some()) {
+            self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.today);
+        }
         if self.planner.observed.is_some() {
             // What was looked at before tells nothing of what the target shows now.
             return Ok(true);
@@ -209,7 +200,7 @@ impl Merge<'_> {
             let has_access = matches!(pair.state(), PersonState::Active | PersonState::Invited);
             return Ok(pair.record.is_some() || has_access);
         };
-        if person.fingerprint != Some(self.bound.fingerprint(&record.cells, self.planner.today)) {
+        if person.fingerprint != Some(self.bound.fingerprint(record, self.planner.today)) {
             return Ok(true);
         }
         match (person.standing, person.state) {
@@ -265,12 +256,14 @@ impl Merge<'_> {
 
     /// Somebody in the source.
     fn present(&mut self, case: Case<'_>, record: &Record) -> Result<()> {
-        let print = Some(self.bound.fingerprint(&record.cells, self.planner.today));
-        match self.bound.apply(&record.cells, self.planner.today) {
+        let print = Some(self.bound.fingerprint(record, self.planner.today));
+        let decided = self.bound.decide(record, self.planner.today);
+        match decided.mapped {
             Mapped::Rejected(reason) => {
                 let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());
                 self.out.in_step += u64::from(there);
-                self.reject(&Reject { key: Some(case.key.clone()), position: record.position, reason })
+                self.out.rejected_rows += record.row_count();
+                self.reject(&Reject { key: Some(case.key.clone()), position: decided.position, reason })
             }
             Mapped::Excluded => self.settle(Case { says: SourceSays::Excluded, print, ..case }),
             Mapped::InScope(desired) => {

@@ -9,6 +9,8 @@ mod merge;
 pub mod newcomers;
 mod observe;
 mod order;
+mod pair;
+mod repeated;
 mod resolve;
 mod spool;
 mod stock;
@@ -80,8 +82,12 @@ pub struct Plan {
     pub unchanged: u64,
     /// Accounts that are as they should be; counted by a reconcile alone.
     pub in_step: u64,
-    /// Rejected records.
+    /// Rejected records: keys, and rows without one.
     pub rejected: u64,
+    /// Rows that can't be used, by the reader's judgement or the mapping's.
+    pub rejected_rows: u64,
+    /// Of so many.
+    pub rows: u64,
     /// People deliberately left alone.
     pub skipped: u64,
     /// Of those, how many leave work for somebody.
@@ -170,6 +176,8 @@ impl Plan {
             unchanged: 0,
             in_step: 0,
             rejected: 0,
+            rejected_rows: 0,
+            rows: 0,
             skipped: 0,
             skipped_with_work: 0,
             unresolved: BTreeSet::new(),
@@ -239,6 +247,8 @@ pub(crate) struct Merged {
     skipped: u64,
     skipped_with_work: u64,
     rejected: u64,
+    /// The rows of those whom the mapping rejects.
+    rejected_rows: u64,
 }
 
 impl Merged {
@@ -248,20 +258,19 @@ impl Merged {
 }
 
 fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
-    let source_records = {
-        let intake = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        intake.stats().records
-    };
+    let stats = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stats().clone();
     let mut plan = Plan {
         spool: merged.spool,
         id: String::new(),
         tally: Tally::default(),
         counts: BTreeMap::new(),
-        source_records,
+        source_records: stats.records,
         excluded: merged.excluded,
         unchanged: merged.unchanged,
         in_step: merged.in_step,
         rejected: merged.rejected,
+        rejected_rows: stats.rejected_rows + merged.rejected_rows,
+        rows: stats.rows(),
         skipped: merged.skipped,
         skipped_with_work: merged.skipped_with_work,
         unresolved: merged.unresolved,

@@ -110,8 +110,13 @@ fn records(sync: &SyncSettings, intake: &Intake, bound: &Bound, today: NaiveDate
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
         for record in &page {
-            let desired = bound.regardless_of_scope(&record.cells, today).unwrap_or_default();
-            mark(sync, record.key.as_str(), &desired, listing)?;
+            let rows = bound.regardless_of_scope(record, today);
+            if rows.is_empty() {
+                mark(sync, record.key.as_str(), &Desired::default(), listing)?;
+            }
+            for desired in &rows {
+                mark(sync, record.key.as_str(), desired, listing)?;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing is written to the target. Who isn't found again is forgotten: the next plan looks at them as at anybody new.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use crate::config::settings::SyncSettings;
@@ -122,9 +123,15 @@ impl Search {
             after = Some(last.key.clone());
             let mut people = Vec::new();
             for record in &page {
-                let Some(desired) = bound.regardless_of_scope(&record.cells, today) else { continue };
-                if let Some(account) = self.account_of(&record.key, &desired)? {
-                    people.push(found_again(record.key.clone(), account, None));
+                let mut accounts = BTreeMap::new();
+                for desired in bound.regardless_of_scope(record, today) {
+                    let account = self.account_of(&record.key, &desired)?;
+                    accounts.extend(account.map(|account| (account.remote_id.clone(), account)));
+                }
+                // Rows that recognise several accounts recognise none.
+                if accounts.len() == 1 {
+                    let found = accounts.into_values();
+                    people.extend(found.map(|account| found_again(record.key.clone(), account, None)));
                 }
             }
             let gather = Gather { sync: self.new, at: self.at.clone(), people };

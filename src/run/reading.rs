@@ -370,11 +370,11 @@ async fn remember(source: &SourceSettings, asked: &Asked, state: &State, clock: 
 /// # Errors
 /// Too many (65).
 pub fn too_many_rejected(sync: &SyncSettings, plan: &Plan) -> Result<()> {
-    let rows = plan.source_records + plan.rejected;
+    let (rows, rejected) = (plan.rows, plan.rejected_rows);
     match sync.source.gate.max_rejected.allowed(rows) {
-        Some(allowed) if plan.rejected > allowed => {
+        Some(allowed) if rejected > allowed => {
             let first = plan.spool().rejects((0, 0, 0), 1)?.pop().map(|(_, reject)| reject.told());
-            let reason = trust::Reason::TooManyRejected { rejected: plan.rejected, rows, allowed, first };
+            let reason = trust::Reason::TooManyRejected { rejected, rows, allowed, first };
             Err(untrusted(&sync.source, &[reason])
                 .help(format!("see which and why: rosterd plan {}; then mend the export or the mapping", sync.name)))
         }

@@ -123,6 +123,9 @@ impl CsvReader {
             // A stray quote may have swallowed the rows up to the next one.
             return bad(self.likely_key(), false, "text follows a closing quote".into());
         }
+        if row.is_blank() {
+            return Parsed::Blank(position);
+        }
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
             let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();

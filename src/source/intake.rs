@@ -59,9 +59,12 @@ impl Intake {
         first: Option<FirstPage>,
     ) -> Result<Intake> {
         match &source.kind {
-            SourceKind::Csv(settings) => Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, spool_dir),
+            SourceKind::Csv(settings) => {
+                let sink = Sink::create(spool_dir, source.rows)?;
+                Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, sink)
+            }
             SourceKind::Http(settings) => {
-                let mut sink = Sink::create(spool_dir)?;
+                let mut sink = Sink::create(spool_dir, source.rows)?;
                 let fetched = {
                     let mut take = http::into_sink(&mut sink);
                     http::read(source, settings, wanted, spool_dir, (first, u64::MAX), &mut take)?
@@ -78,8 +81,7 @@ impl Intake {
         }
     }
 
-    fn fill(mut reader: CsvReader, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        let mut sink = Sink::create(spool_dir)?;
+    fn fill(mut reader: CsvReader, wanted: &BTreeSet<String>, mut sink: Sink) -> Result<Intake> {
         let completeness = loop {
             if let Some(completeness) = sink.take(reader.next())? {
                 break completeness;
@@ -91,16 +93,21 @@ impl Intake {
 
     /// Settles what was taken, and adds its counts to `stats`.
     pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
-        let Sink { mut spool, keyless, .. } = sink;
+        let (told_blank, keyless, blank) = (sink.told_blank(), sink.keyless, sink.blank);
+        let mut spool = sink.spool;
         spool.settle()?;
+        spool.warn_first(told_blank);
         let tally = spool.tally();
         let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
         let stats = ReadStats {
             records: tally.records,
+            further_rows: tally.further_rows,
             rejected_rows: stats.rejected_rows + tally.rejected_rows,
+            rejects: tally.rejects,
             first_reject,
             keyless_rejects: stats.keyless_rejects + keyless,
             duplicate_equal: stats.duplicate_equal + tally.duplicate_equal,
+            blank_rows: stats.blank_rows + blank,
             ..stats
         };
         let columns = Columns::new(wanted.iter().cloned());
@@ -141,12 +148,13 @@ impl Intake {
         self.spool.warnings()
     }
 
-    /// The good record of this key.
+    /// The person of this key, if their rows can be used.
     pub fn record(&self, key: &Key) -> Result<Option<Record>> {
         self.spool.record(key)
     }
 
-    /// A page of good records in the order of keys, from the first after `after`; rejected keys are left out.
+    /// A page of people whose rows can be used, in the order of keys, from the first after `after`. It may hold fewer
+    /// than `limit`, but none only when there are none left.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
         self.spool.rows(after, limit)
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete, TextSettings};
+use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete, RowsPerPerson, TextSettings};
 use crate::exit::{Exit, Failure};
 use crate::limits::Limit;
 
@@ -19,6 +19,7 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
         key: "id".into(),
         also_key: Vec::new(),
         required: Vec::new(),
+        rows: RowsPerPerson::One,
         gate: GateSettings {
             min_records: 1,
             max_shrink: Limit::Unlimited,
@@ -151,18 +152,23 @@ fn a_ragged_row_tells_its_key_for_certain_only_from_the_first_column() {
 }
 
 #[test]
-fn equal_rows_count_once_and_different_ones_are_all_rejected() {
+fn equal_rows_count_once_and_different_ones_are_all_kept() {
     let intake = read("id,mail,name\nE1,a,x\nE2,b,y\n E1 ,a,x\nE2,b,z\nE3,c,c\nE2,b,y\n");
-    assert_eq!(keys(&intake), ["E1", "E3"]);
-    assert_eq!(rejects(&intake), ["E2@2: rows 2, 4 and 6 have this key and differ (lines 3, 5 and 7)"]);
-    assert_eq!(counts(&intake), (2, 3, 0, 1));
+    assert_eq!(keys(&intake), ["E1", "E2", "E3"]);
+    assert_eq!(rejects(&intake), Vec::<String>::new());
+    assert_eq!(counts(&intake), (3, 0, 0, 2));
+    assert_eq!((intake.stats().further_rows, intake.stats().rows()), (1, 6));
     assert_eq!(intake.warnings(), ["key E1: rows 1 and 3 are the same and count once"]);
-    assert!(intake.is_rejected(&key("E2")).expect("found") && !intake.is_rejected(&key("E1")).expect("found"));
-    assert!(intake.contains(&key("E2")).expect("found"), "rejected is not absent");
-    assert_eq!(intake.rejected_keys(None, 9).expect("keys"), [key("E2")]);
-    assert_eq!(intake.position(&key("E2")).expect("found").map(|p| p.record), Some(2));
+    let record = intake.record(&key("E2")).expect("found").expect("good");
+    let several = record.several.as_ref().expect("two that differ");
+    let found: Vec<_> = several.rows.iter().map(|row| (row.places.listed(&several.members), &row.cells)).collect();
+    let rows = [vec![json!("b"), json!("y")], vec![json!("b"), json!("z")]];
+    assert_eq!(found, [("rows 2 and 6".to_string(), &rows[0]), ("rows 4".to_string(), &rows[1])]);
+    assert_eq!((record.row_count(), record.position.record), (3, 2));
+    assert_eq!(intake.rows(None, 9).expect("rows")[1], record, "the same in a page");
+    assert!(intake.record(&key("E1")).expect("found").is_some_and(|one| one.several.is_none()));
     let different_elsewhere = read("id,mail,name,other\nE1,a,x,1\nE1,a,x,2\n");
-    assert_eq!(counts(&different_elsewhere), (0, 2, 0, 0), "columns that nobody wants count too");
+    assert_eq!(counts(&different_elsewhere), (1, 0, 0, 1), "columns that nobody wants don't count");
     let forms = read("id,mail,name\nZu\u{308}rich,a,x\nZ\u{fc}rich,a,x\n");
     assert_eq!(counts(&forms), (1, 0, 0, 1), "two spellings of one key");
 }
@@ -180,10 +186,44 @@ fn a_bad_row_rejects_the_good_row_of_its_key_too() {
 }
 
 #[test]
-fn many_rows_of_a_key_are_listed_up_to_a_point() {
-    let rows: String = (0..40).map(|n| format!("E1,{n},x\n")).collect();
-    let rejects = rejects(&read(&format!("id,mail,name\n{rows}")));
-    assert!(rejects[0].contains("rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 30 more"), "{rejects:?}");
+fn many_rows_of_a_key_are_listed_up_to_a_point_and_kept_up_to_another() {
+    let rows = |n: usize| (0..n).map(|n| format!("E1,{n},x\n")).collect::<String>();
+    let told = rejects(&read(&format!("id,mail,name\n{}E1,x\n", rows(39))));
+    assert!(told[0].contains("rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 30 more"), "{told:?}");
+    let most = read(&format!("id,mail,name\n{}E1,7,x\n", rows(1_000)));
+    assert_eq!(counts(&most), (1, 0, 0, 1));
+    assert_eq!(most.stats().rows(), 1_001);
+    let beyond = read(&format!("id,mail,name\n{}", rows(1_001)));
+    assert!(rejects(&beyond)[0].contains("more than 1000 rows of this person that differ"), "{:?}", rejects(&beyond));
+    assert_eq!(counts(&beyond), (0, 1_001, 0, 0));
+}
+
+#[test]
+fn where_several_rows_are_expected_nothing_is_said_of_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("hr.csv");
+    std::fs::write(&path, "id,mail\nE1,a\nE1,a\n").expect("a file");
+    for (rows, warnings) in [(RowsPerPerson::One, 1), (RowsPerPerson::Many, 0)] {
+        let settings = SourceSettings { rows, ..SourceSettings::clone(&source(path.clone(), b',', "utf-8")) };
+        let intake = Intake::read(&Arc::new(settings), &names(&["mail"]), directory.path()).expect("it is read");
+        assert_eq!(intake.warnings().len(), warnings);
+        assert_eq!(counts(&intake), (1, 0, 0, 1));
+    }
+}
+
+#[test]
+fn a_row_without_content_is_nobody() {
+    let intake = read("id,mail,name\nE1,a,x\n,,\n\" \",\"\",\t\n,\u{a0},\n,\nE2,b,y\n");
+    assert_eq!(keys(&intake), ["E1", "E2"]);
+    assert_eq!(rejects(&intake), Vec::<String>::new());
+    assert_eq!((counts(&intake), intake.stats().blank_rows), ((2, 0, 0, 0), 4));
+    assert_eq!(intake.record(&key("E2")).expect("found").map(|r| r.position.record), Some(6), "it has its number");
+    let told = "4 rows have no content: they are nobody's, and ignored; the first is line 3 (record 2)";
+    assert_eq!(intake.warnings(), [told]);
+    for somebody in [",a,\n", ",\0,\n", "\"\"x,,\n"] {
+        let intake = read(&format!("id,mail,name\nE1,a,x\n{somebody}"));
+        assert_eq!(counts(&intake), (1, 1, 1, 0), "{somebody:?}");
+    }
 }
 
 #[test]
@@ -259,16 +299,17 @@ fn a_file_that_changes_while_it_is_read_is_unusable() {
     let settings = source(path.clone(), b',', "utf-8");
     let SourceKind::Csv(csv) = &settings.kind else { panic!("a file") };
     let wanted = names(&["mail", "name"]);
+    let sink = || Sink::create(directory.path(), RowsPerPerson::One).expect("a spool");
     let reader = CsvReader::open(&settings, csv, &wanted).expect("it opens");
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("it opens again");
     file.write_all(b"E2,b,y\n").expect("it grows");
-    let intake = Intake::fill(reader, &wanted, directory.path()).expect("it is read");
+    let intake = Intake::fill(reader, &wanted, sink()).expect("it is read");
     assert!(matches!(&intake.stats().completeness, Completeness::Unusable(why) if why.contains("try again")));
 
     let reader = CsvReader::open(&settings, csv, &wanted).expect("it opens");
     std::fs::write(directory.path().join("new.csv"), "id,mail,name\n").expect("a file");
     std::fs::rename(directory.path().join("new.csv"), &path).expect("it takes its place");
-    let intake = Intake::fill(reader, &wanted, directory.path()).expect("it is read");
+    let intake = Intake::fill(reader, &wanted, sink()).expect("it is read");
     assert!(intake.is_complete(), "what was opened is whole, whatever its name is given to");
     assert_eq!(intake.stats().records, 2);
 }
@@ -357,6 +398,6 @@ proptest! {
         let rows: Vec<String> = rows.into_iter().filter(|row| row != "\n").collect();
         let text = format!("id,mail,name\n{}", rows.concat());
         let intake = read_as(text.as_bytes(), &["mail"], b',', "utf-8").expect("it is read");
-        adds_up(&intake, rows.len() as u64);
+        adds_up(&intake, rows.len() as u64 - intake.stats().blank_rows);
     }
 }

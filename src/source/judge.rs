@@ -61,6 +61,9 @@ impl Judge {
             Err(reason) => return bad(None, reason),
         };
         let Value::Object(row) = value else { return bad(None, "it is not an object".into()) };
+        if row.values().all(is_blank) {
+            return Parsed::Blank(position);
+        }
         self.objects += 1;
         for (name, seen) in &mut self.needed {
             *seen = *seen || column(&row, name).is_some();
@@ -119,6 +122,17 @@ impl Judge {
         let mut digest = [0; 16];
         hasher.finalize_xof().fill(&mut digest);
         digest
+    }
+}
+
+/// Whether a value says nothing.
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.iter().all(is_blank),
+        Value::Object(fields) => fields.values().all(is_blank),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -210,8 +224,9 @@ mod tests {
     fn what_is_nobodys_or_can_not_be_used_is_rejected() {
         for (record, key, why) in [
             ("[1]", None, "it is not an object"),
-            ("{}", None, "the key, column id, is empty"),
-            (r#"{"id":null}"#, None, "the key, column id, is empty"),
+            ("null", None, "it is not an object"),
+            (r#"{"mail":"a"}"#, None, "the key, column id, is empty"),
+            (r#"{"id":null,"mail":"a"}"#, None, "the key, column id, is empty"),
             (r#"{"id":1.5}"#, None, "neither text nor a whole number"),
             (r#"{"id":123456789012345678901234567890}"#, None, "neither text nor a whole number"),
             (r#"{"id":true}"#, None, "neither text nor a whole number"),
@@ -224,6 +239,16 @@ mod tests {
             let (found, text) = reason(record);
             assert_eq!(found.as_deref(), key, "{record}");
             assert!(text.contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_content_is_nobody() {
+        for record in ["{}", r#"{"id":null}"#, r#"{"id":" ","mail":"","groups":[],"name":{"first":"\u00a0"}}"#] {
+            assert!(matches!(judge(record), Parsed::Blank(_)), "{record}");
+        }
+        for record in [r#"{"id":"","mail":0}"#, r#"{"flag":false}"#] {
+            assert!(matches!(judge(record), Parsed::Bad { key: None, .. }), "{record}");
         }
     }
 

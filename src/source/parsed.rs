@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::spool::Spool;
+use crate::config::settings::RowsPerPerson;
 use crate::exit::Result;
 use crate::record::{Key, Position};
 use crate::trust::Completeness;
@@ -16,7 +17,7 @@ pub(super) enum Parsed {
         key: Key,
         /// Where it stands.
         position: Position,
-        /// Hash of all its fields: equal rows have equal ones.
+        /// Hash of all its fields, whether or not they were wanted: equal rows have equal ones.
         digest: [u8; 16],
         /// The cells that were wanted, as a JSON array.
         cells: String,
@@ -32,6 +33,8 @@ pub(super) enum Parsed {
         /// Why.
         reason: String,
     },
+    /// It has no content, so it is nobody's.
+    Blank(Position),
     /// There is no further row.
     End(Completeness),
 }
@@ -42,6 +45,10 @@ pub(super) struct Sink {
     pub spool: Spool,
     /// Rows whose key can't be read or relied upon.
     pub keyless: u64,
+    /// Rows without any content.
+    pub blank: u64,
+    /// Where the first of them stands.
+    first_blank: Option<Position>,
     page: blake3::Hasher,
     page_rows: u64,
     /// Pages by a hash of what they hold, with their number: a page that comes again is a circle.
@@ -53,9 +60,17 @@ impl Sink {
     ///
     /// # Errors
     /// 74 when the directory can't be written.
-    pub fn create(directory: &Path) -> Result<Sink> {
-        let spool = Spool::create(directory)?;
-        Ok(Sink { spool, keyless: 0, page: blake3::Hasher::new(), page_rows: 0, pages: HashMap::new() })
+    pub fn create(directory: &Path, expected: RowsPerPerson) -> Result<Sink> {
+        let spool = Spool::create(directory, expected)?;
+        Ok(Sink {
+            spool,
+            keyless: 0,
+            blank: 0,
+            first_blank: None,
+            page: blake3::Hasher::new(),
+            page_rows: 0,
+            pages: HashMap::new(),
+        })
     }
 
     /// Takes a row; gives back how far the source was read when it is the end.
@@ -67,7 +82,7 @@ impl Sink {
             Parsed::Good { key, position, digest, cells } => {
                 self.page_rows += 1;
                 self.page.update(key.as_str().as_bytes()).update(&digest);
-                self.spool.good(&key, position, &digest, &cells)?;
+                self.spool.good(&key, position, &cells)?;
             }
             Parsed::Bad { key, certain, position, reason } => {
                 self.page_rows += 1;
@@ -75,9 +90,22 @@ impl Sink {
                 self.keyless += u64::from(!certain);
                 self.spool.bad(key.as_ref(), position, &reason)?;
             }
+            Parsed::Blank(position) => {
+                self.blank += 1;
+                self.first_blank.get_or_insert(position);
+            }
             Parsed::End(completeness) => return Ok(Some(completeness)),
         }
         Ok(None)
+    }
+
+    /// What is to be said of rows without any content, if there were some.
+    pub fn told_blank(&self) -> Option<String> {
+        let first = self.first_blank?;
+        Some(match self.blank {
+            1 => format!("{first} has no content: it is nobody's, and ignored"),
+            n => format!("{n} rows have no content: they are nobody's, and ignored; the first is {first}"),
+        })
     }
 
     /// A page has been taken; gives back the number of the page that held the same, if one did.

@@ -55,10 +55,15 @@ impl Preview {
         match parsed {
             Parsed::Good { key, position, cells, .. } => {
                 self.rows += 1;
-                if self.samples.len() < SAMPLES {
-                    let cells: Vec<Value> = serde_json::from_str(&cells)
-                        .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
-                    self.samples.push(Record { key, position, cells });
+                let known = self.samples.iter().position(|record| record.key == key);
+                if known.is_none() && self.samples.len() == SAMPLES {
+                    return Ok(());
+                }
+                let cells: Vec<Value> = serde_json::from_str(&cells)
+                    .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
+                match known {
+                    Some(at) => self.samples[at].add(position, cells),
+                    None => self.samples.push(Record::new(key, position, cells)),
                 }
             }
             Parsed::Bad { position, reason, .. } => {
@@ -66,7 +71,7 @@ impl Preview {
                 self.rejected.0 += 1;
                 self.rejected.1.get_or_insert_with(|| format!("{position}: {reason}"));
             }
-            Parsed::End(_) => {}
+            Parsed::Blank(_) | Parsed::End(_) => {}
         }
         Ok(())
     }

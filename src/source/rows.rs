@@ -70,6 +70,15 @@ impl RawRow {
         &self.bytes[..self.used]
     }
 
+    /// Whether there is nothing in it but white space: what spreadsheets leave below and between the people.
+    pub fn is_blank(&self) -> bool {
+        match self.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => true,
+            Some(byte) if byte.is_ascii() => false,
+            Some(_) => std::str::from_utf8(self.bytes()).is_ok_and(|text| text.trim().is_empty()),
+        }
+    }
+
     /// Whether a quoted field contains a line break; no other can.
     pub fn spans_lines(&self) -> bool {
         self.bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r'))

@@ -1,33 +1,42 @@
 //! Rows on disk in the order of keys, for the length of one run.
 //!
 //! A database file of its own, without journal and without syncs: it is worth nothing after the run, and is unlinked
-//! as soon as it is open, so that not even a kill leaves people's data behind. Rows of one key meet here: which are
-//! repeated and which contradict each other is settled when all have been read.
+//! as soon as it is open, so that not even a kill leaves people's data behind. Rows of one key meet here: those that are
+//! alike in what was read of them count once, and the others are all kept, since which of them counts is for each sync
+//! to decide. A row that can't be used takes the others of its key with it.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
+use super::rows::MAX_ROW;
+use crate::config::settings::RowsPerPerson;
 use crate::exit::{Exit, Failure, Result};
-use crate::record::{Key, Position, Record, Reject};
+use crate::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
 
 /// The page cache, in KiB: what bounds the spool's memory.
 const CACHE_KIB: i64 = 32 * 1024;
 
-/// How many positions a message lists before it counts the rest.
-const LISTED: usize = 10;
+/// How many rows of one person are kept that differ from each other; a person with more is rejected.
+const MOST_ROWS: i64 = 1_000;
+
+/// How many bytes of cells a page holds before it ends early, and how many a person may have.
+const PAGE_BYTES: usize = MAX_ROW;
 
 /// How many warnings about repeated rows are kept one by one.
 const WARNINGS: usize = 20;
 
 const SCHEMA: &str = "
+    -- The first row of each key that can be used; more: how many others differ from it and from each other.
     CREATE TABLE good (
-        key TEXT PRIMARY KEY, record INTEGER NOT NULL, line INTEGER NOT NULL, digest BLOB NOT NULL, cells TEXT NOT NULL
+        key TEXT PRIMARY KEY, record INTEGER NOT NULL, line INTEGER NOT NULL, cells TEXT NOT NULL,
+        more INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
-    -- What arrived for a key beside its first good row; kind: 0 repeats it, 1 differs from it, 2 can't be used.
+    -- What arrived for a key beside that row; kind: 0 repeats the row same_as, 1 differs from all, 2 can't be used.
     CREATE TABLE beside (
-        key TEXT NOT NULL, record INTEGER NOT NULL, line INTEGER NOT NULL, kind INTEGER NOT NULL, reason TEXT,
+        key TEXT NOT NULL, record INTEGER NOT NULL, line INTEGER NOT NULL, kind INTEGER NOT NULL,
+        same_as INTEGER, cells TEXT, reason TEXT,
         PRIMARY KEY (key, record)
     ) WITHOUT ROWID;
     CREATE TABLE rejects (record INTEGER PRIMARY KEY, line INTEGER NOT NULL, key TEXT, reason TEXT NOT NULL);
@@ -39,11 +48,23 @@ const REPEATS: i64 = 0;
 const DIFFERS: i64 = 1;
 const UNUSABLE: i64 = 2;
 
+/// What a row is beside the first good one of its key.
+enum Beside<'a> {
+    /// It repeats the row of this number.
+    Repeats(i64),
+    /// It has other cells than all before it.
+    Differs(&'a str),
+    /// It can't be used, for this reason.
+    Unusable(&'a str),
+}
+
 /// The counts that the rows came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub records: u64,
+    pub further_rows: u64,
     pub rejected_rows: u64,
+    pub rejects: u64,
     pub duplicate_equal: u64,
 }
 
@@ -51,31 +72,31 @@ pub(super) struct Tally {
 pub(super) struct Spool {
     db: Connection,
     tally: Tally,
+    expected: RowsPerPerson,
     warnings: Vec<String>,
     unlisted_warnings: u64,
-    /// The members of a union, each with the number of rows before its own.
-    members: Vec<(u64, String)>,
+    members: Members,
 }
 
 /// What arrived for one key beside its first good row.
 #[derive(Default)]
 struct Group {
     key: String,
-    positions: Vec<Position>,
-    count: u64,
-    differs: bool,
+    places: Places,
+    differing: u64,
+    repeated: u64,
     reason: Option<String>,
 }
 
 impl Group {
     fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
         self.key = row.get(0)?;
-        self.count += 1;
-        self.differs |= row.get::<_, i64>(3)? == DIFFERS;
-        self.reason = self.reason.take().or(row.get(4)?);
-        if self.positions.len() <= LISTED {
-            self.positions.push(position_at(row, 1)?);
+        match row.get::<_, i64>(3)? {
+            REPEATS => self.repeated += 1,
+            DIFFERS => self.differing += 1,
+            _ => self.reason = self.reason.take().or(row.get(4)?),
         }
+        self.places.add(position_at(row, 1)?);
         Ok(())
     }
 }
@@ -85,7 +106,7 @@ impl Spool {
     ///
     /// # Errors
     /// 74 when the directory can't be written.
-    pub fn create(directory: &Path) -> Result<Spool> {
+    pub fn create(directory: &Path, expected: RowsPerPerson) -> Result<Spool> {
         let file = tempfile::Builder::new().prefix("rosterd-spool-").tempfile_in(directory).map_err(|error| {
             let message = format!("no temporary file can be made in {}", directory.display());
             Failure::new(Exit::Io, message).help("see that the directory exists and has room").because(error)
@@ -99,44 +120,82 @@ impl Spool {
         db.execute_batch(SCHEMA).map_err(failed)?;
         // The file is open now; dropping its name leaves it to the connection alone.
         drop(file);
-        Ok(Spool { db, tally: Tally::default(), warnings: Vec::new(), unlisted_warnings: 0, members: Vec::new() })
+        let (tally, members) = (Tally::default(), Members::default());
+        Ok(Spool { db, tally, expected, warnings: Vec::new(), unlisted_warnings: 0, members })
     }
 
     /// The rows that follow are those of this member of a union, and come after `before` others.
     pub fn begin_member(&mut self, before: u64, name: &str) {
-        self.members.push((before, name.to_owned()));
-    }
-
-    /// The member that a row is of, and its number there.
-    fn member(&self, record: u64) -> Option<(&str, u64)> {
-        let (before, name) = self.members.iter().rev().find(|(before, _)| record > *before)?;
-        Some((name, record - before))
+        self.members = self.members.and(before, name);
     }
 
     /// Adds a row that can be used.
-    pub fn good(&mut self, key: &Key, at: Position, digest: &[u8; 16], cells: &str) -> Result<()> {
+    pub fn good(&mut self, key: &Key, at: Position, cells: &str) -> Result<()> {
         let mut insert = self
             .db
-            .prepare_cached("INSERT OR IGNORE INTO good (key, record, line, digest, cells) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached("INSERT OR IGNORE INTO good (key, record, line, cells) VALUES (?1, ?2, ?3, ?4)")
             .map_err(failed)?;
-        let values = params![key.as_str(), int(at.record), int(at.line), digest.as_slice(), cells];
-        if insert.execute(values).map_err(failed)? == 1 {
+        if insert.execute(params![key.as_str(), int(at.record), int(at.line), cells]).map_err(failed)? == 1 {
             self.tally.records += 1;
             return Ok(());
         }
         drop(insert);
-        let same: bool = self
+        self.further(key, at, cells)
+    }
+
+    /// Adds a row of somebody who has one already.
+    fn further(&self, key: &Key, at: Position, cells: &str) -> Result<()> {
+        let (more, bytes): (i64, i64) = self
             .db
-            .prepare_cached("SELECT digest = ?2 FROM good WHERE key = ?1")
-            .and_then(|mut query| query.query_row(params![key.as_str(), digest.as_slice()], |row| row.get(0)))
+            .prepare_cached("SELECT more, bytes + length(CAST(cells AS BLOB)) FROM good WHERE key = ?1")
+            .and_then(|mut query| query.query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?))))
             .map_err(failed)?;
-        self.beside(key, at, if same { REPEATS } else { DIFFERS }, None)
+        let too_many = more >= MOST_ROWS || bytes > PAGE_BYTES as i64;
+        if !too_many && let Some(record) = self.alike(key, cells)? {
+            return self.beside(key, at, &Beside::Repeats(record));
+        }
+        self.db
+            .prepare_cached("UPDATE good SET more = more + 1, bytes = bytes + ?2 WHERE key = ?1")
+            .and_then(|mut update| update.execute(params![key.as_str(), int(cells.len() as u64)]))
+            .map_err(failed)?;
+        if too_many || more + 1 == MOST_ROWS {
+            let reason = format!("there are more than {MOST_ROWS} rows of this person that differ, or 16 MB of them");
+            return self.beside(key, at, &Beside::Unusable(&reason));
+        }
+        self.beside(key, at, &Beside::Differs(cells))
+    }
+
+    /// The row of this key with the same cells, if there is one.
+    fn alike(&self, key: &Key, cells: &str) -> Result<Option<i64>> {
+        let mut query = self
+            .db
+            .prepare_cached(
+                "SELECT record, cells FROM good WHERE key = ?1 UNION ALL
+                 SELECT record, cells FROM beside WHERE key = ?1 AND kind = 1",
+            )
+            .map_err(failed)?;
+        let mut rows = query.query([key.as_str()]).map_err(failed)?;
+        let mut parsed: Option<Vec<Value>> = None;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let other = row.get_ref(1).map_err(failed)?.as_str().map_err(|error| failed(error.into()))?;
+            if other == cells {
+                return row.get(0).map_err(failed);
+            }
+            let mine = match &parsed {
+                Some(mine) => mine,
+                None => parsed.insert(cells_of(cells)?),
+            };
+            if mine.iter().zip(&cells_of(other)?).all(|(a, b)| same_cell(a, b)) {
+                return row.get(0).map_err(failed);
+            }
+        }
+        Ok(None)
     }
 
     /// Adds a row that can't be used.
     pub fn bad(&mut self, key: Option<&Key>, at: Position, reason: &str) -> Result<()> {
         match key {
-            Some(key) => self.beside(key, at, UNUSABLE, Some(reason)),
+            Some(key) => self.beside(key, at, &Beside::Unusable(reason)),
             None => {
                 self.tally.rejected_rows += 1;
                 self.reject(None, at, reason)
@@ -144,15 +203,25 @@ impl Spool {
         }
     }
 
-    fn beside(&self, key: &Key, at: Position, kind: i64, reason: Option<&str>) -> Result<()> {
+    fn beside(&self, key: &Key, at: Position, what: &Beside<'_>) -> Result<()> {
+        let (kind, same_as, cells, reason) = match *what {
+            Beside::Repeats(record) => (REPEATS, Some(record), None, None),
+            Beside::Differs(cells) => (DIFFERS, None, Some(cells), None),
+            Beside::Unusable(reason) => (UNUSABLE, None, None, Some(reason)),
+        };
         self.db
-            .prepare_cached("INSERT INTO beside (key, record, line, kind, reason) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .and_then(|mut insert| insert.execute(params![key.as_str(), int(at.record), int(at.line), kind, reason]))
+            .prepare_cached(
+                "INSERT INTO beside (key, record, line, kind, same_as, cells, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![key.as_str(), int(at.record), int(at.line), kind, same_as, cells, reason])
+            })
             .map_err(failed)?;
         Ok(())
     }
 
-    fn reject(&self, key: Option<&str>, at: Position, reason: &str) -> Result<()> {
+    fn reject(&mut self, key: Option<&str>, at: Position, reason: &str) -> Result<()> {
+        self.tally.rejects += 1;
         self.db
             .prepare_cached("INSERT INTO rejects (record, line, key, reason) VALUES (?1, ?2, ?3, ?4)")
             .and_then(|mut insert| insert.execute(params![int(at.record), int(at.line), key, reason]))
@@ -160,7 +229,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Settles keys with several rows, once all have been read: repeated rows count once, any other key is rejected.
+    /// Settles keys with several rows, once all have been read: repeated rows count once, and a key with a row that
+    /// can't be used is rejected.
     pub fn settle(&mut self) -> Result<()> {
         let mut after = Some(String::new());
         while let Some(key) = after {
@@ -196,38 +266,38 @@ impl Spool {
             .prepare_cached("SELECT record, line FROM good WHERE key = ?1")
             .and_then(|mut query| query.query_row([&group.key], |row| position_at(row, 0)).optional())
             .map_err(failed)?;
-        group.positions.extend(good);
-        group.positions.sort_by_key(|position| position.record);
-        group.count += u64::from(good.is_some());
-        let records = self.listed(&group);
-        let Some(why) = group.reason.take().or_else(|| group.differs.then(String::new)) else {
-            self.tally.duplicate_equal += group.count - 1;
-            self.warn(format!("key {}: {records} are the same and count once", group.key));
+        let mut places = Places::default();
+        good.into_iter().for_each(|position| places.add(position));
+        let places = Places::merged([&places, &group.places]);
+        let Some(why) = group.reason.take() else {
+            self.tally.duplicate_equal += group.repeated;
+            self.tally.further_rows += group.differing;
+            if group.differing == 0 && self.expected == RowsPerPerson::One {
+                let records = places.listed(&self.members);
+                self.warn(format!("key {}: {records} are the same and count once", group.key));
+            }
             return Ok(group.key);
         };
-        let reason = match (why.is_empty(), group.count) {
-            (true, _) => format!("{records} have this key and differ{}", lines(&group)),
-            (false, 1) => why,
-            (false, _) => format!("{why}; {records} have this key{}, and none is used", lines(&group)),
+        let reason = match places.count() {
+            1 => why,
+            _ => {
+                let records = places.listed(&self.members);
+                format!("{why}; {records} have this key{}, and none is used", places.lines())
+            }
         };
-        self.tally.rejected_rows += group.count;
+        self.tally.rejected_rows += places.count();
         self.tally.records -= u64::from(good.is_some());
         self.db
             .prepare_cached("DELETE FROM good WHERE key = ?1")
             .and_then(|mut delete| delete.execute([&group.key]))
             .map_err(failed)?;
-        let first = group.positions.first().copied().unwrap_or_default();
-        self.reject(Some(&group.key), first, &reason)?;
+        self.reject(Some(&group.key), places.first().unwrap_or_default(), &reason)?;
         Ok(group.key)
     }
 
-    /// `rows 3, 17 and 29`; in a union, `rows 3 of hr-a and 17 of hr-b`.
-    fn listed(&self, group: &Group) -> String {
-        let row = |position: &Position| match self.member(position.record) {
-            Some((name, record)) => format!("{record} of {name}"),
-            None => position.record.to_string(),
-        };
-        format!("rows {}", joined(group, row))
+    /// Puts a warning before the others.
+    pub fn warn_first(&mut self, warning: Option<String>) {
+        self.warnings.splice(0..0, warning);
     }
 
     fn warn(&mut self, warning: String) {
@@ -248,32 +318,75 @@ impl Spool {
         &self.warnings
     }
 
-    /// The good row of this key.
+    /// The person of this key, if their rows can be used.
     pub fn record(&self, key: &Key) -> Result<Option<Record>> {
-        let sql = "SELECT key, record, line, cells FROM good WHERE key = ?1 LIMIT ?2";
+        let sql = "SELECT key, record, line, cells, more FROM good WHERE key = ?1 LIMIT ?2";
         Ok(self.records(sql, key.as_str(), 1)?.pop())
     }
 
-    /// Good rows in the order of keys, from the first after this key.
+    /// People in the order of keys, from the first after this key; fewer than `limit` where they have much to tell,
+    /// and none only when there are none.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
         // The empty text sorts before every key, since no key is empty.
         let after = after.map_or("", Key::as_str);
-        self.records("SELECT key, record, line, cells FROM good WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
+        self.records(
+            "SELECT key, record, line, cells, more FROM good WHERE key > ?1 ORDER BY key LIMIT ?2",
+            after,
+            limit,
+        )
     }
 
     fn records(&self, sql: &str, key: &str, limit: usize) -> Result<Vec<Record>> {
         let mut query = self.db.prepare_cached(sql).map_err(failed)?;
         let mut rows = query.query(params![key, int(limit as u64)]).map_err(failed)?;
-        let mut records = Vec::new();
+        let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(failed)? {
             let key: String = row.get(0).map_err(failed)?;
             let position = position_at(row, 1).map_err(failed)?;
-            let cells = row.get_ref(3).map_err(failed)?.as_str().map_err(|error| failed(error.into()))?;
-            let cells: Vec<Value> = serde_json::from_str(cells)
-                .map_err(|error| Failure::internal("the spool holds cells that are no JSON").because(error))?;
-            records.push(Record { key: stored_key(&key)?, position, cells });
+            let text = row.get_ref(3).map_err(failed)?.as_str().map_err(|error| failed(error.into()))?;
+            bytes += text.len();
+            let mut record = Record::new(stored_key(&key)?, position, cells_of(text)?);
+            if row.get::<_, i64>(4).map_err(failed)? > 0 {
+                record.several = Some(Box::new(self.several(&record, &mut bytes)?));
+            }
+            records.push(record);
+            if bytes > PAGE_BYTES {
+                break;
+            }
         }
         Ok(records)
+    }
+
+    /// All rows of somebody who has several; `bytes` grows by what they hold.
+    fn several(&self, first: &Record, bytes: &mut usize) -> Result<Several> {
+        let mut query = self
+            .db
+            .prepare_cached("SELECT record, line, same_as, cells FROM beside WHERE key = ?1 ORDER BY record")
+            .map_err(failed)?;
+        let mut found = query.query([first.key.as_str()]).map_err(failed)?;
+        let rows = vec![PersonRow::new(first.position, first.cells.clone())];
+        let mut several = Several { rows, members: self.members.clone() };
+        let mut numbers = vec![int(first.position.record)];
+        while let Some(next) = found.next().map_err(failed)? {
+            let position = position_at(next, 0).map_err(failed)?;
+            match next.get::<_, Option<i64>>(2).map_err(failed)? {
+                Some(same_as) => {
+                    let at = numbers.iter().position(|number| *number == same_as);
+                    let repeated = at.and_then(|at| several.rows.get_mut(at));
+                    repeated
+                        .ok_or_else(|| Failure::internal("the spool holds a row that repeats none"))?
+                        .places
+                        .add(position);
+                }
+                None => {
+                    let text: String = next.get(3).map_err(failed)?;
+                    *bytes += text.len();
+                    numbers.push(int(position.record));
+                    several.rows.push(PersonRow::new(position, cells_of(&text)?));
+                }
+            }
+        }
+        Ok(several)
     }
 
     /// Rejects in the order of the source, from the first after this record number.
@@ -326,25 +439,6 @@ impl Spool {
     }
 }
 
-/// ` (lines 3, 17 and 29)`; nothing where there are no lines.
-fn lines(group: &Group) -> String {
-    if group.positions.iter().any(|position| position.line == 0) {
-        return String::new();
-    }
-    format!(" (lines {})", joined(group, |position| position.line.to_string()))
-}
-
-/// `3, 17 and 29`; of many, the first and how many more.
-fn joined(group: &Group, number: impl Fn(&Position) -> String) -> String {
-    let numbers: Vec<String> = group.positions.iter().take(LISTED).map(number).collect();
-    let more = group.count - numbers.len() as u64;
-    match numbers.split_last() {
-        Some(_) if more > 0 => format!("{} and {more} more", numbers.join(", ")),
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => numbers.concat(),
-    }
-}
-
 /// Record number and line, which stand side by side in every query.
 fn position_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
     let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
@@ -354,6 +448,11 @@ fn position_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
 /// A count as SQLite stores it; none of ours comes near the end of its range.
 fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn cells_of(text: &str) -> Result<Vec<Value>> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::internal("the spool holds cells that are no JSON").because(error))
 }
 
 fn stored_key(text: &str) -> Result<Key> {

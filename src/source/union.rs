@@ -1,13 +1,11 @@
 //! Several sources as one: each is read by itself, with its own key, and what the reads gave meets here.
 //!
-//! People whom two members have count once where the wanted columns are the same, and are rejected where they differ:
-//! which of the two is right can't be guessed.
+//! People whom two members have count once where the wanted columns are the same. Where these differ, each sync decides
+//! as it does of several rows in one source.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use super::intake::{Intake, Member};
 use super::parsed::{Parsed, Sink};
@@ -26,7 +24,7 @@ pub(super) fn read(
     wanted: &BTreeSet<String>,
     spool_dir: &Path,
 ) -> Result<Intake> {
-    let mut sink = Sink::create(spool_dir)?;
+    let mut sink = Sink::create(spool_dir, source.rows)?;
     let mut stats = ReadStats::default();
     let mut reads = Vec::new();
     let mut before = 0;
@@ -38,7 +36,7 @@ pub(super) fn read(
         sink.spool.begin_member(before, &member.name);
         let listed = pour(&intake, &member, before, &mut sink)?;
         let of_member = intake.stats().clone();
-        before += of_member.rows();
+        before += of_member.rows() + of_member.blank_rows;
         add(&mut stats, &of_member, listed, &member.name, reads.is_empty());
         reads.push(Member { source: member, stats: of_member });
     }
@@ -69,10 +67,15 @@ fn pour(intake: &Intake, member: &SourceSettings, before: u64, sink: &mut Sink) 
         let Some(last) = page.last() else { break };
         after = Some(last.key.clone());
         for record in page {
-            let cells = serde_json::to_string(&record.cells)
-                .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
-            let digest = digest(&record.cells);
-            sink.take(Parsed::Good { key: record.key, position: moved(record.position), digest, cells })?;
+            let places = record.several.iter().flat_map(|several| &several.rows);
+            let positions = [record.position].into_iter().chain(places.skip(1).filter_map(|row| row.places.first()));
+            for (position, cells) in positions.zip(record.rows()) {
+                let cells = serde_json::to_string(cells)
+                    .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
+                // Pages are the members' affair, and so are the digests of whole rows.
+                let (key, digest) = (record.key.clone(), [0; 16]);
+                sink.take(Parsed::Good { key, position: moved(position), digest, cells })?;
+            }
         }
     }
     let (mut after, mut listed) = (0, 0);
@@ -94,6 +97,7 @@ fn add(stats: &mut ReadStats, member: &ReadStats, listed: u64, name: &str, first
     stats.rejected_rows += member.rejected_rows - listed;
     stats.keyless_rejects += member.keyless_rejects;
     stats.duplicate_equal += member.duplicate_equal;
+    stats.blank_rows += member.blank_rows;
     // As old as its oldest part; of unknown age when one of them is.
     stats.modified_at = match first {
         true => member.modified_at,
@@ -107,21 +111,4 @@ fn add(stats: &mut ReadStats, member: &ReadStats, listed: u64, name: &str, first
         _ => return,
     };
     stats.completeness = worse;
-}
-
-/// Hash of the wanted cells as text: a number in one member is the same as its digits in another, and what is absent
-/// the same as what is empty.
-fn digest(cells: &[Value]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for cell in cells {
-        let text = match cell {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    }
-    let mut digest = [0; 16];
-    hasher.finalize_xof().fill(&mut digest);
-    digest
 }

@@ -11,7 +11,7 @@ use chrono::{NaiveDate, TimeDelta};
 use self::story::{Field, HeldFor, InSource, Next, Story, fields};
 use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure, Result};
-use crate::mapping::Mapped;
+use crate::mapping::{Desired, Mapped};
 use crate::plan::{OpKind, Operation};
 use crate::planner::PAGE;
 use crate::record::{Key, Record};
@@ -120,9 +120,11 @@ impl Teller<'_> {
             let Some(last) = page.last() else { return Ok(found) };
             after = Some(last.key.clone());
             for record in page {
-                let desired = bound.regardless_of_scope(&record.cells, today).unwrap_or_default();
-                let has = |field: &String| desired.fields.get(field).and_then(|d| folded(&d.value));
-                if telling.iter().any(|field| has(field).as_deref() == Some(wanted.as_str())) {
+                let rows = bound.regardless_of_scope(&record, today);
+                let is_meant = |desired: &Desired, field: &String| {
+                    desired.fields.get(field).and_then(|d| folded(&d.value)).as_deref() == Some(wanted.as_str())
+                };
+                if rows.iter().any(|desired| telling.iter().any(|field| is_meant(desired, field))) {
                     found.insert(record.key);
                 }
             }
@@ -174,14 +176,18 @@ impl Teller<'_> {
         let bound = self.sync.mapping.bind(intake.columns()).map_err(|missing| {
             Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
         })?;
-        let desired = bound.regardless_of_scope(&record.cells, self.today()).unwrap_or_default();
-        let mapped = fields(&self.sync.mapping, |field| desired.fields.get(field).map(|d| d.value.clone()));
-        let in_source = match bound.apply(&record.cells, self.today()) {
-            Mapped::InScope(_) => InSource::InScope(record.position, self.sync.mapping.include().map(Into::into)),
-            Mapped::Excluded => InSource::Excluded(record.position, self.refusing(&intake, &record)),
-            Mapped::Rejected(reason) => return Ok((InSource::Rejected(record.position, reason), Vec::new())),
+        let decided = bound.decide(&record, self.today());
+        let (in_source, desired) = match decided.mapped {
+            Mapped::InScope(desired) => {
+                (InSource::InScope(decided.position, self.sync.mapping.include().map(Into::into)), desired)
+            }
+            Mapped::Excluded => {
+                let desired = bound.regardless_of_scope(&record, self.today()).into_iter().next().unwrap_or_default();
+                (InSource::Excluded(decided.position, self.refusing(&intake, &record)), desired)
+            }
+            Mapped::Rejected(reason) => return Ok((InSource::Rejected(decided.position, reason), Vec::new())),
         };
-        Ok((in_source, mapped))
+        Ok((in_source, fields(&self.sync.mapping, |field| desired.fields.get(field).map(|d| d.value.clone()))))
     }
 
     fn refusing(&self, intake: &Intake, record: &Record) -> Vec<String> {

@@ -83,11 +83,8 @@ mod tests {
     #[test]
     fn the_parts_that_say_no_are_named_with_what_they_look_at() {
         let columns = Columns::new(["status", "start"].map(String::from));
-        let record = Record {
-            key: Key::parse("E1").expect("a key"),
-            position: Position::default(),
-            cells: vec![json!("left"), json!("2026-01-01")],
-        };
+        let cells = vec![json!("left"), json!("2026-01-01")];
+        let record = Record::new(Key::parse("E1").expect("a key"), Position::default(), cells);
         let include = "status == 'active' && start <= today";
         assert_eq!(refusing(include, &columns, &record, "2026-11-22"), ["status == 'active' (status is “left”)"]);
         assert_eq!(

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
-use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawSource};
+use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawRows, RawSource};
 use super::super::settings::{
-    AuthSettings, BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination, SourceKind,
-    SourceSettings, TextSettings,
+    AuthSettings, BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination,
+    RowsPerPerson, SourceKind, SourceSettings, TextSettings,
 };
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
@@ -137,13 +137,14 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
     let file = file.map(|f| if f == Path::new("-") { PathBuf::from("-") } else { report.path(&file_key, &f) });
     let key = key(report, path, raw.key.as_ref());
     let text = delimited(report, path, &raw);
-    let gate = gate(report, path, &raw);
+    let (gate, rows) = (gate(report, path, &raw), rows(&raw));
     let required = required(report, path, raw.required);
     Some(SourceSettings {
         name: name.to_owned(),
         key: key?,
         also_key: Vec::new(),
         required,
+        rows,
         gate,
         kind: SourceKind::Csv(CsvSettings { path: file?, text: text? }),
     })
@@ -166,6 +167,13 @@ fn required(report: &mut Report<'_>, path: &KeyPath, raw: Option<Vec<String>>) -
         report.error(&path.join("required"), "the name of a column is empty", None);
     }
     required
+}
+
+fn rows(raw: &RawSource) -> RowsPerPerson {
+    match raw.rows {
+        Some(RawRows::Many) => RowsPerPerson::Many,
+        Some(RawRows::One) | None => RowsPerPerson::One,
+    }
 }
 
 /// When a read is trusted; the defaults are documented.
@@ -224,7 +232,7 @@ fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default
 fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
     let key = key(report, path, raw.key.as_ref());
     let text = delimited(report, path, &raw);
-    let gate = gate(report, path, &raw);
+    let (gate, rows) = (gate(report, path, &raw), rows(&raw));
     let required = required(report, path, raw.required);
     let used = match raw.auth.as_ref().and_then(|a| a.kind.as_deref()) {
         None | Some("none") => Use::Open,
@@ -277,6 +285,7 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         key: key?,
         also_key: Vec::new(),
         required,
+        rows,
         gate,
         kind: SourceKind::Http(settings.into()),
     })
@@ -354,7 +363,7 @@ fn union(
     raw: RawSource,
     all: &Sources<'_>,
 ) -> Option<SourceSettings> {
-    let gate = gate(report, path, &raw);
+    let (gate, rows) = (gate(report, path, &raw), rows(&raw));
     let required = required(report, path, raw.required);
     let path = path.join("members");
     let members = report.required(&path, raw.members, r#"write members = ["a", "b"]"#)?;
@@ -389,11 +398,14 @@ fn union(
         }
     }
     let key = keys.join("+");
+    let many = found.iter().any(|member| member.rows == RowsPerPerson::Many);
+    let rows = if many { RowsPerPerson::Many } else { rows };
     Some(SourceSettings {
         name: name.to_owned(),
         key,
         also_key: Vec::new(),
         required,
+        rows,
         gate,
         kind: SourceKind::Union(found),
     })

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::config::settings::{AuthSettings, GateSettings, NetworkSettings, OnIncomplete, RetrySettings, TextSettings};
+use crate::config::settings::{
+    AuthSettings, GateSettings, NetworkSettings, OnIncomplete, RetrySettings, RowsPerPerson, TextSettings,
+};
 use crate::limits::Limit;
 use crate::source::Intake;
 use crate::trust::ReadStats;
@@ -33,6 +35,7 @@ fn source(format: BodyFormat) -> SourceSettings {
         key: "id".into(),
         also_key: Vec::new(),
         required: Vec::new(),
+        rows: RowsPerPerson::One,
         gate: GateSettings {
             min_records: 0,
             max_shrink: Limit::Unlimited,
@@ -52,7 +55,7 @@ fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) 
     let settings = settings(format);
     let wanted: BTreeSet<String> = ["mail".to_string()].into();
     let directory = tempfile::tempdir().expect("a directory");
-    let mut sink = Sink::create(directory.path()).expect("a spool");
+    let mut sink = Sink::create(directory.path(), RowsPerPerson::One).expect("a spool");
     let mut last = Completeness::Complete;
     let mut counted = 0;
     {
@@ -212,7 +215,8 @@ proptest! {
             let of_key = |r: &&Value| r["id"].as_str().map(str::to_owned).or(r["id"].as_u64().map(|n| n.to_string()))
                 .is_some_and(|id| id == row.key.as_str());
             let found: Vec<&Value> = records.iter().filter(of_key).collect();
-            prop_assert!(!found.is_empty() && found.iter().all(|r| r["mail"] == row.cells[0]), "invented");
+            prop_assert!(found.iter().all(|r| row.rows().any(|cells| r["mail"] == cells[0])), "lost");
+            prop_assert!(row.rows().all(|cells| found.iter().any(|r| r["mail"] == cells[0])), "invented");
         }
     }
 
