@@ -11,6 +11,8 @@ mod foreign;
 mod juicebox;
 #[path = "targets/juno.rs"]
 mod juno;
+#[path = "targets/listings.rs"]
+mod listings;
 #[path = "targets/longjump.rs"]
 mod longjump;
 #[path = "targets/network.rs"]

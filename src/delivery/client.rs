@@ -22,7 +22,7 @@ use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::retry::{Backoff, retry_after};
 use crate::state::State;
-use crate::target::{Account, Answer, Engine, Needs, Page, Verdict, Wire};
+use crate::target::{Account, Answer, Engine, Needs, Verdict, Wire};
 use crate::time::Clock;
 use crate::value::folded;
 
@@ -343,50 +343,7 @@ impl Client {
             let found = |account: &Account| account.attributes.get(field).and_then(folded) == wanted;
             return if wanted.is_some() && self.engine().can_list() { self.listed(found).await } else { Ok(vec![]) };
         };
-        let mut found = Vec::new();
-        self.pages(first, |page| {
-            found.extend(page.accounts);
-            Ok(true)
-        })
-        .await?;
-        Ok(found)
-    }
-
-    /// The accounts in the target's listing of which this holds.
-    async fn listed(&self, wanted: impl Fn(&Account) -> bool) -> Result<Vec<Account>> {
-        let mut found = Vec::new();
-        self.pages(self.engine().list(), |page| {
-            found.extend(page.accounts.into_iter().filter(&wanted));
-            Ok(true)
-        })
-        .await?;
-        Ok(found)
-    }
-
-    /// Calls `visit` with each page from this request on, as long as it says to go on; tells whether it came to the end.
-    ///
-    /// # Errors
-    /// As [`Client::page`]; the listing goes round in a circle (69).
-    pub async fn pages(&self, first: Wire, mut visit: impl FnMut(Page) -> Result<bool>) -> Result<bool> {
-        let mut rounds = Rounds::default();
-        let mut next = Some(first);
-        while let Some(wire) = next {
-            let mut page = self.page(&wire).await?;
-            rounds.note(&wire, &page).map_err(|what| self.goes_round(what))?;
-            next = page.next.take();
-            if !visit(page)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// One page of a listing or search.
-    ///
-    /// # Errors
-    /// The target can't be reached after all retries (69), or refuses the credentials (77).
-    pub async fn page(&self, wire: &Wire) -> Result<Page> {
-        self.read(wire, |answer| self.engine().page(wire, answer)).await
+        self.gathered(first, Rounds::of_search, |_| true).await
     }
 
     /// A request that changes nothing, and may therefore be repeated.
@@ -432,13 +389,6 @@ impl Client {
     pub fn unreachable(&self, why: &str) -> Failure {
         Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
             .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
-    }
-
-    /// The failure of a listing that can't be read to its end, nor for what it seems.
-    pub fn goes_round(&self, what: &str) -> Failure {
-        let name = &self.settings.name;
-        Failure::new(Exit::Unavailable, format!("target {name}'s listing goes round in a circle: {what}"))
-            .help(format!("its paging is not as its definition says; check targets.{name}: kind, base_url, options"))
     }
 
     /// What a read's refusal means for the run.

@@ -40,7 +40,6 @@ use crate::time::Clock;
 pub use attempt::{Attempt, Finished};
 pub use client::{Carrier, Client, Line, Unanswered, Unready};
 pub use clients::{Clients, LineReading};
-pub use rounds::Rounds;
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::delivery::{Client, Rounds};
+use crate::delivery::Client;
 use crate::exit::Result;
 use crate::state::StateError;
 use crate::target::{Account, AccountState};
@@ -47,31 +47,20 @@ impl Listing {
     /// `match_fields` are those by which accounts can be sought afterwards.
     ///
     /// # Errors
-    /// The target can't be reached or goes round in a circle, the temporary directory is full.
+    /// The target can't be reached, its listing is not to be believed (69), the temporary directory is full.
     pub async fn of(client: &Client, match_fields: &[String], most_pages: u64) -> Result<Option<Listing>> {
         let listing = Listing::new()?;
-        let mut next = Some(client.engine().list());
-        let mut rounds = Rounds::default();
-        let mut pages = 0;
-        while let Some(request) = next {
-            if pages >= most_pages {
-                return Ok(None);
+        let add = |anew: bool, accounts: Vec<Account>| {
+            if anew {
+                listing
+                    .db()
+                    .execute_batch("DELETE FROM listed; DELETE FROM listed_match;")
+                    .map_err(StateError::from)?;
             }
-            let page = client.page(&request).await?;
-            pages += 1;
-            rounds.note(&request, &page).map_err(|what| client.goes_round(what))?;
-            let before = listing.count()?;
-            for account in &page.accounts {
-                listing.add(account, match_fields)?;
-            }
-            // Who was invited and has come may be on both lists; of others, a page brings somebody new.
-            let come = page.accounts.iter().any(|account| account.state != AccountState::Invited);
-            if come && page.next.is_some() && listing.count()? == before {
-                return Err(client.goes_round("a page brought nobody new"));
-            }
-            next = page.next;
-        }
-        Ok(Some(listing))
+            Ok(accounts.iter().try_for_each(|account| listing.add(account, match_fields))?)
+        };
+        let whole = client.list(most_pages, add).await?;
+        Ok(Some(listing).filter(|_| whole))
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::definition::{AnswerStyle, Format, Meaning};
 use super::engine::{BodyCondition, Call, Engine, FailureRule, Paging, asked_state};
-use super::paging::{next_request, unpaged};
+use super::paging::{Next, next_request, unpaged};
 use super::read::id_text;
 use super::template::encoded;
 use super::wire::{Account, AccountState, Answer, Current, Page, Verdict, Wire};
@@ -164,9 +164,30 @@ impl Engine {
         };
         let next = next_request(call, request, answer, body.value(), records.len(), total);
         let next = next.map_err(|what| unclear(answer, what))?;
+        Ok(self.page_before(next, call, accounts, total))
+    }
+
+    /// As [`Engine::page`], for a page beyond all that the total speaks of: a refusal says that nobody is there.
+    ///
+    /// # Errors
+    /// As [`Engine::page`], refusals excepted.
+    pub fn page_beyond(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
+        match self.page(request, answer) {
+            Err(Verdict::Refused(_)) => Ok(Page::default()),
+            page => page,
+        }
+    }
+
+    /// The page with these accounts that goes on so.
+    fn page_before(&self, next: Next, call: &Call, accounts: Vec<Account>, total: Option<u64>) -> Page {
         // When the listing is through, those who were invited and have not come yet follow.
-        let invited = self.calls.get("invited").filter(|_| call.name == "list");
-        Ok(Page { accounts, next: next.or_else(|| invited.map(|call| self.first_page(call))) })
+        let invited = || self.calls.get("invited").filter(|_| call.name == "list").map(|call| self.first_page(call));
+        let (next, last, beyond) = match next {
+            Next::Page(request) => (Some(request), false, None),
+            Next::Beyond(request) => (invited(), true, Some(request)),
+            Next::End => (invited(), true, None),
+        };
+        Page { accounts, next, total, last, beyond }
     }
 
     /// The records on a page; one alone stands for a list in XML.

@@ -23,7 +23,25 @@ pub(super) fn unpaged(path: &str, call: &Call) -> String {
     format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()
 }
 
+/// How a listing goes on.
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
+    /// This was the last page.
+    End,
+    /// With this request.
+    Page(Wire),
+    /// What was shown reaches the total, which may be that of the page alone: this request would show more.
+    Beyond(Wire),
+}
+
+impl Next {
+    fn linked(request: Option<Wire>) -> Next {
+        request.map_or(Next::End, Next::Page)
+    }
+}
+
 /// The request for the page after one that held `found` records of `total`, where that is told; `body` is its body.
+/// Whether a total is reached in the end is for whoever reads the whole listing to say.
 ///
 /// # Errors
 /// The answer can't be true, to follow "answered …": going on would miss accounts, or never end.
@@ -34,49 +52,57 @@ pub(super) fn next_request(
     body: Option<&Value>,
     found: usize,
     total: Option<u64>,
-) -> Result<Option<Wire>, &'static str> {
-    let Some(paging) = &call.paging else { return Ok(None) };
+) -> Result<Next, &'static str> {
+    let Some(paging) = &call.paging else { return Ok(Next::End) };
     let (found, size) = (found as u64, u64::from(paging.size));
     let step = match paging.style {
-        PagingStyle::None => return Ok(None),
+        PagingStyle::None => return Ok(Next::End),
         PagingStyle::Header => {
             let told = paging.header.as_deref().and_then(|name| answer.header(name));
-            return linked(told.filter(|told| !matches!(*told, "None" | "none" | "null")), request);
+            let told = told.filter(|told| !matches!(*told, "None" | "none" | "null"));
+            return linked(told, request).map(Next::linked);
         }
         PagingStyle::Link => {
             let told = answer.header("link").map_or(Ok(None), crate::link::next);
-            return linked(told.map_err(|()| "with a Link header that can't be understood")?, request);
+            return linked(told.map_err(|()| "with a Link header that can't be understood")?, request)
+                .map(Next::linked);
         }
         PagingStyle::Next => {
             return match pointed(paging, body) {
-                None => Ok(None),
-                Some(Value::String(link)) => linked(Some(link), request),
+                None => Ok(Next::End),
+                Some(Value::String(link)) => linked(Some(link), request).map(Next::linked),
                 Some(_) => Err(UNUSABLE),
             };
         }
-        PagingStyle::Cursor => return after_cursor(paging, request, body),
+        PagingStyle::Cursor => return after_cursor(paging, request, body).map(Next::linked),
         PagingStyle::Page => 1,
         PagingStyle::Offset => found,
     };
-    let Some(current) = number_in_query(&request.path, &paging.param) else { return Ok(None) };
+    let Some(current) = number_in_query(&request.path, &paging.param) else { return Ok(Next::End) };
     let before = current.saturating_sub(paging.start);
     let before = if paging.style == PagingStyle::Page { before.saturating_mul(size) } else { before };
     let more = match total {
+        Some(1..) if found == 0 && before == 0 => {
+            return Err("with no accounts, although it says that there are more");
+        }
+        _ if found == 0 => return Ok(Next::End),
         None => found >= size,
         Some(total) => before.saturating_add(found) < total,
     };
-    match (more, total) {
-        (false, _) => return Ok(None),
-        (true, Some(_)) if found == 0 => return Err("with no accounts, although it says that there are more"),
-        // By pages, one that is cut short would make those after it leave somebody out.
-        (true, Some(_)) if paging.style == PagingStyle::Page && found < size => {
-            return Err("with fewer accounts than asked for, although it says that there are more");
-        }
-        _ => {}
+    // By pages, one that is cut short would make those after it leave somebody out.
+    if more && total.is_some() && paging.style == PagingStyle::Page && found < size {
+        return Err("with fewer accounts than asked for, although it says that there are more");
     }
-    let Some(next) = current.checked_add(step) else { return Ok(None) };
+    // Of a total that is no more than this page holds, or than the pages before it did, one can't tell what it counts.
+    // A look-up, which finds one account or none, is believed unless its page is full.
+    let doubtful = |total: u64| (total == found || total <= before) && (call.name != "find" || found >= size);
+    if !more && !total.is_some_and(doubtful) {
+        return Ok(Next::End);
+    }
+    let Some(next) = current.checked_add(step) else { return Ok(Next::End) };
     let path = set_in_query(&request.path, &paging.param, &next.to_string());
-    Ok(Some(Wire { path, ..request.clone() }))
+    let request = Wire { path, ..request.clone() };
+    Ok(if more { Next::Page(request) } else { Next::Beyond(request) })
 }
 
 const UNUSABLE: &str = "with a link to a next page that can't be used";

@@ -118,6 +118,13 @@ pub struct Page {
     pub accounts: Vec<Account>,
     /// The request for the next one; none on the last.
     pub next: Option<Wire>,
+    /// How many accounts there are in all, where the answer tells.
+    pub total: Option<u64>,
+    /// Whether the listing or search ends here. The listing of those who are invited may follow.
+    pub last: bool,
+    /// The request that would show more than the total speaks of, where one can't tell whether the total counts all
+    /// accounts or those of a page. Where it shows nobody new, `next` goes on.
+    pub beyond: Option<Wire>,
 }
 
 /// What an answer means for the operation whose request it answers.

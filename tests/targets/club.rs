@@ -29,6 +29,8 @@ enum Paging {
     Next,
     /// Whatever is asked for, the first page is shown.
     Ignored,
+    /// Nobody is on a page, and there is always another.
+    Barren,
 }
 
 #[derive(Default)]
@@ -105,6 +107,7 @@ impl Club {
         };
         let (from, most) = match self.paging {
             Paging::Ignored => (0, 2),
+            Paging::Barren => (number("after", 0), 0),
             _ => (number("after", 0), number("most", 3)),
         };
         let page: Vec<&&Value> = found.iter().skip(from).take(most).collect();
@@ -113,6 +116,7 @@ impl Club {
         let mut headers = HeaderMap::new();
         // The cursor is a text that means something in an address.
         match (self.paging, next) {
+            (Paging::Barren, _) => body["meta"] = json!({"next": format!("c={}", from + 1)}),
             (Paging::Cursor, next) => body["meta"] = json!({"next": next.map(|n| format!("c={n}"))}),
             (Paging::Next, Some(next)) => {
                 body["meta"] = json!({"next": format!("https://other.example/x?most=2&after={next}")})
@@ -354,6 +358,28 @@ fn a_listing_that_shows_the_same_page_again_ends_and_creates_nobody() {
     // And through `reconcile`, which lists too.
     let ran = first.run_json(&["reconcile"]).exits(69);
     assert!(format!("{}{}", ran.stdout, ran.stderr).contains("goes round in a circle"), "{ran:?}");
+}
+
+/// Cursor after cursor without anybody: that ends after three pages, in a listing and in a look-up.
+#[test]
+fn pages_without_anybody_end_after_three() {
+    let row =
+        "paging = { style = \"cursor\", param = \"after\", pointer = \"/meta/next\", size_param = \"most\", size = 2 }";
+    let find = "fields = [\"card\", \"mail\"]\nrecords = [\"/members\"]\n";
+    let list = format!("[operations.list]\nmethod = \"GET\"\npath = \"/members\"\nrecords = [\"/members\"]\n{row}\n");
+    let server = Server::start();
+    server.club(|club| club.paging = Paging::Barren);
+    for (what, definition) in [
+        ("listing", definition().replace(find, "fields = [\"card\"]\nrecords = [\"/members\"]\n")),
+        ("look-up", definition().replace(&list, "").replace(find, &format!("{find}{row}\n"))),
+    ] {
+        let home = home(&server, &definition, BEARER);
+        server.asked();
+        let ran = sync(&home, &[ANN], 69);
+        let error = ran["runs"][0]["error"]["message"].as_str().unwrap_or_default().to_string();
+        assert!(error.contains("without anybody new on its pages"), "{what}: {ran}");
+        assert_eq!(server.asked(), ["GET /api/members"; 3], "{what}");
+    }
 }
 
 #[test]
