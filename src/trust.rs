@@ -17,6 +17,9 @@ pub enum Completeness {
     /// To the end.
     #[default]
     Complete,
+    /// To the end, as far as one can see, and nothing would show it if it were not: what arrived is right, and nobody may
+    /// be taken to have left, whatever is configured. The reason is a sentence for people.
+    Unproven(String),
     /// Not to the end; what did arrive is right. The reason is a sentence for people.
     Incomplete(String),
     /// What did arrive can't be believed either, e.g. because the file changed meanwhile.
@@ -176,7 +179,9 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
     let mut partial = None;
     match (&stats.completeness, gate.on_incomplete) {
         (Completeness::Complete, _) => {}
-        (Completeness::Incomplete(why), OnIncomplete::NoBans) => partial = Some(why.clone()),
+        (Completeness::Unproven(why), _) | (Completeness::Incomplete(why), OnIncomplete::NoBans) => {
+            partial = Some(why.clone());
+        }
         (Completeness::Incomplete(why), OnIncomplete::Stop) | (Completeness::Unusable(why), _) => {
             reasons.push(Reason::Reader(why.clone()));
         }
@@ -356,6 +361,18 @@ mod tests {
         assert_eq!(verdict, Verdict::Untrusted(vec![Reason::Reader("changed".into())]));
         let broken = ReadStats { rejected_rows: 11, ..cut };
         assert!(matches!(judge(&lenient, &broken, &Baseline::default(), now()), Verdict::Untrusted(_)));
+    }
+
+    #[test]
+    fn a_read_whose_end_nothing_shows_bans_nobody_whatever_is_configured() {
+        let unproven = ReadStats { completeness: Completeness::Unproven("no length".into()), ..read(5) };
+        for on_incomplete in [OnIncomplete::Stop, OnIncomplete::NoBans] {
+            let gate = GateSettings { on_incomplete, ..gate() };
+            let verdict = judge(&gate, &unproven, &before(1_000), now());
+            assert_eq!(verdict, Verdict::NoBans("no length".into()));
+        }
+        let gate = GateSettings { min_records: 6, ..gate() };
+        assert!(matches!(judge(&gate, &unproven, &before(9), now()), Verdict::Untrusted(_)));
     }
 
     #[test]

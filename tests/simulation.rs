@@ -67,7 +67,7 @@ fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
         concurrency: chance.random_range(1..9),
         ..TargetSettings::clone(target)
     });
-    let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into() };
+    let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into(), trailer: None };
     let kind = SourceKind::Csv(CsvSettings { path: source.to_path_buf(), text });
     let hr = Arc::new(SourceSettings { kind, ..SourceSettings::clone(&base.sources["hr"]) });
     let mut sync = SyncSettings {

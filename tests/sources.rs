@@ -3,6 +3,7 @@
 
 mod export;
 mod hostile;
+mod proof;
 mod requests;
 mod stage;
 

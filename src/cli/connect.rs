@@ -38,6 +38,9 @@ struct SourceLine {
     rejected: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_reject: Option<String>,
+    /// Why nobody would be banned after a read of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unproven: Option<String>,
     mapped: Vec<MappedLine>,
 }
 
@@ -144,6 +147,7 @@ async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: 
                 rows: preview.rows,
                 rejected: preview.rejected.0,
                 first_reject: preview.rejected.1,
+                unproven: preview.unproven,
             })
         })
         .collect()
@@ -284,6 +288,9 @@ fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
     out.line(&format!("  keys     {}", line.keys.join(", ")))?;
     if let Some(reason) = &line.first_reject {
         out.line(&format!("  {}  the first: {reason}", style.warn(&format!("{} rejected", line.rejected))))?;
+    }
+    if let Some(why) = &line.unproven {
+        out.line(&format!("  {}  nobody would be banned: {why}", style.warn("unproven")))?;
     }
     for mapped in &line.mapped {
         let outcome = match (&mapped.rejected, mapped.excluded) {

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::forms::{OneOrMany, RawEmpty, RawRule, RawSecret, RawWhen};
+pub use self::forms::{OneOrMany, RawEmpty, RawRule, RawSecret, RawTotal, RawWhen};
 use super::schema::{auth_kinds, pagination_kinds, source_kinds, target_kinds};
 use super::units::{Rate, Size, Span, TypedLimit};
 
@@ -131,6 +131,10 @@ pub struct RawSource {
     /// The text's encoding, e.g. "utf-8", "utf-16" or "windows-1252"; a byte-order mark wins.
     #[schemars(extend("default" = "utf-8"))]
     pub encoding: Option<String>,
+    /// A regular expression with one group: the last line of the text is no row, and its group is the number of rows
+    /// before it, e.g. "^TOTAL;([0-9]+)".
+    #[schemars(length(min = 1))]
+    pub trailer: Option<String>,
     /// Of kind http: the address.
     pub url: Option<String>,
     /// How the answer is written.
@@ -145,13 +149,22 @@ pub struct RawSource {
     /// How an answer in pages goes on.
     #[schemars(extend("default" = {"kind": "none"}))]
     pub pagination: Option<RawPagination>,
-    /// JSON pointer to the declared number of records: the read is complete only when that many arrived.
+    /// JSON pointer to the declared number of records, or a header: the read is complete only when that many arrived.
+    pub total: Option<RawTotal>,
+    /// JSON pointer to what must be true for an answer to be believed.
     #[schemars(regex(pattern = r"^(/.*)?$"))]
-    pub total: Option<String>,
+    pub success: Option<String>,
+    /// How often a read is begun in all when the list moved while its pages were read.
+    #[schemars(range(min = 1), extend("default" = 2))]
+    pub reads: Option<u32>,
+    /// More pages than this are a paging without end.
+    #[schemars(range(min = 1), extend("default" = 100_000))]
+    pub max_pages: Option<u64>,
     /// The largest page that is accepted, decompressed.
     #[schemars(extend("default" = "64MB"))]
     pub max_page: Option<Size>,
-    /// A ceiling on requests; none unless said.
+    /// A ceiling on requests.
+    #[schemars(extend("default" = "20/s"))]
     pub rate: Option<Rate>,
     /// Of one whole call.
     #[schemars(extend("default" = "30s"))]
@@ -217,8 +230,7 @@ pub struct RawPagination {
     pub pointer: Option<String>,
     /// The query parameter that asks for the next page.
     pub param: Option<String>,
-    /// Of kind page: the number of the first one.
-    #[schemars(extend("default" = 1))]
+    /// Of kinds page and offset: the number of the first page (1 unless told) or of the first record (0 unless told).
     pub start: Option<u64>,
     /// The query parameter that says how many records a page holds; goes with `size`.
     pub size_param: Option<String>,

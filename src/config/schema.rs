@@ -68,8 +68,10 @@ pub(super) fn by_kind_of_source(schema: &mut Schema) {
         "if": { "properties": { "kind": http.1, "format": { "not": { "const": "csv" } } }, "required": ["kind"] },
         "then": { "properties": forbidden(text_alone) },
     }));
-    let (records, total) = ("records".to_owned(), "total".to_owned());
-    rules.push(when(&[http, ("format", json!({ "not": { "const": "json" } }))], &[], [&records, &total]));
+    let (records, success) = ("records".to_owned(), "success".to_owned());
+    let mut pointers = when(&[http, ("format", json!({ "not": { "const": "json" } }))], &[], [&records, &success]);
+    pointers["then"]["properties"]["total"] = json!({ "type": "object" });
+    rules.push(pointers);
     schema.insert("allOf".into(), rules.into());
 }
 

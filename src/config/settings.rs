@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use regex::Regex;
 use serde_json::Value;
 use url::Url;
 
@@ -159,6 +160,8 @@ pub struct TextSettings {
     pub quote: u8,
     /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
     pub encoding: String,
+    /// What the last line is, where it is no row: its only group is the number of rows before it.
+    pub trailer: Option<Regex>,
 }
 
 /// An export behind an address.
@@ -174,12 +177,18 @@ pub struct HttpSettings {
     pub auth: AuthSettings,
     /// How one page leads to the next.
     pub pagination: Pagination,
-    /// JSON pointer to the number of records that there are.
-    pub total: Option<String>,
+    /// Where the number of records that there are is declared.
+    pub total: Option<Total>,
+    /// JSON pointer to what must be true.
+    pub success: Option<String>,
+    /// How often a read is begun in all when the list moved meanwhile; at least 1.
+    pub reads: u32,
+    /// More pages than this are a paging without end.
+    pub max_pages: u64,
     /// The largest page, in bytes, unpacked.
     pub max_page: u64,
-    /// Ceiling on all requests; none: as fast as one after the other goes.
-    pub rate: Option<Rate>,
+    /// Ceiling on all requests.
+    pub rate: Rate,
     /// Of one whole page.
     pub timeout: Duration,
     /// What is done after a failure that may pass.
@@ -188,6 +197,15 @@ pub struct HttpSettings {
     pub network: NetworkSettings,
     /// How the text of CSV pages is read.
     pub text: TextSettings,
+}
+
+/// Where the number of all records is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// JSON pointer into the body.
+    Pointer(String),
+    /// A header.
+    Header(String),
 }
 
 /// What the pages of an export are.
@@ -242,6 +260,8 @@ pub enum Pagination {
     Offset {
         /// The parameter.
         param: String,
+        /// The first record's number.
+        start: u64,
         /// How much a page is asked to hold.
         size: Option<PageSize>,
     },

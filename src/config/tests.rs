@@ -338,7 +338,9 @@ fn sources_of_other_kinds_are_judged() {
     let SourceKind::Union(members) = &loaded.settings.sources["all"].kind else { panic!("a union") };
     assert_eq!(members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["hr", "api"]);
     let SourceKind::Http(http) = &loaded.settings.sources["api"].kind else { panic!("an address") };
-    assert_eq!((http.max_page, http.total.as_deref(), http.retry.attempts), (64_000_000, Some("/meta/total"), 2));
+    let total = Some(settings::Total::Pointer("/meta/total".into()));
+    assert_eq!((http.max_page, &http.total, http.retry.attempts), (64_000_000, &total, 2));
+    assert_eq!((http.reads, http.max_pages, http.rate.count, &http.success), (2, 100_000, 5, &None));
     one_error(&text.replace("kind = \"cursor\"", "kind = \"curser\""), &["pagination.kind", "`cursor`"]);
     one_error(
         &text

@@ -64,11 +64,7 @@ impl Intake {
                 Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, sink)
             }
             SourceKind::Http(settings) => {
-                let mut sink = Sink::create(spool_dir, source.rows)?;
-                let fetched = {
-                    let mut take = http::into_sink(&mut sink);
-                    http::read(source, settings, wanted, spool_dir, (first, u64::MAX), &mut take)?
-                };
+                let (sink, fetched) = http::read(source, settings, wanted, spool_dir, first)?;
                 let stats = ReadStats {
                     completeness: fetched.completeness,
                     modified_at: fetched.modified_at,

@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::limits::Limit;
 
 fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
-    let text = TextSettings { delimiter, quote: b'"', encoding: encoding.into() };
+    let text = TextSettings { delimiter, quote: b'"', encoding: encoding.into(), trailer: None };
     let csv = CsvSettings { path, text };
     Arc::new(SourceSettings {
         name: "hr".into(),

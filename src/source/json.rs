@@ -14,11 +14,13 @@ use serde::de::{
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
+use super::hints::{self, Glance, Hints, Said};
+
 /// How many field names a message lists before it stops.
 const LISTED: usize = 20;
 
 /// A JSON pointer (RFC 6901), taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pointer(Vec<String>);
 
 impl Pointer {
@@ -35,6 +37,19 @@ impl fmt::Display for Pointer {
     }
 }
 
+/// Where in a page the things stand that it is read for.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// The list of records.
+    pub records: Pointer,
+    /// The number of all records.
+    pub total: Option<Pointer>,
+    /// The address or the mark of the next page.
+    pub next: Option<Pointer>,
+    /// Whether the answer is a good one.
+    pub success: Option<Pointer>,
+}
+
 /// What a look through a page found.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Skimmed {
@@ -44,28 +59,30 @@ pub(super) struct Skimmed {
     pub total: Option<Value>,
     /// What stands where the next page should be told.
     pub next: Option<Value>,
+    /// What stands where it should say that it is a good answer.
+    pub success: Option<Value>,
+    /// What it says about itself unasked.
+    pub hints: Hints,
 }
 
 /// Goes through a page without keeping anything.
 ///
 /// # Errors
 /// It is not JSON, is cut off, or has no list of records where it should: a sentence that holds no value.
-pub(super) fn skim(
-    page: impl Read,
-    records: &Pointer,
-    total: Option<&Pointer>,
-    next: Option<&Pointer>,
-) -> Result<Skimmed, String> {
+pub(super) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> {
     let mut count = 0;
     let mut each = |_: IgnoredAny| {
         count += 1;
         true
     };
-    let mut walk = Walk::new(records, total, next, &mut each);
+    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, &mut each) };
+    let spot =
+        |pointer: &Option<Pointer>| pointer.as_ref().map(|pointer| Spot { pointer: pointer.clone(), found: None });
+    walk.spots = [spot(&places.total), spot(&places.next), spot(&places.success)];
     walk.go(page)?;
-    let Walk { total, next, .. } = walk;
-    let (total, next) = (total.and_then(|spot| spot.found), next.and_then(|spot| spot.found));
-    Ok(Skimmed { count, total, next })
+    let Walk { spots, hints, .. } = walk;
+    let [total, next, success] = spots.map(|spot| spot.and_then(|spot| spot.found));
+    Ok(Skimmed { count, total, next, success, hints: hints.unwrap_or_default() })
 }
 
 /// Gives each record of a page, in order, until `each` says that it wants no more.
@@ -77,7 +94,7 @@ pub(super) fn records(
     records: &Pointer,
     each: &mut dyn FnMut(Document) -> bool,
 ) -> Result<(), String> {
-    Walk::new(records, None, None, each).go(page)
+    Walk::new(records, each).go(page)
 }
 
 /// What a parser complains of, without quoting anything.
@@ -95,16 +112,17 @@ pub(super) fn complaint(error: &serde_json::Error) -> String {
 }
 
 /// A scalar that is looked for.
-struct Spot<'a> {
-    pointer: &'a Pointer,
+struct Spot {
+    pointer: Pointer,
     found: Option<Value>,
 }
 
 /// A walk through a document that stops by where something is looked for and passes over the rest.
 struct Walk<'a, T> {
     records: &'a Pointer,
-    total: Option<Spot<'a>>,
-    next: Option<Spot<'a>>,
+    spots: [Option<Spot>; 3],
+    /// What the document says about itself, where that is asked.
+    hints: Option<Hints>,
     each: &'a mut dyn FnMut(T) -> bool,
     lists: u32,
     stopped: bool,
@@ -112,15 +130,8 @@ struct Walk<'a, T> {
 }
 
 impl<'a, T: DeserializeOwned> Walk<'a, T> {
-    fn new(
-        records: &'a Pointer,
-        total: Option<&'a Pointer>,
-        next: Option<&'a Pointer>,
-        each: &'a mut dyn FnMut(T) -> bool,
-    ) -> Self {
-        let spot = |pointer: Option<&'a Pointer>| pointer.map(|pointer| Spot { pointer, found: None });
-        let (total, next) = (spot(total), spot(next));
-        Walk { records, total, next, each, lists: 0, stopped: false, names: Vec::new() }
+    fn new(records: &'a Pointer, each: &'a mut dyn FnMut(T) -> bool) -> Self {
+        Walk { records, spots: [None, None, None], hints: None, each, lists: 0, stopped: false, names: Vec::new() }
     }
 
     fn go(&mut self, page: impl Read) -> Result<(), String> {
@@ -145,16 +156,28 @@ impl<'a, T: DeserializeOwned> Walk<'a, T> {
 
     /// Whether anything that is looked for lies at this path or below it.
     fn leads_somewhere(&self, path: &[String]) -> bool {
-        let spots = [&self.total, &self.next].into_iter().flatten().map(|spot| spot.pointer);
-        spots.chain([self.records]).any(|pointer| pointer.0.starts_with(path))
+        let spots = self.spots.iter().flatten().map(|spot| &spot.pointer);
+        let told = spots.chain([self.records]).any(|pointer| pointer.0.starts_with(path));
+        told || (self.hints.is_some() && hints::leads(path, &self.records.0))
     }
 
     fn scalar(&mut self, path: &[String], value: Value) {
-        for spot in [&mut self.total, &mut self.next].into_iter().flatten() {
+        for spot in self.spots.iter_mut().flatten() {
             if spot.pointer.0 == path {
                 spot.found = Some(value.clone());
             }
         }
+    }
+
+    fn note(&mut self, path: &[String], said: Said) {
+        if let Some(hints) = &mut self.hints {
+            hints.note(path, said);
+        }
+    }
+
+    /// Whether this is a list of links, of which one may lead to the next page.
+    fn holds_links(&self, path: &[String]) -> bool {
+        self.hints.is_some() && hints::lists_links(path, &self.records.0)
     }
 }
 
@@ -191,6 +214,9 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
             self.path.push(name);
             if self.walk.leads_somewhere(self.path) {
                 map.next_value_seed(Node { walk: self.walk, path: self.path })?;
+            } else if self.walk.hints.is_some() && hints::wanted(self.path, &self.walk.records.0) {
+                let said = map.next_value_seed(Glance::Deep)?;
+                self.walk.note(self.path, said);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -202,6 +228,14 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.walk.holds_links(self.path) {
+            while let Some(said) = list.next_element_seed(Glance::Deep)? {
+                if matches!(said, Said::Link(_)) {
+                    self.walk.note(self.path, said);
+                }
+            }
+            return Ok(());
+        }
         if self.walk.records.0 != *self.path {
             while list.next_element::<IgnoredAny>()?.is_some() {}
             self.walk.scalar(self.path, Value::Array(Vec::new()));
@@ -365,7 +399,59 @@ mod tests {
 
     fn skimmed(text: &str, records: &str) -> Result<Skimmed, String> {
         let pointer = Pointer::parse;
-        skim(text.as_bytes(), &pointer(records), Some(&pointer("/meta/total")), Some(&pointer("/meta/next")))
+        let (total, next) = (Some(pointer("/meta/total")), Some(pointer("/meta/next")));
+        skim(text.as_bytes(), &Places { records: pointer(records), total, next, success: None })
+    }
+
+    fn at(records: &str) -> Places {
+        Places { records: Pointer::parse(records), ..Places::default() }
+    }
+
+    /// The places of the marks, those that say by true or false whether there is more, and what went wrong.
+    fn hinted(text: &str, records: &str) -> (Vec<String>, Option<String>, bool, Vec<String>) {
+        let hints = skim(text.as_bytes(), &at(records)).expect("a page").hints;
+        (hints.marks.into_iter().map(|mark| mark.place).collect(), hints.more, hints.no_more, hints.wrong)
+    }
+
+    #[test]
+    fn what_a_page_says_about_itself_is_found_and_what_its_records_say_is_not() {
+        for (text, records, place) in [
+            (r#"{"data":[],"next":"/p2"}"#, "/data", "/next"),
+            (r#"{"value":[],"@odata.nextLink":"https://h/p"}"#, "/value", "/@odata.nextLink"),
+            (r#"{"d":{"results":[],"__next":"https://h/p"}}"#, "/d/results", "/d/__next"),
+            (r#"{"data":[],"paging":{"next":{"after":"x","link":"https://h"}}}"#, "/data", "/paging/next/after"),
+            (r#"{"data":[],"_links":{"next":{"href":"/p2"}}}"#, "/data", "/_links/next/href"),
+            (
+                r#"{"link":[{"relation":"self","url":"/"},{"relation":"next","url":"/2"}],"entry":[]}"#,
+                "/entry",
+                "/link/url",
+            ),
+            (r#"{"meta":{"pagination":{"links":{"next":"/p"}}},"data":[]}"#, "/data", "/meta/pagination/links/next"),
+            (r#"{"members":[],"response_metadata":{"next_cursor":"x"}}"#, "/members", "/response_metadata/next_cursor"),
+            (r#"{"result":{"items":[],"nextPageToken":"x"}}"#, "/result/items", "/result/nextPageToken"),
+            (r#"{"data":[],"next_page":2}"#, "/data", "/next_page"),
+        ] {
+            assert_eq!(hinted(text, records).0, [place], "{text}");
+        }
+        let (marks, more, no_more, wrong) = hinted(
+            r#"{"has_more":false,"cursor":"z","data":[{"next":"/x","errors":["x"]}],"errors":[{}],"ok":false}"#,
+            "/data",
+        );
+        assert_eq!(
+            (marks, more, no_more, wrong),
+            (vec!["/cursor".into()], None, true, vec!["errors".into(), "ok".into()])
+        );
+        for quiet in [
+            r#"[{"next":"/x","errors":["e"],"success":false}]"#,
+            r#"{"next":null,"links":{"next":null},"errors":[],"success":true,"error":null}"#,
+            r#"{"next":{},"links":[],"errors":{},"ok":true,"error":""}"#,
+            r#"{"next":"","links":[{"rel":"prev","href":"/p"}],"errors":null,"error":false}"#,
+            r#"{"next":false,"page":{"number":1},"other":{"next":"/p"},"error":0,"success":null}"#,
+        ] {
+            let text = if quiet.starts_with('[') { quiet.into() } else { quiet.replacen('{', r#"{"data":[],"#, 1) };
+            let records = if quiet.starts_with('[') { "" } else { "/data" };
+            assert_eq!(hinted(&text, records), (vec![], None, false, vec![]), "{text}");
+        }
     }
 
     fn all(text: &str, at: &str) -> Result<Vec<Value>, String> {
@@ -383,7 +469,8 @@ mod tests {
             r#"{"data":[{"a":1},2,"x"],"meta":{"total":3,"next":"/p2"}}"#,
             r#"{"meta":{"next":"/p2","other":{"total":9},"total":3},"more":[1],"data":[{"a":1},2,"x"]}"#,
         ] {
-            let expected = Skimmed { count: 3, total: Some(json!(3)), next: Some(json!("/p2")) };
+            let (total, next) = (Some(json!(3)), Some(json!("/p2")));
+            let expected = Skimmed { count: 3, total, next, ..Skimmed::default() };
             assert_eq!(skimmed(text, "/data"), Ok(expected), "{text}");
             assert_eq!(all(text, "/data"), Ok(vec![json!({"a": 1}), json!(2), json!("x")]));
         }
@@ -466,12 +553,12 @@ mod tests {
         fn a_page_that_is_cut_anywhere_is_no_page(list in proptest::collection::vec(any_json(), 1..6), cut in any::<proptest::sample::Index>()) {
             let page = json!({"data": list}).to_string();
             let cut = cut.index(page.len());
-            prop_assert!(skim(&page.as_bytes()[..cut], &Pointer::parse("/data"), None, None).is_err());
+            prop_assert!(skim(&page.as_bytes()[..cut], &at("/data")).is_err());
         }
 
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = skim(bytes.as_slice(), &Pointer::parse("/a"), None, None);
+            let _ = skim(bytes.as_slice(), &at("/a"));
             let _ = records(bytes.as_slice(), &Pointer::parse(""), &mut |_| true);
         }
     }

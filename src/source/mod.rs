@@ -7,6 +7,7 @@
 mod csv;
 mod decode;
 mod file;
+mod hints;
 mod http;
 mod intake;
 mod json;

@@ -1,6 +1,5 @@
 //! What every reader makes of a row, and where it goes: the sink that counts and spools.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::spool::Spool;
@@ -49,10 +48,6 @@ pub(super) struct Sink {
     pub blank: u64,
     /// Where the first of them stands.
     first_blank: Option<Position>,
-    page: blake3::Hasher,
-    page_rows: u64,
-    /// Pages by a hash of what they hold, with their number: a page that comes again is a circle.
-    pages: HashMap<[u8; 16], u64>,
 }
 
 impl Sink {
@@ -61,16 +56,7 @@ impl Sink {
     /// # Errors
     /// 74 when the directory can't be written.
     pub fn create(directory: &Path, expected: RowsPerPerson) -> Result<Sink> {
-        let spool = Spool::create(directory, expected)?;
-        Ok(Sink {
-            spool,
-            keyless: 0,
-            blank: 0,
-            first_blank: None,
-            page: blake3::Hasher::new(),
-            page_rows: 0,
-            pages: HashMap::new(),
-        })
+        Ok(Sink { spool: Spool::create(directory, expected)?, keyless: 0, blank: 0, first_blank: None })
     }
 
     /// Takes a row; gives back how far the source was read when it is the end.
@@ -79,14 +65,10 @@ impl Sink {
     /// 74 when the spool can't be written.
     pub fn take(&mut self, parsed: Parsed) -> Result<Option<Completeness>> {
         match parsed {
-            Parsed::Good { key, position, digest, cells } => {
-                self.page_rows += 1;
-                self.page.update(key.as_str().as_bytes()).update(&digest);
+            Parsed::Good { key, position, cells, .. } => {
                 self.spool.good(&key, position, &cells)?;
             }
             Parsed::Bad { key, certain, position, reason } => {
-                self.page_rows += 1;
-                self.page.update(key.as_ref().map_or("", Key::as_str).as_bytes()).update(reason.as_bytes());
                 self.keyless += u64::from(!certain);
                 self.spool.bad(key.as_ref(), position, &reason)?;
             }
@@ -106,15 +88,5 @@ impl Sink {
             1 => format!("{first} has no content: it is nobody's, and ignored"),
             n => format!("{n} rows have no content: they are nobody's, and ignored; the first is {first}"),
         })
-    }
-
-    /// A page has been taken; gives back the number of the page that held the same, if one did.
-    pub fn end_page(&mut self, number: u64) -> Option<u64> {
-        let mut digest = [0; 16];
-        std::mem::take(&mut self.page).finalize_xof().fill(&mut digest);
-        if std::mem::take(&mut self.page_rows) == 0 {
-            return None;
-        }
-        self.pages.insert(digest, number)
     }
 }

@@ -37,13 +37,15 @@ pub struct Preview {
     pub rows: u64,
     /// Of those, how many can't be used, and why the first of them can't.
     pub rejected: (u64, Option<String>),
+    /// Why nobody would be banned after a read of it, where nothing shows that one is whole.
+    pub unproven: Option<String>,
 }
 
 impl Preview {
     fn new(source: &str, wanted: &BTreeSet<String>) -> Preview {
         let wanted = Columns::new(wanted.iter().cloned());
         let (columns, samples) = (Vec::new(), Vec::new());
-        Preview { source: source.into(), columns, samples, wanted, rows: 0, rejected: (0, None) }
+        Preview { source: source.into(), columns, samples, wanted, rows: 0, rejected: (0, None), unproven: None }
     }
 
     /// The first keys.
@@ -97,6 +99,10 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
             while preview.rows < ROWS {
                 match reader.next() {
                     Parsed::End(Completeness::Complete) => break,
+                    Parsed::End(Completeness::Unproven(why)) => {
+                        preview.unproven = Some(why);
+                        break;
+                    }
                     Parsed::End(Completeness::Incomplete(why) | Completeness::Unusable(why)) => {
                         return Err(super::file::unusable(source, why));
                     }
@@ -112,14 +118,18 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
                     Took::Row(row) => preview.take(row)?,
                     Took::Seen(record) => column_names(record, "", &mut columns),
                     Took::Header(names) => header = names.to_vec(),
-                    Took::EndOfPage(_) => {}
+                    Took::EndOfPage => {}
                 }
-                Ok(None)
+                Ok(())
             };
             let directory: &Path = &std::env::temp_dir();
-            let fetched = http::read(source, settings, wanted, directory, (None, 1), &mut take)?;
-            if let Completeness::Incomplete(why) | Completeness::Unusable(why) = fetched.completeness {
-                return Err(super::file::unusable(source, why));
+            let fetched = http::first_page(source, settings, wanted, directory, &mut take)?;
+            match fetched.completeness {
+                Completeness::Complete => {}
+                Completeness::Unproven(why) => preview.unproven = Some(why),
+                Completeness::Incomplete(why) | Completeness::Unusable(why) => {
+                    return Err(super::file::unusable(source, why));
+                }
             }
             preview.columns = if header.is_empty() { columns.into_iter().collect() } else { header };
         }

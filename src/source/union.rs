@@ -104,10 +104,12 @@ fn add(stats: &mut ReadStats, member: &ReadStats, listed: u64, name: &str, first
         false => stats.modified_at.zip(member.modified_at).map(|(a, b)| a.min(b)),
     };
     let worse = match (&stats.completeness, &member.completeness) {
-        (Completeness::Complete, Completeness::Incomplete(why)) => Completeness::Incomplete(format!("{name}: {why}")),
-        (Completeness::Complete | Completeness::Incomplete(_), Completeness::Unusable(why)) => {
-            Completeness::Unusable(format!("{name}: {why}"))
+        (Completeness::Complete, Completeness::Unproven(why)) => Completeness::Unproven(format!("{name}: {why}")),
+        (Completeness::Complete | Completeness::Unproven(_), Completeness::Incomplete(why)) => {
+            Completeness::Incomplete(format!("{name}: {why}"))
         }
+        (Completeness::Unusable(_), _) => return,
+        (_, Completeness::Unusable(why)) => Completeness::Unusable(format!("{name}: {why}")),
         _ => return,
     };
     stats.completeness = worse;

@@ -48,6 +48,20 @@ pub struct Reply {
     pub missing: usize,
     /// Pause before each of the body's first bytes.
     pub drip: Option<Duration>,
+    /// How the end of the body is shown.
+    pub framing: Framing,
+}
+
+/// How the end of a body is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// By Content-Length.
+    #[default]
+    Length,
+    /// By chunks.
+    Chunks,
+    /// By the end of the connection: HTTP/1.0.
+    Close,
 }
 
 impl Reply {
@@ -61,6 +75,11 @@ impl Reply {
 
     pub fn status(status: u16) -> Reply {
         Reply { status, ..Reply::default() }
+    }
+
+    /// The same, its end shown otherwise.
+    pub fn framed(self, framing: Framing) -> Reply {
+        Reply { framing, ..self }
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Reply {
@@ -176,9 +195,13 @@ fn serve<S: Read + Write>(mut stream: S, asked: &Mutex<Vec<Asked>>, handler: &Mu
     asked.lock().expect("not poisoned").push(request.clone());
     let handler = Arc::clone(&handler.lock().expect("not poisoned"));
     let reply = handler(&request);
-    let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", reply.status);
-    if reply.status != 304 && reply.status != 204 {
-        head.push_str(&format!("content-length: {}\r\n", reply.body.len() + reply.missing));
+    let version = if reply.framing == Framing::Close { "1.0" } else { "1.1" };
+    let mut head = format!("HTTP/{version} {} X\r\nconnection: close\r\n", reply.status);
+    match reply.framing {
+        Framing::Length if matches!(reply.status, 304 | 204) => {}
+        Framing::Length => head.push_str(&format!("content-length: {}\r\n", reply.body.len() + reply.missing)),
+        Framing::Chunks => head.push_str("transfer-encoding: chunked\r\n"),
+        Framing::Close => {}
     }
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -186,6 +209,14 @@ fn serve<S: Read + Write>(mut stream: S, asked: &Mutex<Vec<Asked>>, handler: &Mu
     let _ = stream.write_all(format!("{head}\r\n").as_bytes());
     let _ = stream.flush();
     match reply.drip {
+        None if reply.framing == Framing::Chunks => {
+            for chunk in reply.body.chunks(700) {
+                let _ = stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes());
+                let _ = stream.write_all(chunk);
+                let _ = stream.write_all(b"\r\n");
+            }
+            let _ = stream.write_all(b"0\r\n\r\n");
+        }
         None => {
             let _ = stream.write_all(&reply.body);
         }

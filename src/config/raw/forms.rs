@@ -97,6 +97,57 @@ impl<'de> Deserialize<'de> for RawSecret {
     }
 }
 
+/// Where a number of all records is declared: a JSON pointer, or a table that names a header.
+#[derive(Debug, JsonSchema)]
+#[schemars(with = "PointerOrHeader")]
+pub enum RawTotal {
+    /// JSON pointer.
+    Pointer(String),
+    /// A header.
+    Header(RawHeader),
+}
+
+/// [`RawTotal`] as the schema has it.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[allow(dead_code)] // It is read by the derived schema alone.
+enum PointerOrHeader {
+    Pointer(#[schemars(regex(pattern = r"^(/.*)?$"))] String),
+    Header(RawHeader),
+}
+
+/// A header of the answer.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["header"]))]
+pub struct RawHeader {
+    /// Its name, e.g. "X-Total-Count".
+    #[schemars(length(min = 1))]
+    pub header: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for RawTotal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TotalVisitor;
+        impl<'de> Visitor<'de> for TotalVisitor {
+            type Value = RawTotal;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON pointer, or { header }")
+            }
+
+            fn visit_str<E: de::Error>(self, pointer: &str) -> Result<RawTotal, E> {
+                Ok(RawTotal::Pointer(pointer.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawTotal, A::Error> {
+                RawHeader::deserialize(de::value::MapAccessDeserializer::new(map)).map(RawTotal::Header)
+            }
+        }
+        deserializer.deserialize_any(TotalVisitor)
+    }
+}
+
 /// The right-hand side of a mapping: a column, or a table.
 #[derive(Debug, JsonSchema)]
 #[schemars(with = "ColumnOrTable")]

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
 
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
-use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawRows, RawSource};
+use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawRows, RawSource, RawTotal};
 use super::super::settings::{
     AuthSettings, BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination,
-    RowsPerPerson, SourceKind, SourceSettings, TextSettings,
+    RowsPerPerson, SourceKind, SourceSettings, TextSettings, Total,
 };
+use super::super::units::Rate;
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
 use crate::limits::Limit;
@@ -24,17 +28,27 @@ pub(in crate::config) const AUTH_KINDS: [&str; 6] = ["bearer", "token", "header"
 /// `max_page` unless told otherwise, as documented.
 const MAX_PAGE: u64 = 64_000_000;
 
+/// `reads` and `max_pages` unless told otherwise, as documented.
+const READS: u32 = 2;
+const MAX_PAGES: u64 = 100_000;
+
+/// `rate` unless told otherwise, as documented: 72 000 pages an hour.
+const RATE: Rate = Rate { count: 20, per: Duration::from_secs(1) };
+
 /// Keys of a delimited text.
-const TEXT_KEYS: [&str; 3] = ["delimiter", "quote", "encoding"];
+const TEXT_KEYS: [&str; 4] = ["delimiter", "quote", "encoding", "trailer"];
 
 /// Keys of an HTTP source beside those of every source and of a delimited text.
-const HTTP_KEYS: [&str; 13] = [
+const HTTP_KEYS: [&str; 16] = [
     "url",
     "format",
     "records",
     "auth",
     "pagination",
     "total",
+    "success",
+    "reads",
+    "max_pages",
     "max_page",
     "rate",
     "timeout",
@@ -99,12 +113,16 @@ fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &Raw
         ("delimiter", raw.delimiter.is_some()),
         ("quote", raw.quote.is_some()),
         ("encoding", raw.encoding.is_some()),
+        ("trailer", raw.trailer.is_some()),
         ("url", raw.url.is_some()),
         ("format", raw.format.is_some()),
         ("records", raw.records.is_some()),
         ("auth", raw.auth.is_some()),
         ("pagination", raw.pagination.is_some()),
         ("total", raw.total.is_some()),
+        ("success", raw.success.is_some()),
+        ("reads", raw.reads.is_some()),
+        ("max_pages", raw.max_pages.is_some()),
         ("max_page", raw.max_page.is_some()),
         ("rate", raw.rate.is_some()),
         ("timeout", raw.timeout.is_some()),
@@ -214,7 +232,33 @@ fn delimited(report: &mut Report<'_>, path: &KeyPath, raw: &RawSource) -> Option
             report.error(&path.join("encoding"), message, did_you_mean(&encoding, common));
         }
     }
-    Some(TextSettings { delimiter: delimiter?, quote: quote?, encoding })
+    let trailer = match &raw.trailer {
+        Some(pattern) => Some(trailer(report, &path.join("trailer"), pattern)?),
+        None => None,
+    };
+    Some(TextSettings { delimiter: delimiter?, quote: quote?, encoding, trailer })
+}
+
+/// The pattern of a last line that is no row.
+fn trailer(report: &mut Report<'_>, path: &KeyPath, pattern: &str) -> Option<Regex> {
+    let help = r#"write e.g. "^TOTAL;([0-9]+)": one group, which is the number of rows before it"#;
+    let regex = match Regex::new(pattern) {
+        Ok(regex) => regex,
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            report.error(path, format!("{pattern:?} is not a regular expression: {why}"), Some(help.into()));
+            return None;
+        }
+    };
+    // The whole match counts as one.
+    match regex.captures_len() - 1 {
+        1 => Some(regex),
+        groups => {
+            report.error(path, format!("{pattern:?} has {groups} groups, and one is needed"), Some(help.into()));
+            None
+        }
+    }
 }
 
 fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default: u8) -> Option<u8> {
@@ -244,17 +288,27 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         Some(auth) => auth::resolve(report, &path.join("auth"), Some(auth), &AUTH_KINDS.map(String::from)),
         None => Some(AuthSettings::None),
     };
-    for (name, pointer) in [("records", &raw.records), ("total", &raw.total)] {
-        json_pointer(report, &path.join(name), pointer.as_deref());
+    let total = total(report, &path.join("total"), raw.total);
+    let pointed = match &total {
+        Some(Total::Pointer(pointer)) => Some(pointer),
+        _ => None,
+    };
+    for (name, pointer) in [("records", raw.records.as_ref()), ("total", pointed), ("success", raw.success.as_ref())] {
+        json_pointer(report, &path.join(name), pointer.map(String::as_str));
     }
     let format = match raw.format {
         Some(RawFormat::Json) | None => BodyFormat::Json,
         Some(RawFormat::Ndjson) => BodyFormat::Ndjson,
         Some(RawFormat::Csv) => BodyFormat::Csv,
     };
-    for (name, there) in [("records", raw.records.is_some()), ("total", raw.total.is_some())] {
+    for (name, there) in
+        [("records", raw.records.is_some()), ("total", pointed.is_some()), ("success", raw.success.is_some())]
+    {
         if there && format != BodyFormat::Json {
-            let help = "it points into a JSON document: take it out, or write format = \"json\"";
+            let help = match name {
+                "total" => "it points into a JSON document: write total = { header = \"…\" }, or format = \"json\"",
+                _ => "it points into a JSON document: take it out, or write format = \"json\"",
+            };
             report.error(&path.join(name), format!("`{name}` does not belong to this format"), Some(help.into()));
         }
     }
@@ -263,6 +317,8 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         None => Some(Pagination::None),
     };
     let max_page = report.positive(&path.join("max_page"), raw.max_page.map(|size| size.0)).unwrap_or(MAX_PAGE);
+    let max_pages = report.positive(&path.join("max_pages"), raw.max_pages).unwrap_or(MAX_PAGES);
+    let reads = report.positive(&path.join("reads"), raw.reads).unwrap_or(READS);
     let retry = network::retry(report, path, raw.retry);
     let timeout = network::timeout(report, path, raw.timeout);
     let network = network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
@@ -272,9 +328,12 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         records: raw.records.unwrap_or_default(),
         auth: auth?,
         pagination: pagination?,
-        total: raw.total,
+        total,
+        success: raw.success,
+        reads,
+        max_pages,
         max_page,
-        rate: raw.rate,
+        rate: raw.rate.unwrap_or(RATE),
         timeout,
         retry,
         network,
@@ -289,6 +348,21 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         gate,
         kind: SourceKind::Http(settings.into()),
     })
+}
+
+/// Where the number of all records is declared.
+fn total(report: &mut Report<'_>, path: &KeyPath, raw: Option<RawTotal>) -> Option<Total> {
+    match raw? {
+        RawTotal::Pointer(pointer) => Some(Total::Pointer(pointer)),
+        RawTotal::Header(named) => {
+            let path = path.join("header");
+            let name = report.required(&path, named.header, r#"write total = { header = "X-Total-Count" }"#)?;
+            if name.parse::<reqwest::header::HeaderName>().is_err() {
+                report.error(&path, format!("{name:?} is not the name of a header"), None);
+            }
+            Some(Total::Header(name))
+        }
+    }
 }
 
 fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
@@ -306,7 +380,7 @@ pub(in crate::config) const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
     ("next", &["pointer"], &[]),
     ("cursor", &["pointer", "param"], &["size_param", "size"]),
     ("page", &["param"], &["start", "size_param", "size"]),
-    ("offset", &["param"], &["size_param", "size"]),
+    ("offset", &["param"], &["start", "size_param", "size"]),
 ];
 
 fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: RawPagination, format: BodyFormat) -> Option<Pagination> {
@@ -351,7 +425,7 @@ fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: RawPagination, forma
         "next" => Pagination::Next { pointer: raw.pointer? },
         "cursor" => Pagination::Cursor { pointer: raw.pointer?, param: raw.param?, size },
         "page" => Pagination::Page { param: raw.param?, start: raw.start.unwrap_or(1), size },
-        "offset" => Pagination::Offset { param: raw.param?, size },
+        "offset" => Pagination::Offset { param: raw.param?, start: raw.start.unwrap_or(0), size },
         _ => Pagination::None,
     })
 }

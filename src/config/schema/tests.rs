@@ -27,6 +27,9 @@ url = "https://hr.example.com/api"
 key = "id"
 records = "/data"
 total = "/meta/total"
+success = "/ok"
+reads = 3
+max_pages = 50
 auth = { kind = "header", name = "X-Key", value = { env = "KEY" } }
 pagination = { kind = "cursor", pointer = "/next", param = "after", size_param = "n", size = 5 }
 retry = {}
@@ -38,12 +41,14 @@ delimiter = ";"
 key = "id"
 auth = { kind = "basic", username = "u", password = { file = "secret" } }
 pagination = { kind = "page", param = "p", start = 0 }
+trailer = "^TOTAL;([0-9]+)"
 [sources.lines]
 kind = "http"
 url = "https://hr.example.com/all.ndjson"
 format = "ndjson"
 key = "id"
 pagination = { kind = "header", name = "X-Next" }
+total = { header = "X-Total-Count" }
 [sources.all]
 kind = "union"
 members = ["file", "cursor"]

@@ -3,19 +3,18 @@
 //! What may pass (no connection, a server in trouble, a body that broke off) is tried again; what won't (a refusal, a
 //! redirect to elsewhere, a log-in page, a bomb) is not.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::Rng;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Version};
 use url::Url;
 
 use super::paging::same_host;
+use super::unpack::{ACCEPTED, Body, Packing, Store, Unkept, packing, unpacked};
 use crate::config::settings::{AuthSettings, BodyFormat, HttpSettings, SourceSettings};
 use crate::delivery::explained;
 use crate::delivery::rate::RateGate;
@@ -28,9 +27,6 @@ use crate::source::Validators;
 /// How many redirects are followed: as many as browsers follow for one page, roughly.
 const MOST_REDIRECTS: usize = 10;
 
-/// Up to how many bytes a page stays in memory; beyond, it goes to a temporary file.
-const IN_MEMORY: usize = 1_000_000;
-
 /// Asks for pages.
 pub(super) struct Fetcher {
     owner: String,
@@ -38,7 +34,7 @@ pub(super) struct Fetcher {
     client: Client,
     fixed: Option<(HeaderName, HeaderValue)>,
     tokens: Option<Tokens>,
-    gate: Option<RateGate>,
+    gate: RateGate,
     backoff: Backoff,
     directory: PathBuf,
 }
@@ -57,30 +53,11 @@ pub(super) struct Page {
     pub url: Url,
     /// Its headers.
     pub headers: HeaderMap,
-    /// What it holds.
+    /// What it holds, unpacked.
     pub body: Arc<Body>,
-}
-
-/// What a page holds, in memory or on disk.
-pub(super) enum Body {
-    /// A small one.
-    Memory(Bytes),
-    /// A large one, in a file that has no name.
-    Disk(File),
-}
-
-impl Body {
-    /// Reads it from its beginning. One reader at a time.
-    pub fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match self {
-            Body::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-            Body::Disk(file) => {
-                let mut file = file.try_clone()?;
-                file.seek(SeekFrom::Start(0))?;
-                Box::new(file)
-            }
-        })
-    }
+    /// Whether the protocol shows that it came to its end: by a length, by chunks, or by a stream that was ended.
+    /// Else the end is where the connection was closed, for whatever reason.
+    pub ended: bool,
 }
 
 /// Why there is no page.
@@ -142,14 +119,14 @@ impl Fetcher {
     pub fn new(source: &SourceSettings, settings: &HttpSettings, directory: &Path) -> Result<Fetcher> {
         let owner = format!("source {}", source.name);
         let builder = || net::builder(&owner, &settings.network, settings.timeout);
-        let client = net::client(&owner, builder()?)?;
+        let client = net::client(&owner, builder()?.no_gzip().no_brotli().no_zstd())?;
         let tokens = match &settings.auth {
             AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } => {
                 client_secret.read()?;
                 let who = (client_id.clone(), client_secret.clone());
                 Some(Tokens::new(
                     owner.clone(),
-                    client.clone(),
+                    net::client(&owner, builder()?)?,
                     token_url.clone(),
                     who,
                     scope.clone(),
@@ -163,7 +140,7 @@ impl Fetcher {
             owner,
             client,
             tokens,
-            gate: settings.rate.map(|rate| RateGate::new(rate, rate.default_burst())),
+            gate: RateGate::new(settings.rate, settings.rate.default_burst()),
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             settings: settings.clone(),
             directory: directory.to_path_buf(),
@@ -202,9 +179,7 @@ impl Fetcher {
     async fn follow(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
         let mut at = url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            if let Some(gate) = &self.gate {
-                gate.acquire().await;
-            }
+            self.gate.acquire().await;
             let asking = tokio::time::timeout(self.settings.timeout, self.ask(&at, known));
             let late = || format!("no whole answer within {:?}", self.settings.timeout);
             let late = || Trouble::passing(Exit::Unavailable, late()).help("raise timeout, or ask for smaller pages");
@@ -222,6 +197,7 @@ impl Fetcher {
 
     async fn ask(&self, at: &Url, known: Option<&Validators>) -> Result<Answer, Trouble> {
         let mut request = self.client.get(at.clone()).header(header::ACCEPT, accepted(self.settings.format));
+        request = request.header(header::ACCEPT_ENCODING, ACCEPTED);
         if let Some((name, value)) = &self.fixed {
             request = request.header(name, value);
         }
@@ -291,49 +267,65 @@ impl Fetcher {
         }
         let url = at.clone();
         let headers = response.headers().clone();
+        let ended = shows_its_end(&response);
         let body = Arc::new(self.body(response).await?);
-        Ok(Answer::Got(Got::Page(Page { url, headers, body })))
+        Ok(Answer::Got(Got::Page(Page { url, headers, body, ended })))
     }
 
-    /// The body, unpacked as it comes, within the cap.
+    /// The body, unpacked, within the cap.
     async fn body(&self, mut response: Response) -> Result<Body, Trouble> {
-        let too_large = || {
-            let message = format!("a page is larger than max_page ({}) unpacked", megabytes(self.settings.max_page));
-            Trouble::unusable(message).help("ask for smaller pages, or raise max_page")
+        let most = self.settings.max_page;
+        let kept = |unkept| match unkept {
+            Unkept::TooLarge => {
+                let message = format!("a page is larger than max_page ({}) unpacked", megabytes(most));
+                Trouble::unusable(message).help("ask for smaller pages, or raise max_page")
+            }
+            Unkept::Unpacking(error) => torn(&error.to_string()),
+            Unkept::Disk(error) => full(error),
         };
         if is_html(response.headers()) {
             return Err(web_page());
         }
-        if response.content_length().is_some_and(|length| length > self.settings.max_page) {
-            return Err(too_large());
+        if response.content_length().is_some_and(|length| length > most) {
+            return Err(kept(Unkept::TooLarge));
         }
-        let mut start = Vec::new();
-        let mut file: Option<File> = None;
-        let mut length: u64 = 0;
+        let packing = packing(response.headers()).map_err(|()| {
+            Trouble::unusable("it packs its answer in a way that was not asked for (Content-Encoding)")
+                .help(format!("what it may use is {ACCEPTED}; see what stands between this machine and the source"))
+        })?;
+        let mut store = Store::new(&self.directory, most);
         while let Some(chunk) = response.chunk().await.map_err(|error| broken_off(&error))? {
-            length += chunk.len() as u64;
-            if length > self.settings.max_page {
-                return Err(too_large());
-            }
-            match &mut file {
-                Some(file) => file.write_all(&chunk).map_err(full)?,
-                None => start.extend_from_slice(&chunk),
-            }
-            if file.is_none() && start.len() > IN_MEMORY {
-                let mut new = tempfile::tempfile_in(&self.directory).map_err(full)?;
-                new.write_all(&start).map_err(full)?;
-                start = Vec::new();
-                file = Some(new);
-            }
+            store.push(&chunk).map_err(kept)?;
         }
-        if length == 0 && self.settings.format == BodyFormat::Json {
+        let empty = store.length() == 0;
+        if empty && self.settings.format == BodyFormat::Json {
             return Err(Trouble::unusable("the body is empty, where JSON should be").help("check url"));
         }
-        if file.is_none() && begins_like_html(&start) {
+        let body = match packing.filter(|_| !empty) {
+            Some(packing) => self.unpacked(store.done(), packing).await.map_err(kept)?,
+            None => store.done(),
+        };
+        if begins_like_html(body.start()) {
             return Err(web_page());
         }
-        Ok(file.map_or_else(|| Body::Memory(start.into()), Body::Disk))
+        Ok(body)
     }
+
+    async fn unpacked(&self, body: Body, packing: Packing) -> Result<Body, Unkept> {
+        let (directory, most) = (self.directory.clone(), self.settings.max_page);
+        tokio::task::spawn_blocking(move || unpacked(&body, packing, &directory, most))
+            .await
+            .map_err(|error| Unkept::Unpacking(io::Error::other(error)))?
+    }
+}
+
+/// Whether an answer shows where its body ends (RFC 9112, section 6.3; RFC 9113, section 8.1): else it ends where the
+/// connection does, and a part of it looks like the whole.
+fn shows_its_end(response: &Response) -> bool {
+    let headers = response.headers();
+    response.version() >= Version::HTTP_2
+        || headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// What one request led to.
@@ -369,9 +361,13 @@ fn broken_off(error: &reqwest::Error) -> Trouble {
     let error = explained(error);
     match error.kind {
         ErrorKind::Timeout => Trouble::passing(Exit::Unavailable, error.message).help("raise timeout"),
-        _ => Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {}", error.message))
-            .help("run again; if it stays so, see what cuts its answers off"),
+        _ => torn(&error.message),
     }
+}
+
+fn torn(why: &str) -> Trouble {
+    Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {why}"))
+        .help("run again; if it stays so, see what cuts its answers off")
 }
 
 fn full(error: io::Error) -> Trouble {

@@ -8,9 +8,6 @@ use url::Url;
 
 use crate::config::settings::{PageSize, Pagination};
 
-/// More pages than this are a paging without end: at ten records a page a million people.
-const MOST_PAGES: u64 = 100_000;
-
 /// What a page told.
 #[derive(Debug, Default)]
 pub(super) struct Told<'a> {
@@ -20,6 +17,10 @@ pub(super) struct Told<'a> {
     pub pointed: Option<&'a Value>,
     /// The header: `Link`, or the configured one.
     pub header: Option<&'a str>,
+    /// Whether something else than what is configured says that there is more.
+    pub more: bool,
+    /// Whether it is said that there is no more, so that a mark is that of the last position.
+    pub no_more: bool,
 }
 
 /// Where to go on.
@@ -41,17 +42,18 @@ pub(super) struct Pager<'a> {
     seen: HashSet<[u8; 16]>,
     page: u64,
     records: u64,
+    most: u64,
 }
 
 impl<'a> Pager<'a> {
-    /// The way that begins at `url`.
-    pub fn new(kind: &'a Pagination, url: &Url) -> Pager<'a> {
+    /// The way that begins at `url` and has at most so many pages.
+    pub fn new(kind: &'a Pagination, url: &Url, most: u64) -> Pager<'a> {
         let mut first = url.clone();
         let (parameter, size) = match kind {
             Pagination::None | Pagination::Link | Pagination::Header { .. } | Pagination::Next { .. } => (None, &None),
             Pagination::Cursor { size, .. } => (None, size),
             Pagination::Page { param, start, size } => (Some((param, *start)), size),
-            Pagination::Offset { param, size } => (Some((param, 0)), size),
+            Pagination::Offset { param, start, size } => (Some((param, *start)), size),
         };
         if let Some(PageSize { param, size }) = size {
             set(&mut first, param, &size.to_string());
@@ -61,7 +63,7 @@ impl<'a> Pager<'a> {
             set(&mut at, param, &value.to_string());
         }
         let seen = HashSet::from([fingerprint(&at)]);
-        Pager { kind, first, at, seen, page: 1, records: 0 }
+        Pager { kind, first, at, seen, page: 1, records: 0, most }
     }
 
     /// The address of the page that is to be read.
@@ -92,8 +94,8 @@ impl<'a> Pager<'a> {
         if !self.seen.insert(fingerprint(&next)) {
             return Next::Lost("the paging goes round in circles: the next page is one that was read already".into());
         }
-        if self.page == MOST_PAGES {
-            return Next::Lost(format!("there are more than {MOST_PAGES} pages"));
+        if self.page >= self.most {
+            return Next::Lost(format!("there are more than {} pages (max_pages)", self.most));
         }
         self.page += 1;
         self.at = next.clone();
@@ -128,18 +130,21 @@ impl<'a> Pager<'a> {
             Pagination::Cursor { param, .. } => match told.pointed {
                 None | Some(Value::Null | Value::Bool(false)) => Next::End,
                 Some(Value::String(cursor)) if cursor.is_empty() => Next::End,
+                Some(_) if told.no_more => Next::End,
                 Some(Value::String(cursor)) => self.with(param, cursor),
                 Some(Value::Number(cursor)) => self.with(param, &cursor.to_string()),
                 Some(_) => Next::Lost("what should be the cursor is neither text nor a number".into()),
             },
             // A page that is not full proves nothing: a server may give fewer than it is asked for. An empty one, or
-            // the whole of what is declared, is the end.
+            // the whole of what is declared, is the end; the latter not where it says that there is more.
             Pagination::Page { .. } | Pagination::Offset { .. } if told.count == 0 => Next::End,
-            Pagination::Page { .. } | Pagination::Offset { .. } if total.is_some_and(|n| self.records >= n) => {
+            Pagination::Page { .. } | Pagination::Offset { .. }
+                if !told.more && total.is_some_and(|n| self.records >= n) =>
+            {
                 Next::End
             }
             Pagination::Page { param, start, .. } => self.with(param, &(start + self.page).to_string()),
-            Pagination::Offset { param, .. } => self.with(param, &self.records.to_string()),
+            Pagination::Offset { param, start, .. } => self.with(param, &(start + self.records).to_string()),
         }
     }
 
@@ -223,10 +228,10 @@ mod tests {
     #[test]
     fn each_kind_finds_its_next_page() {
         let base = url(START);
-        let told = |count, pointed, header| Told { count, pointed, header };
+        let told = |count, pointed, header| Told { count, pointed, header, ..Told::default() };
         let cursor = Pagination::Cursor { pointer: "/c".into(), param: "after".into(), size: size("limit", 50) };
         let page = Pagination::Page { param: "p".into(), start: 0, size: None };
-        let offset = Pagination::Offset { param: "from".into(), size: size("limit", 50) };
+        let offset = Pagination::Offset { param: "from".into(), start: 0, size: size("limit", 50) };
         let header = |param: Option<&str>| Pagination::Header { name: "x".into(), param: param.map(Into::into) };
         let next = Pagination::Next { pointer: "/n".into() };
         let (text, number, nothing) = (json!("q r"), json!(7), json!(null));
@@ -249,10 +254,10 @@ mod tests {
             (&offset, told(3, None, None), go(&format!("{START}&limit=50&from=3"))),
             (&offset, told(0, None, None), Next::End),
         ] {
-            let mut pager = Pager::new(kind, &base);
+            let mut pager = Pager::new(kind, &base, 9);
             assert_eq!(pager.go_on(&told, &base, None), expected, "{kind:?}");
         }
-        let mut pager = Pager::new(&offset, &base);
+        let mut pager = Pager::new(&offset, &base, 9);
         assert_eq!(pager.at(), &url(&format!("{START}&limit=50&from=0")));
         assert_eq!(pager.go_on(&told(3, None, None), &base, Some(3)), Next::End, "everything that was declared");
     }
@@ -261,7 +266,7 @@ mod tests {
     fn circles_and_other_hosts_are_refused() {
         let base = url(START);
         let next = Pagination::Next { pointer: "/n".into() };
-        let mut pager = Pager::new(&next, &base);
+        let mut pager = Pager::new(&next, &base, 9);
         let lost = |next: Next| match next {
             Next::Lost(why) => why,
             other => panic!("{other:?}"),
@@ -269,7 +274,7 @@ mod tests {
         let to = |address: &str| Value::from(address);
         let (two, one) = (to("/p2"), to(START));
         let ask = |pager: &mut Pager<'_>, value: &Value| {
-            pager.go_on(&Told { count: 1, pointed: Some(value), header: None }, &base, None)
+            pager.go_on(&Told { count: 1, pointed: Some(value), ..Told::default() }, &base, None)
         };
         assert_eq!(ask(&mut pager, &two), go("https://hr.example.com/p2"));
         assert!(lost(ask(&mut pager, &one)).contains("circles"));
@@ -287,20 +292,20 @@ mod tests {
         fn no_header_and_no_value_makes_it_panic(header in "\\PC{0,40}", links in "[<>;,=\"a-z ?/]{0,40}", value in "\\PC{0,20}") {
             let base = url(START);
             for (kind, header) in [(Pagination::Link, &links), (Pagination::Link, &header), (Pagination::Header { name: "x".into(), param: None }, &header)] {
-                let mut pager = Pager::new(&kind, &base);
-                let _ = pager.go_on(&Told { count: 1, pointed: None, header: Some(header) }, &base, None);
+                let mut pager = Pager::new(&kind, &base, 99);
+                let _ = pager.go_on(&Told { count: 1, header: Some(header), ..Told::default() }, &base, None);
             }
             let kind = Pagination::Next { pointer: String::new() };
             let value = Value::from(value);
-            let _ = Pager::new(&kind, &base).go_on(&Told { count: 1, pointed: Some(&value), header: None }, &base, None);
+            let _ = Pager::new(&kind, &base, 99).go_on(&Told { count: 1, pointed: Some(&value), ..Told::default() }, &base, None);
         }
 
         /// Over any list, cut into pages of any sizes, offset paging asks for every record once.
         #[test]
         fn offsets_cover_everything_once(pages in proptest::collection::vec(1u64..9, 0..20)) {
             let base = url(START);
-            let kind = Pagination::Offset { param: "from".into(), size: None };
-            let mut pager = Pager::new(&kind, &base);
+            let kind = Pagination::Offset { param: "from".into(), start: 0, size: None };
+            let mut pager = Pager::new(&kind, &base, 99);
             let mut covered = 0;
             for count in pages.iter().chain([&0]) {
                 let from: u64 = pager.at().query_pairs().find(|(n, _)| n == "from").expect("set").1.parse().expect("a number");

@@ -1,0 +1,204 @@
+//! The task that fetches pages, one ahead of the one that is parsed, and decides from what each says whether another
+//! one follows.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::fetch::{Fetcher, Got, Page, Trouble};
+use super::paging::{Next, Pager, Told};
+use super::parse::look_through;
+use super::proof::{says_more, signs, went_wrong};
+use super::unpack::Body;
+use super::{last_modified, validators};
+use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
+use crate::exit::{Exit, Failure};
+use crate::source::Validators;
+use crate::source::json::Skimmed;
+use crate::trust::Completeness;
+
+/// What the fetching task tells.
+pub(super) enum Event {
+    /// One more page.
+    Page(Arrived),
+    /// There is none after that number.
+    End {
+        /// Whether that is all.
+        completeness: Completeness,
+        /// How many there were.
+        pages: u64,
+        /// It ended where the source says that the list ends.
+        whole: bool,
+    },
+    /// Nothing can be had.
+    Failed(Failure),
+}
+
+/// A page that is there, and what is known of it before it is parsed.
+pub(super) struct Arrived {
+    /// Its number, from 1.
+    pub number: u64,
+    /// What it holds.
+    pub body: Arc<Body>,
+    /// When it was last changed, if it says so.
+    pub modified_at: Option<DateTime<Utc>>,
+    /// With what to ask for it again.
+    pub validators: Option<Validators>,
+    /// How many records it declares in all.
+    pub declared: Option<u64>,
+    /// Whether the protocol shows its end.
+    pub ended: bool,
+    /// Whether none follows.
+    pub last: bool,
+}
+
+/// Fetches every page, at most so many; the first one only if it is not there yet.
+pub(super) async fn fetch_all(
+    source: Arc<SourceSettings>,
+    fetcher: Arc<Fetcher>,
+    mut first: Option<Page>,
+    sender: mpsc::Sender<Event>,
+    most: u64,
+) {
+    let SourceKind::Http(settings) = &source.kind else { return };
+    let mut course = Course { pager: Pager::new(&settings.pagination, &settings.url, settings.max_pages), total: None };
+    loop {
+        // Only when there is room: the page before is being parsed, and none waits.
+        let Ok(permit) = sender.reserve().await else { return };
+        let number = course.pager.page();
+        let (page, skimmed) = match fetch_one(&fetcher, settings, course.pager.at(), first.take()).await {
+            Ok(found) => found,
+            Err(trouble) => {
+                permit.send(given_up(&source, number, trouble));
+                return;
+            }
+        };
+        let declared = declared(settings, &page.headers, &skimmed);
+        let next = course.go_on(settings, &page, &skimmed, declared);
+        let goes_on = matches!(next, Ok(Next::Go(_)));
+        permit.send(Event::Page(Arrived {
+            number,
+            body: Arc::clone(&page.body),
+            modified_at: last_modified(&page.headers),
+            validators: validators(&page.headers),
+            declared,
+            ended: page.ended,
+            last: !goes_on,
+        }));
+        let (completeness, whole) = match next {
+            Ok(Next::Go(_)) if number < most => continue,
+            // Only the beginning was wanted, which says nothing of the whole.
+            Ok(Next::Go(_)) => (Completeness::Complete, false),
+            Ok(Next::End) => (Completeness::Complete, number < most),
+            Ok(Next::Lost(why)) | Err(why) if settings.pagination == Pagination::None => {
+                (Completeness::Incomplete(why), false)
+            }
+            Ok(Next::Lost(why)) | Err(why) => (Completeness::Incomplete(format!("after page {number}: {why}")), false),
+        };
+        // Nobody listens any more where the page that was just sent ended the read.
+        drop(sender.send(Event::End { completeness, pages: number, whole }).await);
+        return;
+    }
+}
+
+fn given_up(source: &SourceSettings, number: u64, trouble: Trouble) -> Event {
+    if number == 1 || trouble.exit == Exit::Io {
+        return Event::Failed(trouble.into_failure(&source.name));
+    }
+    let why = format!("page {number} can't be read: {}", trouble.message);
+    Event::End { completeness: Completeness::Incomplete(why), pages: number, whole: false }
+}
+
+/// Fetches a page, unless it is there already, and looks through it.
+async fn fetch_one(
+    fetcher: &Fetcher,
+    settings: &HttpSettings,
+    url: &Url,
+    there: Option<Page>,
+) -> Result<(Page, Skimmed), Trouble> {
+    let got = match there {
+        Some(page) => Got::Page(page),
+        None => fetcher.get(url, None).await?,
+    };
+    let page = match got {
+        Got::Page(page) => page,
+        Got::Unchanged(_) => return Err(Trouble::unusable("HTTP 304 to a question that was not asked")),
+    };
+    let (body, settings) = (Arc::clone(&page.body), settings.clone());
+    let skimmed = tokio::task::spawn_blocking(move || look_through(&body, &settings))
+        .await
+        .map_err(|_| Trouble::unusable("looking through a page broke off"))?
+        .map_err(|why| Trouble::unusable(why).help("see what it answers by hand; check url, format and records"))?;
+    Ok((page, skimmed))
+}
+
+/// The way through the pages, and the total that the first of them declared.
+struct Course<'a> {
+    pager: Pager<'a>,
+    total: Option<u64>,
+}
+
+impl Course<'_> {
+    /// Where a page leads; an error is why it is not to be believed.
+    fn go_on(
+        &mut self,
+        settings: &HttpSettings,
+        page: &Page,
+        skimmed: &Skimmed,
+        declared: Option<u64>,
+    ) -> Result<Next, String> {
+        if let Some(why) = went_wrong(settings, skimmed) {
+            return Err(why);
+        }
+        self.total = self.total.or(declared);
+        if self.total.is_none()
+            && let Some(total) = &settings.total
+        {
+            let place = match total {
+                Total::Pointer(pointer) => format!("at {pointer:?}"),
+                Total::Header(name) => format!("in the header {name}"),
+            };
+            return Err(format!("there is no number {place}, where total says that there is one"));
+        }
+        let name = match &settings.pagination {
+            Pagination::Link => "link",
+            Pagination::Header { name, .. } => name,
+            _ => "",
+        };
+        let header = headers_of(&page.headers, name);
+        let more = signs(settings, &page.headers, skimmed, self.pager.records() + skimmed.count);
+        let told = Told {
+            count: skimmed.count,
+            pointed: skimmed.next.as_ref(),
+            header: header.as_deref(),
+            more: !more.is_empty(),
+            no_more: skimmed.hints.no_more && skimmed.hints.more.is_none(),
+        };
+        Ok(match (self.pager.go_on(&told, &page.url, self.total), more.first()) {
+            (Next::End, Some(sign)) => Next::Lost(says_more(settings, sign)),
+            (next, _) => next,
+        })
+    }
+}
+
+/// How many records a page says that there are in all.
+fn declared(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed) -> Option<u64> {
+    match settings.total.as_ref()? {
+        Total::Pointer(_) => skimmed.total.as_ref().and_then(Value::as_u64),
+        Total::Header(name) => headers.get(name)?.to_str().ok()?.trim().parse().ok(),
+    }
+}
+
+/// A header's values, several of them as one list.
+fn headers_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
+    let values: Vec<String> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
