@@ -13,6 +13,7 @@ use super::decode::Utf8Reader;
 use super::file::{Input, unusable};
 use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
+use super::trailer::{Trailer, Untrailed};
 use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::nearest::nearest;
@@ -24,13 +25,17 @@ const LISTED: usize = 40;
 
 /// A delimited text being read.
 pub(super) struct CsvReader {
-    rows: RowReader<Utf8Reader<Input>>,
+    rows: RowReader<Untrailed<Utf8Reader<Input>>>,
     row: RawRow,
     header: Vec<String>,
     key: usize,
     /// Where the wanted columns stand, in their order.
     wanted: Vec<usize>,
     count: u64,
+    /// How many of the rows had no content.
+    blank: u64,
+    /// Whether the text must end with a trailer that counts its rows; of pages, only the last one must.
+    closed_by_trailer: bool,
     modified_at: Option<DateTime<Utc>>,
 }
 
@@ -41,7 +46,10 @@ impl CsvReader {
     /// 69 when there is no such file or it can't be opened, 65 when it is not as configured.
     pub fn open(source: &SourceSettings, settings: &CsvSettings, wanted: &BTreeSet<String>) -> Result<CsvReader> {
         let input = Input::open(source, &settings.path)?;
-        CsvReader::start(source, &settings.text, wanted, input, 0).map_err(|failure| placed(source, failure))
+        let reader = CsvReader::start(source, &settings.text, wanted, input, 0);
+        let mut reader = reader.map_err(|failure| placed(source, failure))?;
+        reader.closed_by_trailer = settings.text.trailer.is_some();
+        Ok(reader)
     }
 
     /// Reads the header of what was opened; `count` rows came before it.
@@ -60,7 +68,8 @@ impl CsvReader {
             let message = format!("source {}: there is no encoding {:?}", source.name, settings.encoding);
             Failure::new(Exit::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
         })?;
-        let mut rows = RowReader::new(decoded, settings.delimiter, settings.quote);
+        let text = Untrailed::new(decoded, settings.trailer.clone());
+        let mut rows = RowReader::new(text, settings.delimiter, settings.quote);
         let mut row = RawRow::default();
         let header = read_header(source, &mut rows, &mut row)?;
         check_header(source, settings, &header, wanted)?;
@@ -68,7 +77,7 @@ impl CsvReader {
         let key = place(&source.key).unwrap_or_default();
         let named = |name: &String| place(name).or_else(|| source.also_key.contains(name).then_some(key));
         let wanted = wanted.iter().filter_map(named).collect();
-        Ok(CsvReader { rows, row, header, key, wanted, count, modified_at })
+        Ok(CsvReader { rows, row, header, key, wanted, count, blank: 0, closed_by_trailer: false, modified_at })
     }
 
     /// When the file was last changed, where there is a file.
@@ -79,6 +88,16 @@ impl CsvReader {
     /// How many rows there were so far, those before the header included.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// How many of the rows of this text had no content.
+    pub fn blank(&self) -> u64 {
+        self.blank
+    }
+
+    /// What the end of the text showed.
+    pub fn trailer(&self) -> Trailer {
+        self.rows.get_ref().trailer()
     }
 
     /// The names of the columns that are there.
@@ -95,7 +114,13 @@ impl CsvReader {
             }
             Step::Row => {
                 self.count += 1;
-                self.judge()
+                let parsed = self.judge();
+                self.blank += u64::from(matches!(parsed, Parsed::Blank(_)));
+                parsed
+            }
+            Step::End if self.closed_by_trailer => {
+                let closed = self.trailer().agrees_with(self.count, self.blank);
+                self.end(closed.map_or_else(Completeness::Incomplete, |()| Completeness::Complete))
             }
             Step::End => self.end(Completeness::Complete),
             // What unpacks without end is no part of anything.
@@ -109,7 +134,7 @@ impl CsvReader {
     /// The end: it is the end of what was opened only if the file stayed as it was.
     fn end(&self, completeness: Completeness) -> Parsed {
         let at_end = completeness == Completeness::Complete;
-        if self.rows.get_ref().get_ref().unchanged(at_end) {
+        if self.rows.get_ref().get_ref().get_ref().unchanged(at_end) {
             return Parsed::End(completeness);
         }
         Parsed::End(Completeness::Unusable("the file changed while it was read; try again".into()))
@@ -174,7 +199,7 @@ impl CsvReader {
     }
 
     fn encoding(&self) -> &'static str {
-        self.rows.get_ref().encoding()
+        self.rows.get_ref().get_ref().encoding()
     }
 
     /// Hash of the whole row, the key in its normal form.

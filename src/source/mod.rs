@@ -17,6 +17,7 @@ mod parsed;
 mod preview;
 mod rows;
 mod spool;
+mod trailer;
 mod union;
 
 use std::sync::Arc;

@@ -343,6 +343,10 @@ fn an_answer_whose_end_nothing_shows_bans_nobody() {
             "format = \"csv\"\ntotal = { header = \"X-Total\" }",
             Reply::of("text/csv", whole()).framed(Framing::Close).with("x-total", "31"),
         ),
+        (
+            "format = \"csv\"\ntrailer = \"^TOTAL;([0-9]+)$\"",
+            Reply::of("text/csv", format!("{}TOTAL;31\n", whole())).framed(Framing::Close),
+        ),
         ("format = \"ndjson\"", Reply::of("text/plain", lines(31)).framed(Framing::Chunks)),
         ("", Reply::json(&json!(people(1..=31))).framed(Framing::Close)),
     ];
@@ -413,4 +417,99 @@ fn pages_come_no_faster_than_twenty_a_second_unless_told() {
     let times = times.lock().expect("not poisoned");
     let took = times[13].duration_since(times[0]);
     assert!(took >= std::time::Duration::from_millis(500), "fourteen pages in {took:?}");
+}
+
+#[test]
+fn a_trailer_is_no_row_and_counts_those_before_it() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    let section =
+        "[sources.hr]\nkind = \"csv\"\npath = \"hr.csv\"\nkey = \"employee_id\"\ntrailer = \"^TOTAL;([0-9]+)\"\n";
+    set_source(&home, section);
+    put(&home, "hr.csv", format!("{}TOTAL;40;\r\n\r\n", file(1..=40)));
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.users().len(), 40);
+    for (name, text, part) in [
+        ("missing", file(1..=40), "it has no trailer"),
+        ("cut off between two rows", file(1..=32), "it has no trailer"),
+        ("cut off inside it", format!("{}TOTAL;", file(1..=40)), "it has no trailer"),
+        (
+            "cut off inside its number",
+            format!("{}TOTAL;4", file(1..=40)),
+            "its trailer counts 4 rows, and 40 came before it",
+        ),
+        ("another number", format!("{}TOTAL;40\n", file(1..=39)), "its trailer counts 40 rows, and 39 came before it"),
+        ("not the last", format!("{HEADER}TOTAL;40\n{}", rows(1..=40)), "it has no trailer"),
+    ] {
+        put(&home, "hr.csv", text);
+        refused(&home, &sim, name, NONE, 65, part);
+    }
+    let plan = |home: &Home| home.run_json(&["plan"]).exits(0).json()["syncs"][0]["operations"].clone();
+    // Rejected rows are rows, and so is one that repeats another.
+    put(&home, "hr.csv", format!("{}{}E1,x\nTOTAL;42", file(1..=40), row(7)));
+    assert_eq!(plan(&home), json!([]));
+    for (encoding, bytes) in [
+        ("gzip", gz(format!("{}TOTAL;40", file(1..=40)).as_bytes())),
+        ("utf-16", format!("{}TOTAL;40\n", file(1..=40)).encode_utf16().flat_map(u16::to_le_bytes).collect()),
+    ] {
+        let line = if encoding == "gzip" { String::new() } else { "encoding = \"utf-16le\"\n".to_string() };
+        set_source(&home, &format!("{section}{line}"));
+        put(&home, "hr.csv", bytes);
+        assert_eq!(plan(&home), json!([]), "{encoding}");
+    }
+    // Over HTTP: after the last row, of all rows or of those of its page.
+    let export = Export::start(|_| Reply::status(500));
+    let lines = "format = \"csv\"\ntrailer = \"^TOTAL;([0-9]+)\"\npagination = { kind = \"page\", param = \"p\" }";
+    set_source(&home, &http_source(&export.url(), lines));
+    let paged = |ends: [&'static str; 2]| {
+        move |asked: &Asked| {
+            let text = match asked.param("p").as_deref() {
+                Some("1") => format!("{}{}", file(1..=20), ends[0]),
+                Some("2") => format!("{}{}", file(21..=40), ends[1]),
+                _ => HEADER.to_string(),
+            };
+            Reply::of("text/csv", text).framed(Framing::Close)
+        }
+    };
+    for (ends, good) in [
+        (["", "TOTAL;40\n"], true),
+        (["TOTAL;20\n", "TOTAL;20\n"], true),
+        (["TOTAL;20\n", "TOTAL;40\n"], true),
+        (["TOTAL;20\n", ""], false),
+        (["", "TOTAL;41\n"], false),
+        (["", ""], false),
+    ] {
+        export.now(paged(ends));
+        match good {
+            true => assert_eq!(plan(&home), json!([]), "{ends:?}"),
+            false => refused(&home, &sim, &format!("{ends:?}"), NONE, 65, "trailer"),
+        }
+    }
+    home.run(&["check", "--connect"]).exits(0);
+    for (pattern, part) in [("TOTAL", "has 0 groups"), ("(a)(b)", "has 2 groups"), ("(", "is not a regular expression")]
+    {
+        set_source(&home, &section.replace("^TOTAL;([0-9]+)", pattern));
+        assert!(home.run(&["check"]).exits(78).stdout.contains(part), "{pattern}");
+    }
+}
+
+#[test]
+fn where_people_have_several_rows_only_a_row_in_full_comes_once() {
+    let sim = Sim::start();
+    let export = Export::start(|_| Reply::status(500));
+    let lines = format!("{TOTALLED}\nrows = \"many\"");
+    let post = |n: usize, post: &str| {
+        let mut person = person(n);
+        person["post"] = json!(post);
+        person
+    };
+    let list = move |second: &str| {
+        let first = [people(1..=19), vec![post(20, "first")]].concat();
+        pages(vec![(first, json!(40)), ([vec![post(20, second)], people(21..=39)].concat(), json!(40))])
+    };
+    export.now(list("second"));
+    let home = in_step(&sim, &export, &lines);
+    assert_eq!(sim.users().len(), 39);
+    export.now(list("first"));
+    refused(&home, &sim, "a row in full", NONE, 65, "rows of these keys came on two pages: E020 (pages 1 and 2)");
 }

@@ -174,6 +174,8 @@ fn pass(
                 fetched.completeness = completeness;
                 if whole {
                     fetched.moved = moved(&parser);
+                    let closed = parser.closed_by_trailer();
+                    fetched.completeness = closed.map_or_else(Completeness::Incomplete, |()| Completeness::Complete);
                 }
                 break;
             }
@@ -215,7 +217,7 @@ fn moved(parser: &Parser<'_>) -> Option<String> {
 
 /// Whether a body that is cut off can't look like a whole one: JSON is closed, and what is declared is counted.
 fn shows_its_own_end(settings: &HttpSettings) -> bool {
-    settings.format == BodyFormat::Json || settings.total.is_some()
+    settings.format == BodyFormat::Json || settings.total.is_some() || settings.text.trailer.is_some()
 }
 
 fn unproven(settings: &HttpSettings) -> String {

@@ -13,6 +13,7 @@ use super::super::judge::Judge;
 use super::super::lines::Lines;
 use super::super::parsed::Parsed;
 use super::super::rows::{RawRow, RowReader, Step};
+use super::super::trailer::{Trailer, Untrailed};
 use super::seen::PageLog;
 use super::unpack::Body;
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, RowsPerPerson, SourceSettings, Total};
@@ -45,7 +46,8 @@ pub(super) fn look_through(body: &Body, settings: &HttpSettings) -> Result<Skimm
         BodyFormat::Ndjson => Lines::new(text(body, settings).map_err(broken)?).count().map(count),
         BodyFormat::Csv => {
             let decoded = decoded(body, settings, &settings.text.encoding).map_err(broken)?;
-            let mut rows = RowReader::new(decoded, settings.text.delimiter, settings.text.quote);
+            let text = Untrailed::new(decoded, settings.text.trailer.clone());
+            let mut rows = RowReader::new(text, settings.text.delimiter, settings.text.quote);
             let mut row = RawRow::default();
             let mut lines: u64 = 0;
             while let Step::Row = rows.next(&mut row) {
@@ -73,6 +75,10 @@ pub(super) struct Parser<'a> {
     wanted: &'a BTreeSet<String>,
     judge: Judge,
     rows: u64,
+    /// Rows without content among them.
+    blank: u64,
+    /// Whether a trailer followed the last row.
+    closed: bool,
     /// What came so far.
     pub log: PageLog,
 }
@@ -96,7 +102,16 @@ impl<'a> Parser<'a> {
     /// A parser of the pages of one read.
     pub fn new(source: &'a SourceSettings, settings: &'a HttpSettings, wanted: &'a BTreeSet<String>) -> Parser<'a> {
         let judge = Judge::new(&source.key, wanted, &source.required).calling_key(&source.also_key);
-        Parser { source, settings, wanted, judge, rows: 0, log: PageLog::new(source.rows == RowsPerPerson::Many) }
+        Parser {
+            source,
+            settings,
+            wanted,
+            judge,
+            rows: 0,
+            blank: 0,
+            closed: false,
+            log: PageLog::new(source.rows == RowsPerPerson::Many),
+        }
     }
 
     /// Parses one page. What can't be parsed to its end is no error beyond the first page.
@@ -168,15 +183,40 @@ impl<'a> Parser<'a> {
         take(Took::Header(reader.header()))?;
         loop {
             match reader.next() {
-                Parsed::End(completeness) => {
-                    self.rows = reader.count();
-                    return Ok(completeness);
-                }
+                Parsed::End(Completeness::Complete) => return Ok(self.end_of_text(&reader)),
+                Parsed::End(completeness) => return Ok(completeness),
                 row => {
                     self.log.row(&row);
                     take(Took::Row(row))?;
                 }
             }
+        }
+    }
+
+    /// Counts the rows of a page of text; a trailer counts those of its page, or all so far.
+    fn end_of_text(&mut self, reader: &CsvReader) -> Completeness {
+        let here = (reader.count() - self.rows, reader.blank());
+        self.rows = reader.count();
+        self.blank += reader.blank();
+        let trailer = reader.trailer();
+        if trailer == Trailer::Missing {
+            self.closed &= here.0 == 0;
+            return Completeness::Complete;
+        }
+        self.closed = true;
+        let all = trailer.agrees_with(self.rows, self.blank);
+        let agrees = trailer.agrees_with(here.0, here.1).or(all);
+        agrees.map_or_else(Completeness::Incomplete, |()| Completeness::Complete)
+    }
+
+    /// Whether the last row was followed by a trailer, where one is configured.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn closed_by_trailer(&self) -> std::result::Result<(), String> {
+        match self.settings.text.trailer.is_some() && !self.closed {
+            true => Trailer::Missing.agrees_with(self.rows, self.blank),
+            false => Ok(()),
         }
     }
 
