@@ -1,6 +1,8 @@
 //! The configuration as the rest of the program uses it: parsed into types, defaults filled in, paths absolute,
 //! references between sections checked. Made only by [`super::resolve`].
 
+mod http;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 use url::Url;
 
+pub use self::http::{BodyFormat, HttpSettings, PageSize, Pagination, Total};
 use super::secret::Secret;
 use super::units::Rate;
 use crate::identity::TargetIdentity;
@@ -162,118 +165,6 @@ pub struct TextSettings {
     pub encoding: String,
     /// What the last line is, where it is no row: its only group is the number of rows before it.
     pub trailer: Option<Regex>,
-}
-
-/// An export behind an address.
-#[derive(Clone, Debug)]
-pub struct HttpSettings {
-    /// Where its first page is.
-    pub url: Url,
-    /// What its pages are.
-    pub format: BodyFormat,
-    /// JSON pointer to the list of records; empty: the document itself.
-    pub records: String,
-    /// How we authenticate.
-    pub auth: AuthSettings,
-    /// How one page leads to the next.
-    pub pagination: Pagination,
-    /// Where the number of records that there are is declared.
-    pub total: Option<Total>,
-    /// JSON pointer to what must be true.
-    pub success: Option<String>,
-    /// How often a read is begun in all when the list moved meanwhile; at least 1.
-    pub reads: u32,
-    /// More pages than this are a paging without end.
-    pub max_pages: u64,
-    /// The largest page, in bytes, unpacked.
-    pub max_page: u64,
-    /// Ceiling on all requests.
-    pub rate: Rate,
-    /// Of one whole page.
-    pub timeout: Duration,
-    /// What is done after a failure that may pass.
-    pub retry: RetrySettings,
-    /// How connections are made.
-    pub network: NetworkSettings,
-    /// How the text of CSV pages is read.
-    pub text: TextSettings,
-}
-
-/// Where the number of all records is declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Total {
-    /// JSON pointer into the body.
-    Pointer(String),
-    /// A header.
-    Header(String),
-}
-
-/// What the pages of an export are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// One JSON document with a list of records.
-    Json,
-    /// A JSON record a line.
-    Ndjson,
-    /// Delimited text, each page with its header.
-    Csv,
-}
-
-/// How one page leads to the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pagination {
-    /// There is one page.
-    None,
-    /// By a `Link` header with `rel="next"` (RFC 8288).
-    Link,
-    /// By a header that holds the next address, or, with `param`, the next value of that parameter.
-    Header {
-        /// The header.
-        name: String,
-        /// The parameter.
-        param: Option<String>,
-    },
-    /// By an address in the body.
-    Next {
-        /// JSON pointer to it.
-        pointer: String,
-    },
-    /// By a mark in the body that is handed back.
-    Cursor {
-        /// JSON pointer to it.
-        pointer: String,
-        /// The parameter in which it is handed back.
-        param: String,
-        /// How much a page is asked to hold.
-        size: Option<PageSize>,
-    },
-    /// By the number of the page, until a page is empty.
-    Page {
-        /// The parameter.
-        param: String,
-        /// The first page's number.
-        start: u64,
-        /// How much a page is asked to hold.
-        size: Option<PageSize>,
-    },
-    /// By the number of records so far, until a page is empty.
-    Offset {
-        /// The parameter.
-        param: String,
-        /// The first record's number.
-        start: u64,
-        /// How much a page is asked to hold.
-        size: Option<PageSize>,
-    },
-}
-
-/// How much a page is asked to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageSize {
-    /// The parameter.
-    pub param: String,
-    /// Records.
-    pub size: u64,
 }
 
 /// `[targets.NAME]`.
