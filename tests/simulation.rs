@@ -177,8 +177,8 @@ impl Play {
                 Some(summaries)
             }
         };
-        // The next life begins a while later, and has to account for what this one has written.
-        let pause = self.chance.random_range(1_000..8_000);
+        // The next life begins at once or a while later, and has to account for what this one has written.
+        let pause = self.chance.random_range(0..8_000);
         self.machine.wait(pause);
         if let Some(run) = new.first() {
             self.pending_outcomes(run, written);

@@ -9,6 +9,10 @@
 //! tolerance beyond the burst, which lets the next request make up for the one that came late. It is chosen so that
 //! the promise *no second holds more than rate + burst* stays exact; see [`Shape`].
 //!
+//! A gate begins empty, as if its whole burst had just been sent: a process that has just started can't know what the one
+//! before it sent a moment ago, and so both together keep the promise. The first request goes one interval after it was
+//! asked for.
+//!
 //! Waiting is first come, first served. All clocks are tokio's, so tests on paused time see exact figures.
 
 use std::num::NonZeroU32;
@@ -64,7 +68,7 @@ impl RateGate {
         RateGate {
             limiter: RateLimiter::direct_with_clock(shape.quota(), TokioClock),
             shape,
-            schedule: tokio::sync::Mutex::new(Schedule { all_served_by: None }),
+            schedule: tokio::sync::Mutex::new(Schedule::default()),
             paused_until: Mutex::new(None),
             admitted: AtomicU64::new(0),
             waits: AtomicU64::new(0),
@@ -76,6 +80,9 @@ impl RateGate {
     pub async fn acquire(&self) {
         let asked = Instant::now();
         let mut schedule = self.schedule.lock().await;
+        if schedule.all_served_by.is_none() {
+            self.empty(&mut schedule, asked);
+        }
         let mut due = schedule.due(asked, self.shape.burst_tolerance());
         loop {
             due = due.max(self.pause_end().unwrap_or(due));
@@ -92,6 +99,14 @@ impl RateGate {
         schedule.serve(due, self.shape.interval());
         drop(schedule);
         self.count(asked.elapsed());
+    }
+
+    /// What a burst would take is gone from the start on.
+    fn empty(&self, schedule: &mut Schedule, first_asked: Instant) {
+        schedule.all_served_by = Some(first_asked + self.shape.interval().saturating_mul(self.shape.burst));
+        // It is full, and so gives all that it holds.
+        let drained = self.limiter.check_n(self.shape.held_cells());
+        debug_assert!(matches!(drained, Ok(Ok(()))), "a new limiter is full");
     }
 
     /// Lets nothing through before `moment`: the whole target rests, as `Retry-After` asks. An earlier moment than one
@@ -126,6 +141,7 @@ impl RateGate {
 }
 
 /// When requests are due, lateness set aside.
+#[derive(Default)]
 struct Schedule {
     /// When everything let through so far would have gone at the bare rate.
     all_served_by: Option<Instant>,
@@ -182,11 +198,14 @@ impl Shape {
         }
     }
 
-    fn quota(&self) -> Quota {
+    /// All the cells that a full bucket holds.
+    fn held_cells(&self) -> NonZeroU32 {
         let held = self.burst.saturating_mul(self.cells_per_request.get()).saturating_add(self.spare_cells);
-        Quota::with_period(self.cell)
-            .expect("a cell lasts at least a nanosecond")
-            .allow_burst(NonZeroU32::new(held).unwrap_or(NonZeroU32::MIN))
+        NonZeroU32::new(held).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn quota(&self) -> Quota {
+        Quota::with_period(self.cell).expect("a cell lasts at least a nanosecond").allow_burst(self.held_cells())
     }
 
     fn interval(&self) -> Duration {
@@ -303,7 +322,8 @@ mod tests {
             let seen = drive(Arc::new(RateGate::new(per_second(rate), burst)), 4, span).await;
             let fullest = fullest_second(&seen);
             assert!(fullest <= (rate + burst) as usize, "{rate}/s burst {burst}: {fullest} in one second");
-            let share = seen.len() as f64 / (f64::from(rate) * span.as_secs_f64());
+            // The first goes after one interval.
+            let share = seen.len() as f64 / (f64::from(rate) * span.as_secs_f64() - 1.0);
             assert!(share >= 0.99, "{rate}/s burst {burst}: {share:.4} of the rate");
         }
     }
@@ -356,6 +376,46 @@ mod tests {
             assert!(fullest_second(&seen) as f64 <= rate.per_second() + 1.0, "{count} in {per} s");
             let expected = rate.per_second() * span.as_secs_f64();
             assert!(seen.len() as f64 >= (expected * 0.99).floor(), "{count} in {per} s: {} of {expected}", seen.len());
+        }
+    }
+
+    /// Nobody knows what the process before this one sent a moment ago.
+    #[tokio::test(start_paused = true)]
+    async fn a_new_gate_sends_its_first_request_after_one_interval_and_no_burst() {
+        for (rate, burst) in [(1, 1), (10, 1), (10, 5), (500, 50)] {
+            tokio::time::advance(Duration::from_secs(30)).await;
+            let gate = RateGate::new(per_second(rate), burst);
+            tokio::time::advance(Duration::from_secs(30)).await; // idle before its first use: it is as new
+            let start = Instant::now();
+            let interval = Duration::from_secs(1) / rate;
+            for n in 1..=3 {
+                gate.acquire().await;
+                let (due, late) = (interval * n, Duration::from_millis(2));
+                assert!(start.elapsed() >= due, "{rate}/s burst {burst}: request {n} after {:?}", start.elapsed());
+                assert!(start.elapsed() <= due + late, "{rate}/s burst {burst}: {n} after {:?}", start.elapsed());
+            }
+        }
+    }
+
+    /// One process after the other, each as greedy as it can be after a rest: together they keep the promise of one.
+    #[tokio::test(start_paused = true)]
+    async fn no_second_over_a_restart_holds_more_than_rate_and_burst() {
+        let mut chance = SmallRng::seed_from_u64(26);
+        for (rate, burst) in [(10, 5), (10, 1), (3, 30), (50, 10), (500, 50)] {
+            let (start, mut seen) = (Instant::now(), Vec::new());
+            for _ in 0..60 {
+                let gate = RateGate::new(per_second(rate), burst);
+                gate.acquire().await;
+                seen.push(start.elapsed());
+                // What it saves up now, it may send at once.
+                tokio::time::advance(Duration::from_millis(chance.random_range(0..2500))).await;
+                for _ in 0..chance.random_range(0..2 * burst + rate) {
+                    gate.acquire().await;
+                    seen.push(start.elapsed());
+                }
+            }
+            let fullest = fullest_second(&seen);
+            assert!(fullest <= (rate + burst) as usize, "{rate}/s burst {burst}: {fullest} in one second");
         }
     }
 
@@ -436,8 +496,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_everybody_even_who_waits_already_and_who_leaves_takes_nothing() {
         let gate = Arc::new(RateGate::new(per_second(10), 1));
-        let start = Instant::now();
         gate.acquire().await;
+        let start = Instant::now();
         let waiting = tokio::spawn({
             let gate = gate.clone();
             async move { gate.acquire().await }
@@ -452,8 +512,8 @@ mod tests {
         gate.acquire().await;
         assert_eq!(start.elapsed(), Duration::from_millis(5100));
         let counters = gate.counters();
-        assert_eq!((counters.admitted, counters.waits), (3, 2));
-        assert_eq!(counters.waited, Duration::from_millis(5080));
+        assert_eq!((counters.admitted, counters.waits), (3, 3));
+        assert_eq!(counters.waited, Duration::from_millis(5180), "that of the first request included");
     }
 
     /// What this machine's timers allow at this moment: the ticks of a loop that makes up for the same lateness as the
