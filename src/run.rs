@@ -301,6 +301,7 @@ impl Run<'_> {
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
             heeds_pause: !undoes,
+            learns: matches!(self.wish.origin, Origin::Reconcile(_)),
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;

@@ -11,6 +11,8 @@ mod foreign;
 mod juicebox;
 #[path = "targets/juno.rs"]
 mod juno;
+#[path = "targets/lies.rs"]
+mod lies;
 #[path = "targets/listings.rs"]
 mod listings;
 #[path = "targets/longjump.rs"]
@@ -68,7 +70,7 @@ impl Bench {
                 "[state]\npath = \"../state/rosterd.db\"\n\n\
                  [sources.hr]\nkind = \"csv\"\npath = \"hr.csv\"\nkey = \"employee_id\"\nrequired = [\"status\"]\n\
                  max_shrink = \"unlimited\"\n\n\
-                 [targets.there]\n{settings}\nrate = \"1000/s\"\nburst = 100\ntimeout = \"3s\"\n\
+                 [targets.there]\n{settings}\nrate = \"1000/s\"\nburst = 100\ntimeout = \"3s\"\nsettle = \"0s\"\n\
                  retry = {{ attempts = 3, base = \"10ms\", max = \"1s\" }}\n\n\
                  [syncs.staff]\nsource = \"hr\"\ntarget = \"there\"\ninclude = 'status == \"active\"'\n\
                  match = [\"{}\"]\n[syncs.staff.limits]\nban = \"unlimited\"\nban_per_day = \"unlimited\"\n\

@@ -127,6 +127,13 @@ impl Page {
             comma.next(&mut self.out)?;
             self.out.write(&json!({ "remote_id": id }).to_string())
         })?;
+        self.out.write("],\"kept_by_target\":[")?;
+        let mut comma = Comma::default();
+        comparison.each_kept(|kept| {
+            comma.next(&mut self.out)?;
+            let kept = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
+            self.out.write(&kept.to_string())
+        })?;
         self.out.write("]")
     }
 
@@ -174,12 +181,39 @@ impl Page {
             })?;
             self.more(orphaned)?;
         }
+        self.kept(comparison)?;
         if !comparison.plan.unresolved.is_empty() {
             let n = comparison.plan.unresolved.len() as u64;
             let people = words::count(n, "person has", "people have");
             self.out.line(&format!("\n  {people} an operation without an answer: the next run looks them up first"))?;
         }
         self.advice(sync, counts, orphaned, remedy)
+    }
+
+    /// What the target keeps of its own.
+    fn kept(&mut self, comparison: &Comparison) -> Result<()> {
+        let mut count = 0;
+        comparison.each_kept(|_| {
+            count += 1;
+            Ok(())
+        })?;
+        if count == 0 {
+            return Ok(());
+        }
+        let heading = format!(
+            "Kept otherwise by the target {count}: written and acknowledged; not written again until the source changes"
+        );
+        self.out.line(&format!("\n  {}", self.out.style.strong(&heading)))?;
+        let mut left = if self.all { usize::MAX } else { SHOWN };
+        comparison.each_kept(|kept| {
+            if left > 0 {
+                left -= 1;
+                let (key, id) = (kept.key.as_str(), &kept.remote_id);
+                self.out.line(&format!("    {key:<10}  account {id}  {}", kept.fields.join(", ")))?;
+            }
+            Ok(())
+        })?;
+        self.more(count)
     }
 
     /// What one does next.
@@ -229,7 +263,7 @@ impl Page {
             self.comma.next(&mut self.out)?;
             let empty = json!({
                 "sync": sync, "target_users": 0, "in_step": 0, "missing": [], "drifted": [], "banned_there": [],
-                "active_there": [], "orphaned": [], "adoptable": [], "error": RunError::from(failure),
+                "active_there": [], "orphaned": [], "kept_by_target": [], "adoptable": [], "error": RunError::from(failure),
             });
             return self.out.write(&empty.to_string());
         }

@@ -318,6 +318,9 @@ pub struct RawTarget {
     pub timeout: Option<Span>,
     /// How often and how patiently a call is repeated.
     pub retry: Option<RawRetry>,
+    /// How long a create without a usable answer may still take effect there: it is not sent again before.
+    #[schemars(extend("default" = "60s"))]
+    pub settle: Option<Span>,
     /// What the kind itself takes.
     #[schemars(with = "Option<BTreeMap<String, Value>>", extend("default" = {}))]
     pub options: Option<toml::Table>,

@@ -190,6 +190,8 @@ pub struct TargetSettings {
     pub timeout: Duration,
     /// What is done after a failure that may pass.
     pub retry: RetrySettings,
+    /// How long a create without a usable answer may still take effect there: it is not sent again before.
+    pub settle: Duration,
     /// How its connections are made.
     pub network: NetworkSettings,
     /// The kind's definition with this target's options applied: what turns operations into requests.

@@ -1,65 +1,30 @@
 //! One operation from its intent to its end: sent, judged, repeated where that is safe, looked up where it isn't.
 //!
 //! The rule behind every branch: a request that may have been carried out is never repeated unless repeating changes
-//! nothing. Updates and bans may be repeated; a create is looked up first.
+//! nothing. Updates and bans may be repeated; a create is not sent again by the run that sent it, but looked up at its end
+//! ([`super::doubts`]). What is found where an account was lost, and whose it is, is in [`super::whereabouts`]; how an
+//! operation ends, in [`super::ending`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, Unanswered, Unready};
+use super::client::{Client, Unanswered};
+use super::ending::Finished;
+use super::prepare::{Seen, Unready};
 use super::transport::SendError;
 use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure};
-use crate::mapping::Mapping;
-use crate::outcome::{ErrorKind, OpError, Status};
-use crate::plan::{Change, OpKind, Operation};
-use crate::planner::newcomers::{Found, adopt, again, look_up};
-use crate::rules::{PersonState, SkipReason};
+use crate::outcome::{ErrorKind, OpError, Outcome};
+use crate::plan::{OpKind, Operation};
+use crate::planner::newcomers::{Found, adopt};
+use crate::planner::seek::find_again;
+use crate::rules::SkipReason;
 use crate::state::State;
-use crate::state::journal::{Effect, EntryId};
-use crate::state::undo::Undoable;
-use crate::target::{AccountState, Answer, Verdict};
-use crate::value::is_empty;
-
-/// How an operation ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// The operation as it was carried out: a create may have become an adoption.
-    pub operation: Arc<Operation>,
-    /// Its status.
-    pub status: Status,
-    /// What it means for the person.
-    pub effect: Effect,
-    /// Requests made to carry it out, look-ups not counted.
-    pub attempts: u32,
-    /// The last answer's status.
-    pub http_status: Option<u16>,
-    /// Why skipped, or what is worth knowing.
-    pub reason: Option<String>,
-    /// Why failed.
-    pub error: Option<OpError>,
-    /// From begin to end.
-    pub took: Duration,
-    /// Nothing more must be sent to this target.
-    pub denied: bool,
-    /// Nothing more may be sent to this target today.
-    pub used_up: bool,
-    /// The state failed on the way.
-    pub state_failed: Option<Failure>,
-}
-
-impl Finished {
-    /// What it replaced on the target, to be kept for an undo; nothing where the target did not acknowledge it.
-    pub fn replaced(&self) -> Option<Undoable> {
-        let remote_id = match &self.effect {
-            Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
-            _ => self.operation.remote_id.clone(),
-        };
-        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
-    }
-}
+use crate::state::journal::EntryId;
+use crate::state::people::SyncId;
+use crate::target::{Account, Answer, Current, Echo, Kept, Verdict};
 
 /// What carrying out needs.
 pub struct Attempt<'a> {
@@ -69,6 +34,11 @@ pub struct Attempt<'a> {
     pub state: &'a State,
     /// The sync.
     pub sync: &'a SyncSettings,
+    /// Its number.
+    pub id: SyncId,
+    /// Whether an account is read after it was written, where the answer does not show it: so that a repair learns what
+    /// the target keeps of its own.
+    pub learns: bool,
     /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
     pub entry: (&'a str, EntryId),
     /// Asks to take up nothing new.
@@ -78,23 +48,29 @@ pub struct Attempt<'a> {
 }
 
 /// One operation under way.
-struct Work<'a> {
-    at: &'a Attempt<'a>,
-    operation: Arc<Operation>,
-    planned: OpKind,
-    began: tokio::time::Instant,
-    attempts: u32,
+pub(super) struct Work<'a> {
+    pub at: &'a Attempt<'a>,
+    pub operation: Arc<Operation>,
+    pub planned: OpKind,
+    pub began: tokio::time::Instant,
+    pub attempts: u32,
     /// A try may have been carried out, whatever became of later ones.
-    maybe_done: bool,
-    http_status: Option<u16>,
-    /// A 404 on an update has been followed up once.
-    relinked: bool,
+    pub maybe_done: bool,
+    pub http_status: Option<u16>,
+    /// What was not found when it was written has been followed up once.
+    pub followed_up: bool,
+    /// It is there all the same when it is read.
+    pub is_there: bool,
+    /// The account has been found to be theirs, where that has to be known first.
+    pub proven: bool,
+    /// The account as it was read for that.
+    pub read: Option<Current>,
     /// Access has been given or taken by a request of its own; the fields follow.
-    stepped: bool,
+    pub stepped: bool,
 }
 
 /// What to do after a try.
-enum Step {
+pub(super) enum Step {
     End(Box<Finished>),
     /// Again after a pause.
     Again(OpError),
@@ -105,18 +81,7 @@ enum Step {
 impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
     pub async fn carry_out(&self, operation: Arc<Operation>) -> Finished {
-        let began = tokio::time::Instant::now();
-        let work = Work {
-            at: self,
-            planned: operation.kind,
-            operation,
-            began,
-            attempts: 0,
-            maybe_done: false,
-            http_status: None,
-            relinked: false,
-            stepped: false,
-        };
+        let work = self.work(operation);
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
@@ -128,6 +93,45 @@ impl Attempt<'_> {
         }
         self.client.begin();
         work.run().await
+    }
+
+    /// Looks a create up that brought no usable answer, at the end of its run; `told`: what is told of it unless it is
+    /// found. Where `ask` is not set nobody is asked any more. Tells, too, whether nothing could be learnt.
+    pub async fn look_again(&self, operation: Arc<Operation>, told: &Outcome, ask: bool) -> (Finished, bool) {
+        let mut work = self.work(operation);
+        let earlier = Duration::from_millis(told.duration_ms);
+        work.began = work.began.checked_sub(earlier).unwrap_or(work.began);
+        (work.attempts, work.http_status, work.maybe_done) = (told.attempts, told.http_status, true);
+        let error = || told.error.clone().unwrap_or_else(|| OpError::new(ErrorKind::Timeout, "no usable answer came"));
+        if !ask {
+            return (work.unknown(error(), None), true);
+        }
+        match work.look_up().await {
+            Ok(Found::Account(account)) => match work.adopt(*account) {
+                Step::End(finished) => (*finished, false),
+                Step::Again(_) | Step::Onward => (work.run().await, false),
+            },
+            // What stands in the way now says nothing of the one that was sent.
+            Ok(Found::Nobody | Found::Conflict(_)) => (work.unknown(error(), None), false),
+            Err(failure) => (work.unknown(error(), Some(failure)), true),
+        }
+    }
+
+    fn work(&self, operation: Arc<Operation>) -> Work<'_> {
+        Work {
+            at: self,
+            planned: operation.kind,
+            operation,
+            began: tokio::time::Instant::now(),
+            attempts: 0,
+            maybe_done: false,
+            http_status: None,
+            followed_up: false,
+            is_there: false,
+            proven: false,
+            read: None,
+            stepped: false,
+        }
     }
 }
 
@@ -159,11 +163,18 @@ impl Work<'_> {
 
     /// One request and what its answer means.
     async fn attempt(&mut self) -> Step {
+        if let Some(step) = self.prove().await {
+            return step;
+        }
         let sending = self.sending();
-        let mut wire = match self.at.client.encode(&sending).await {
+        let mut wire = match self.at.client.encode(&sending, self.read.take()).await {
             Ok(wire) => wire,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
-            Err(Unready::Gone) => return self.not_found().await,
+            Err(Unready::Gone) => return self.not_found(true).await,
+            Err(Unready::Another) => {
+                let what = "asked for the account, the target showed another one; nothing was sent";
+                return Step::End(Box::new(self.unknown(OpError::new(ErrorKind::Protocol, what), None)));
+            }
             Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
         wire.headers.extend(self.idempotency());
@@ -214,7 +225,7 @@ impl Work<'_> {
     }
 
     /// No further try: unknown if an earlier one may have been carried out, else as if it had never begun.
-    fn not_begun(&self, reason: SkipReason) -> Finished {
+    pub(super) fn not_begun(&self, reason: SkipReason) -> Finished {
         if self.maybe_done {
             let error =
                 OpError::new(ErrorKind::Timeout, "an earlier try brought no usable answer, and no other was made");
@@ -235,7 +246,7 @@ impl Work<'_> {
             return Step::End(Box::new(self.denied(error.into())));
         }
         match error.maybe_sent {
-            true => self.unclear(error.into()).await,
+            true => self.unclear(error.into()),
             false => Step::Again(error.into()),
         }
     }
@@ -248,9 +259,10 @@ impl Work<'_> {
                 self.stepped = true;
                 Step::Onward
             }
-            Verdict::Done { remote_id, state } => {
+            Verdict::Done { remote_id, state, echo } => {
                 let follow_up = self.follow_up(remote_id.as_deref()).await;
-                Step::End(Box::new(Finished { reason: follow_up, ..self.done(remote_id, state) }))
+                let kept = self.kept(sent, remote_id.as_deref(), echo).await;
+                Step::End(Box::new(Finished { reason: follow_up, kept, ..self.done(remote_id, state) }))
             }
             Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
             Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),
@@ -259,10 +271,10 @@ impl Work<'_> {
                 self.at.client.pause(retry_after);
                 Step::Again(error)
             }
-            Verdict::Unclear(error) => self.unclear(error).await,
+            Verdict::Unclear(error) => self.unclear(error),
             Verdict::Duplicate { error, .. } if self.operation.kind == OpKind::Create => self.taken(error).await,
             Verdict::Duplicate { error, .. } => Step::End(Box::new(self.failed(error))),
-            Verdict::NotFound => self.not_found().await,
+            Verdict::NotFound => self.not_found(false).await,
         }
     }
 
@@ -288,23 +300,42 @@ impl Work<'_> {
         Some(format!("created; the reset of the password failed: {failed}"))
     }
 
-    /// It may have been carried out. A create is looked up; everything else may be repeated.
-    async fn unclear(&mut self, error: OpError) -> Step {
-        self.maybe_done = true;
-        if self.operation.kind != OpKind::Create {
-            return Step::Again(error);
+    /// What the target shows against what was written. A repair reads the account where the answer does not show all of it.
+    async fn kept(&self, sent: &Operation, remote_id: Option<&str>, echo: Option<Echo>) -> Kept {
+        if sent.step || sent.fields.is_empty() {
+            return Kept::new();
         }
-        // A moment for a server that is still busy with it.
-        self.at.client.back_off(1).await;
-        match self.look_up().await {
-            Ok(Found::Account(account)) => self.adopt(*account),
-            Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
-            // An invitation that is still under way would be a second mail: the next run looks again.
-            Ok(Found::Nobody) if self.at.client.engine().invites() => Step::End(Box::new(self.unknown(error, None))),
-            // Certainly not there now: it may be sent again, and should the first one still be under way, the target
-            // answers that the address is taken, which leads to a look-up as well.
-            Ok(Found::Nobody) => Step::Again(error),
-            Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
+        let shown = match &echo {
+            Some(echo) if !echo.partial || !self.at.learns => None,
+            None if !self.at.learns => None,
+            _ => self.read_back(remote_id).await,
+        };
+        match (shown, echo) {
+            (Some(account), _) => self.at.client.engine().echo_of(sent, &account).kept,
+            (None, echo) => echo.unwrap_or_default().kept,
+        }
+    }
+
+    /// The account as it is after it was written; nothing where that can't be known at the price of one request.
+    async fn read_back(&self, remote_id: Option<&str>) -> Option<Box<Account>> {
+        let id = remote_id.or(self.operation.remote_id.as_deref())?;
+        self.at.client.engine().get(id)?;
+        match self.at.client.seek(id).await {
+            Ok(Seen::Account(account)) => Some(account),
+            Ok(Seen::Nobody | Seen::Another) => None,
+            Err(failure) => {
+                tracing::debug!(key = %self.operation.key, error = %failure, "not read back after it was written");
+                None
+            }
+        }
+    }
+
+    /// It may have been carried out. A create is looked up at the end of the run; everything else may be repeated.
+    fn unclear(&mut self, error: OpError) -> Step {
+        self.maybe_done = true;
+        match self.operation.kind {
+            OpKind::Create => Step::End(Box::new(self.doubtful(error))),
+            _ => Step::Again(error),
         }
     }
 
@@ -318,7 +349,7 @@ impl Work<'_> {
         }
     }
 
-    fn adopt(&mut self, account: crate::target::Account) -> Step {
+    pub(super) fn adopt(&mut self, account: Account) -> Step {
         self.stepped = false;
         let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
         self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, today, false));
@@ -328,35 +359,10 @@ impl Work<'_> {
         }
     }
 
-    /// There is no such account. Good when it was to go; otherwise it is looked up, and made anew when it is gone.
-    async fn not_found(&mut self) -> Step {
-        let error = OpError::new(ErrorKind::Refused, "HTTP 404: there is no such account");
-        match self.operation.kind {
-            OpKind::Ban | OpKind::Delete => Step::End(Box::new(self.already_gone())),
-            OpKind::Create | OpKind::Unlink => Step::End(Box::new(self.failed(error))),
-            OpKind::Update | OpKind::Reinstate | OpKind::Adopt if self.relinked => {
-                Step::End(Box::new(self.failed(error)))
-            }
-            OpKind::Update | OpKind::Reinstate | OpKind::Adopt => {
-                self.relinked = true;
-                self.stepped = false;
-                self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
-                match self.look_up().await {
-                    Ok(Found::Account(account)) => self.adopt(*account),
-                    Ok(Found::Nobody) => Step::Onward,
-                    Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
-                    Err(failure) => Step::End(Box::new(self.failed_after(error, failure))),
-                }
-            }
-        }
-    }
-
-    async fn look_up(&self) -> Result<Found, Failure> {
-        let catalogue = self.at.client.engine().catalogue();
-        let newcomer = again(&self.operation, &self.at.sync.match_fields, catalogue);
+    pub(super) async fn look_up(&self) -> Result<Found, Failure> {
         tokio::select! {
             biased;
-            found = look_up(self.at.client, self.at.state, self.at.sync, &newcomer) => found,
+            found = find_again(self.at.client, self.at.state, self.at.sync, &self.operation) => found,
             () = self.at.abandon.cancelled() => Err(Failure::new(Exit::Partial, "stopped before a look-up was answered")),
         }
     }
@@ -381,111 +387,4 @@ impl Work<'_> {
             (false, false) => self.failed(error),
         }
     }
-
-    fn finished(&self, status: Status, effect: Effect) -> Finished {
-        Finished {
-            operation: Arc::clone(&self.operation),
-            status,
-            effect,
-            attempts: self.attempts,
-            http_status: self.http_status,
-            reason: None,
-            error: None,
-            took: self.began.elapsed(),
-            denied: false,
-            used_up: false,
-            state_failed: None,
-        }
-    }
-
-    /// The target acknowledged it, or there was nothing to send.
-    fn done(&self, remote_id: Option<String>, state: Option<AccountState>) -> Finished {
-        let operation = &self.operation;
-        let effect = match operation.kind {
-            OpKind::Delete => Effect::Gone,
-            OpKind::Unlink => Effect::Unlinked,
-            OpKind::Create | OpKind::Update | OpKind::Ban | OpKind::Reinstate | OpKind::Adopt => {
-                let Some(remote_id) = remote_id.or_else(|| operation.remote_id.clone()) else {
-                    let error = OpError::new(ErrorKind::Protocol, "the target told no id of the new account");
-                    return self.unknown(error, None);
-                };
-                Effect::Confirmed {
-                    state: confirmed_state(operation, state),
-                    remote_id,
-                    attributes: self.at.client.engine().acknowledged(operation),
-                    fingerprint: operation.fingerprint,
-                }
-            }
-        };
-        self.finished(Status::Ok, effect)
-    }
-
-    fn already_gone(&self) -> Finished {
-        Finished { reason: Some("already gone".into()), ..self.finished(Status::Ok, Effect::Gone) }
-    }
-
-    fn failed(&self, error: OpError) -> Finished {
-        Finished { error: Some(error), ..self.finished(Status::Failed, Effect::None) }
-    }
-
-    fn denied(&self, error: OpError) -> Finished {
-        Finished { denied: true, ..self.failed(error) }
-    }
-
-    fn skipped(&self, reason: SkipReason) -> Finished {
-        Finished { reason: Some(reason.name().into()), ..self.finished(Status::Skipped, Effect::None) }
-    }
-
-    /// What had to be read before it could be sent can't be.
-    fn unreadable(&self, failure: Failure) -> Finished {
-        let kind = if failure.exit == Exit::Denied { ErrorKind::Auth } else { ErrorKind::Network };
-        let error = OpError::new(kind, failure.message.clone());
-        Finished { denied: kind == ErrorKind::Auth, ..self.failed_after(error, failure) }
-    }
-
-    /// What comes of a failure whose look-up failed too, where nothing can have been done.
-    fn failed_after(&self, error: OpError, failure: Failure) -> Finished {
-        Finished { state_failed: state_failure(failure), ..self.failed(error) }
-    }
-
-    /// May have been done, and can't be found out now.
-    fn unknown(&self, error: OpError, failure: Option<Failure>) -> Finished {
-        Finished {
-            error: Some(error),
-            state_failed: failure.and_then(state_failure),
-            ..self.finished(Status::Unknown, Effect::Unknown)
-        }
-    }
-}
-
-/// A failure of ours is worth stopping for; one of the target is in the outcome already.
-fn state_failure(failure: Failure) -> Option<Failure> {
-    matches!(failure.exit, Exit::Io | Exit::Internal | Exit::Config).then_some(failure)
-}
-
-fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> PersonState {
-    let found = if operation.reactivates { None } else { operation.found };
-    match (operation.kind, answered.or(found)) {
-        (OpKind::Ban, _) | (_, Some(AccountState::Banned)) => PersonState::Banned,
-        (_, Some(AccountState::Invited)) => PersonState::Invited,
-        _ => PersonState::Active,
-    }
-}
-
-/// The create that would make the account which an operation expected to be there: of what is known of it, the fields
-/// that are mapped.
-fn as_create(operation: &Operation, mapping: &Mapping) -> Operation {
-    let mapped = |field: &str| mapping.rules().iter().any(|rule| rule.field == field);
-    let mut create = Operation::new(OpKind::Create, operation.key.clone(), None);
-    for (field, value) in operation.after().iter().filter(|(field, _)| mapped(field)) {
-        if is_empty(value) {
-            create.blank.insert(field.clone());
-        } else {
-            create.fields.insert(field.clone(), Change { old: serde_json::Value::Null, new: value.clone() });
-        }
-    }
-    create.create_only = operation.create_only.clone();
-    create.fingerprint = operation.fingerprint;
-    create.wave = operation.wave;
-    create
 }

@@ -19,10 +19,9 @@ use crate::config::settings::TargetSettings;
 use crate::exit::{Exit, Failure, Result};
 use crate::metrics;
 use crate::outcome::{ErrorKind, OpError};
-use crate::plan::{OpKind, Operation};
 use crate::retry::{Backoff, retry_after};
 use crate::state::State;
-use crate::target::{Account, Answer, Engine, Needs, Verdict, Wire};
+use crate::target::{Account, Answer, Engine, Verdict, Wire};
 use crate::time::Clock;
 use crate::value::folded;
 
@@ -111,7 +110,7 @@ pub struct Client {
     carrier: Box<dyn Carrier>,
     login: Option<Login>,
     /// Whether the API takes whole accounts only, once that has been asked.
-    replaces: tokio::sync::OnceCell<bool>,
+    pub(super) replaces: tokio::sync::OnceCell<bool>,
     line: Arc<Line>,
     backoff: Backoff,
     clock: Clock,
@@ -242,47 +241,6 @@ impl Client {
         }
     }
 
-    /// The request of an operation, with what has to be read for it first.
-    ///
-    /// # Errors
-    /// It can't be made, its account is not there any more, or the target can't be read.
-    pub async fn encode(&self, operation: &Operation) -> Result<Wire, Unready> {
-        let replace = match operation.kind {
-            OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
-            _ => self.replaces().await.map_err(Unready::Failed)?,
-        };
-        let throwaway = throwaway();
-        let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
-        let current = match (self.engine().needs_current(operation, replace), &operation.remote_id) {
-            (true, Some(id)) => match self.engine().get(id) {
-                Some(wire) => {
-                    let read = self.read(&wire, |answer| self.engine().current(answer)).await;
-                    Some(read.map_err(Unready::Failed)?.ok_or(Unready::Gone)?)
-                }
-                None => None,
-            },
-            _ => None,
-        };
-        needs.current = current.as_ref();
-        self.engine().encode_with(operation, &needs).map_err(Unready::Invalid)
-    }
-
-    /// Whether the API takes whole accounts only; asked once.
-    async fn replaces(&self) -> Result<bool> {
-        let Some(wire) = self.engine().discovery() else { return Ok(false) };
-        let asked = self.replaces.get_or_try_init(|| {
-            self.read(&wire, |answer| match answer.status {
-                401 => Err(Verdict::LogInAgain),
-                429 | 500.. => Err(Verdict::Unclear(OpError::new(
-                    ErrorKind::Protocol,
-                    format!("HTTP {} when asked what it can do", answer.status),
-                ))),
-                _ => Ok(!self.engine().takes_changes(answer)),
-            })
-        });
-        asked.await.copied()
-    }
-
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
     pub fn pause(&self, wanted: Option<Duration>) {
         if let Some(wanted) = wanted {
@@ -317,19 +275,6 @@ impl Client {
     pub async fn back_off(&self, tries: u32) {
         let chance = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).random::<f64>();
         tokio::time::sleep(self.backoff.delay(tries, chance)).await;
-    }
-
-    /// The account with this id, if there is one.
-    ///
-    /// # Errors
-    /// As [`Client::page`].
-    pub async fn get(&self, remote_id: &str) -> Result<Option<Account>> {
-        if let Some(wire) = self.engine().get(remote_id) {
-            return self.read(&wire, |answer| self.engine().account(answer)).await;
-        }
-        let address = self.engine().id_is_address();
-        let same = |id: &str| id == remote_id || (address && id.to_lowercase() == remote_id.to_lowercase());
-        Ok(self.listed(|account| same(&account.remote_id)).await?.pop())
     }
 
     /// The accounts whose field holds this value, as the target sees it. Where it can't be asked for them, its listing
@@ -418,22 +363,4 @@ impl Client {
         Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
             .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
     }
-}
-
-/// Why a request can't be sent.
-#[derive(Debug)]
-pub enum Unready {
-    /// It can't be made.
-    Invalid(OpError),
-    /// The account that it is about is not there.
-    Gone,
-    /// The target could not be read.
-    Failed(Failure),
-}
-
-/// A secret that nobody knows, in what password rules ask for: letters of both cases, a digit, a sign. It is made for
-/// one request and kept nowhere.
-fn throwaway() -> String {
-    let letters = rand::rng().sample_iter(rand::distr::Alphanumeric).take(28).map(char::from);
-    "aA1-".chars().chain(letters).collect()
 }

@@ -17,6 +17,7 @@ use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
 use crate::rules::{PersonState, SkipReason};
 use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement};
+use crate::target::Kept;
 
 /// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
 /// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
@@ -145,6 +146,8 @@ async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId) -
         client: &d.client,
         state: &d.state,
         sync: &d.who.sync,
+        id: d.who.id,
+        learns: d.learns,
         entry: (&d.who.run, entry),
         stop: &shared.halt,
         abandon: &shared.abandon,
@@ -177,6 +180,7 @@ async fn confirm_unasked(d: &Delivery, operation: &Operation) {
         effect,
         outcome: None,
         replaced: None,
+        kept: Kept::new(),
     };
     let _ = d.state.ask(Settle { sync: d.who.id, settlements: vec![settlement] }).await;
 }
@@ -205,6 +209,7 @@ async fn skip_the_rest(
                 denied: false,
                 used_up: false,
                 state_failed: None,
+                kept: Kept::new(),
             };
             if ended.send((None, finished)).await.is_err() {
                 return Ok(());

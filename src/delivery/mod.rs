@@ -3,19 +3,24 @@
 //!
 //! Three parties share the work. The feeder reads the plan in order and makes intents durable, a batch ahead of the
 //! senders; the senders carry out, as many at once as the target allows; the settler writes what came of it, many
-//! confirmations a commit, and reports nothing before it is on disk. A wave ends before the next begins.
+//! confirmations a commit, and reports nothing before it is on disk. A wave ends before the next begins. When all have
+//! ended, creates that brought no usable answer are looked up once more.
 
 mod attempt;
 mod client;
 mod clients;
+mod doubts;
+mod ending;
 mod feed;
 mod login;
+mod prepare;
 mod proof;
 mod quota;
 pub mod rate;
 mod rounds;
 pub mod sabotage;
 pub mod transport;
+mod whereabouts;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +28,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::SyncSettings;
@@ -37,9 +43,11 @@ use crate::state::journal::{Effect, EntryId, Settle, Settlement};
 use crate::state::people::{IsPaused, SyncId};
 use crate::time::Clock;
 
-pub use attempt::{Attempt, Finished};
-pub use client::{Carrier, Client, Line, Unanswered, Unready};
+pub use attempt::Attempt;
+pub use client::{Carrier, Client, Line, Unanswered};
 pub use clients::{Clients, LineReading};
+pub use ending::Finished;
+pub use prepare::{Seen, Unready};
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
@@ -84,10 +92,16 @@ pub struct Delivery {
     pub watch: Arc<dyn Watch>,
     /// Whether it stops when the sync is paused; an undo, for which it is paused, goes on.
     pub heeds_pause: bool,
+    /// Whether it learns what the target keeps of its own by reading what it has written: a repair does, so that the next
+    /// one has nothing left to write.
+    pub learns: bool,
 }
 
 /// Outcomes by status, for one kind of operation.
 pub type Counts = BTreeMap<Status, u64>;
+
+/// Outcomes by kind of operation and status.
+type Tally = BTreeMap<OpKind, Counts>;
 
 /// What a delivery came to.
 #[derive(Debug, Default)]
@@ -155,6 +169,8 @@ struct Shared {
     reached: AtomicBool,
     /// The first word of a target that took nothing.
     down: std::sync::Mutex<Option<String>>,
+    /// A create brought no usable answer, and is to be looked up when everything else has ended.
+    has_doubts: AtomicBool,
 }
 
 /// An operation with its entry in the journal.
@@ -176,19 +192,25 @@ impl Delivery {
             allowed,
             reached: AtomicBool::new(false),
             down: std::sync::Mutex::new(None),
+            has_doubts: AtomicBool::new(false),
         });
         let pauses = tokio::spawn(watch_for_pause(Arc::clone(&shared)));
         let patience = tokio::spawn(lose_patience(Arc::clone(&shared)));
-        let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
-        let settler = tokio::spawn(settle(Arc::clone(&shared), endings));
+        let mut counts = Tally::new();
+        let (ended, settler) = settler_of(&shared);
         if let Err(failure) = feed::feed(&shared, plan, &ended).await {
             shared.halt_for(Stop::State(failure));
         }
         drop(ended);
-        let counts = settler.await.unwrap_or_else(|e| {
-            shared.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
-            BTreeMap::new()
-        });
+        shared.settled(settler, &mut counts).await;
+        if shared.has_doubts.load(Ordering::Relaxed) {
+            let (ended, settler) = settler_of(&shared);
+            if let Err(failure) = doubts::look_again(&shared, &ended).await {
+                shared.halt_for(Stop::State(failure));
+            }
+            drop(ended);
+            shared.settled(settler, &mut counts).await;
+        }
         pauses.abort();
         patience.abort();
         Delivered { stopped: shared.why_stopped(&counts), counts }
@@ -196,6 +218,19 @@ impl Delivery {
 }
 
 impl Shared {
+    /// Waits for a settler to end, and adds up what it counted.
+    async fn settled(&self, settler: JoinHandle<Tally>, counts: &mut Tally) {
+        let counted = settler.await.unwrap_or_else(|e| {
+            self.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
+            Tally::new()
+        });
+        for (op, by_status) in counted {
+            for (status, n) in by_status {
+                *counts.entry(op).or_default().entry(status).or_default() += n;
+            }
+        }
+    }
+
     /// Takes up nothing new, for the first of possibly several reasons.
     fn halt_for(&self, why: Stop) {
         let mut slot = self.why.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +286,9 @@ impl Shared {
     /// Counts an ending against what stops a delivery.
     fn watch_for_trouble(&self, finished: &Finished) {
         self.watch_for_a_sign(finished);
+        if matches!(finished.effect, Effect::Doubtful { .. }) {
+            self.has_doubts.store(true, Ordering::Relaxed);
+        }
         let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
@@ -297,10 +335,16 @@ async fn lose_patience(shared: Arc<Shared>) {
     shared.abandon.cancel();
 }
 
+/// A settler, and where it is handed endings until the sender is dropped.
+fn settler_of(shared: &Arc<Shared>) -> (mpsc::Sender<Begun>, JoinHandle<Tally>) {
+    let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
+    (ended, tokio::spawn(settle(Arc::clone(shared), endings)))
+}
+
 /// Writes endings, many a commit, and reports each when it is on disk.
-async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTreeMap<OpKind, Counts> {
+async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> Tally {
     let d = &shared.delivery;
-    let mut counts: BTreeMap<OpKind, Counts> = BTreeMap::new();
+    let mut counts = Tally::new();
     let mut batch = Vec::with_capacity(CONFIRMATIONS);
     while gather(&mut endings, &mut batch).await {
         let settlements: Vec<Settlement> = batch
@@ -309,7 +353,8 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> BTre
                 let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
                 let key = finished.operation.key.clone();
                 let replaced = finished.replaced();
-                Settlement { entry, key, at: d.clock.stamp(), effect: finished.effect, outcome, replaced }
+                let (effect, kept) = (finished.effect, finished.kept);
+                Settlement { entry, key, at: d.clock.stamp(), effect, outcome, replaced, kept }
             })
             .collect();
         let outcomes = match d.state.ask(Settle { sync: d.who.id, settlements }).await {

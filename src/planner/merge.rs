@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::newcomers::recognised_by;
-use super::observe::as_listed;
+use super::observe::{as_listed, leave_kept, returned};
 use super::pair::Pair;
 use super::repeated::Repeated;
 use super::spool::{Newcomer, Sought};
@@ -235,7 +235,7 @@ impl Merge<'_> {
             let was = pair.state();
             body.attributes = pair.accepted.take().unwrap_or(body.attributes);
             if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
-                as_listed(listing, self.planner.sync.target.engine.catalogue(), person, &mut body)?;
+                as_listed(listing, &self.planner.sync, person, &mut body)?;
             }
             let case = Case {
                 key: &key,
@@ -265,10 +265,13 @@ impl Merge<'_> {
                 self.out.rejected_rows += record.row_count();
                 self.reject(&Reject { key: Some(case.key.clone()), position: decided.position, reason })
             }
-            Mapped::Excluded => self.settle(Case { says: SourceSays::Excluded, print, ..case }),
+            Mapped::Excluded => self.leaver(Case { says: SourceSays::Excluded, print, ..case }),
             Mapped::InScope(desired) => {
                 let catalogue = self.planner.sync.target.engine.catalogue();
-                let fields = diff::changes(&desired, &case.body.attributes, catalogue);
+                let mut fields = diff::changes(&desired, &case.body.attributes, catalogue);
+                if self.planner.observed.is_some() {
+                    leave_kept(&self.out.spool(), case.person, &case.body, &mut fields, catalogue)?;
+                }
                 let says = if fields.is_empty() { SourceSays::Same } else { SourceSays::Differs };
                 self.settle(Case { says, print, desired: Some((desired, fields)), ..case })
             }
@@ -278,7 +281,18 @@ impl Merge<'_> {
     /// Somebody in the snapshot alone: a leaver, unless a row of theirs was there and could not be used.
     fn missing(&mut self, case: Case<'_>) -> Result<()> {
         let says = if self.intake.contains(case.key)? { SourceSays::Rejected } else { SourceSays::Absent };
-        self.settle(Case { says, ..case })
+        self.leaver(Case { says, ..case })
+    }
+
+    /// Somebody who may be out of scope. Where a reconcile finds an active account with their key, it is theirs.
+    fn leaver(&mut self, case: Case<'_>) -> Result<()> {
+        if let (Some(listing), Some(person)) = (&self.planner.observed, case.person)
+            && case.says != SourceSays::Rejected
+            && let Some((person, body)) = returned(listing, &self.planner.sync, person, &case.body)?
+        {
+            return self.settle(Case { person: Some(&person), body, ..case });
+        }
+        self.settle(case)
     }
 
     fn settle(&mut self, case: Case<'_>) -> Result<()> {
@@ -359,7 +373,7 @@ impl Merge<'_> {
             keyless: self.keyless,
             incomplete: self.planner.incomplete,
             // Who had been banned already has had their grace.
-            in_grace: case.was != PersonState::Banned && self.in_grace(since),
+            in_grace: !matches!(case.was, PersonState::Banned | PersonState::Deleted) && self.in_grace(since),
             on_leave: match self.planner.sync.on_leave {
                 OnLeave::Ban => LeavePolicy::Ban,
                 OnLeave::Delete => LeavePolicy::Delete,

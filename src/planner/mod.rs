@@ -12,6 +12,7 @@ mod order;
 mod pair;
 mod repeated;
 mod resolve;
+pub mod seek;
 mod spool;
 mod stock;
 
@@ -36,7 +37,7 @@ pub use listing::Listing;
 pub use observe::overlaid;
 pub use resolve::{Resolution, Resolved, resolve};
 use spool::Handover;
-pub use spool::{PAGE, Spool};
+pub use spool::{KeptByTarget, PAGE, Spool};
 pub use stock::take_stock;
 
 /// What a plan is made from.

@@ -3,24 +3,33 @@
 //! The rest of planning doesn't know the difference, so what a reconcile reports is what the table of rules says of
 //! the account as it is, and a repair is a plan like any other.
 
-use super::Listing;
+use std::collections::BTreeMap;
+
+use super::seek::identity;
+use super::{Listing, Spool};
+use crate::config::settings::SyncSettings;
+use crate::plan::Change;
 use crate::rules::PersonState;
 use crate::state::StateError;
 use crate::state::people::{Body, Person};
-use crate::target::{Account, AccountState, Catalogue};
-use crate::value::Attributes;
+use crate::target::{Account, AccountState, Catalogue, Whose};
+use crate::value::{Attributes, as_text, same};
 
 /// Replaces what is known of a person by what is listed of their account.
 ///
-/// An invitation that isn't listed is taken as known: not every target shows those among its users.
+/// An account under their id that carries another key is not theirs any more. An invitation that isn't listed is taken as
+/// known: not every target shows those among its users.
 pub(super) fn as_listed(
     listing: &Listing,
-    catalogue: &Catalogue,
+    sync: &SyncSettings,
     person: &mut Person,
     body: &mut Body,
 ) -> Result<(), StateError> {
     let Some(remote_id) = &person.remote_id else { return Ok(()) };
-    match listing.by_id(remote_id)? {
+    let catalogue = sync.target.engine.catalogue();
+    let is_theirs =
+        |account: &Account| identity(&person.key, sync, [&body.attributes]).judge(account) != Whose::Anothers;
+    match listing.by_id(remote_id)?.filter(is_theirs) {
         Some(account) => {
             person.state = state(person.state, account.state);
             body.attributes = overlaid(std::mem::take(&mut body.attributes), &account, catalogue);
@@ -30,10 +39,51 @@ pub(super) fn as_listed(
         None => {
             person.state = PersonState::None;
             person.remote_id = None;
-            *body = Body::default();
+            body.observed = None;
         }
     }
     Ok(())
+}
+
+/// The active account that carries the key of somebody who left and has, as far as is known, none: restored by hand after
+/// it was deleted, or under a new id. What is known of them then.
+pub(super) fn returned(
+    listing: &Listing,
+    sync: &SyncSettings,
+    person: &Person,
+    body: &Body,
+) -> Result<Option<(Person, Body)>, StateError> {
+    let catalogue = sync.target.engine.catalogue();
+    let key = catalogue.key_field.as_ref().and_then(|field| body.attributes.get(field)).and_then(as_text);
+    let (None, Some(key)) = (&person.remote_id, key) else { return Ok(None) };
+    let mut found = listing.by_key(&key)?;
+    found.retain(|account| account.state == AccountState::Active);
+    let (Some(account), true) = (found.pop(), found.is_empty()) else { return Ok(None) };
+    let known = Person { state: PersonState::Active, remote_id: Some(account.remote_id.clone()), ..person.clone() };
+    let attributes = overlaid(body.attributes.clone(), &account, catalogue);
+    Ok(Some((known, Body { attributes, observed: Some(account.attributes), kept: body.kept.clone() })))
+}
+
+/// Takes out of these differences what the target keeps of its own, and spools it for the report: the very value was sent
+/// and acknowledged, and the target shows what it showed then.
+pub(super) fn leave_kept(
+    spool: &Spool,
+    person: Option<&Person>,
+    body: &Body,
+    fields: &mut BTreeMap<String, Change>,
+    catalogue: &Catalogue,
+) -> Result<(), StateError> {
+    let Some((key, id)) = person.and_then(|person| Some((&person.key, person.remote_id.as_deref()?))) else {
+        return Ok(());
+    };
+    let is_kept = |field: &String, change: &Change| {
+        let kind = catalogue.kind(field);
+        let was = body.kept.get(field);
+        was.is_some_and(|was| same(kind, &was.sent, &change.new) && same(kind, &was.shown, &change.old))
+    };
+    let kept: Vec<String> = fields.iter().filter(|(f, c)| is_kept(f, c)).map(|(field, _)| field.clone()).collect();
+    fields.retain(|field, _| !kept.contains(field));
+    if kept.is_empty() { Ok(()) } else { spool.keep(key, id, &kept) }
 }
 
 /// The account's state as the snapshot would have it. Who left and is left alone stays so while the account is there.

@@ -51,6 +51,17 @@ pub struct Handover {
     pub taker: Key,
 }
 
+/// Somebody of whose account the target keeps fields otherwise than they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptByTarget {
+    /// Who.
+    pub key: Key,
+    /// The account.
+    pub remote_id: String,
+    /// The fields, in the order of names.
+    pub fields: Vec<String>,
+}
+
 /// The wave of what takes access, and that of everything else, until they are put in order.
 pub const BANS: u32 = 0;
 /// See [`BANS`].
@@ -72,6 +83,7 @@ const TABLES: &str = "
     CREATE TABLE newcomer (key TEXT PRIMARY KEY, sought TEXT, digest BLOB, body TEXT) WITHOUT ROWID;
     CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+    CREATE TABLE kept (key TEXT PRIMARY KEY, remote_id TEXT, fields TEXT) WITHOUT ROWID;
     CREATE TABLE claim (remote_id TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
     CREATE TABLE handover (field TEXT, value TEXT, key TEXT, gives INTEGER, PRIMARY KEY (field, value, gives, key)) WITHOUT ROWID;
 ";
@@ -346,6 +358,32 @@ impl Spool {
             operations.push(serde_json::from_str(&row?)?);
         }
         Ok(operations)
+    }
+
+    /// The target keeps these fields otherwise than they were written; for the report of a reconcile.
+    pub fn keep(&self, key: &Key, remote_id: &str, fields: &[String]) -> Result<(), StateError> {
+        self.db.prepare_cached("INSERT OR REPLACE INTO kept VALUES (?1, ?2, ?3)")?.execute([
+            key.as_str(),
+            remote_id,
+            &serde_json::to_string(fields)?,
+        ])?;
+        Ok(())
+    }
+
+    /// What the target keeps, in key order.
+    pub fn kept(&self, after: &str, limit: usize) -> Result<Vec<KeptByTarget>, StateError> {
+        let mut statement =
+            self.db.prepare_cached("SELECT key, remote_id, fields FROM kept WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+        let mut rows = statement.query(params![after, limit as i64])?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next()? {
+            page.push(KeptByTarget {
+                key: person(&row.get::<_, String>(0)?)?,
+                remote_id: row.get(1)?,
+                fields: serde_json::from_str(&row.get::<_, String>(2)?)?,
+            });
+        }
+        Ok(page)
     }
 
     /// Notes that a newcomer would adopt this account; tells who else would already.

@@ -4,16 +4,19 @@
 //! What the target shows replaces what was acknowledged. Accounts made since then are found as those of any newcomer
 //! are: by key, then by `match`.
 
+use super::newcomers::Found;
+use super::seek::{find_again, identity};
 use super::{Listing, PAGE};
 use crate::config::settings::SyncSettings;
-use crate::delivery::Client;
+use crate::delivery::{Client, Seen};
 use crate::exit::Result;
+use crate::plan::{OpKind, Operation};
 use crate::rules::PersonState;
 use crate::state::State;
 use crate::state::epoch::{IsFresh, IsStale};
 use crate::state::journal::{Effect, Observe};
 use crate::state::people::{Bodies, Body, PeoplePage, Person, SyncId};
-use crate::target::{Account, AccountState, Engine};
+use crate::target::{Account, AccountState, Engine, Whose};
 use crate::time::Clock;
 use crate::value::same;
 
@@ -42,31 +45,74 @@ pub async fn take_stock(sync: &SyncSettings, id: SyncId, state: &State, client: 
         let mut observed = Vec::new();
         for person in known {
             let body = bodies.remove(&person.key).unwrap_or_default();
-            let account = find(client, listed.as_ref(), &person).await?;
+            let found = match find(client, listed.as_ref(), &person).await? {
+                Stock::Account(account) => Some(account),
+                Stock::Nobody => None,
+                // Nothing is learnt of them; what is sent to them is judged by its own answer.
+                Stock::Unreadable => continue,
+            };
+            let theirs = found.filter(|a| identity(&person.key, sync, [&body.attributes]).judge(a) != Whose::Anothers);
+            let account = match theirs {
+                Some(account) => Some(*account),
+                None => moved(sync, state, client, &person, &body).await?,
+            };
             if let Some(effect) = correction(client.engine(), &person, &body, account) {
                 observed.push((person.key, effect));
             }
         }
         changed += observed.len();
-        state.ask(Observe { sync: id, at: clock.stamp(), observed }).await?;
+        for key in state.ask(Observe { sync: id, at: clock.stamp(), observed }).await? {
+            tracing::warn!(sync = %sync.name, %key, "the account that was found belongs to another person");
+        }
     }
     state.ask(IsFresh(id)).await?;
     tracing::info!(sync = %sync.name, changed, "compared with the target");
     Ok(())
 }
 
+/// What stands under a person's id.
+enum Stock {
+    Account(Box<Account>),
+    Nobody,
+    /// The target shows another account than the one that it was asked for.
+    Unreadable,
+}
+
 /// The person's account as it is now. One that the listing lacks is asked for by itself: accounts can slip from page to
 /// page while a listing is under way, and nobody may be given up for that.
-async fn find(client: &Client, listed: Option<&Listing>, person: &Person) -> Result<Option<Account>> {
-    let Some(remote_id) = &person.remote_id else { return Ok(None) };
+async fn find(client: &Client, listed: Option<&Listing>, person: &Person) -> Result<Stock> {
+    let Some(remote_id) = &person.remote_id else { return Ok(Stock::Nobody) };
     let shown = match listed {
         Some(listing) => listing.by_id(remote_id)?,
         None => None,
     };
-    match shown {
-        Some(account) => Ok(Some(account)),
-        None => client.get(remote_id).await,
+    if let Some(account) = shown {
+        return Ok(Stock::Account(Box::new(account)));
     }
+    Ok(match client.seek(remote_id).await? {
+        Seen::Account(account) => Stock::Account(account),
+        Seen::Nobody => Stock::Nobody,
+        Seen::Another => {
+            tracing::warn!(key = %person.key, "the target was asked for their account and showed another one");
+            Stock::Unreadable
+        }
+    })
+}
+
+/// The account of somebody who has none under their id any more: ids can change with a rename.
+async fn moved(
+    sync: &SyncSettings,
+    state: &State,
+    client: &Client,
+    person: &Person,
+    body: &Body,
+) -> Result<Option<Account>> {
+    let mut known = Operation::new(OpKind::Update, person.key.clone(), person.remote_id.clone());
+    known.baseline = body.attributes.clone();
+    Ok(match find_again(client, state, sync, &known).await? {
+        Found::Account(account) => Some(*account),
+        Found::Nobody | Found::Conflict(_) => None,
+    })
 }
 
 /// What has to be changed in what is known of a person, if anything.
@@ -87,7 +133,8 @@ fn correction(engine: &Engine, person: &Person, body: &Body, account: Option<Acc
         (AccountState::Invited, _) => PersonState::Invited,
         (AccountState::Active, _) => PersonState::Active,
     };
-    if state == person.state && attributes == body.attributes {
+    let same_id = person.remote_id.as_deref() == Some(account.remote_id.as_str());
+    if same_id && state == person.state && attributes == body.attributes {
         return None;
     }
     Some(Effect::Confirmed { state, remote_id: account.remote_id, attributes, fingerprint: None })

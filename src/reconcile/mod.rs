@@ -16,12 +16,14 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::Client;
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{OpKind, Operation};
-use crate::planner::{Listing, PAGE, Plan};
+use crate::planner::seek::identity;
+use crate::planner::{KeptByTarget, Listing, PAGE, Plan};
 use crate::record::Key;
 use crate::rules::PersonState;
 use crate::run::{Read, Runner, binding, make_plan_against};
 use crate::state::binding::BoundTo;
-use crate::state::people::{FindSync, Observe, PeoplePage, Person, SyncId};
+use crate::state::people::{Bodies, FindSync, Observe, PeoplePage, Person, SyncId};
+use crate::target::Whose;
 use crate::value::Attributes;
 
 /// What is to be done about differences.
@@ -135,6 +137,20 @@ impl Comparison {
         }
     }
 
+    /// Visits those of whom the target keeps fields otherwise than they were written, in key order.
+    ///
+    /// # Errors
+    /// The temporary directory, or what `visit` says.
+    pub fn each_kept(&self, mut visit: impl FnMut(&KeptByTarget) -> Result<()>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.plan.spool().kept(&after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.key.to_string();
+            page.iter().try_for_each(&mut visit)?;
+        }
+    }
+
     /// How many differ in each way, in the order of [`Difference::ALL`], and how many accounts are nobody's.
     ///
     /// # Errors
@@ -215,11 +231,19 @@ async fn look_at_known(
         for account in found.iter().flatten() {
             listing.add(account, &sync.match_fields)?;
         }
+        let keys = page.iter().map(|person| person.key.clone()).collect();
+        let bodies = runner.state.ask(Bodies { sync: id, keys }).await?;
         let mut people: Vec<(Key, Attributes)> = Vec::with_capacity(page.len());
         for person in page {
             let Some(remote_id) = &person.remote_id else { continue };
-            if let Some(account) = listing.by_id(remote_id)? {
+            let Some(account) = listing.by_id(remote_id)? else { continue };
+            let known = bodies.get(&person.key).map(|body| &body.attributes);
+            let whose = identity(&person.key, sync, known).judge(&account);
+            if whose != Whose::Anothers {
                 listing.is_mine(remote_id)?;
+            }
+            // What is seen of somebody else's account must not pass for theirs later.
+            if matches!(whose, Whose::Theirs | Whose::Unknowable) {
                 people.push((person.key, account.attributes));
             }
         }

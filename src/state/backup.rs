@@ -99,6 +99,7 @@ mod tests {
             },
             outcome: None,
             replaced: None,
+            kept: Default::default(),
         };
         state.ask(Settle { sync, settlements: vec![settlement] }).await.expect("settled");
         state

@@ -2,18 +2,21 @@
 //!
 //! [`Intend`] is durable before a request leaves. [`Settle`] removes the entry, writes the outcome and moves the
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
-//! [`Recover`] turns it into `unknown`, which is resolved by looking at the target.
+//! [`Recover`] turns it into `unknown`, which is resolved by looking at the target ([`super::unresolved`]).
 
 use rusqlite::{Connection, params};
 
 use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
-use crate::outcome::{Outcome, Status, hashed_id};
+use crate::outcome::{ErrorKind, OpError, Outcome, Status, hashed_id};
 use crate::plan::{Fingerprint, Operation};
 use crate::record::Key;
 use crate::rules::PersonState;
+use crate::target::Kept;
 use crate::value::Attributes;
+
+pub use super::unresolved::{CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedPage};
 
 /// The number of an entry.
 pub type EntryId = i64;
@@ -93,6 +96,12 @@ pub enum Effect {
     Unlinked,
     /// Sent, and no usable answer: the entry stays until it is resolved.
     Unknown,
+    /// A create without a usable answer, which is looked up once more at the end of the run ([`DoubtsOf`]): until then the
+    /// entry keeps its outcome, and nothing is told.
+    Doubtful {
+        /// The create, where it is not what was intended.
+        instead: Option<Box<Operation>>,
+    },
 }
 
 /// The end of one operation.
@@ -110,6 +119,24 @@ pub struct Settlement {
     pub outcome: Option<Outcome>,
     /// What it replaced, where the target acknowledged it.
     pub replaced: Option<Undoable>,
+    /// What the target shows against what was written.
+    pub kept: Kept,
+}
+
+impl Settlement {
+    /// The account turned out to be another person's: that is what becomes of the operation, and nobody is linked.
+    fn refuse(&mut self, owner: &str) {
+        (self.effect, self.replaced) = (Effect::None, None);
+        if let Some(outcome) = &mut self.outcome {
+            let id = outcome.remote_id.as_deref().unwrap_or("(without an id)");
+            let message = format!(
+                "the target answered with account {id}, and account {id} belongs to {owner}; nobody was linked: \
+                 do the two share a value that must be unique?"
+            );
+            (outcome.status, outcome.reason) = (Status::Failed, None);
+            outcome.error = Some(OpError::new(ErrorKind::Conflict, message));
+        }
+    }
 }
 
 /// Ends operations: entry, outcome and person in one transaction. Gives the outcomes back, to be reported.
@@ -127,31 +154,77 @@ impl Command for Settle {
     fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
         let mut outcomes = Vec::with_capacity(self.settlements.len());
         for settlement in self.settlements {
-            settle(db, self.sync, &settlement)?;
-            outcomes.extend(settlement.outcome);
+            outcomes.extend(settle(db, self.sync, settlement)?);
         }
         Ok(outcomes)
     }
 }
 
-fn settle(db: &Connection, sync: SyncId, settlement: &Settlement) -> Result<(), StateError> {
+/// Ends one operation; gives back the outcome that is to be told.
+fn settle(db: &Connection, sync: SyncId, mut settlement: Settlement) -> Result<Option<Outcome>, StateError> {
+    if let Effect::Doubtful { instead } = &settlement.effect {
+        keep_doubt(db, &settlement, instead.as_deref())?;
+        return Ok(None);
+    }
+    match apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)? {
+        Applied::Anothers(owner) => settlement.refuse(&owner),
+        Applied::Done { kept } => keep(db, sync, &settlement, kept)?,
+    }
     if let Some(outcome) = &settlement.outcome {
         ledger::insert(db, outcome)?;
         if let Some(replaced) = &settlement.replaced {
             undo::insert(db, &outcome.run, sync, &settlement.key, replaced)?;
         }
     }
-    if let Some(entry) = settlement.entry {
-        let sql = match settlement.effect {
-            Effect::Unknown => "UPDATE journal SET unknown = 1 WHERE id = ?1",
-            _ => "DELETE FROM journal WHERE id = ?1",
-        };
-        db.prepare_cached(sql)?.execute([entry])?;
+    match (settlement.entry, &settlement.effect) {
+        (None, _) => {}
+        // It left before its answer was given up, and when exactly nobody knows.
+        (Some(entry), Effect::Unknown) => {
+            db.prepare_cached(
+                "UPDATE journal SET unknown = 1, intended_at = iif(doubt IS NULL, ?2, intended_at), doubt = NULL
+                 WHERE id = ?1",
+            )?
+            .execute(params![entry, settlement.at])?;
+        }
+        (Some(entry), _) => {
+            db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([entry])?;
+        }
     }
-    apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)
+    Ok(settlement.outcome)
 }
 
-/// Takes over what the target shows of people, whatever was acknowledged before.
+/// The entry of a create without a usable answer keeps its outcome until the end of the run.
+fn keep_doubt(db: &Connection, settlement: &Settlement, instead: Option<&Operation>) -> Result<(), StateError> {
+    let outcome = serde_json::to_string(&settlement.outcome)?;
+    let instead = instead.map(serde_json::to_string).transpose()?;
+    db.prepare_cached(
+        "UPDATE journal SET unknown = 1, intended_at = ?2, doubt = ?3, operation = coalesce(?4, operation) WHERE id = ?1",
+    )?
+    .execute(params![settlement.entry, settlement.at, outcome, instead])?;
+    Ok(())
+}
+
+/// Remembers what the target shows against what was written now; of the same fields, whatever it showed `before` counts
+/// no more.
+fn keep(db: &Connection, sync: SyncId, settlement: &Settlement, before: Option<String>) -> Result<(), StateError> {
+    if before.is_none() && settlement.kept.is_empty() {
+        return Ok(());
+    }
+    let mut all: Kept = before.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+    let written = settlement.outcome.as_ref().map_or(&[][..], |outcome| &outcome.fields);
+    all.retain(|field, _| !written.contains(field));
+    all.extend(settlement.kept.iter().map(|(field, value)| (field.clone(), value.clone())));
+    let text = (!all.is_empty()).then(|| serde_json::to_string(&all)).transpose()?;
+    db.prepare_cached("UPDATE body SET kept = ?3 WHERE sync = ?1 AND key = ?2")?.execute(params![
+        sync,
+        settlement.key.as_str(),
+        text
+    ])?;
+    Ok(())
+}
+
+/// Takes over what the target shows of people, whatever was acknowledged before. Gives back whose account turned out to
+/// be another's: of them nothing was taken over.
 #[derive(Debug)]
 pub struct Observe {
     /// Whose.
@@ -163,30 +236,82 @@ pub struct Observe {
 }
 
 impl Command for Observe {
-    type Reply = ();
+    type Reply = Vec<Key>;
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        self.observed.iter().try_for_each(|(key, effect)| apply(db, self.sync, key, effect, &self.at))
+    fn run(self, db: &Connection) -> Result<Vec<Key>, StateError> {
+        let mut refused = Vec::new();
+        for (key, effect) in self.observed {
+            if let Applied::Anothers(_) = apply(db, self.sync, &key, &effect, &self.at)? {
+                refused.push(key);
+            }
+        }
+        Ok(refused)
+    }
+}
+
+/// What became of an effect.
+pub(super) enum Applied {
+    /// The person is so now; what their target was known to keep, where they have a body.
+    Done { kept: Option<String> },
+    /// Nothing was changed: the account belongs to the person with this key.
+    Anothers(String),
+}
+
+/// Who has the account that a statement would have given to somebody else: then it was refused, and changed nothing.
+///
+/// # Errors
+/// The statement failed for another reason.
+pub(super) fn owner_in_the_way(
+    db: &Connection,
+    sync: SyncId,
+    remote_id: &str,
+    moved: rusqlite::Result<usize>,
+) -> Result<Option<String>, StateError> {
+    match moved {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE =>
+        {
+            let owner = db
+                .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
+                .query_row(params![sync, remote_id], |row| row.get(0))?;
+            Ok(Some(owner))
+        }
+        other => {
+            other?;
+            Ok(None)
+        }
     }
 }
 
 /// Moves a person's row, and their body with it.
-pub(super) fn apply(db: &Connection, sync: SyncId, key: &Key, effect: &Effect, at: &str) -> Result<(), StateError> {
+pub(super) fn apply(
+    db: &Connection,
+    sync: SyncId,
+    key: &Key,
+    effect: &Effect,
+    at: &str,
+) -> Result<Applied, StateError> {
+    let mut kept = None;
     match effect {
-        Effect::None | Effect::Unknown => {}
+        Effect::None | Effect::Unknown | Effect::Doubtful { .. } => {}
         Effect::Confirmed { state, remote_id, attributes, fingerprint } => {
             let standing = i64::from(fingerprint.is_some());
-            db.prepare_cached(
-                "INSERT INTO person (sync, key, fingerprint, standing, state, remote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (sync, key) DO UPDATE SET
-                     fingerprint = ?3, standing = ?4, state = ?5, remote_id = ?6, absent_since = NULL",
-            )?
-            .execute(params![sync, key.as_str(), fingerprint, standing, state.code(), remote_id])?;
-            db.prepare_cached(
-                "INSERT INTO body (sync, key, attributes, confirmed_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (sync, key) DO UPDATE SET attributes = ?3, confirmed_at = ?4",
-            )?
-            .execute(params![sync, key.as_str(), serde_json::to_string(attributes)?, at])?;
+            let moved = db
+                .prepare_cached(
+                    "INSERT INTO person (sync, key, fingerprint, standing, state, remote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (sync, key) DO UPDATE SET
+                         fingerprint = ?3, standing = ?4, state = ?5, remote_id = ?6, absent_since = NULL",
+                )?
+                .execute(params![sync, key.as_str(), fingerprint, standing, state.code(), remote_id]);
+            if let Some(owner) = owner_in_the_way(db, sync, remote_id, moved)? {
+                return Ok(Applied::Anothers(owner));
+            }
+            kept = db
+                .prepare_cached(
+                    "INSERT INTO body (sync, key, attributes, confirmed_at) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (sync, key) DO UPDATE SET attributes = ?3, confirmed_at = ?4 RETURNING kept",
+                )?
+                .query_row(params![sync, key.as_str(), serde_json::to_string(attributes)?, at], |row| row.get(0))?;
         }
         Effect::Gone => {
             db.prepare_cached(
@@ -203,7 +328,7 @@ pub(super) fn apply(db: &Connection, sync: SyncId, key: &Key, effect: &Effect, a
             }
         }
     }
-    Ok(())
+    Ok(Applied::Done { kept })
 }
 
 /// Ends what a dead process left: its runs are closed, and what it may have sent becomes `unknown`. Only the holder
@@ -223,13 +348,13 @@ impl Command for Recover {
     type Reply = u64;
 
     fn run(self, db: &Connection) -> Result<u64, StateError> {
+        let mut count = self.tell_doubts(db)?;
         let mut found = db.prepare_cached(
             "SELECT j.id, j.run, s.name, s.source, s.target, j.operation
              FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 AND (?1 IS NULL OR s.name = ?1)
              ORDER BY j.id",
         )?;
         let mut rows = found.query([&self.sync])?;
-        let mut count = 0;
         while let Some(row) = rows.next()? {
             let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
             if operation.step {
@@ -270,92 +395,26 @@ impl Command for Recover {
     }
 }
 
-/// An operation whose fate is to be found out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unresolved {
-    /// Its entry.
-    pub entry: EntryId,
-    /// What was sent, or may have been.
-    pub operation: Operation,
-}
-
-/// The next unresolved operations of a sync, oldest first.
-#[derive(Debug)]
-pub struct UnresolvedPage {
-    /// Whose.
-    pub sync: SyncId,
-    /// The last entry of the page before; 0 to begin.
-    pub after: EntryId,
-    /// How many at most.
-    pub limit: usize,
-}
-
-impl Command for UnresolvedPage {
-    type Reply = Vec<Unresolved>;
-
-    fn run(self, db: &Connection) -> Result<Vec<Unresolved>, StateError> {
-        let mut statement = db.prepare_cached(
-            "SELECT id, operation FROM journal WHERE sync = ?1 AND unknown = 1 AND id > ?2 ORDER BY id LIMIT ?3",
+impl Recover {
+    /// Those whose run ended before it looked them up once more.
+    fn tell_doubts(&self, db: &Connection) -> Result<u64, StateError> {
+        let mut found = db.prepare_cached(
+            "SELECT j.doubt FROM journal j JOIN sync s ON s.id = j.sync
+             WHERE j.doubt IS NOT NULL AND (?1 IS NULL OR s.name = ?1) ORDER BY j.id",
         )?;
-        let rows = statement.query_map(params![self.sync, self.after, self.limit as i64], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?))
-        })?;
-        let mut found = Vec::new();
-        for row in rows {
-            let (entry, text) = row?;
-            found.push(Unresolved { entry, operation: serde_json::from_str(&text)? });
+        let mut rows = found.query([&self.sync])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<_, String>(0)?)? {
+                ledger::insert(db, &Outcome { ts: self.at.clone(), ..outcome })?;
+                count += 1;
+            }
         }
-        Ok(found)
-    }
-}
-
-/// The keys with an unresolved operation, without its contents.
-#[derive(Debug)]
-pub struct UnresolvedKeys(pub SyncId);
-
-impl Command for UnresolvedKeys {
-    type Reply = std::collections::BTreeSet<Key>;
-
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached("SELECT DISTINCT key FROM journal WHERE sync = ?1")?;
-        let rows = statement.query_map([self.0], |row| row.get::<_, String>(0))?;
-        let mut keys = Self::Reply::new();
-        for row in rows {
-            keys.extend(Key::parse(&row?));
-        }
-        Ok(keys)
-    }
-}
-
-/// What looking at the target told of an unresolved operation.
-#[derive(Debug)]
-pub struct Resolve {
-    /// Whose.
-    pub sync: SyncId,
-    /// The entry.
-    pub entry: EntryId,
-    /// The person.
-    pub key: Key,
-    /// What is so now.
-    pub effect: Effect,
-    /// When it was seen, RFC 3339.
-    pub at: String,
-    /// What it replaced, where it turned out to have been done.
-    pub replaced: Option<Undoable>,
-}
-
-impl Command for Resolve {
-    type Reply = ();
-
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        if let Some(replaced) = &self.replaced {
-            // It belongs to the run that sent it, whichever run finds that out.
-            let run: String = db
-                .prepare_cached("SELECT run FROM journal WHERE id = ?1")?
-                .query_row([self.entry], |row| row.get(0))?;
-            undo::insert(db, &run, self.sync, &self.key, replaced)?;
-        }
-        db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([self.entry])?;
-        apply(db, self.sync, &self.key, &self.effect, &self.at)
+        db.prepare_cached(
+            "UPDATE journal SET doubt = NULL
+             WHERE doubt IS NOT NULL AND (?1 IS NULL OR sync IN (SELECT id FROM sync WHERE name = ?1))",
+        )?
+        .execute([&self.sync])?;
+        Ok(count)
     }
 }

@@ -27,6 +27,7 @@ mod schema;
 pub mod sources;
 pub mod syncs;
 pub mod undo;
+pub mod unresolved;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};

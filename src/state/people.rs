@@ -11,6 +11,7 @@ use crate::identity::TargetIdentity;
 use crate::plan::Fingerprint;
 use crate::record::Key;
 use crate::rules::PersonState;
+use crate::target::Kept;
 use crate::value::{Attributes, folded};
 
 /// What a fingerprint remembers about its record.
@@ -258,6 +259,8 @@ pub struct Body {
     pub attributes: Attributes,
     /// Observed.
     pub observed: Option<Attributes>,
+    /// What the target showed against what it had acknowledged.
+    pub kept: Kept,
 }
 
 /// The bodies of these people.
@@ -273,17 +276,20 @@ impl Command for Bodies {
     type Reply = BTreeMap<Key, Body>;
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached("SELECT attributes, observed FROM body WHERE sync = ?1 AND key = ?2")?;
+        let mut statement =
+            db.prepare_cached("SELECT attributes, observed, kept FROM body WHERE sync = ?1 AND key = ?2")?;
         let mut bodies = BTreeMap::new();
         for key in self.keys {
             let found = statement
                 .query_row(params![self.sync, key.as_str()], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?))
                 })
                 .optional()?;
-            if let Some((attributes, observed)) = found {
+            if let Some((attributes, observed, kept)) = found {
+                let attributes = serde_json::from_str(&attributes)?;
                 let observed = observed.map(|text| serde_json::from_str(&text)).transpose()?;
-                bodies.insert(key, Body { attributes: serde_json::from_str(&attributes)?, observed });
+                let kept = kept.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+                bodies.insert(key, Body { attributes, observed, kept });
             }
         }
         Ok(bodies)
@@ -464,8 +470,12 @@ impl Command for TakeNotes {
                 Note::Present => present.execute(params![self.sync, key])?,
                 Note::State(to) => state.execute(params![self.sync, key, to.code()])?,
                 Note::Accepted { state, remote_id, attributes } => {
-                    body.execute(params![self.sync, key, serde_json::to_string(attributes)?])?;
-                    accepted.execute(params![self.sync, key, state.code(), remote_id])?
+                    let moved = accepted.execute(params![self.sync, key, state.code(), remote_id]);
+                    if let Some(owner) = super::journal::owner_in_the_way(db, self.sync, remote_id, moved)? {
+                        tracing::warn!(%key, %owner, "the account under which an invitation was accepted is another's");
+                        continue;
+                    }
+                    body.execute(params![self.sync, key, serde_json::to_string(attributes)?])?
                 }
             };
         }

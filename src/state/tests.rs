@@ -74,6 +74,16 @@ impl Place {
         self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations })
     }
 
+    /// From now on nobody whose key is like this can be written.
+    fn refuse(&self, like: &str) {
+        let db = Connection::open(&self.path).expect("a second connection");
+        let refusal = format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON person WHEN NEW.key LIKE '{like}'
+             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+        );
+        db.execute_batch(&refusal).expect("a trigger");
+    }
+
     fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Outcome>, StateError> {
         self.state.ask_blocking(Settle { sync: self.sync, settlements })
     }
@@ -128,7 +138,15 @@ fn confirmed(state: PersonState, remote_id: &str) -> Effect {
 fn settlement(entry: Option<i64>, k: &str, effect: Effect) -> Settlement {
     let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
     let outcome = Some(outcome(k, OpKind::Create, status));
-    Settlement { entry, key: key(k), at: NOON.into(), effect, outcome, replaced: Default::default() }
+    Settlement {
+        entry,
+        key: key(k),
+        at: NOON.into(),
+        effect,
+        outcome,
+        replaced: Default::default(),
+        kept: Default::default(),
+    }
 }
 
 #[test]
@@ -156,16 +174,103 @@ fn settling_moves_entry_outcome_and_person_together() {
 fn what_cannot_be_settled_whole_is_not_settled_at_all() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
-    // One account can't be two people's.
+    place.refuse("E2");
     let both = vec![
         settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001")),
-        settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "1001")),
+        settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "1002")),
     ];
     let error = place.settle(both).expect_err("refused");
     assert_eq!(error.exit, crate::exit::Exit::Internal);
     assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (2, 0, 0));
     place.settle(vec![settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001"))]).expect("alone");
     assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (1, 1, 1));
+}
+
+/// Whatever a target answers, it is one person's trouble: everything else of the batch is kept, and nothing is missing.
+#[test]
+fn an_account_that_is_anothers_fails_its_operation_alone() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1"), create("E2"), create("E3")]);
+    let mut taken = settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "7"));
+    taken.outcome.as_mut().expect("an outcome").remote_id = Some("7".into());
+    let all = vec![
+        settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "7")),
+        taken,
+        settlement(Some(entries[2]), "E3", confirmed(PersonState::Active, "8")),
+    ];
+    let told = place.settle(all).expect("settled");
+    assert_eq!(told.iter().map(|o| o.status).collect::<Vec<_>>(), [Status::Ok, Status::Failed, Status::Ok]);
+    let error = told[1].error.as_ref().expect("an error");
+    assert_eq!(error.kind, crate::outcome::ErrorKind::Conflict);
+    assert!(error.message.contains("account 7 belongs to E1"), "{}", error.message);
+    assert_eq!((place.count("journal"), place.count("outcome"), place.count("undo")), (0, 3, 0));
+    let users = place.seen("SELECT key, remote_id FROM v_users ORDER BY key");
+    assert_eq!(json!(users), json!([["E1", "7"], ["E3", "8"]]));
+    // And when it is observed.
+    let observed =
+        vec![(key("E3"), confirmed(PersonState::Active, "7")), (key("E1"), confirmed(PersonState::Banned, "7"))];
+    let refused = place.ask(super::journal::Observe { sync: place.sync, at: NOON.into(), observed });
+    assert_eq!(refused, [key("E3")]);
+    let users = place.seen("SELECT key, remote_id, state FROM v_users ORDER BY key");
+    assert_eq!(json!(users), json!([["E1", "7", "banned"], ["E3", "8", "active"]]));
+}
+
+#[test]
+fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
+    let place = Place::new();
+    let entries = place.intend(&[create("E1"), create("E2")]);
+    let doubts = |after| super::journal::DoubtsOf { sync: place.sync, run: "R1".into(), after, limit: 9 };
+    let doubtful = |entry, k: &str| {
+        let mut doubtful = settlement(Some(entry), k, Effect::Doubtful { instead: None });
+        doubtful.outcome.as_mut().expect("an outcome").status = Status::Unknown;
+        doubtful.at = "2026-11-22T12:00:09.000Z".into();
+        doubtful
+    };
+    let told = place.settle(vec![doubtful(entries[0], "E1"), doubtful(entries[1], "E2")]).expect("settled");
+    assert!(told.is_empty() && place.count("outcome") == 0, "nothing is told yet");
+    let found = place.ask(doubts(0));
+    assert_eq!(found.iter().map(|d| d.entry).collect::<Vec<_>>(), entries);
+    assert_eq!((found[0].outcome.status, &found[0].operation), (Status::Unknown, &create("E1")));
+    assert_eq!(place.ask(doubts(entries[0])).len(), 1);
+
+    // The one is looked up in vain; then the process dies.
+    let mut in_vain = settlement(Some(entries[0]), "E1", Effect::Unknown);
+    in_vain.at = "2026-11-22T12:05:00.000Z".into();
+    place.settle(vec![in_vain]).expect("settled");
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
+    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
+    let told = place.seen("SELECT key, status FROM v_outcomes ORDER BY key");
+    assert_eq!(json!(told), json!([["E1", "unknown"], ["E2", "unknown"]]));
+    assert!(place.ask(doubts(0)).is_empty());
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 });
+    let since: Vec<&str> = open.iter().map(|u| u.since.as_str()).collect();
+    assert_eq!(since, ["2026-11-22T12:00:09.000Z"; 2], "when its answer was given up, not when it was looked up");
+    place.ask(super::journal::CountFrom { entry: entries[0], at: "2020-01-01T00:00:00.000Z".into() });
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 1 });
+    assert_eq!(open[0].since, "2020-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn what_a_target_keeps_is_remembered_until_the_field_is_written_again() {
+    use crate::target::KeptValue;
+    let place = Place::new();
+    let kept = |shown: &str| KeptValue { sent: json!("Clerk"), shown: json!(shown) };
+    let settle = |kept: crate::target::Kept, fields: &[&str]| {
+        let mut settlement = settlement(None, "E1", confirmed(PersonState::Active, "7"));
+        settlement.kept = kept;
+        settlement.outcome.as_mut().expect("an outcome").fields = fields.iter().map(|f| f.to_string()).collect();
+        place.settle(vec![settlement]).expect("settled");
+        let bodies = place.ask(super::people::Bodies { sync: place.sync, keys: vec![key("E1")] });
+        bodies[&key("E1")].kept.clone()
+    };
+    let title = || [("title".to_string(), kept("CLERK"))].into();
+    let city = || [("city".to_string(), kept(""))].into();
+    assert_eq!(settle(title(), &["title", "city"]), title());
+    let both = [("title".to_string(), kept("CLERK")), ("city".to_string(), kept(""))].into();
+    assert_eq!(settle(city(), &["city"]), both);
+    assert_eq!(settle(Default::default(), &["phone"]), both, "another field's business");
+    assert_eq!(settle(Default::default(), &["title"]), city(), "as it was written");
+    assert_eq!(settle(Default::default(), &["city"]), Default::default());
 }
 
 #[test]
@@ -222,10 +327,15 @@ fn resolving_ends_the_entry_and_moves_the_person_together() {
     place.ask(resolve(entries[0], "E1", confirmed(PersonState::Active, "1001")));
     place.ask(resolve(entries[1], "E2", Effect::None));
     assert_eq!((place.count("journal"), place.count("v_users")), (0, 1));
-    // And not half of it.
-    let entries = place.intend(&[create("E3")]);
+    // An account of somebody else ends it too, and links nobody.
+    let entries = place.intend(&[create("E3"), create("E4")]);
     let theirs = resolve(entries[0], "E3", confirmed(PersonState::Active, "1001"));
-    assert!(place.state.ask_blocking(theirs).is_err());
+    assert_eq!(place.ask(theirs), Some(key("E1")));
+    assert_eq!((place.count("journal"), place.count("v_users")), (1, 1));
+    // And not half of it.
+    place.refuse("E4");
+    let broken = resolve(entries[1], "E4", confirmed(PersonState::Active, "1004"));
+    assert!(place.state.ask_blocking(broken).is_err());
     assert_eq!((place.count("journal"), place.count("v_users")), (1, 1));
 }
 
@@ -252,6 +362,8 @@ fn commits(wal: &[u8]) -> usize {
 async fn commands_that_wait_for_the_disk_share_a_commit_and_fail_alone() {
     let place = tokio::task::spawn_blocking(Place::new).await.expect("a state");
     let wal = place.path.with_file_name("rosterd.db-wal");
+    // Every tenth of them fails.
+    tokio::task::block_in_place(|| place.refuse("E__9"));
     let before = commits(&std::fs::read(&wal).expect("the log"));
     let (go, wait) = std::sync::mpsc::channel();
     let state = place.state.clone();
@@ -261,8 +373,7 @@ async fn commands_that_wait_for_the_disk_share_a_commit_and_fail_alone() {
     }
     let mut asked = Vec::new();
     for n in 0..100 {
-        // Every tenth claims an account that is another's already.
-        let id = if n % 10 == 9 { "1".to_string() } else { format!("{}", n + 1) };
+        let id = format!("{}", n + 1);
         let settlements = vec![settlement(None, &format!("E{n:03}"), confirmed(PersonState::Active, &id))];
         let (state, sync) = (place.state.clone(), place.sync);
         asked.push(tokio::spawn(async move { state.ask(Settle { sync, settlements }).await }));

@@ -69,6 +69,9 @@ impl Engine {
                 Verdict::NotFound if operation.kind == OpKind::Create => {
                     Verdict::Refused(self.complaint(ErrorKind::Refused, answer, &body))
                 }
+                Verdict::Refused(error) if matches!(answer.status, 405 | 501) => {
+                    Verdict::Refused(self.not_offered(operation, error))
+                }
                 other => other,
             };
         }
@@ -78,7 +81,13 @@ impl Engine {
                 self.judge_invited(operation, answer, &body)
             }
             (Body::Empty, kind) if kind != OpKind::Create => done(self.renamed(operation), None),
-            (Body::Empty | Body::Value(_), OpKind::Delete) => done(None, None),
+            (Body::Empty, OpKind::Delete) => done(None, None),
+            (Body::Value(value), OpKind::Delete) => {
+                match self.located(value).and_then(|record| self.mistaken(operation, record, None)) {
+                    Some(what) => unclear(answer, what),
+                    None => done(None, None),
+                }
+            }
             (Body::Value(value), OpKind::Create) if style == AnswerStyle::Id => {
                 match value.pointer(id_at.unwrap_or_default()).and_then(id_text) {
                     Some(id) => done(Some(id), None),
@@ -119,11 +128,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::account`].
-    pub fn current(&self, answer: &Answer) -> Result<Option<Current>, Verdict> {
-        self.account(answer)?;
+    pub fn current(&self, answer: &Answer) -> Result<Option<(Account, Current)>, Verdict> {
+        let Some(account) = self.account(answer)? else { return Ok(None) };
         let body = Body::of(answer, self.request.format);
         let record = body.value().and_then(|value| self.located(value));
-        Ok(record.map(|record| Current { account: record.clone(), version: answer.header("etag").map(str::to_string) }))
+        let version = answer.header("etag").map(str::to_string);
+        Ok(record.map(|record| (account, Current { account: record.clone(), version })))
     }
 
     /// Whether the API takes single changes, as the answer to [`Engine::discovery`] says; unless it says no, it does.
@@ -242,33 +252,32 @@ impl Engine {
 
     /// The verdict on a success that shows the account.
     fn judge_shown(&self, operation: &Operation, answer: &Answer, record: &Value) -> Verdict {
-        let shown = record.pointer(&self.id_at).and_then(id_text);
-        let another = match self.renamed(operation) {
-            Some(new) => shown.as_ref().is_some_and(|shown| shown.to_lowercase() != new.to_lowercase()),
-            None if self.id_is_address => {
-                let folded = |id: &Option<String>| id.as_ref().map(|id| id.to_lowercase());
-                folded(&shown) != folded(&operation.remote_id)
-            }
-            None => shown != operation.remote_id,
-        };
-        if operation.remote_id.is_some() && another {
-            return unclear(answer, "showing another account than the one that was written");
+        if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_deref()) {
+            return unclear(answer, what);
         }
+        let shown = record.pointer(&self.id_at).and_then(id_text);
+        let done = |state| Verdict::Done { remote_id: shown, state, echo: Some(self.echo(operation, record)) };
         let (asked, stated) = (asked_state(operation), self.stated(record));
         match (operation.kind, asked, stated) {
-            (OpKind::Create, Some(asked), Some(stated)) => done(shown, Some(stated).filter(|s| *s != asked)),
+            (OpKind::Create, Some(asked), Some(stated)) => done(Some(stated).filter(|s| *s != asked)),
             (_, Some(AccountState::Banned), Some(AccountState::Active)) => {
                 unclear(answer, "but the account is still active")
             }
             (_, Some(AccountState::Active), Some(AccountState::Banned)) => {
                 unclear(answer, "but the account is still banned")
             }
-            _ => done(shown, None),
+            _ => done(None),
         }
     }
 
     /// What the answer to an operation shows, and where it tells the id.
     fn answer_style(&self, operation: &Operation) -> (AnswerStyle, Option<&str>) {
+        let call = self.answered_call(operation);
+        call.map_or((AnswerStyle::Account, None), |call| (call.answer, call.id_at.as_deref()))
+    }
+
+    /// The call that an operation is made by, unless it is an invitation or a delete.
+    pub(super) fn answered_call(&self, operation: &Operation) -> Option<&Call> {
         let name = match operation.kind {
             OpKind::Create => "create",
             OpKind::Ban => "ban",
@@ -276,8 +285,7 @@ impl Engine {
             OpKind::Adopt if operation.reactivates => "reinstate",
             OpKind::Update | OpKind::Adopt | OpKind::Delete | OpKind::Unlink => "update",
         };
-        let call = self.calls.get(name).or_else(|| self.calls.get("update"));
-        call.map_or((AnswerStyle::Account, None), |call| (call.answer, call.id_at.as_deref()))
+        self.calls.get(name).or_else(|| self.calls.get("update"))
     }
 
     /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
@@ -435,6 +443,8 @@ fn usual_meaning(status: u16) -> Meaning {
         404 => Meaning::NotFound,
         409 => Meaning::Duplicate,
         429 | 503 => Meaning::SlowDown,
+        // What a server can't do at all (RFC 9110, section 15.6.2) it has not done.
+        501 => Meaning::Refused,
         408 | 500.. => Meaning::Unclear,
         _ => Meaning::Refused,
     }
@@ -459,7 +469,7 @@ fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> 
 }
 
 fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
-    Verdict::Done { remote_id, state }
+    Verdict::Done { remote_id, state, echo: None }
 }
 
 fn unclear(answer: &Answer, what: &str) -> Verdict {

@@ -9,6 +9,7 @@ mod compile;
 mod definition;
 mod encode;
 mod engine;
+mod identity;
 mod judge;
 mod load;
 mod options;
@@ -24,7 +25,8 @@ mod xml;
 
 pub use catalogue::{Catalogue, Field};
 pub use engine::{Engine, Takes};
+pub use identity::{Identity, Whose};
 pub use load::DefinitionError;
 pub use proof::Proof;
 pub use schema::definition_schema;
-pub use wire::{Account, AccountState, Answer, Current, Needs, Page, Verdict, Wire};
+pub use wire::{Account, AccountState, Answer, Current, Echo, Kept, KeptValue, Needs, Page, Verdict, Wire};

@@ -157,6 +157,18 @@ impl Engine {
         }
     }
 
+    /// What a record shows of one field, in the form in which accounts show it; nothing where it doesn't.
+    pub(super) fn echoed(&self, record: &Value, name: &str) -> Option<Value> {
+        if let Some((head, id)) = name.split_once('.')
+            && let Some(list) = self.lists.get(head)
+        {
+            let entries = record.pointer(&self.pointer(head))?.as_array()?;
+            let entry = entries.iter().find(|entry| entry.get(&list.id).and_then(id_text).as_deref() == Some(id))?;
+            return Some(self.canonical(name, entry.get(&list.value).unwrap_or(&Value::Null)));
+        }
+        self.shown(record, name).map(|value| self.canonical(name, value))
+    }
+
     /// The fields beyond the catalogue: single values beside its fields, and those of SCIM's extensions.
     fn read_custom(&self, record: &Value, attributes: &mut Attributes) {
         let Some(members) = record.as_object() else { return };

@@ -1,6 +1,7 @@
 //! What passes between delivery and a target's definition: requests before they have a socket, answers after they
 //! have left one, and the verdict in between.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -111,6 +112,33 @@ pub struct Account {
     pub attributes: Attributes,
 }
 
+/// A field that a target keeps otherwise than it was written: in upper case, cut off, not at all.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptValue {
+    /// What it acknowledged.
+    pub sent: serde_json::Value,
+    /// What it shows.
+    pub shown: serde_json::Value,
+}
+
+impl fmt::Debug for KeptValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptValue(…)")
+    }
+}
+
+/// What a target keeps otherwise than it was written, by field.
+pub type Kept = BTreeMap<String, KeptValue>;
+
+/// What an answer shows of the fields that were written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Echo {
+    /// Where that is something else.
+    pub kept: Kept,
+    /// Some of them are not shown, so that nothing is known of those.
+    pub partial: bool,
+}
+
 /// One page of a listing or of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -136,6 +164,8 @@ pub enum Verdict {
         remote_id: Option<String>,
         /// The state in which the account is now, where it isn't the one asked for (an invitation, say).
         state: Option<AccountState>,
+        /// What the answer shows of what was written; nothing where it shows no account.
+        echo: Option<Echo>,
     },
     /// Another account has one of these unique values already (fields as far as the answer tells).
     Duplicate {

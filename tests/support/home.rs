@@ -103,8 +103,8 @@ impl Drop for Started {
 }
 
 impl Home {
-    /// A home whose target is JUNO at `base_url`, with an ordinary mapping, no rate worth waiting for, and quick
-    /// retries.
+    /// A home whose target is JUNO at `base_url`, with an ordinary mapping, no rate worth waiting for, quick retries, and
+    /// no time for creates without an answer to take effect late.
     pub fn juno(base_url: &str) -> Home {
         let home = Home::empty();
         home.write("config/rosterd.toml", &format!("{STATE_AND_SOURCE}{}{SYNC}", target(base_url)));
@@ -291,6 +291,7 @@ rate = "1000/s"
 burst = 100
 timeout = "2s"
 retry = {{ attempts = 3, base = "10ms", max = "1s" }}
+settle = "0s"
 "#
     )
 }

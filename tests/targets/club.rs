@@ -273,12 +273,12 @@ fn a_definition_written_from_the_documentation_keeps_its_api_in_step() {
 
     sync(&home, &[ANN], 0);
     assert_eq!(server.member("E2")["standing"], "suspended");
-    assert_eq!(server.asked(), [format!("POST {path}/suspension")]);
+    assert_eq!(server.asked(), [format!("GET {path}"), format!("POST {path}/suspension")], "after a look whose it is");
     let renamed = "E2,Robert,=1+1,robert@acme.example,CTO,Genève,active";
     sync(&home, &[ANN, renamed], 0);
     let bob = server.member("E2");
     assert_eq!((&bob["standing"], &bob["contact"]["mail"]), (&json!("good"), &json!("robert@acme.example")));
-    assert_eq!(server.asked(), [format!("DELETE {path}/suspension"), format!("PATCH {path}")]);
+    assert_eq!(server.asked(), [format!("GET {path}"), format!("DELETE {path}/suspension"), format!("PATCH {path}")]);
 
     // Two people exchange their addresses, which are unique: one is parked for a moment.
     let swapped = [ANN.replace("ann@", "robert@"), renamed.replace("robert@", "ann@")];

@@ -120,7 +120,7 @@ fn an_invitation_is_acknowledged_with_what_it_takes() {
         let answer = Answer { status, ..paged(INVITATION, "") };
         let state = Some(AccountState::Invited);
         let remote_id = Some("new_user@juiceanalytics.com".into());
-        assert_eq!(engine.judge(&invite, &answer, now), Verdict::Done { remote_id, state });
+        assert_eq!(engine.judge(&invite, &answer, now), Verdict::Done { remote_id, state, echo: None });
     }
     let fields: Vec<String> = engine.acknowledged(&invite).iter().map(|(field, _)| field.clone()).collect();
     assert_eq!(fields, ["email", "extra.city"]);
@@ -135,7 +135,7 @@ fn a_rename_is_followed_and_another_account_is_not() {
     rename.remote_id = Some("user@juice.com".into());
     let now = chrono::DateTime::UNIX_EPOCH;
     let shown = |email: &str| paged(&format!("{{\"email\": \"{email}\", \"is_active\": true}}"), "");
-    let followed = Verdict::Done { remote_id: Some("new@juice.com".into()), state: None };
+    let followed = Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo: None };
     assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed);
     let silent = Answer { status: 204, headers: vec![], body: vec![] };
     assert_eq!(engine.judge(&rename, &silent, now), followed);

@@ -138,7 +138,10 @@ fn success_is_judged_in_the_body() {
     assert!(matches!(judged(&update, 200, "<!DOCTYPE p [<!ENTITY a 'b'>]><platform/>"), Verdict::Unclear(_)));
     let create = operation(OpKind::Create, &[set("username", json!("x"))], &[]);
     let made = "<platform> <message> <code>0</code> <description>Success</description> <id>1818437421</id> </message> </platform>";
-    assert_eq!(judged(&create, 201, made), Verdict::Done { remote_id: Some("1818437421".into()), state: None });
+    assert_eq!(
+        judged(&create, 201, made),
+        Verdict::Done { remote_id: Some("1818437421".into()), state: None, echo: None }
+    );
     assert!(matches!(judged(&create, 201, &said(0)), Verdict::Unclear(_)));
 }
 

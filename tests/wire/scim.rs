@@ -33,7 +33,7 @@ pub fn requests() -> BTreeMap<&'static str, Wire> {
     let there = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": ID, "userName": "bjensen@example.com",
         "nickName": "Babs", "title": "Guide", "active": false,
         "emails": [{"type": "work", "value": "bjensen@example.com"}, {"type": "home", "value": "babs@jensen.org"}]});
-    let current = engine.current(&answer(200, &there)).expect("an answer").expect("an account");
+    let (_, current) = engine.current(&answer(200, &there)).expect("an answer").expect("an account");
     let needs = Needs { replace: true, current: Some(&current), ..Needs::default() };
     let replace = about(
         OpKind::Reinstate,

@@ -24,6 +24,9 @@ const RATE: Rate = Rate { count: 10, per: std::time::Duration::from_secs(1) };
 /// The default of `concurrency`, as documented.
 const CONCURRENCY: usize = 8;
 
+/// The default of `settle`, as documented.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Resolves one target.
 pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawTarget) -> Made<TargetSettings> {
     let engine = engine(report, path, name, &raw);
@@ -39,6 +42,7 @@ pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: 
     let concurrency = report.positive(&path.join("concurrency"), raw.concurrency).unwrap_or(CONCURRENCY);
     let timeout = network::timeout(report, path, raw.timeout);
     let retry = network::retry(report, path, raw.retry);
+    let settle = raw.settle.map_or(SETTLE, |span| span.0);
     let network = network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
     let engine = match engine {
         Made::Ready(engine) => engine,
@@ -64,6 +68,7 @@ pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: 
         concurrency,
         timeout,
         retry,
+        settle,
         network,
         engine,
     }))

@@ -54,6 +54,7 @@ fn settings(base_url: &str, auth: AuthSettings) -> TargetSettings {
         concurrency: 2,
         timeout: Duration::from_millis(500),
         retry: RetrySettings { attempts: 1, base: Duration::ZERO, max: Duration::ZERO },
+        settle: std::time::Duration::from_secs(60),
         network: crate::config::settings::NetworkSettings::default(),
         engine: engine(r#""bearer", "token", "header", "basic", "none""#),
     }

@@ -29,7 +29,7 @@ fn now() -> DateTime<Utc> {
 /// A verdict in one word, with its error's kind.
 fn word(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Done { remote_id, state: None } => format!("done {}", remote_id.as_deref().unwrap_or("-")),
+        Verdict::Done { remote_id, state: None, .. } => format!("done {}", remote_id.as_deref().unwrap_or("-")),
         Verdict::Done { state: Some(state), .. } => format!("done but {state:?}"),
         Verdict::Duplicate { fields, .. } => format!("duplicate {}", fields.join(" ")),
         Verdict::NotFound => "not found".into(),

@@ -1,0 +1,174 @@
+//! What has no answer: creates in doubt, looked up once more at the end of their run, and whatever an earlier run left,
+//! looked up by the next before anything else is sent for that person.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, params};
+
+use super::journal::{Applied, Effect, EntryId, apply};
+use super::people::SyncId;
+use super::undo::{self, Undoable};
+use super::{Command, StateError};
+use crate::outcome::Outcome;
+use crate::plan::Operation;
+use crate::record::Key;
+
+/// A create that brought no usable answer, as it is looked up once more at the end of its run.
+#[derive(Debug)]
+pub struct Doubt {
+    /// Its entry.
+    pub entry: EntryId,
+    /// What was sent.
+    pub operation: Operation,
+    /// What is told of it unless it is found.
+    pub outcome: Outcome,
+}
+
+/// The next doubtful creates of a run, oldest first.
+#[derive(Debug)]
+pub struct DoubtsOf {
+    /// Whose.
+    pub sync: SyncId,
+    /// Of this run.
+    pub run: String,
+    /// The last entry of the page before; 0 to begin.
+    pub after: EntryId,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for DoubtsOf {
+    type Reply = Vec<Doubt>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Doubt>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, operation, doubt FROM journal
+             WHERE sync = ?1 AND run = ?2 AND doubt IS NOT NULL AND id > ?3 ORDER BY id LIMIT ?4",
+        )?;
+        let mut rows = statement.query(params![self.sync, self.run, self.after, self.limit as i64])?;
+        let mut doubts = Vec::new();
+        while let Some(row) = rows.next()? {
+            doubts.push(Doubt {
+                entry: row.get(0)?,
+                operation: serde_json::from_str(&row.get::<_, String>(1)?)?,
+                outcome: serde_json::from_str(&row.get::<_, String>(2)?)?,
+            });
+        }
+        Ok(doubts)
+    }
+}
+
+/// An operation whose fate is to be found out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unresolved {
+    /// Its entry.
+    pub entry: EntryId,
+    /// When it was intended, or, where that is known, when its answer was given up, RFC 3339.
+    pub since: String,
+    /// What was sent, or may have been.
+    pub operation: Operation,
+}
+
+/// The next unresolved operations of a sync, oldest first.
+#[derive(Debug)]
+pub struct UnresolvedPage {
+    /// Whose.
+    pub sync: SyncId,
+    /// The last entry of the page before; 0 to begin.
+    pub after: EntryId,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for UnresolvedPage {
+    type Reply = Vec<Unresolved>;
+
+    fn run(self, db: &Connection) -> Result<Vec<Unresolved>, StateError> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, intended_at, operation FROM journal
+             WHERE sync = ?1 AND unknown = 1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![self.sync, self.after, self.limit as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+        })?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (entry, since, text) = row?;
+            found.push(Unresolved { entry, since, operation: serde_json::from_str(&text)? });
+        }
+        Ok(found)
+    }
+}
+
+/// The clock was behind when an operation was looked for: what it has to wait counts from now.
+#[derive(Debug)]
+pub struct CountFrom {
+    /// The entry.
+    pub entry: EntryId,
+    /// Now, RFC 3339.
+    pub at: String,
+}
+
+impl Command for CountFrom {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("UPDATE journal SET intended_at = ?2 WHERE id = ?1")?
+            .execute(params![self.entry, self.at])?;
+        Ok(())
+    }
+}
+
+/// The keys with an unresolved operation, without its contents.
+#[derive(Debug)]
+pub struct UnresolvedKeys(pub SyncId);
+
+impl Command for UnresolvedKeys {
+    type Reply = BTreeSet<Key>;
+
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare_cached("SELECT DISTINCT key FROM journal WHERE sync = ?1")?;
+        let rows = statement.query_map([self.0], |row| row.get::<_, String>(0))?;
+        let mut keys = Self::Reply::new();
+        for row in rows {
+            keys.extend(Key::parse(&row?));
+        }
+        Ok(keys)
+    }
+}
+
+/// What looking at the target told of an unresolved operation.
+#[derive(Debug)]
+pub struct Resolve {
+    /// Whose.
+    pub sync: SyncId,
+    /// The entry.
+    pub entry: EntryId,
+    /// The person.
+    pub key: Key,
+    /// What is so now.
+    pub effect: Effect,
+    /// When it was seen, RFC 3339.
+    pub at: String,
+    /// What it replaced, where it turned out to have been done.
+    pub replaced: Option<Undoable>,
+}
+
+impl Command for Resolve {
+    /// Whose account it turned out to be, where that is another person; then nobody is linked.
+    type Reply = Option<Key>;
+
+    fn run(self, db: &Connection) -> Result<Option<Key>, StateError> {
+        let run: String =
+            db.prepare_cached("SELECT run FROM journal WHERE id = ?1")?.query_row([self.entry], |row| row.get(0))?;
+        db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([self.entry])?;
+        if let Applied::Anothers(owner) = apply(db, self.sync, &self.key, &self.effect, &self.at)? {
+            return Ok(Key::parse(&owner));
+        }
+        if let Some(replaced) = &self.replaced {
+            // It belongs to the run that sent it, whichever run finds that out.
+            undo::insert(db, &run, self.sync, &self.key, replaced)?;
+        }
+        Ok(None)
+    }
+}
