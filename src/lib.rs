@@ -52,6 +52,7 @@ pub mod logging;
 pub mod metrics;
 pub mod nearest;
 pub mod net;
+pub mod sabotage;
 pub mod sandbox;
 pub mod time;
 mod wording;

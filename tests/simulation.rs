@@ -329,7 +329,7 @@ fn a_seed_plays_the_same_twice() {
 #[cfg(any(debug_assertions, feature = "sabotage"))]
 mod sabotaged {
     use super::*;
-    use rosterd::delivery::sabotage::{Sabotage, choose};
+    use rosterd::sabotage::{Sabotage, choose};
 
     /// A broken promise must be noticed within this many seeds.
     const WITHIN: u64 = 1_000;

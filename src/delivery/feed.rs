@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use super::sabotage::{self, Sabotage};
 use super::{Attempt, Begun, Delivery, Finished, Shared, Stop};
 use crate::exit::{Failure, Result};
 use crate::outcome::Status;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
 use crate::rules::{PersonState, SkipReason};
+use crate::sabotage::{self, Sabotage};
 use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement};
 use crate::target::Kept;
 

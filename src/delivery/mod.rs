@@ -18,7 +18,6 @@ mod proof;
 mod quota;
 pub mod rate;
 mod rounds;
-pub mod sabotage;
 pub mod transport;
 mod whereabouts;
 

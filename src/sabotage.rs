@@ -1,7 +1,8 @@
 //! Faults built in on purpose, so that the simulation can show that it would notice them.
 //!
 //! In a release nothing here can be switched on, and nothing of it is compiled in; it takes a debug build, or the feature
-//! `sabotage`. There the choice is the current thread's: a simulated process lives on one.
+//! `sabotage`. There the choice is the current thread's: a simulated process lives on one, and hands its choice on to those that work
+//! for it.
 
 /// A promise to be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +26,27 @@ pub fn choose(sabotage: Option<Sabotage>) {
     CHOSEN.with(|chosen| chosen.set(sabotage));
 }
 
+/// What was chosen on this thread, for a thread that works for it.
+#[cfg(any(debug_assertions, feature = "sabotage"))]
+pub fn chosen() -> Option<Sabotage> {
+    CHOSEN.with(std::cell::Cell::get)
+}
+
 /// Whether this promise is to be broken.
 #[cfg(any(debug_assertions, feature = "sabotage"))]
-pub(super) fn is(sabotage: Sabotage) -> bool {
+pub(crate) fn is(sabotage: Sabotage) -> bool {
     CHOSEN.with(|chosen| chosen.get() == Some(sabotage))
 }
 
 /// Whether this promise is to be broken: never.
 #[cfg(not(any(debug_assertions, feature = "sabotage")))]
-pub(super) const fn is(_: Sabotage) -> bool {
+pub(crate) const fn is(_: Sabotage) -> bool {
     false
 }
 
 /// Breaks off, with the whole operation in its last words, where a test asks for it with `ROSTERD_TEST_PANIC=KEY`.
 #[cfg(debug_assertions)]
-pub(super) fn panic_at(operation: &crate::plan::Operation) {
+pub(crate) fn panic_at(operation: &crate::plan::Operation) {
     if std::env::var("ROSTERD_TEST_PANIC").is_ok_and(|key| key == operation.key.as_str()) {
         panic!("{operation:?} {}", serde_json::to_string(operation).unwrap_or_default());
     }
@@ -47,4 +54,4 @@ pub(super) fn panic_at(operation: &crate::plan::Operation) {
 
 /// Breaks off nowhere.
 #[cfg(not(debug_assertions))]
-pub(super) const fn panic_at(_: &crate::plan::Operation) {}
+pub(crate) const fn panic_at(_: &crate::plan::Operation) {}
