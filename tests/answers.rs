@@ -1,5 +1,6 @@
 //! Answers about what is so, and putting it right: reconcile, why, undo, forget, notifications.
 
+mod accounts;
 mod comparing;
 pub mod explaining;
 mod forgetting;

@@ -12,7 +12,6 @@ use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Operation, shown};
-use crate::planner::PAGE;
 use crate::reconcile::{Comparison, Difference, Remedy};
 use crate::run::{RunError, RunSummary, chosen};
 use crate::state::lock::SenderLock;
@@ -40,7 +39,8 @@ pub async fn command(
     let unconfigured = status::unconfigured(&configured, &state).await?;
     let runner = super::sync::runner(settings, state, &progress)?;
     let readings = runner.read_to_reconcile(&syncs, remedy).await?;
-    let mut page = Page { out: Out::stdout(), all, json: printing.format == Format::Json, comma: Comma::default() };
+    let (json, forsaken) = (printing.format == Format::Json, !unconfigured.is_empty());
+    let mut page = Page { out: Out::stdout(), all, json, comma: Comma::default(), forsaken };
     let mut exit = Exit::Ok;
     page.begin()?;
     for (read, syncs) in readings {
@@ -80,6 +80,36 @@ struct Page {
     all: bool,
     json: bool,
     comma: Comma,
+    /// There are syncs that the configuration no longer has: all is not well, whatever the others' reports say.
+    forsaken: bool,
+}
+
+/// How many there are of what.
+struct Figures {
+    /// In the order of [`Difference::ALL`].
+    counts: [u64; 5],
+    orphaned: u64,
+    doubled: u64,
+    unresolved: u64,
+    /// Known, and no difference: nothing can be done about it.
+    kept: u64,
+}
+
+impl Figures {
+    fn of(comparison: &Comparison) -> Result<Figures> {
+        let (counts, orphaned) = comparison.counts()?;
+        let unresolved = comparison.plan.unresolved.len() as u64;
+        let mut kept = 0;
+        comparison.each_kept(|_| {
+            kept += 1;
+            Ok(())
+        })?;
+        Ok(Figures { counts, orphaned, doubled: comparison.listing.doubled_count()?, unresolved, kept })
+    }
+
+    fn differences(&self) -> u64 {
+        self.counts.iter().sum::<u64>() + self.orphaned + self.doubled + self.unresolved
+    }
 }
 
 impl Page {
@@ -97,13 +127,12 @@ impl Page {
 
     /// Reports one sync, and returns how many differences there are.
     fn report(&mut self, sync: &SyncSettings, comparison: &Comparison, remedy: Remedy) -> Result<u64> {
-        let (counts, orphaned) = comparison.counts()?;
-        let differences = counts.iter().sum::<u64>() + orphaned;
+        let figures = Figures::of(comparison)?;
         match self.json {
             true => self.report_json(sync, comparison)?,
-            false => self.report_text(sync, comparison, &counts, orphaned, remedy)?,
+            false => self.report_text(sync, comparison, &figures, remedy)?,
         }
-        Ok(differences)
+        Ok(figures.differences())
     }
 
     fn report_json(&mut self, sync: &SyncSettings, comparison: &Comparison) -> Result<()> {
@@ -123,26 +152,26 @@ impl Page {
         }
         self.out.write(",\"orphaned\":[")?;
         let mut comma = Comma::default();
-        each_orphan(comparison, |id| {
-            comma.next(&mut self.out)?;
-            self.out.write(&json!({ "remote_id": id }).to_string())
+        comparison.each_orphan(|id| comma.write(&mut self.out, &json!({ "remote_id": id })))?;
+        self.out.write("],\"doubled\":[")?;
+        let mut comma = Comma::default();
+        comparison.each_doubled(|doubled| {
+            comma.write(&mut self.out, &json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }))
         })?;
         self.out.write("],\"kept_by_target\":[")?;
         let mut comma = Comma::default();
         comparison.each_kept(|kept| {
-            comma.next(&mut self.out)?;
             let kept = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
-            self.out.write(&kept.to_string())
+            comma.write(&mut self.out, &kept)
         })?;
-        self.out.write("]")
+        self.out.write(&format!("],\"unresolved\":{}", json!(comparison.plan.unresolved)))
     }
 
     fn report_text(
         &mut self,
         sync: &SyncSettings,
         comparison: &Comparison,
-        counts: &[u64; 5],
-        orphaned: u64,
+        figures: &Figures,
         remedy: Remedy,
     ) -> Result<()> {
         let style = self.out.style;
@@ -156,60 +185,53 @@ impl Page {
         if let Some((found, lost)) = comparison.rebound {
             self.out.line(&format!("  bound anew: {found} found again, {lost} not"))?;
         }
-        for (kind, count) in Difference::ALL.into_iter().zip(counts).filter(|(_, n)| **n > 0) {
-            self.out.line(&format!("\n  {}", style.strong(&format!("{} {count}", heading(kind)))))?;
-            let mut left = if self.all { usize::MAX } else { SHOWN };
-            comparison.each(kind, |operation, protected| {
-                if left > 0 {
-                    left -= 1;
-                    self.out.line(&format!("    {}", line(kind, operation, protected)))?;
-                }
-                Ok(())
+        for (kind, count) in Difference::ALL.into_iter().zip(figures.counts).filter(|(_, n)| *n > 0) {
+            let heading = style.strong(&format!("{} {count}", heading(kind)));
+            self.section(&heading, count, |visit| {
+                comparison.each(kind, |operation, protected| visit(&line(kind, operation, protected)))
             })?;
-            self.more(*count)?;
         }
-        if orphaned > 0 {
-            let heading = format!("Orphaned {orphaned}: in no source and no snapshot; never touched");
-            self.out.line(&format!("\n  {}", style.warn(&heading)))?;
-            let mut left = if self.all { usize::MAX } else { SHOWN };
-            each_orphan(comparison, |id| {
-                if left > 0 {
-                    left -= 1;
-                    self.out.line(&format!("    account {id}"))?;
-                }
-                Ok(())
-            })?;
-            self.more(orphaned)?;
-        }
-        self.kept(comparison)?;
-        if !comparison.plan.unresolved.is_empty() {
-            let n = comparison.plan.unresolved.len() as u64;
-            let people = words::count(n, "person has", "people have");
-            self.out.line(&format!("\n  {people} an operation without an answer: the next run looks them up first"))?;
-        }
-        self.advice(sync, counts, orphaned, remedy)
+        let heading = format!("Orphaned {}: in no source and no snapshot; never touched", figures.orphaned);
+        self.section(&style.warn(&heading), figures.orphaned, |visit| {
+            comparison.each_orphan(|id| visit(&format!("account {id}")))
+        })?;
+        let heading = format!("More than one account {}: never touched; see to them there", figures.doubled);
+        self.section(&style.warn(&heading), figures.doubled, |visit| {
+            comparison.each_doubled(|doubled| {
+                visit(&format!("{:<10}  accounts {}", doubled.key.as_str(), doubled.remote_ids.join(", ")))
+            })
+        })?;
+        let heading = format!("Kept otherwise by the target {}: not written again until it changes", figures.kept);
+        self.section(&style.strong(&heading), figures.kept, |visit| {
+            comparison.each_kept(|kept| {
+                visit(&format!("{:<10}  account {}  {}", kept.key.as_str(), kept.remote_id, kept.fields.join(", ")))
+            })
+        })?;
+        let unresolved = &comparison.plan.unresolved;
+        let heading =
+            format!("Without an answer {}: looked up first by rosterd sync {}", figures.unresolved, sync.name);
+        self.section(&style.warn(&heading), figures.unresolved, |visit| {
+            unresolved.iter().try_for_each(|key| visit(key.as_str()))
+        })?;
+        self.advice(sync, figures, remedy)
     }
 
-    /// What the target keeps of its own.
-    fn kept(&mut self, comparison: &Comparison) -> Result<()> {
-        let mut count = 0;
-        comparison.each_kept(|_| {
-            count += 1;
-            Ok(())
-        })?;
+    /// A heading, and the first lines of what stands below it; nothing of what there is nothing of.
+    fn section(
+        &mut self,
+        heading: &str,
+        count: u64,
+        each: impl FnOnce(&mut dyn FnMut(&str) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
-        let heading = format!(
-            "Kept otherwise by the target {count}: written and acknowledged; not written again until the source changes"
-        );
-        self.out.line(&format!("\n  {}", self.out.style.strong(&heading)))?;
+        self.out.line(&format!("\n  {heading}"))?;
         let mut left = if self.all { usize::MAX } else { SHOWN };
-        comparison.each_kept(|kept| {
+        each(&mut |line| {
             if left > 0 {
                 left -= 1;
-                let (key, id) = (kept.key.as_str(), &kept.remote_id);
-                self.out.line(&format!("    {key:<10}  account {id}  {}", kept.fields.join(", ")))?;
+                self.out.line(&format!("    {line}"))?;
             }
             Ok(())
         })?;
@@ -217,11 +239,11 @@ impl Page {
     }
 
     /// What one does next.
-    fn advice(&mut self, sync: &SyncSettings, counts: &[u64; 5], orphaned: u64, remedy: Remedy) -> Result<()> {
-        let [missing, drifted, banned, active, adoptable] = counts;
+    fn advice(&mut self, sync: &SyncSettings, figures: &Figures, remedy: Remedy) -> Result<()> {
+        let [missing, drifted, banned, active, adoptable] = figures.counts;
         let repairable = missing + drifted + banned + active;
-        if repairable + adoptable + orphaned == 0 {
-            return self.out.line("  Nothing differs.");
+        if figures.differences() == 0 {
+            return self.out.line(if self.forsaken { "  Everybody is in step here." } else { "  Nothing differs." });
         }
         if repairable > 0 && !remedy.repair {
             self.out.line(&format!(
@@ -229,7 +251,7 @@ impl Page {
                 sync.name
             ))?;
         }
-        if *adoptable > 0 && !remedy.adopt {
+        if adoptable > 0 && !remedy.adopt {
             self.out
                 .line(&format!("\n  Link those that are there already: rosterd reconcile {} --adopt", sync.name))?;
         }
@@ -263,7 +285,8 @@ impl Page {
             self.comma.next(&mut self.out)?;
             let empty = json!({
                 "sync": sync, "target_users": 0, "in_step": 0, "missing": [], "drifted": [], "banned_there": [],
-                "active_there": [], "orphaned": [], "kept_by_target": [], "adoptable": [], "error": RunError::from(failure),
+                "active_there": [], "orphaned": [], "adoptable": [], "doubled": [], "kept_by_target": [],
+                "unresolved": [], "error": RunError::from(failure),
             });
             return self.out.write(&empty.to_string());
         }
@@ -274,16 +297,6 @@ impl Page {
             Some(help) => self.out.line(&format!("   {}: {help}", style.strong("help"))),
             None => Ok(()),
         }
-    }
-}
-
-fn each_orphan(comparison: &Comparison, mut visit: impl FnMut(&str) -> Result<()>) -> Result<()> {
-    let mut after = String::new();
-    loop {
-        let page = comparison.listing.nobodys(&after, PAGE)?;
-        let Some(last) = page.last().cloned() else { return Ok(()) };
-        page.iter().try_for_each(|id| visit(id))?;
-        after = last;
     }
 }
 

@@ -163,6 +163,8 @@ async fn reconcile(runner: &Runner, sync: &Arc<SyncSettings>) -> RunResult {
             active_there,
             adoptable,
             orphaned,
+            doubled = comparison.listing.doubled_count()?,
+            unresolved = comparison.plan.unresolved.len(),
             "reconciled"
         );
         Ok(())

@@ -20,13 +20,15 @@ pub struct Listing(Mutex<Connection>);
 /// Where an account's id stands among the values by which it is found: no field has this name.
 const ITS_ID: &str = "";
 
-/// `mine`: somebody is known to whom the account belongs.
+/// `mine`: 0 nobody is known to whom the account belongs, 1 somebody is, 2 it is linked to them. See [`super::claims`].
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
     CREATE TABLE listed (remote_id TEXT PRIMARY KEY, key TEXT, state INTEGER, attributes TEXT, mine INTEGER DEFAULT 0)
         WITHOUT ROWID;
     CREATE INDEX listed_key ON listed (key) WHERE key IS NOT NULL;
     CREATE TABLE listed_match (field TEXT, value TEXT, remote_id TEXT, PRIMARY KEY (field, value, remote_id)) WITHOUT ROWID;
+    CREATE TABLE planned (key TEXT PRIMARY KEY, remote_id TEXT) WITHOUT ROWID;
+    CREATE TABLE doubled (key TEXT, remote_id TEXT, PRIMARY KEY (key, remote_id)) WITHOUT ROWID;
     BEGIN;
 ";
 
@@ -63,7 +65,7 @@ impl Listing {
         Ok(Some(listing).filter(|_| whole))
     }
 
-    fn db(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,7 +128,7 @@ impl Listing {
         )
     }
 
-    fn several(&self, sql: &str, arguments: &[&str]) -> Result<Vec<Account>, StateError> {
+    pub(super) fn several(&self, sql: &str, arguments: &[&str]) -> Result<Vec<Account>, StateError> {
         let db = self.db();
         let mut statement = db.prepare_cached(sql)?;
         let rows = statement.query_map(rusqlite::params_from_iter(arguments), row)?;
@@ -136,7 +138,7 @@ impl Listing {
     /// Says that somebody is known to whom the account belongs; `false` when it is not listed.
     pub fn is_mine(&self, remote_id: &str) -> Result<bool, StateError> {
         let db = self.db();
-        Ok(db.prepare_cached("UPDATE listed SET mine = 1 WHERE remote_id = ?1")?.execute([remote_id])? > 0)
+        Ok(db.prepare_cached("UPDATE listed SET mine = max(mine, 1) WHERE remote_id = ?1")?.execute([remote_id])? > 0)
     }
 
     /// The ids of accounts of which nobody is known to whom they belong, in order.

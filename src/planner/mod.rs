@@ -4,6 +4,7 @@
 //! Nothing here writes to a target or to the state database: the result is a spool, a tally and an id. A dry run ends
 //! after this module.
 
+mod claims;
 pub mod listing;
 mod merge;
 pub mod newcomers;
@@ -33,6 +34,7 @@ use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
 use crate::time;
 
+pub use claims::Doubled;
 pub use listing::Listing;
 pub use observe::overlaid;
 pub use resolve::{Resolution, Resolved, resolve};
@@ -188,6 +190,16 @@ impl Plan {
         let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
         (plan.id, plan.tally, plan.counts) = (id, tally, counts);
         Ok(plan)
+    }
+
+    /// Leaves out operations that turned out not to be wanted: another plan, with an id of its own.
+    pub fn leave_out(&mut self, sync: &str, unwanted: impl Fn(&Operation) -> bool) -> Result<(), StateError> {
+        self.spool().retain(|operation| !unwanted(operation))?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
+        self.counts = counts;
+        self.id = id;
+        Ok(())
     }
 
     /// Keeps only the operations of these kinds: another plan, with an id of its own.

@@ -45,21 +45,38 @@ pub(super) fn as_listed(
     Ok(())
 }
 
-/// The active account that carries the key of somebody who left and has, as far as is known, none: restored by hand after
-/// it was deleted, or under a new id. What is known of them then.
+/// The account that carries the key of somebody who left and has, as far as is known, none, or, where ids are addresses,
+/// their address: restored by hand after it was deleted, or under a new id. One that is linked to somebody is not theirs;
+/// of several, an active one comes first. What is known of them then.
 pub(super) fn returned(
     listing: &Listing,
     sync: &SyncSettings,
     person: &Person,
     body: &Body,
 ) -> Result<Option<(Person, Body)>, StateError> {
+    // Who never had an account is no leaver.
+    if person.remote_id.is_some() || body.attributes.0.is_empty() {
+        return Ok(None);
+    }
     let catalogue = sync.target.engine.catalogue();
-    let key = catalogue.key_field.as_ref().and_then(|field| body.attributes.get(field)).and_then(as_text);
-    let (None, Some(key)) = (&person.remote_id, key) else { return Ok(None) };
-    let mut found = listing.by_key(&key)?;
-    found.retain(|account| account.state == AccountState::Active);
-    let (Some(account), true) = (found.pop(), found.is_empty()) else { return Ok(None) };
-    let known = Person { state: PersonState::Active, remote_id: Some(account.remote_id.clone()), ..person.clone() };
+    let acknowledged = |field: &String| body.attributes.get(field).and_then(as_text);
+    let mut found = listing.free_by_key(person.key.as_str())?;
+    if let Some(key) = catalogue.key_field.as_ref().and_then(acknowledged).filter(|key| key != person.key.as_str()) {
+        found.extend(listing.free_by_key(&key)?);
+    }
+    if let (true, Some(address)) = (found.is_empty(), catalogue.id_field.as_ref().and_then(acknowledged)) {
+        for account in listing.by_address(&address)? {
+            found.extend(listing.is_free(&account.remote_id)?.then_some(account));
+        }
+    }
+    found.retain(|account| account.state != AccountState::Invited);
+    found.sort_by_key(|account| account.state != AccountState::Active);
+    let Some(account) = found.into_iter().next() else { return Ok(None) };
+    let known = Person {
+        state: state(PersonState::None, account.state),
+        remote_id: Some(account.remote_id.clone()),
+        ..person.clone()
+    };
     let attributes = overlaid(body.attributes.clone(), &account, catalogue);
     Ok(Some((known, Body { attributes, observed: Some(account.attributes), kept: body.kept.clone() })))
 }

@@ -17,7 +17,7 @@ use crate::delivery::Client;
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{OpKind, Operation};
 use crate::planner::seek::identity;
-use crate::planner::{KeptByTarget, Listing, PAGE, Plan};
+use crate::planner::{Doubled, KeptByTarget, Listing, PAGE, Plan};
 use crate::record::Key;
 use crate::rules::PersonState;
 use crate::run::{Read, Runner, binding, make_plan_against};
@@ -151,6 +151,34 @@ impl Comparison {
         }
     }
 
+    /// Visits the accounts that are nobody's, in the order of their ids.
+    ///
+    /// # Errors
+    /// The temporary directory, or what `visit` says.
+    pub fn each_orphan(&self, mut visit: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.listing.nobodys(&after, PAGE)?;
+            let Some(last) = page.last().cloned() else { return Ok(()) };
+            page.iter().try_for_each(|id| visit(id))?;
+            after = last;
+        }
+    }
+
+    /// Visits those who have more than one account, in key order.
+    ///
+    /// # Errors
+    /// The temporary directory, or what `visit` says.
+    pub fn each_doubled(&self, mut visit: impl FnMut(&Doubled) -> Result<()>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.listing.doubled(&after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.key.to_string();
+            page.iter().try_for_each(&mut visit)?;
+        }
+    }
+
     /// How many differ in each way, in the order of [`Difference::ALL`], and how many accounts are nobody's.
     ///
     /// # Errors
@@ -199,11 +227,12 @@ pub async fn compare(
     if let Some(id) = known.id {
         look_at_known(runner, sync, client, id, &listing).await?;
     }
+    belonging::link(runner, sync, &listing).await?;
     let target_users = listing.count()?;
     let observed = Some(Arc::clone(&listing));
-    let plan = make_plan_against(runner, sync, client, read, known, &BTreeSet::new(), observed).await?;
+    let mut plan = make_plan_against(runner, sync, client, read, known, &BTreeSet::new(), observed).await?;
     crate::run::too_many_rejected(sync, &plan)?;
-    belonging::settle(runner, sync, read, &listing, &plan).await?;
+    belonging::settle(runner, sync, read, &listing, &mut plan).await?;
     Ok(Comparison { plan, listing, target_users, rebound })
 }
 

@@ -10,6 +10,7 @@ use crate::plan::Operation;
 use crate::state::State;
 use crate::state::history::{Mark, Marks, RecentOutcomes};
 use crate::state::ledger::Filter;
+use crate::state::ownership::Unconfigured;
 use crate::state::plans::{HeldPlan, HeldPlans, PlanOperations};
 use crate::status::{self, Line};
 use crate::time::rfc3339;
@@ -44,6 +45,8 @@ pub struct Overview {
     pub stopping: bool,
     /// The syncs, in the configuration's order.
     pub syncs: Vec<SyncView>,
+    /// Syncs that the state knows and the configuration does not.
+    pub unconfigured: Vec<Unconfigured>,
     /// What waits for approval.
     pub held: Vec<HeldView>,
     /// The last operations that the target refused or left unanswered, and records that were rejected.
@@ -114,6 +117,7 @@ impl Overview {
             refused: view.refused.clone(),
             stopping: view.stopping,
             syncs,
+            unconfigured: status::unconfigured(settings, state).await?,
             held: held(state).await?,
             failures: failures(state, now).await?,
             paces: view.paces.clone(),

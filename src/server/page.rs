@@ -97,6 +97,7 @@ fn verdict(o: &Overview) -> (Hurry, String) {
         told(Hurry::Odd, "held", &|sync| sync.line.held_plan.is_some()),
         told(Hurry::Odd, "paused", &state("paused")),
         told(Hurry::Odd, "with something left over", &left_over),
+        Some(o.unconfigured.len()).filter(|n| *n > 0).map(|n| (Hurry::Odd, format!("{n} not configured"))),
     ]
     .into_iter()
     .flatten()

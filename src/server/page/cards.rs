@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::super::overview::{HeldView, Overview, SyncView};
 use super::{ago, rank};
 use crate::plan::{Operation, shown};
+use crate::state::ownership::Unconfigured;
 
 /// The most cards that are drawn; what is beyond them is in the table, whose first rows are the troubled ones.
 const MOST: usize = 12;
@@ -30,6 +31,7 @@ pub(super) fn all(o: &Overview) -> Markup {
             (commands(&[("go on", format!("rosterd resume {}", if paused.len() == 1 { &paused[0].line.sync } else { "SYNC" }))]))
         }));
     }
+    cards.extend(o.unconfigured.iter().map(unconfigured));
     let more = cards.len().saturating_sub(MOST);
     html! {
         @if let Some(why) = &o.refused { (refused(why)) }
@@ -72,6 +74,25 @@ fn names(syncs: &[&SyncView]) -> String {
     let named: Vec<&str> = syncs.iter().take(NAMED).map(|sync| sync.line.sync.as_str()).collect();
     let more = syncs.len() - named.len();
     if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+}
+
+/// A sync that the configuration no longer has.
+fn unconfigured(known: &Unconfigured) -> Markup {
+    let Unconfigured { sync, users } = known;
+    let users = format!("{users} {}", if *users == 1 { "user" } else { "users" });
+    card(
+        "",
+        sync,
+        "not in the configuration",
+        None,
+        &html! {
+            p { (users) ", whom nobody keeps in step" }
+            (commands(&[
+                ("it has another name", format!("rosterd state rename-sync {sync} NEW")),
+                ("it is gone for good", format!("rosterd state forget-sync {sync}")),
+            ]))
+        },
+    )
 }
 
 fn refused(why: &str) -> Markup {

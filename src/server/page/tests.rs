@@ -10,6 +10,7 @@ use crate::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
 use crate::server::overview::{HeldView, together};
+use crate::state::ownership::Unconfigured;
 use crate::state::plans::HeldPlan;
 use crate::status::Line;
 
@@ -61,6 +62,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
                 marks: Vec::new(),
             })
             .collect(),
+        unconfigured: Vec::new(),
         held: vec![HeldView { plan, operations: vec![operation] }],
         failures: Vec::new(),
         paces: vec![Pace {
@@ -108,6 +110,11 @@ fn the_heading_says_whether_somebody_has_to_do_something() {
     }
     let refused = Overview { refused: Some("line 3".into()), ..overview(&["ok"], false) };
     assert_eq!(verdict(&refused), (Hurry::Bad, "Configuration refused; 1 sync: all is well".to_string()));
+    let lost = Unconfigured { sync: "interns".into(), users: 7 };
+    let lost = Overview { unconfigured: vec![lost], ..overview(&["ok"], false) };
+    assert_eq!(verdict(&lost), (Hurry::Odd, "1 sync: 1 not configured".to_string()));
+    let page = render(&lost).into_string();
+    assert!(page.contains("7 users") && page.contains("rosterd state forget-sync interns"), "{page}");
     let mut left = overview(&["ok", "ok"], false);
     left.syncs[0].line.unresolved = 2;
     assert_eq!(verdict(&left), (Hurry::Odd, "2 syncs: 1 with something left over".to_string()));
