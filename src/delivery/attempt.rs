@@ -260,6 +260,14 @@ impl Work<'_> {
                 Step::Onward
             }
             Verdict::Done { remote_id, state, echo } => {
+                match self.owned_elsewhere(remote_id.as_deref()).await {
+                    Ok(None) => {}
+                    Ok(Some(conflict)) => return Step::End(Box::new(self.failed(conflict))),
+                    Err(failure) => {
+                        let error = OpError::new(ErrorKind::Invalid, "the state can't tell whose the account is");
+                        return Step::End(Box::new(self.unknown(error, Some(failure))));
+                    }
+                }
                 let follow_up = self.follow_up(remote_id.as_deref()).await;
                 let kept = self.kept(sent, remote_id.as_deref(), echo).await;
                 Step::End(Box::new(Finished { reason: follow_up, kept, ..self.done(remote_id, state) }))

@@ -12,6 +12,7 @@ use crate::plan::{OpKind, Operation};
 use crate::planner::newcomers::Found;
 use crate::planner::seek::{as_create, whose};
 use crate::rules::SkipReason;
+use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Whose};
 
 impl Work<'_> {
@@ -138,6 +139,24 @@ impl Work<'_> {
             (OpKind::Ban, AccountState::Banned) => end(self.done(None, None)),
             _ => Step::Onward,
         }
+    }
+
+    /// Why the account that a create was answered with can't be linked: somebody of another sync on the target has it. Who
+    /// of this sync has it, is seen when it is written down.
+    pub(super) async fn owned_elsewhere(&self, remote_id: Option<&str>) -> Result<Option<OpError>> {
+        let sync = self.at.sync;
+        let (OpKind::Create, Some(id), false) = (self.operation.kind, remote_id, sync.rivals.is_empty()) else {
+            return Ok(None);
+        };
+        let whose = OwnerOf { syncs: sync.writers(), target: sync.target.identity(), remote_id: id.to_string() };
+        let owner = self.at.state.ask(whose).await?.filter(|(other, _)| *other != sync.name);
+        Ok(owner.map(|(other, key)| {
+            let id = self.at.client.engine().loggable_id(id);
+            let message = format!(
+                "the target answered with account {id}, and account {id} belongs to {key} of sync {other}; nobody was linked"
+            );
+            OpError::new(ErrorKind::Conflict, message)
+        }))
     }
 
     async fn is_theirs(&self, id: &str, account: &Account) -> Result<bool> {

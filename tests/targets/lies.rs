@@ -548,6 +548,24 @@ fn an_account_that_is_anothers_fails_one_operation_and_no_outcome_is_missing() {
 }
 
 #[test]
+fn an_account_of_another_sync_is_not_linked_whatever_the_target_answers() {
+    let bench = Bench::loaded(&people(1, 2));
+    bench.home.configure(
+        "[sources.more]\nkind = \"csv\"\npath = \"more.csv\"\nkey = \"employee_id\"\n\
+         [syncs.more]\nsource = \"more\"\ntarget = \"juno\"\nmatch = [\"email\"]\n\
+         [syncs.more.map]\nclient_id = \"employee_id\"\nemail = \"email\"\nphone = \"phone\"\n",
+    );
+    bench.home.write("config/more.csv", "employee_id,email,phone\nF1,f1@acme.example,555-0001\nF2,f2@acme.example,7\n");
+    bench.lies(Lie::Upserts);
+    let run = bench.home.run_json(&["sync", "more"]).exits(75).the_run();
+    assert_eq!((&run["counts"]["create"]["ok"], &run["counts"]["create"]["failed"]), (&json!(1), &json!(1)), "{run}");
+    let message = bench.outcome("F1")["error"]["message"].as_str().expect("a message").to_string();
+    assert!(message.contains("account 1 belongs to E0001 of sync staff"), "{message}");
+    let linked = bench.home.query("SELECT sync, key, remote_id FROM v_users ORDER BY key");
+    assert_eq!(json!(linked), json!([["staff", "E0001", "1"], ["staff", "E0002", "2"], ["more", "F2", "3"]]));
+}
+
+#[test]
 fn what_the_target_keeps_is_told_and_not_written_for_ever() {
     for silent in [false, true] {
         let bench = Bench::loaded(&people(1, 3));

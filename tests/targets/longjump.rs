@@ -193,6 +193,8 @@ fn answers_are_read_as_data_and_never_interpreted() {
         json!({"method": "POST", "path_prefix": "/longjump/networking/rest/user/", "nth": 1, "do": "status:200",
         "body": bodies[0], "headers": {"content-type": "application/xml"}}),
     );
+    bench.sync(&[ANN, BOB], 75);
+    assert_eq!(bench.sim.users_of("longjump").len(), 1);
     bench.sync(&[ANN, BOB], 0);
     assert_eq!(bench.sim.users_of("longjump").len(), 2);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{AccountState, Answer, Engine, Verdict, Wire};
+use rosterd::target::{AccountState, Answer, Echo, Engine, Verdict, Wire};
 use serde_json::{Value, json};
 
 use super::{operation, set};
@@ -135,10 +135,10 @@ fn a_rename_is_followed_and_another_account_is_not() {
     rename.remote_id = Some("user@juice.com".into());
     let now = chrono::DateTime::UNIX_EPOCH;
     let shown = |email: &str| paged(&format!("{{\"email\": \"{email}\", \"is_active\": true}}"), "");
-    let followed = Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo: None };
-    assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed);
+    let followed = |echo| Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo };
+    assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed(Some(Echo::default())));
     let silent = Answer { status: 204, headers: vec![], body: vec![] };
-    assert_eq!(engine.judge(&rename, &silent, now), followed);
+    assert_eq!(engine.judge(&rename, &silent, now), followed(None));
     assert!(matches!(engine.judge(&rename, &shown("user@juice.com"), now), Verdict::Unclear(_)));
     assert_eq!(engine.loggable_id("user@juice.com").len(), 13);
 }
