@@ -15,12 +15,13 @@ use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
 use serde_json::{Number, Value};
 
+use super::dates;
 use super::walk::{self, ROW_PREFIX};
 
 /// The functions of CEL's standard library and of its strings, math and lists extensions.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    for extension in [extensions::strings, extensions::math, extensions::lists] {
+    for extension in [extensions::strings, extensions::math, extensions::lists, dates::extension] {
         env.add_extension(extension).expect("the crate's own extensions don't contradict each other");
     }
     Arc::new(env)
@@ -205,6 +206,7 @@ fn describe(error: &ExecutionError) -> String {
             format!("{} can't be applied to {}", operator(call.function()), call.argument_types().join(" and "))
         }
         E::UndeclaredReference(name) => format!("{} is neither a column nor a function", name.trim_start_matches('@')),
+        E::FunctionError { function, message } if function == dates::DAY => message.clone(),
         E::FunctionError { function, .. } => format!("{function}() failed on this record's value"),
         E::ValuesNotComparable(a, b) => format!("{} and {} can't be compared", a.type_of(), b.type_of()),
         E::UnsupportedBinaryOperator(name, ..) => format!("{} can't be applied to these types", operator(name)),
@@ -341,6 +343,74 @@ mod tests {
             }
             assert_eq!(run(text, &cells), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_compared_with_today_must_be_a_date_wherever_it_stands() {
+        let of = |text: &str, end: &str| {
+            let dates = json!(["2020-01-01", end]);
+            run(text, &json!({ "end_date": end, "End Date": end, "dates": dates, "status": "active", "no": "" }))
+        };
+        let everywhere = [
+            "end_date >= today",
+            "today <= end_date",
+            "end_date > today",
+            "end_date < today",
+            "today == end_date",
+            "end_date != today",
+            "row[\"End Date\"] >= today",
+            "row.end_date >= today",
+            "!(end_date < today)",
+            "status == \"active\" && end_date >= today",
+            "end_date >= today && status == \"active\"",
+            "end_date >= today ? \"a\" : \"b\"",
+            "(status == \"active\" ? end_date : \"2030-01-01\") >= today",
+            "(status == \"left\" ? end_date : today) <= end_date",
+            "end_date.trim() >= today",
+            "dates.exists(d, d >= today)",
+            "dates.all(d, d <= today)",
+            "dates.filter(d, d >= today).size() > 0",
+            "[end_date].exists(d, today <= d)",
+            "[today].all(t, t <= end_date)",
+            "today in dates",
+            "end_date in [\"2020-01-01\", today]",
+            "end_date == \"\" && no == \"x\" || end_date >= today",
+        ];
+        for text in everywhere {
+            for bad in ["1/31/2027", "31.01.2027", "", "2027-1-31", "20270131", "2027-02-30"] {
+                let error = of(text, bad).expect_err(&format!("{text} of {bad:?}"));
+                assert!(error.contains("today can be compared with a date alone"), "{text}: {error}");
+                assert!(bad.is_empty() || !error.replace("2027-01-31", "").contains(bad), "{error}");
+            }
+            of(text, "2026-11-22").unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+        for (text, end, expected) in [
+            ("end_date >= today", "2026-11-22", true),
+            ("end_date >= today", "2026-11-22T00:00:00+05:00", true),
+            ("end_date == today", "2026-11-22 23:59", true),
+            ("end_date > today", "2026-11-22T10:00:00Z", false),
+            ("end_date < today", " 2026-11-21 ", true),
+            ("end_date != today", "2026-11-23", true),
+            ("today in dates", "2026-11-22T00:00", true),
+            ("dates.exists(d, d >= today)", "2026-11-21", false),
+            ("end_date == \"\" || end_date >= today", "", true),
+            ("end_date >= today || end_date == \"\"", "", true),
+            ("end_date == \"\" || end_date >= today", "2026-11-21", false),
+            ("end_date != \"\" && end_date < today", "", false),
+            ("end_date < today && end_date != \"\"", "", false),
+            ("end_date == \"\" ? true : end_date >= today", "", true),
+        ] {
+            assert_eq!(of(text, end), Ok(json!(expected)), "{text} of {end:?}");
+        }
+        let number = run("end_date >= today", &json!({ "end_date": 20270131 })).expect_err("a number");
+        assert!(number.contains("column end_date is no text"), "{number}");
+        let told = of("row[\"End Date\"] >= today", "").expect_err("empty");
+        assert!(told.contains("column End Date is empty") && told.contains("row[\"End Date\"] == \"\" || …"), "{told}");
+        for text in ["today < '2027-1-31'", "today == ''", "today > 20270131", "today in ['x']"] {
+            let problems = Expression::compile(text).expect_err(text);
+            assert!(problems[0].message.contains("no date"), "{text}: {problems:?}");
+        }
+        assert_eq!(Expression::compile("end_date >= today").expect("compiles").columns(), ["end_date"]);
     }
 
     #[test]

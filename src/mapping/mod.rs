@@ -7,6 +7,7 @@
 mod bound;
 mod check;
 mod coerce;
+mod dates;
 mod expression;
 mod telling;
 pub mod testing;
@@ -28,7 +29,7 @@ use coerce::Admits;
 
 /// Raised whenever the same mapping and record give another result, so that stored fingerprints are no longer
 /// believed and every record is looked at once.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A mapping as configured.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,8 @@
 //! One walk over the tree of a CEL expression: which columns it refers to, whether every function exists, and how
 //! deeply its comprehensions nest.
 //!
-//! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row.
+//! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row, and
+//! has whatever is compared with `today` checked for being a date, see [`super::dates`].
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, o
 use cel::common::types::CelString;
 use cel::{ExecutionError, Value};
 
+use super::dates::{self, DAY, DAY_IN};
 use super::expression::{Problem, bare_context};
 use crate::nearest::nearest;
 
@@ -19,6 +21,16 @@ pub(super) const ROW_PREFIX: &str = "@row:";
 /// How deeply comprehensions may nest. There is no evaluation budget, so this bounds the work: a field has at most
 /// some thousand items, and the square of that is still a moment, its cube is not.
 const MAX_NESTING: usize = 2;
+
+/// The operators that compare.
+const COMPARISONS: [&str; 6] = [
+    operators::LESS,
+    operators::LESS_EQUALS,
+    operators::GREATER,
+    operators::GREATER_EQUALS,
+    operators::EQUALS,
+    operators::NOT_EQUALS,
+];
 
 /// Identifiers that are CEL's types, not columns. `type` is left out: it is a likely name of a column.
 const TYPES: [&str; 9] = ["bool", "bytes", "double", "google", "int", "list", "map", "string", "uint"];
@@ -101,7 +113,7 @@ pub(super) struct Facts {
     pub problems: Vec<Problem>,
 }
 
-/// Walks the tree, and rewrites `row[…]` in it.
+/// Walks the tree, and rewrites `row[…]` and comparisons with `today` in it.
 pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
     let mut walk = Walk { facts: Facts::default(), locals: Vec::new() };
     let nesting = walk.node(tree);
@@ -118,7 +130,14 @@ pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
 struct Walk {
     facts: Facts,
     /// The variables that the comprehensions around this node have declared.
-    locals: Vec<String>,
+    locals: Vec<Local>,
+}
+
+/// A variable of a comprehension.
+struct Local {
+    name: String,
+    /// It may be `today`.
+    dated: bool,
 }
 
 impl Walk {
@@ -155,12 +174,14 @@ impl Walk {
                 0
             }
             Expr::Comprehension(comprehension) => {
+                let (ranges, begins) =
+                    (self.is_dated(&comprehension.iter_range), self.is_dated(&comprehension.accu_init));
                 let outside = self.node(&mut comprehension.iter_range).max(self.node(&mut comprehension.accu_init));
                 let before = self.locals.len();
-                self.locals.push(comprehension.accu_var.clone());
+                self.locals.push(Local { name: comprehension.accu_var.clone(), dated: begins });
                 let result = self.node(&mut comprehension.result);
-                self.locals.push(comprehension.iter_var.clone());
-                self.locals.extend(comprehension.iter_var2.clone());
+                self.locals.push(Local { name: comprehension.iter_var.clone(), dated: ranges });
+                self.locals.extend(comprehension.iter_var2.clone().map(|name| Local { name, dated: ranges }));
                 let inside = self.node(&mut comprehension.loop_cond).max(self.node(&mut comprehension.loop_step));
                 self.locals.truncate(before);
                 // `cel.bind` and its like are comprehensions over an empty list: they run nothing repeatedly.
@@ -246,6 +267,14 @@ impl Walk {
             return 0;
         }
         self.check_pattern(call);
+        if call.target.is_none() && call.args.len() == 2 && call.args.iter().any(|side| self.is_dated(side)) {
+            if COMPARISONS.contains(&call.func_name.as_str()) {
+                return self.comparison(call);
+            }
+            if call.func_name == operators::IN {
+                return self.membership(call);
+            }
+        }
         let mut nesting = 0;
         let qualified = call.target.as_ref().and_then(|t| path_of(&t.expr)).map(|p| p.join("."));
         let qualified = qualified.map(|path| format!("{path}.{}", call.func_name));
@@ -293,8 +322,74 @@ impl Walk {
         });
     }
 
+    /// Whether this is `today`, or may be.
+    fn is_dated(&self, node: &IdedExpr) -> bool {
+        match &node.expr {
+            Expr::Ident(name) => match self.locals.iter().rev().find(|local| local.name == *name) {
+                Some(local) => local.dated,
+                None => name.trim_start_matches('.') == "today",
+            },
+            Expr::Call(call) if call.func_name == operators::CONDITIONAL => {
+                call.args.iter().skip(1).any(|branch| self.is_dated(branch))
+            }
+            Expr::List(list) => list.elements.iter().any(|item| self.is_dated(item)),
+            _ => false,
+        }
+    }
+
+    /// A comparison with what may be `today`: both sides must be dates, and their days are compared.
+    fn comparison(&mut self, call: &mut CallExpr) -> usize {
+        let mut nesting = 0;
+        for side in &mut call.args {
+            let what = self.column_of(&side.expr);
+            self.check_date(&side.expr);
+            nesting = nesting.max(self.node(side));
+            wrap(side, |side| call_on(DAY, None, vec![side, literal(&what)]).expr);
+        }
+        nesting
+    }
+
+    /// `today in dates`, which compares it with each of them.
+    fn membership(&mut self, call: &mut CallExpr) -> usize {
+        let what = call.args.get(1).map(|list| self.column_of(&list.expr)).unwrap_or_default();
+        for side in &call.args {
+            match &side.expr {
+                Expr::List(list) => list.elements.iter().for_each(|item| self.check_date(&item.expr)),
+                other => self.check_date(other),
+            }
+        }
+        let nesting = self.deepest(call.args.iter_mut());
+        call.func_name = DAY_IN.to_string();
+        call.args.push(IdedExpr { id: 0, expr: literal(&what) });
+        nesting
+    }
+
+    /// A constant that is no date would fail on every record: better here.
+    fn check_date(&mut self, side: &Expr) {
+        let is_date = match side {
+            Expr::Literal(LiteralValue::String(text)) => dates::day(text.inner()).is_some(),
+            Expr::Literal(_) => false,
+            _ => true,
+        };
+        if !is_date {
+            self.problem(
+                Problem::new("today is compared with something that is no date")
+                    .help("today is a date such as \"2027-01-31\": compare it with one"),
+            );
+        }
+    }
+
+    /// The column that an expression is, if it is one.
+    fn column_of(&self, expr: &Expr) -> String {
+        if let Some(column) = self.row_access(expr) {
+            return column;
+        }
+        let path = path_of(expr).filter(|path| !self.is_local(path[0]) && *path != ["today"]);
+        path.map(|path| path.join(".")).unwrap_or_default()
+    }
+
     fn is_local(&self, name: &str) -> bool {
-        self.locals.iter().any(|local| local == name)
+        self.locals.iter().any(|local| local.name == name)
     }
 
     fn problem(&mut self, problem: Problem) {
@@ -313,6 +408,12 @@ fn path_of(expr: &Expr) -> Option<Vec<&str>> {
         }
         _ => None,
     }
+}
+
+/// Puts something around a node.
+fn wrap(node: &mut IdedExpr, around: impl FnOnce(Expr) -> Expr) {
+    let inner = std::mem::replace(&mut node.expr, Expr::Unspecified);
+    node.expr = around(inner);
 }
 
 fn literal(text: &str) -> Expr {
