@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::value::is_unseen;
 pub use rows::{LISTED, Members, Places, Row, Several, same_cell};
 
 /// The stable name of a person in the source, e.g. the employee id.
@@ -35,9 +36,44 @@ impl Key {
         Some(Key(trimmed.nfc().collect::<String>().into()))
     }
 
+    /// The key that this cell of a source spells.
+    ///
+    /// # Errors
+    /// It is blank, or holds a character that nobody sees: two people could look the same, or one like two.
+    pub fn read(raw: &str) -> Result<Key, KeyFault> {
+        match raw.trim().chars().find(|letter| is_unseen(*letter)) {
+            Some(letter) if letter.is_control() => Err(KeyFault::Control),
+            Some(letter) => Err(KeyFault::Unseen(letter)),
+            None => Key::parse(raw).ok_or(KeyFault::Blank),
+        }
+    }
+
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Why a cell is nobody's key. `Display` follows the column's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// There is nothing in it.
+    Blank,
+    /// A control character, e.g. a line break.
+    Control,
+    /// A format character, a mark of writing direction, a separator of lines.
+    Unseen(char),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyFault::Blank => f.write_str("is empty"),
+            KeyFault::Control => f.write_str("contains a control character"),
+            KeyFault::Unseen(letter) => {
+                write!(f, "contains the character U+{:04X}, which nobody sees", u32::from(*letter))
+            }
+        }
     }
 }
 
@@ -189,6 +225,29 @@ mod tests {
         assert_ne!(Key::parse("e1"), Key::parse("E1"));
         assert_eq!(Key::parse("00123").map(|k| k.to_string()), Some("00123".into()));
         assert_eq!(Key::parse(" \u{a0} "), None);
+    }
+
+    #[test]
+    fn keys_with_characters_that_nobody_sees_are_nobodys() {
+        for (raw, why) in [
+            ("", "is empty"),
+            (" \u{a0} ", "is empty"),
+            ("E\n1", "contains a control character"),
+            ("E\u{85}1", "contains a control character"),
+            ("\u{200b}E1", "contains the character U+200B, which nobody sees"),
+            ("E1\u{feff}", "contains the character U+FEFF, which nobody sees"),
+            ("E\u{202e}1", "contains the character U+202E, which nobody sees"),
+            ("E\u{2066}1\u{2069}", "contains the character U+2066, which nobody sees"),
+            ("E\u{ad}1", "contains the character U+00AD, which nobody sees"),
+            ("E\u{e0041}1", "contains the character U+E0041, which nobody sees"),
+        ] {
+            assert_eq!(Key::read(raw).expect_err("nobody's").to_string(), why, "{raw:?}");
+        }
+        for (raw, key) in
+            [(" E 1\t", "E 1"), ("\u{ff25}\u{ff11}", "\u{ff25}\u{ff11}"), ("Zu\u{308}", "Z\u{fc}"), ("張-7", "張-7")]
+        {
+            assert_eq!(Key::read(raw).map(|k| k.to_string()), Ok(key.to_string()), "{raw:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct CsvReader {
     key: usize,
     /// Where the wanted columns stand, in their order.
     wanted: Vec<usize>,
+    /// Where those stand that anybody uses: the key, what is wanted, what is required.
+    used: Vec<usize>,
     count: u64,
     /// How many of the rows had no content.
     blank: u64,
@@ -76,8 +78,10 @@ impl CsvReader {
         let place = |name: &String| header.iter().position(|h| h == name);
         let key = place(&source.key).unwrap_or_default();
         let named = |name: &String| place(name).or_else(|| source.also_key.contains(name).then_some(key));
-        let wanted = wanted.iter().filter_map(named).collect();
-        Ok(CsvReader { rows, row, header, key, wanted, count, blank: 0, closed_by_trailer: false, modified_at })
+        let wanted: Vec<usize> = wanted.iter().filter_map(named).collect();
+        let used = source.required.iter().filter_map(place).chain(wanted.iter().copied()).chain([key]).collect();
+        let (blank, closed_by_trailer) = (0, false);
+        Ok(CsvReader { rows, row, header, key, wanted, used, count, blank, closed_by_trailer, modified_at })
     }
 
     /// When the file was last changed, where there is a file.
@@ -111,6 +115,12 @@ impl CsvReader {
             Step::Row if self.row.unterminated && self.row.len() < self.header.len() => {
                 let line = self.row.line;
                 self.end(Completeness::Incomplete(format!("the file is cut off inside the row on line {line}")))
+            }
+            Step::Row if self.row.has_long(&self.used) => {
+                let line = self.row.line;
+                self.end(Completeness::Incomplete(format!(
+                    "a field of the row on line {line} is longer than 1 MB; is a quote not closed?"
+                )))
             }
             Step::Row => {
                 self.count += 1;
@@ -153,20 +163,26 @@ impl CsvReader {
         }
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
-            let certain = self.key == 0 && !row.spans_lines() && self.likely_key().is_some();
+            let certain = self.key == 0 && !row.spans_lines && self.likely_key().is_some();
             let plural = if row.len() == 1 { "" } else { "s" };
             let reason = format!("it has {} field{plural}, and the header has {}", row.len(), self.header.len());
             return bad(self.likely_key(), certain, reason);
+        }
+        if let Some(at) = row.holds_a_row(self.rows.delimiter(), (self.header.len() - 1).max(1)) {
+            // The quote that closes the field is one that should have opened another, some rows further down.
+            let column = self.column(at);
+            let reason = format!(
+                "{column} has a line break and as many delimiters as a row: a quote that was never closed may have swallowed rows"
+            );
+            return bad(self.likely_key(), false, reason);
         }
         let key_name = &self.header[self.key];
         let Some(raw) = row.field(self.key).and_then(|field| std::str::from_utf8(field).ok()) else {
             return bad(None, false, format!("the key, column {key_name}, can't be decoded as {}", self.encoding()));
         };
-        if raw.trim().contains(|c: char| c.is_control()) {
-            return bad(None, false, format!("the key, column {key_name}, contains a control character"));
-        }
-        let Some(key) = Key::parse(raw) else {
-            return bad(None, false, format!("the key, column {key_name}, is empty"));
+        let key = match Key::read(raw) {
+            Ok(key) => key,
+            Err(fault) => return bad(None, false, format!("the key, column {key_name}, {fault}")),
         };
         if let Some(reason) = self.unreadable_field() {
             return bad(Some(key), true, reason);
@@ -177,8 +193,15 @@ impl CsvReader {
 
     /// What the key's field says in a row that can't be relied upon.
     fn likely_key(&self) -> Option<Key> {
-        let raw = std::str::from_utf8(self.row.field(self.key)?).ok()?;
-        if raw.trim().contains(|c: char| c.is_control()) { None } else { Key::parse(raw) }
+        Key::read(std::str::from_utf8(self.row.field(self.key)?).ok()?).ok()
+    }
+
+    /// A column by its name, or by its number where it has none.
+    fn column(&self, at: usize) -> String {
+        match self.header.get(at).map(String::as_str).unwrap_or_default() {
+            "" => format!("column {}", at + 1),
+            name => format!("column {}", printable(name)),
+        }
     }
 
     /// What is wrong with a field's bytes, if something is.
@@ -186,13 +209,12 @@ impl CsvReader {
         if self.row.is_text() && !self.row.bytes().contains(&0) {
             return None;
         }
-        let named = self.header.iter().zip(self.row.fields());
-        for (column, field) in named {
+        for (at, field) in self.row.fields().enumerate() {
             if std::str::from_utf8(field).is_err() {
-                return Some(format!("column {column} can't be decoded as {}", self.encoding()));
+                return Some(format!("{} can't be decoded as {}", self.column(at), self.encoding()));
             }
             if field.contains(&0) {
-                return Some(format!("column {column} contains a NUL byte"));
+                return Some(format!("{} contains a NUL byte", self.column(at)));
             }
         }
         None
@@ -227,9 +249,6 @@ impl CsvReader {
 fn broken_words(broken: &Broken) -> String {
     match broken {
         Broken::InsideQuote(line) => format!("the file is cut off inside a quoted field of the row on line {line}"),
-        Broken::FieldTooLong(line) => {
-            format!("a field of the row on line {line} is longer than 1 MB; is a quote not closed?")
-        }
         Broken::RowTooLong(line) => {
             format!(
                 "the row on line {line} is longer than 16 MB, or has more than 100000 fields; is it a delimited text file?"
@@ -290,6 +309,10 @@ fn looks_like_html(field: &[u8]) -> bool {
     start.starts_with("<!doctype") || start.starts_with("<html")
 }
 
+fn in_words(count: usize) -> String {
+    if count == 2 { "two".into() } else { count.to_string() }
+}
+
 /// Everything that is wrong with the header, at once.
 fn check_header(
     source: &SourceSettings,
@@ -297,15 +320,12 @@ fn check_header(
     header: &[String],
     wanted: &BTreeSet<String>,
 ) -> Result<()> {
-    let mut wrong: Vec<String> = Vec::new();
-    for (at, name) in header.iter().enumerate() {
-        if name.is_empty() {
-            wrong.push(format!("column {} has no name", at + 1));
-        } else if header[..at].contains(name) {
-            wrong.push(format!("there are two columns {name:?}"));
-        }
-    }
     let needed: BTreeSet<&String> = wanted.iter().chain(&source.required).chain([&source.key]).collect();
+    // What nobody uses may be nameless or doubled.
+    let count = |name: &&&String| header.iter().filter(|column| *column == **name).count();
+    let doubled = needed.iter().filter(|name| count(name) > 1);
+    let mut wrong: Vec<String> =
+        doubled.map(|name| format!("there are {} columns {name:?}", in_words(count(&name)))).collect();
     let missing: Vec<String> = needed
         .into_iter()
         .filter(|name| !header.contains(name) && !source.also_key.contains(name))

@@ -212,6 +212,58 @@ fn where_several_rows_are_expected_nothing_is_said_of_them() {
 }
 
 #[test]
+fn what_nobody_uses_may_be_nameless_doubled_or_huge() {
+    let photo = "x".repeat(2_000_000);
+    let text = format!("id,mail,photo,,name,,x,x\nE1,a,{photo},1,n,2,3,4\nE2,b,,,m,,,\n");
+    let intake = read(&text);
+    assert!(intake.is_complete());
+    assert_eq!((keys(&intake), counts(&intake)), (vec!["E1".to_string(), "E2".into()], (2, 0, 0, 0)));
+    let used = read(&text.replace("photo", "y").replace(",mail,", ",z,").replace(",y,", ",mail,"));
+    assert!(incomplete(&used).contains("longer than 1 MB"), "what is used may not");
+    let ragged = read("id,mail,name,,\nE1,a,x\nE2,b,y,,\n");
+    assert_eq!(rejects(&ragged), ["E1@1: it has 3 fields, and the header has 5"]);
+}
+
+#[test]
+fn a_first_line_that_sets_the_delimiter_is_obeyed() {
+    for text in ["sep=;\nid;mail\nE1;a\n", "\u{feff}sep=;\r\nid;mail\r\nE1;a\r\n", "\"sep=;\"\nid;mail\nE1;a\n"] {
+        let intake = read_as(text.as_bytes(), &["mail"], b',', "utf-8").expect("it is read");
+        let found: Vec<_> = intake.rows(None, 9).expect("rows").iter().map(|r| r.position).collect();
+        assert_eq!(found, [Position { line: 3, record: 1 }], "{text:?}");
+    }
+}
+
+#[test]
+fn a_broken_quote_that_swallows_rows_makes_them_nobodys() {
+    let swallowing = [
+        "E5,\"Evi,Clerk\nE6,Finn,Clerk\nE7,Max\",Clerk\n",
+        "E5,\"Evi,Clerk\r\nE6,Finn\",Clerk\r\n",
+        "E5,\"Evi,Clerk\rE6,Finn\",Clerk\n",
+        "E5,Evi,\"Clerk\nE6,Finn,Clerk\nE7,Max,Clerk\"\n",
+        "E5,Evi,\"Clerk\nE6,Finn,Clerk\"",
+        "\"E5,Evi,Clerk\nE6\",Finn,Clerk\n",
+        "E5,\"Evi\nE6,Finn,Clerk\nE7\",Max,Clerk\n",
+    ];
+    for row in swallowing {
+        for (delimiter, wanted) in [(b',', &["mail", "name"][..]), (b';', &["name"][..]), (b',', &[][..])] {
+            let text = format!("id,mail,name\nE1,a,x\n{row}").replace(',', &char::from(delimiter).to_string());
+            let intake = read_as(text.as_bytes(), wanted, delimiter, "utf-8").expect("it is read");
+            assert_eq!((keys(&intake), counts(&intake)), (vec!["E1".to_string()], (1, 1, 1, 0)), "{text:?}");
+        }
+    }
+    let told = rejects(&read(&format!("id,mail,name\n{}", swallowing[0])));
+    assert!(told[0].starts_with("E5@1: column mail has a line break and as many delimiters as a row: "), "{told:?}");
+    for whole in [
+        "E5,\"1, Main Street\n8000 Zürich\",Clerk\n",
+        "E5,\"Main Street 1,,,,,,\",Clerk\n",
+        "E5,\"a\nb\",\"c,d,e,f\"\n",
+    ] {
+        let intake = read(&format!("id,mail,name\n{whole}"));
+        assert_eq!((keys(&intake), counts(&intake)), (vec!["E5".to_string()], (1, 0, 0, 0)), "{whole:?}");
+    }
+}
+
+#[test]
 fn a_row_without_content_is_nobody() {
     let intake = read("id,mail,name\nE1,a,x\n,,\n\" \",\"\",\t\n,\u{a0},\n,\nE2,b,y\n");
     assert_eq!(keys(&intake), ["E1", "E2"]);
@@ -255,13 +307,14 @@ fn a_file_without_rows_is_complete_and_has_none() {
 
 #[test]
 fn a_header_that_is_not_as_configured_is_refused_with_everything_that_is_wrong() {
-    let rows: [(&[u8], &[&str]); 6] = [
+    let rows: [(&[u8], &[&str]); 7] = [
         (b"", &["the file is empty"]),
         (
             b"id,emial,city\n1,a,b\n",
             &["no columns \"email\" (did you mean “emial”?), \"status\"; it has id, emial, city"],
         ),
-        (b"id,email,,status,email\n", &["column 3 has no name", "two columns \"email\""]),
+        (b"id,email,,status,email\n", &["there are two columns \"email\""]),
+        (b"id,id,email,status\n", &["there are two columns \"id\""]),
         (b"id;email;status\n1;a;b\n", &["no columns", "right delimiter"]),
         (b"<!DOCTYPE html>\n<html>\n", &["HTML"]),
         (b"id,email,st\xFCtus\n", &["header can't be decoded", "windows-1252"]),
@@ -372,7 +425,7 @@ proptest! {
 
     #[test]
     fn a_well_formed_table_comes_back_exactly(
-        table in proptest::collection::btree_map("[A-Z][0-9]{1,4}", ("[a-z,\"\n ü]{0,9}", "[a-z;'\r\n]{0,9}"), 0..40),
+        table in proptest::collection::btree_map("[A-Z][0-9]{1,4}", ("[a-z,\" ü]{0,9}", "[a-z;'\r\n]{0,9}"), 0..40),
     ) {
         let rows: Vec<Vec<String>> = table.iter().rev().map(|(k, (m, n))| vec![k.clone(), m.clone(), n.clone()]).collect();
         let intake = read_as(&written(&rows), &["mail", "name"], b',', "utf-8").expect("it is read");

@@ -103,10 +103,7 @@ impl Judge {
             Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
             Some(_) => return Err(format!("the key, column {name}, is neither text nor a whole number")),
         };
-        if text.trim().contains(|c: char| c.is_control()) {
-            return Err(format!("the key, column {name}, contains a control character"));
-        }
-        Key::parse(&text).ok_or_else(|| format!("the key, column {name}, is empty"))
+        Key::read(&text).map_err(|fault| format!("the key, column {name}, {fault}"))
     }
 
     /// Hash of the whole record, the key in its normal form, fields in the order of names.
@@ -231,6 +228,7 @@ mod tests {
             (r#"{"id":123456789012345678901234567890}"#, None, "neither text nor a whole number"),
             (r#"{"id":true}"#, None, "neither text nor a whole number"),
             (r#"{"id":"a\nb"}"#, None, "control character"),
+            (r#"{"id":"a\u200b"}"#, None, "the key, column id, contains the character U+200B"),
             (r#"{"id":1,"id":2}"#, None, "the field id is there twice"),
             (r#"{"id":1,"mail":"a","mail":"b"}"#, Some("1"), "the field mail is there twice"),
             (r#"{"id":1,"mail":123456789012345678901234567890}"#, Some("1"), "more digits than can be kept"),

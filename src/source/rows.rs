@@ -9,7 +9,8 @@ use std::io::{self, ErrorKind, Read};
 
 use csv_core::ReadRecordResult;
 
-/// The longest field, in bytes. A field of a person is shorter by far; a longer one is a quote that was never closed.
+/// The longest field that is used, in bytes. A field of a person is shorter by far; what nobody uses may be longer, e.g. a
+/// picture.
 pub(super) const MAX_FIELD: usize = 1_000_000;
 
 /// The longest row, in bytes: room for some such fields, and a bound on memory.
@@ -36,6 +37,8 @@ pub(super) struct RawRow {
     pub line: u64,
     /// Text follows a closing quote: where the fields are is a guess.
     pub misquoted: bool,
+    /// A quoted field contains a line break; no other can.
+    pub spans_lines: bool,
     /// The file ends with it, without a line break.
     pub unterminated: bool,
 }
@@ -43,7 +46,7 @@ pub(super) struct RawRow {
 impl Default for RawRow {
     fn default() -> Self {
         let (bytes, ends) = (vec![0; FIRST_ROOM.0], vec![0; FIRST_ROOM.1]);
-        RawRow { bytes, used: 0, ends, count: 0, line: 0, misquoted: false, unterminated: false }
+        RawRow { bytes, used: 0, ends, count: 0, line: 0, misquoted: false, spans_lines: false, unterminated: false }
     }
 }
 
@@ -79,9 +82,33 @@ impl RawRow {
         }
     }
 
-    /// Whether a quoted field contains a line break; no other can.
-    pub fn spans_lines(&self) -> bool {
-        self.bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+    /// The place of a field that has a line break and at least so many delimiters in it: as many as a whole row.
+    pub fn holds_a_row(&self, delimiter: u8, delimiters: usize) -> Option<usize> {
+        let holds = |field: &[u8]| {
+            field.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+                && field.iter().filter(|byte| **byte == delimiter).count() >= delimiters
+        };
+        if self.spans_lines { self.fields().position(holds) } else { None }
+    }
+
+    /// Whether one of these fields is longer than a field may be.
+    pub fn has_long(&self, fields: &[usize]) -> bool {
+        let long = |at: &usize| self.field(*at).is_some_and(|field| field.len() > MAX_FIELD);
+        self.used > MAX_FIELD && fields.iter().any(long)
+    }
+
+    /// The delimiter that it sets for the rest of the file, if it is such a line: `sep=;`, as spreadsheets write and
+    /// obey it.
+    fn delimiter(&self, between: u8) -> Option<u8> {
+        if self.count > 2 || self.misquoted {
+            return None;
+        }
+        let text = self.fields().collect::<Vec<_>>().join(&between);
+        match text.trim_ascii_start().get(..4)?.eq_ignore_ascii_case(b"sep=").then(|| &text.trim_ascii_start()[4..])? {
+            b"\\t" => Some(b'\t'),
+            [one] if one.is_ascii() && !one.is_ascii_alphanumeric() && !matches!(one, b'\n' | b'\r') => Some(*one),
+            _ => None,
+        }
     }
 
     /// Whether each field is text. The whole is checked first: that is one pass for nearly every row.
@@ -92,20 +119,12 @@ impl RawRow {
 
     fn clear(&mut self) {
         (self.used, self.count, self.line) = (0, 0, 0);
-        (self.misquoted, self.unterminated) = (false, false);
+        (self.misquoted, self.spans_lines, self.unterminated) = (false, false, false);
     }
 
     /// What is too long about it, as far as it has been read.
     fn too_long(&self, line: u64) -> Option<Broken> {
-        if self.used > MAX_ROW || self.count > MAX_FIELDS {
-            return Some(Broken::RowTooLong(line));
-        }
-        if self.used <= MAX_FIELD {
-            return None;
-        }
-        let last = if self.count == 0 { 0 } else { self.ends[self.count - 1] };
-        let long = self.used - last > MAX_FIELD || self.fields().any(|field| field.len() > MAX_FIELD);
-        long.then_some(Broken::FieldTooLong(line))
+        (self.used > MAX_ROW || self.count > MAX_FIELDS).then_some(Broken::RowTooLong(line))
     }
 }
 
@@ -123,8 +142,6 @@ pub(super) enum Step {
 pub(super) enum Broken {
     /// The file ends inside a quoted field of the row that starts on this line.
     InsideQuote(u64),
-    /// A field of the row that starts on this line is too long.
-    FieldTooLong(u64),
     /// The row that starts on this line is too long.
     RowTooLong(u64),
     /// Reading failed.
@@ -139,13 +156,20 @@ pub(super) struct RowReader<R> {
     filled: usize,
     splitter: Box<csv_core::Reader>,
     watcher: Watcher,
+    /// Nothing was given out yet.
+    fresh: bool,
 }
 
 impl<R: Read> RowReader<R> {
     pub fn new(inner: R, delimiter: u8, quote: u8) -> Self {
-        let splitter = Box::new(csv_core::ReaderBuilder::new().delimiter(delimiter).quote(quote).build());
+        let splitter = Box::new(splitter(delimiter, quote));
         let buffer = vec![0; CHUNK].into_boxed_slice();
-        RowReader { inner, buffer, at: 0, filled: 0, splitter, watcher: Watcher::new(delimiter, quote) }
+        RowReader { inner, buffer, at: 0, filled: 0, splitter, watcher: Watcher::new(delimiter, quote), fresh: true }
+    }
+
+    /// What separates the fields: as configured, or as the file's first line says.
+    pub fn delimiter(&self) -> u8 {
+        self.watcher.delimiter
     }
 
     /// What it reads from.
@@ -168,10 +192,23 @@ impl<R: Read> RowReader<R> {
         Ok(())
     }
 
-    /// Reads the next row into `row`. Empty lines are passed over.
+    /// Reads the next row into `row`. Empty lines are passed over, and a first line that sets the delimiter is obeyed.
     pub fn next(&mut self, row: &mut RawRow) -> Step {
+        let step = self.read(row);
+        if !std::mem::take(&mut self.fresh) || !matches!(step, Step::Row) {
+            return step;
+        }
+        let Some(delimiter) = row.delimiter(self.watcher.delimiter).filter(|d| *d != self.watcher.quote) else {
+            return step;
+        };
+        *self.splitter = splitter(delimiter, self.watcher.quote);
+        self.watcher.delimiter = delimiter;
+        self.read(row)
+    }
+
+    fn read(&mut self, row: &mut RawRow) -> Step {
         row.clear();
-        self.watcher.misquoted = false;
+        (self.watcher.misquoted, self.watcher.spans_lines) = (false, false);
         loop {
             if let Err(error) = self.fill() {
                 return Step::Broken(Broken::Io(error));
@@ -199,12 +236,17 @@ impl<R: Read> RowReader<R> {
     fn finish(&self, row: &mut RawRow) -> Step {
         row.line = self.watcher.row_line;
         row.misquoted = self.watcher.misquoted;
+        row.spans_lines = self.watcher.spans_lines;
         row.unterminated = self.watcher.place != Place::RowStart;
         if self.watcher.place == Place::Quoted {
             return Step::Broken(Broken::InsideQuote(row.line));
         }
         Step::Row
     }
+}
+
+fn splitter(delimiter: u8, quote: u8) -> csv_core::Reader {
+    csv_core::ReaderBuilder::new().delimiter(delimiter).quote(quote).build()
 }
 
 /// Where in a row the bytes seen so far end.
@@ -229,12 +271,22 @@ struct Watcher {
     /// The line on which the row under way began.
     row_line: u64,
     misquoted: bool,
+    spans_lines: bool,
 }
 
 impl Watcher {
     fn new(delimiter: u8, quote: u8) -> Self {
         let place = Place::RowStart;
-        Watcher { delimiter, quote, place, after_return: false, line: 1, row_line: 1, misquoted: false }
+        Watcher {
+            delimiter,
+            quote,
+            place,
+            after_return: false,
+            line: 1,
+            row_line: 1,
+            misquoted: false,
+            spans_lines: false,
+        }
     }
 
     fn see(&mut self, bytes: &[u8]) {
@@ -247,7 +299,10 @@ impl Watcher {
             self.after_return = byte == b'\r';
             self.place = match self.place {
                 Place::Quoted if byte == self.quote => Place::QuoteInQuoted,
-                Place::Quoted => Place::Quoted,
+                Place::Quoted => {
+                    self.spans_lines |= breaks;
+                    Place::Quoted
+                }
                 Place::QuoteInQuoted if byte == self.quote => Place::Quoted,
                 _ if breaks => Place::RowStart,
                 _ if byte == self.delimiter => Place::FieldStart,
@@ -316,10 +371,10 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert!(matches!(broken, Some(Broken::InsideQuote(2))));
         let mut long = b"a\n\"".to_vec();
-        long.resize(MAX_FIELD + 3, b'x');
+        long.resize(MAX_ROW + 3, b'x');
         assert!(matches!(split(&long).1, Some(Broken::InsideQuote(2))), "as long as allowed");
         long.push(b'x');
-        assert!(matches!(split(&long).1, Some(Broken::FieldTooLong(2))));
+        assert!(matches!(split(&long).1, Some(Broken::RowTooLong(2))));
         assert!(matches!(split(&vec![b','; MAX_FIELDS + 1]).1, Some(Broken::RowTooLong(1))));
         let wide = vec![[b'x'; 999_999].as_slice(); 17].join(&b',');
         assert!(matches!(split(&wide).1, Some(Broken::RowTooLong(1))));
@@ -337,10 +392,44 @@ mod tests {
             let mut row = RawRow::default();
             assert!(matches!(reader.next(&mut row), Step::Row));
             assert_eq!(
-                (row.misquoted, row.spans_lines(), row.unterminated),
+                (row.misquoted, row.spans_lines, row.unterminated),
                 (misquoted, spans, unterminated),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_first_line_that_sets_the_delimiter_is_obeyed_and_is_no_row() {
+        for text in ["sep=;\na;b\n1;2\n", "\"sep=;\"\r\na;b\r\n1;2\r\n", "SEP=;\ra;b\r1;2\r", "\nsep=;\na;b\n1;2"] {
+            let (rows, broken) = split(text.as_bytes());
+            assert!(broken.is_none());
+            let fields: Vec<_> = rows.iter().map(|(_, fields)| fields.join("|")).collect();
+            assert_eq!(fields, ["a|b", "1|2"], "{text:?}");
+        }
+        assert_eq!(split(b"sep=,\na,b\n").0, [(2, vec!["a".to_string(), "b".into()])], "the one it has anyway");
+        for tab in ["sep=\t\na\tb\n", "sep=\\t\na\tb\n"] {
+            assert_eq!(split(tab.as_bytes()).0, [(2, vec!["a".to_string(), "b".into()])], "{tab:?}");
+        }
+        for header in ["sep=\n", "sep=x\n", "sep=;;\n", "a,sep=;\n", "sep=\"\n"] {
+            assert_eq!(split(header.as_bytes()).0.len(), 1, "{header:?}");
+        }
+        assert_eq!(split(b"a,b\nsep=;\n1,2\n").0.len(), 3, "the first line alone");
+    }
+
+    #[test]
+    fn a_field_that_holds_a_row_is_found() {
+        for (text, found) in [
+            ("\"x,y\nz,w\",c\n", Some(0)),
+            ("a,\"x\ry,z\"\n", None),
+            ("a,\"x\ry,z,\"\n", Some(1)),
+            ("\"x,y,z,w\",c\n", None),
+            ("\"x\n\",\"a,b,c\"\n", None),
+        ] {
+            let mut reader = RowReader::new(text.as_bytes(), b',', b'"');
+            let mut row = RawRow::default();
+            assert!(matches!(reader.next(&mut row), Step::Row));
+            assert_eq!(row.holds_a_row(b',', 2), found, "{text:?}");
         }
     }
 
