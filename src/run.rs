@@ -2,9 +2,11 @@
 //!
 //! The page that tells the story; each step is a module of its own.
 
+mod accept;
 mod announce;
 mod approve;
 mod hold;
+mod judgement;
 mod reading;
 mod repair;
 mod summary;
@@ -31,6 +33,7 @@ use crate::state::{State, journal, ledger};
 use crate::status;
 use crate::time::{self, Clock};
 
+pub use accept::{Accepted, accept};
 pub use approve::spent;
 pub use reading::{
     Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
@@ -195,6 +198,13 @@ impl Runner {
         if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
             summary.fail(&failure);
         }
+        if let Ok(Asked::Read(read)) = asked {
+            // It may have said so already.
+            let trusted = (summary.exit == Exit::Untrusted).then_some(false);
+            if let Err(failure) = read.judged(sync, trusted, &self.state).await {
+                summary.fail(&failure);
+            }
+        }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
             summary.fail(&error.into());
         }
@@ -271,6 +281,7 @@ impl Run<'_> {
         summary.planned(&plan);
         self.record_resolved(&plan, &resolved.done).await?;
         reading::too_many_rejected(&self.who.sync, &plan)?;
+        read.judged(&self.who.sync, Some(true), &runner.state).await?;
         self.send(summary, plan, resolved).await
     }
 

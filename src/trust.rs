@@ -67,10 +67,10 @@ impl ReadStats {
 /// What earlier reads came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
-    /// The most records of any read that was trusted in the last seven days.
+    /// The most people in any trusted read of the seven days before the last trusted one.
     pub largest_trusted: Option<u64>,
-    /// Somebody said `rosterd accept`: the next read that passes every other check may have shrunk.
-    pub accept_next: bool,
+    /// Somebody said `rosterd accept` when the source had so many: that is what the next read is compared with.
+    pub accepted: Option<u64>,
 }
 
 /// What a read may be used for.
@@ -99,14 +99,18 @@ pub enum Reason {
         /// How many there must be.
         min: u64,
     },
-    /// Fewer records than before by more than `max_shrink`.
+    /// Fewer people than before by more than `max_shrink`.
     Shrunk {
-        /// How many there are.
+        /// How many can be used.
         records: u64,
-        /// How many there were in the largest trusted read of seven days.
+        /// How many more are there.
+        rejects: u64,
+        /// How many there were.
         before: u64,
         /// How many fewer are allowed.
         allowed: u64,
+        /// It is what somebody accepted, not an earlier trusted read.
+        accepted: bool,
     },
     /// More rejected rows than `max_rejected`.
     TooManyRejected {
@@ -135,14 +139,15 @@ impl fmt::Display for Reason {
         match self {
             Reason::Reader(sentence) => f.write_str(sentence),
             Reason::TooFew { records, min } => write!(f, "it has {}, and min_records is {min}", counted(*records)),
-            Reason::Shrunk { records, before, allowed } => {
-                let fewer = before.saturating_sub(*records);
-                write!(
-                    f,
-                    "it has {}, {fewer} fewer than the {before} of the largest trusted read of the last ",
-                    counted(*records)
-                )?;
-                write!(f, "7 days; max_shrink allows {allowed} fewer")
+            Reason::Shrunk { records, rejects, before, allowed, accepted } => {
+                let fewer = before.saturating_sub(*records + *rejects);
+                let unusable = if *rejects > 0 { format!(" and {rejects} that can't be used") } else { String::new() };
+                write!(f, "it has {}{unusable}, {fewer} fewer than the {before} ", counted(*records))?;
+                f.write_str(match accepted {
+                    true => "that were accepted",
+                    false => "of the largest trusted read of the 7 days up to the last one",
+                })?;
+                write!(f, "; max_shrink allows {allowed} fewer")
             }
             Reason::TooManyRejected { rejected, rows, allowed, first } => {
                 write!(f, "{rejected} of its {rows} rows can't be used; max_rejected allows {allowed}")?;
@@ -172,8 +177,8 @@ impl Reason {
 
 /// Judges a read.
 ///
-/// Every reason is given at once. An acceptance sets aside the comparison with earlier reads and nothing else, and
-/// stays until a read passes all the other checks.
+/// Every reason is given at once. What was accepted takes the place of earlier reads in the comparison and changes nothing
+/// else, and stays until a read is trusted.
 pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: DateTime<Utc>) -> Verdict {
     let mut reasons: Vec<Reason> = Vec::new();
     let mut partial = None;
@@ -190,29 +195,28 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
     if stats.records < gate.min_records && reasons.is_empty() {
         reasons.push(Reason::TooFew { records: stats.records, min: gate.min_records });
     }
-    let rejected = rejected(gate, stats);
-    // An incomplete read bans nobody anyhow. And where too many rows can't be used, whose number explains that there
-    // are fewer good ones, nobody should be told to accept that so many have left.
-    let unusable = if rejected.is_some() { stats.rejected_rows } else { 0 };
-    if matches!(stats.completeness, Completeness::Complete) && !baseline.accept_next {
-        reasons.extend(shrunk(gate, stats, baseline, unusable));
+    // An incomplete read bans nobody anyhow.
+    if matches!(stats.completeness, Completeness::Complete) {
+        reasons.extend(shrunk(gate, stats, baseline));
     }
-    reasons.extend(rejected);
+    reasons.extend(rejected(gate, stats));
     reasons.extend(aged(gate, stats, now));
     if !reasons.is_empty() {
         return Verdict::Untrusted(reasons);
     }
     match partial {
         Some(why) => Verdict::NoBans(why),
-        None => Verdict::Trusted { spends_accept: baseline.accept_next },
+        None => Verdict::Trusted { spends_accept: baseline.accepted.is_some() },
     }
 }
 
-fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, unusable: u64) -> Option<Reason> {
-    let before = baseline.largest_trusted?;
+/// Whoever's row can't be used is there all the same.
+fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
+    let before = baseline.accepted.or(baseline.largest_trusted)?;
     let allowed = gate.max_shrink.allowed(before)?;
-    let fewer = before.saturating_sub(stats.records);
-    (fewer.saturating_sub(unusable) > allowed).then_some(Reason::Shrunk { records: stats.records, before, allowed })
+    let (records, rejects, accepted) = (stats.records, stats.rejects, baseline.accepted.is_some());
+    let fewer = before.saturating_sub(stats.present());
+    (fewer > allowed).then_some(Reason::Shrunk { records, rejects, before, allowed, accepted })
 }
 
 fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
@@ -280,7 +284,7 @@ mod tests {
     }
 
     fn before(records: u64) -> Baseline {
-        Baseline { largest_trusted: Some(records), accept_next: false }
+        Baseline { largest_trusted: Some(records), accepted: None }
     }
 
     fn trusted(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> bool {
@@ -354,7 +358,7 @@ mod tests {
         assert_eq!(stop, Verdict::Untrusted(vec![Reason::Reader("cut off".into())]));
         let lenient = GateSettings { on_incomplete: OnIncomplete::NoBans, ..gate() };
         assert_eq!(judge(&lenient, &cut, &before(1_000), now()), Verdict::NoBans("cut off".into()));
-        let accepting = Baseline { largest_trusted: Some(9), accept_next: true };
+        let accepting = Baseline { largest_trusted: Some(9), accepted: Some(5) };
         assert_eq!(judge(&lenient, &cut, &accepting, now()), Verdict::NoBans("cut off".into()), "not spent by a part");
         let torn = ReadStats { completeness: Completeness::Unusable("changed".into()), ..read(5) };
         let verdict = judge(&lenient, &torn, &Baseline::default(), now());
@@ -376,13 +380,26 @@ mod tests {
     }
 
     #[test]
-    fn an_acceptance_sets_aside_shrinking_alone_and_is_spent_by_a_trusted_read() {
-        let accepting = Baseline { largest_trusted: Some(1_000), accept_next: true };
-        assert_eq!(judge(&gate(), &read(5), &accepting, now()), Verdict::Trusted { spends_accept: true });
-        assert_eq!(judge(&gate(), &read(2_000), &accepting, now()), Verdict::Trusted { spends_accept: true });
-        let few = judge(&gate(), &read(0), &accepting, now());
+    fn what_was_accepted_takes_the_place_of_earlier_reads_until_a_read_is_trusted() {
+        let accepting = Baseline { largest_trusted: Some(1_000), accepted: Some(229) };
+        // Ten, or twenty per cent of what was accepted.
+        for (records, good) in [(229, true), (184, true), (183, false), (19, false), (2_000, true)] {
+            let verdict = judge(&gate(), &read(records), &accepting, now());
+            assert_eq!(verdict == Verdict::Trusted { spends_accept: true }, good, "{records}: {verdict:?}");
+        }
+        let few = judge(&gate(), &read(0), &Baseline { accepted: Some(5), ..accepting }, now());
         assert_eq!(few, Verdict::Untrusted(vec![Reason::TooFew { records: 0, min: 1 }]));
         assert_eq!(judge(&gate(), &read(5), &Baseline::default(), now()), Verdict::Trusted { spends_accept: false });
+    }
+
+    #[test]
+    fn rows_that_can_not_be_used_are_no_leavers_and_hide_none() {
+        let stats = |records, rejects| ReadStats { rejects, rejected_rows: rejects, ..read(records) };
+        let lenient = GateSettings { max_rejected: Limit::Unlimited, ..gate() };
+        for (records, rejects, good) in [(20, 20, true), (20, 10, true), (20, 9, false), (0, 40, false), (29, 0, false)]
+        {
+            assert_eq!(trusted(&lenient, &stats(records, rejects), &before(40)), good, "{records} and {rejects}");
+        }
     }
 
     #[test]
@@ -390,21 +407,21 @@ mod tests {
         let gate = GateSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
         let modified_at = Some("2026-11-20T09:00:00Z".parse().expect("a time"));
         let first_reject = Some("line 7 (record 6): it has 2 fields".to_string());
-        let explained = ReadStats { rejected_rows: 11, ..read(29) };
+        let explained = ReadStats { rejected_rows: 11, rejects: 11, ..read(29) };
         let Verdict::Untrusted(alone) = judge(&self::gate(), &explained, &before(40), now()) else { panic!("trusted") };
         assert!(
             matches!(alone[..], [Reason::TooManyRejected { .. }]),
             "rows that can't be used are no leavers: {alone:?}"
         );
-        let stats = ReadStats { rejected_rows: 11, first_reject, modified_at, ..read(40) };
+        let stats = ReadStats { rejected_rows: 11, rejects: 11, first_reject, modified_at, ..read(40) };
         let Verdict::Untrusted(reasons) = judge(&gate, &stats, &before(400), now()) else { panic!("trusted") };
         let sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         assert_eq!(
             sentences,
             [
                 "it has 40 records, and min_records is 50",
-                "it has 40 records, 360 fewer than the 400 of the largest trusted read of the last 7 days; \
-                 max_shrink allows 80 fewer",
+                "it has 40 records and 11 that can't be used, 349 fewer than the 400 of the largest trusted read of \
+                 the 7 days up to the last one; max_shrink allows 80 fewer",
                 "11 of its 51 rows can't be used; max_rejected allows 10; \
                  the first is line 7 (record 6): it has 2 fields",
                 "it was last changed 2 days 3 h ago, and max_age is 1 day 2 h",

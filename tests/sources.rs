@@ -1,9 +1,11 @@
 //! Sources through the real binary: what can be trusted is used, what can't be is refused, with its reason, and then
 //! nothing at all is sent.
 
+mod baseline;
 mod export;
 mod hostile;
 mod proof;
+mod records;
 mod requests;
 mod stage;
 

@@ -4,36 +4,75 @@ use serde_json::json;
 
 use super::args::{Format, Printing};
 use super::out::Out;
+use super::words;
 use crate::config::Settings;
-use crate::config::settings::SourceKind;
 use crate::exit::{Exit, Failure, Result};
 use crate::nearest::nearest;
-use crate::state::sources::Accept;
+use crate::run::{Accepted, accept};
+use crate::state::sources::ACCEPTED_FOR;
 use crate::state::{Access, State};
-use crate::time::Clock;
+use crate::time::{Clock, rfc3339};
 
-/// `rosterd accept`.
+/// `rosterd accept`. Works beside a process that is sending.
 pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Result<Exit> {
     let source = settings.sources.get(name).ok_or_else(|| unknown(settings, name))?;
     let state = State::open(&settings.state.path, Access::Write)?;
-    let at = Clock::system().stamp();
-    let mut accepted = vec![name];
-    // A union shrinks because a member does: whoever accepts the one accepts the other.
-    if let SourceKind::Union(members) = &source.kind {
-        accepted.extend(members.iter().map(|member| member.name.as_str()));
-    }
-    for source in &accepted {
-        state.ask(Accept { source: (*source).to_owned(), at: at.clone() }).await?;
-    }
+    let clock = Clock::system();
+    let now = clock.now();
+    let accepted = accept(settings, source, &state, &clock).await?;
+    let void = rfc3339(now + ACCEPTED_FOR);
     let mut out = Out::stdout();
     match printing.format {
-        Format::Json => out.json(&json!({ "source": name, "accepted_at": at }))?,
+        Format::Json => {
+            let mut all = accepted.iter().map(as_json);
+            let mut told = all.next().unwrap_or_default();
+            told["accepted_at"] = rfc3339(now).into();
+            told["void_at"] = void.into();
+            told["members"] = all.collect();
+            out.json(&told)?;
+        }
         Format::Text => {
-            out.line(&format!("The next read of {name} that passes every other check is its new baseline."))?;
+            accepted.iter().try_for_each(|source| out.line(&figures(source)))?;
+            if let Some(first) = accepted.first() {
+                out.line(&format!("Accepted: {}", condition(first)))?;
+            }
+            out.line(&format!("The next trusted read spends this; unspent it is void at {void}."))?;
             out.line("Limits still judge what comes of it; see it first with rosterd plan.")?;
         }
     }
     Ok(Exit::Ok)
+}
+
+fn as_json(accepted: &Accepted) -> serde_json::Value {
+    json!({
+        "source": accepted.source, "records": accepted.records, "rejected": accepted.rejected,
+        "baseline": accepted.before, "accepted": accepted.people, "at_least": accepted.at_least,
+    })
+}
+
+/// `hr has 229 records now, and 3 rows that can't be used; the largest trusted read of late had 400.`
+fn figures(accepted: &Accepted) -> String {
+    let records = words::count(accepted.records, "record", "records");
+    let rejected = match accepted.rejected {
+        0 => String::new(),
+        n => format!(", and {} that can't be used", words::count(n, "row", "rows")),
+    };
+    let before = match accepted.before {
+        Some(before) => format!("the largest trusted read of the 7 days up to the last one had {before}"),
+        None => "no read of it was trusted yet".into(),
+    };
+    format!("{} has {records} now{rejected}; {before}.", accepted.source)
+}
+
+fn condition(accepted: &Accepted) -> String {
+    let name = &accepted.source;
+    match accepted.at_least {
+        Some(least) => format!(
+            "the next read of {name} is trusted if it has at least {least} (max_shrink of {}), and passes every other check.",
+            accepted.people
+        ),
+        None => format!("the next read of {name} is trusted if it passes every other check."),
+    }
 }
 
 fn unknown(settings: &Settings, name: &str) -> Failure {

@@ -176,9 +176,10 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
-    /// Take a source as it is now as its new baseline, after a genuine shrink
+    /// Read a source and take what it has now as its baseline, after a genuine shrink
     ///
-    /// Good for the next read that passes every other check, however small it is; it is then spent.
+    /// The next read is trusted if it is within `max_shrink` of that, and passes every other check. It is then spent; after
+    /// 24 hours it is void. A source that fails another check is refused.
     #[command(after_help = "Example:\n  rosterd accept hr")]
     Accept {
         /// The source

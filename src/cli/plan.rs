@@ -278,12 +278,17 @@ impl Sections {
             for line in lines {
                 out.line(&format!("    {line}"))?;
             }
-            let more = total.saturating_sub(lines.len() as u64);
-            if more > 0 {
-                out.line(&out.style.faint(&format!("    … and {more} more (-v shows all)")))?;
-            }
+            more(out, total, lines.len())?;
         }
         Ok(())
+    }
+}
+
+/// How many of so many are not shown.
+fn more(out: &mut Out, of: u64, shown: usize) -> Result<()> {
+    match of.saturating_sub(shown as u64) {
+        0 => Ok(()),
+        more => out.line(&out.style.faint(&format!("    … and {more} more (-v shows all)"))),
     }
 }
 
@@ -304,12 +309,19 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
             let key = reject.key.as_ref().map_or("(no key)", |k| k.as_str());
             out.line(&format!("    {key:<10}  {}: {}", reject.position, reject.reason))
         })?;
+        more(out, plan.rejected, most)?;
     }
     if plan.skipped > 0 {
         out.line(&format!("\n  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;
-        for (key, reason) in plan.spool().skips("", most.min(PAGE))? {
-            out.line(&format!("    {:<10}  {reason}", key.as_str()))?;
+        let (mut after, mut left) = (String::new(), most);
+        while left > 0 {
+            let page = plan.spool().skips(&after, left.min(PAGE))?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.as_str().to_owned();
+            left -= page.len();
+            page.iter().try_for_each(|(key, reason)| out.line(&format!("    {:<10}  {reason}", key.as_str())))?;
         }
+        more(out, plan.skipped, most)?;
     }
     if !plan.unresolved.is_empty() {
         let heading = format!(

@@ -108,7 +108,7 @@ pub struct RawSource {
     /// Fewer records than this: the source is not trusted, and nothing is done.
     #[schemars(extend("default" = 1))]
     pub min_records: Option<u64>,
-    /// Fewer than the largest trusted read of the last 7 days by more than this: not trusted.
+    /// Fewer than the largest trusted read of the 7 days up to the last trusted one by more than this: not trusted.
     #[schemars(extend("default" = {"count": 10, "percent": 20}))]
     pub max_shrink: Option<TypedLimit>,
     /// More rejected rows than this: not trusted.

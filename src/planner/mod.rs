@@ -239,9 +239,12 @@ impl Planner {
         let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging, joining))
             .await
             .map_err(|e| Failure::internal("planning broke off").because(e))??;
-        let skipped = newcomers::settle(&planner, &merged, listing).await?;
-        merged.skipped += skipped;
-        merged.skipped_with_work += skipped;
+        // A read that is going to be refused is no reason to ask the target anything.
+        if !merged.is_refused(&planner) {
+            let skipped = newcomers::settle(&planner, &merged, listing).await?;
+            merged.skipped += skipped;
+            merged.skipped_with_work += skipped;
+        }
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
         plan.tally.max_flaps = planner.sync.max_flaps.into();
@@ -265,6 +268,13 @@ pub(crate) struct Merged {
 }
 
 impl Merged {
+    /// Whether so many rows can't be used that the read is not to be trusted.
+    fn is_refused(&self, planner: &Planner) -> bool {
+        let intake = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (rows, rejected) = (intake.stats().rows(), intake.stats().rejected_rows + self.rejected_rows);
+        planner.sync.source.gate.max_rejected.allowed(rows).is_some_and(|allowed| rejected > allowed)
+    }
+
     fn spool(&self) -> MutexGuard<'_, Spool> {
         self.spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
+use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::planner::Plan;
 use crate::record::Key;
-use crate::source::{self, FirstPage, Intake, Since, Validators};
+use crate::source::{self, FirstPage, Intake, Member, Since, Validators};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
-use crate::time::{Clock, rfc3339};
+use crate::time::Clock;
 use crate::trust::{self, Baseline, ReadStats, Verdict};
 
 /// A read that may be used.
@@ -23,8 +24,8 @@ pub struct Read {
     pub intake: Arc<Mutex<Intake>>,
     /// Why it may not be used to tell who has left, if so.
     pub incomplete: Option<String>,
-    /// Whether an acceptance was used up by it.
-    pub spends_accept: bool,
+    /// What the syncs that wait for it find.
+    pub judgement: Judgement,
 }
 
 /// What is known of a source after asking it.
@@ -40,6 +41,17 @@ pub enum Asked {
 pub trait AsRead {
     /// The read, if there is one.
     fn as_read(&self) -> Option<&Read>;
+}
+
+impl Read {
+    /// What a sync finds that has looked at it, if it came to that: with the last sync's word a trusted read is remembered
+    /// as a baseline.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn judged(&self, sync: &SyncSettings, trusted: Option<bool>, state: &State) -> Result<()> {
+        self.judgement.says(&sync.name, trusted, state).await
+    }
 }
 
 impl AsRead for Read {
@@ -60,11 +72,9 @@ impl AsRead for Asked {
 /// A source's read, or why there is none, with the syncs that wait for it.
 pub type Reading<T = Read> = (Result<T, Arc<Failure>>, Vec<Arc<SyncSettings>>);
 
-/// How long trusted reads are compared with.
-const BASELINE: TimeDelta = TimeDelta::days(7);
-
-/// Reads the sources of these syncs, each once, and remembers the reads that are trusted. Where everybody is meant
-/// (`whole`), a source that has not changed is not read again.
+/// Reads the sources of these syncs, each once; the reads are remembered once the syncs have found them good too
+/// ([`Read::judged`]), unless some people alone are meant. Where everybody is meant (`whole`), a source that has not
+/// changed is not read again.
 ///
 /// # Errors
 /// The state fails. A source that can't be read, or isn't trusted, is in the result.
@@ -78,11 +88,13 @@ pub async fn read_sources(
 ) -> Result<Vec<Reading<Asked>>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let asked = ask_source(&source, &syncs, state, clock, whole).await;
-        if let Ok(asked) = &asked
-            && only.is_empty()
-        {
-            remember(&source, asked, state, clock).await?;
+        let mut asked = ask_source(&source, &syncs, state, clock, whole).await;
+        match &mut asked {
+            Ok(Asked::Unchanged(versions)) if only.is_empty() => {
+                remember_unchanged(&source, versions, state, clock).await?;
+            }
+            Ok(Asked::Read(read)) if !only.is_empty() => read.judgement = Judgement::default(),
+            _ => {}
         }
         readings.push((asked.map_err(Arc::new), syncs));
     }
@@ -101,7 +113,9 @@ pub async fn read_sources_quietly(
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        readings.push((read_source(&source, &syncs, state, clock, None).await.map_err(Arc::new), syncs));
+        let read = read_source(&source, &syncs, state, clock, None).await;
+        let read = read.map(|read| Read { judgement: Judgement::default(), ..read });
+        readings.push((read.map_err(Arc::new), syncs));
     }
     Ok(readings)
 }
@@ -192,7 +206,9 @@ async fn clean_version(
     let tags =
         |version: &Version| Validators { etag: version.etag.clone(), last_modified: version.last_modified.clone() };
     let Some(known) = versions.values().next().map(tags) else { return Ok(None) };
-    if baseline(source, state, clock).await?.accept_next || versions.values().any(|version| tags(version) != known) {
+    if baseline(source, state, clock).await?.accepted.is_some()
+        || versions.values().any(|version| tags(version) != known)
+    {
         return Ok(None);
     }
     Ok(Some((versions, known)))
@@ -285,14 +301,22 @@ pub async fn read_source(
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }
-    for member in intake.members() {
-        judge(&member.source, &member.stats, state, clock).await.map_err(|failure| member_failure(source, failure))?;
+    let mut remembered = Vec::new();
+    for Member { source: member, stats } in intake.members() {
+        let judged = judge(member, stats, state, clock).await;
+        let (_, spends_accept) = judged.map_err(|failure| member_failure(source, failure))?;
+        remembered.push(Remembered { source: member.name.clone(), people: stats.present(), spends_accept });
     }
     let (incomplete, spends_accept) = judge(source, intake.stats(), state, clock).await?;
-    if let Some(why) = &incomplete {
-        tracing::warn!(source = %source.name, "the read is incomplete, so nobody is banned: {why}");
-    }
-    Ok(Read { intake: Arc::new(Mutex::new(intake)), incomplete, spends_accept })
+    remembered.push(Remembered { source: source.name.clone(), people: intake.stats().present(), spends_accept });
+    let judgement = match &incomplete {
+        None => Judgement::waits_for(syncs.iter().map(|sync| sync.name.clone()), clock.now(), remembered),
+        Some(why) => {
+            tracing::warn!(source = %source.name, "the read is incomplete, so nobody is banned: {why}");
+            Judgement::default()
+        }
+    };
+    Ok(Read { intake: Arc::new(Mutex::new(intake)), incomplete, judgement })
 }
 
 /// Why the read may not be used to tell who has left, if so, and whether it uses up an acceptance.
@@ -310,20 +334,19 @@ async fn judge(
     }
 }
 
-async fn baseline(source: &SourceSettings, state: &State, clock: &Clock) -> Result<Baseline> {
-    let since = rfc3339(clock.now() - BASELINE);
-    let known = state.ask(BaselineOf { source: source.name.clone(), since }).await?;
-    Ok(Baseline { largest_trusted: known.largest, accept_next: known.accepted })
+pub(super) async fn baseline(source: &SourceSettings, state: &State, clock: &Clock) -> Result<Baseline> {
+    let known = state.ask(BaselineOf { source: source.name.clone(), now: clock.now() }).await?;
+    Ok(Baseline { largest_trusted: known.largest, accepted: known.accepted })
 }
 
 /// One member that is not trusted makes the whole union so.
-fn member_failure(union: &SourceSettings, failure: Failure) -> Failure {
+pub(super) fn member_failure(union: &SourceSettings, failure: Failure) -> Failure {
     let message = format!("source {} is not trusted, because a member is not: {}", union.name, failure.message);
     let help = failure.help.clone().unwrap_or_default();
     Failure::new(failure.exit, message).help(help)
 }
 
-fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
+pub(super) fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
     let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     let place = source.file().map(|path| format!("look at {}", path.display()));
     let mut help: Vec<String> = place.into_iter().chain(reasons.iter().map(|r| r.help(&source.name))).collect();
@@ -332,36 +355,16 @@ fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
         .help(help.join("; "))
 }
 
-/// Remembers a trusted read, and those of a union's members.
-async fn remember(source: &SourceSettings, asked: &Asked, state: &State, clock: &Clock) -> Result<()> {
-    let now = clock.now();
-    let mut trusted = Vec::new();
-    match asked {
-        Asked::Unchanged(versions) => {
-            let records = versions.values().map(|version| version.records).max().unwrap_or_default();
-            trusted.push((source.name.clone(), records, false));
-        }
-        Asked::Read(read) if read.incomplete.is_some() => return Ok(()),
-        Asked::Read(read) => {
-            let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
-            trusted.push((source.name.clone(), intake.stats().records, read.spends_accept));
-            let members = intake.members().iter();
-            trusted.extend(members.map(|m| (m.source.name.clone(), m.stats.records, false)));
-        }
-    }
-    for (i, (source, records, spends_accept)) in trusted.into_iter().enumerate() {
-        // An acceptance of a member counts for its read within the union too.
-        let accepted = state.ask(BaselineOf { source: source.clone(), since: rfc3339(now) }).await?.accepted;
-        state
-            .ask(Trusted {
-                source,
-                at: rfc3339(now),
-                records,
-                spends_accept: if i == 0 { spends_accept } else { accepted },
-                forget_before: rfc3339(now - BASELINE),
-            })
-            .await?;
-    }
+/// Remembers that a source is as it was when its syncs were clean.
+async fn remember_unchanged(
+    source: &SourceSettings,
+    versions: &BTreeMap<String, Version>,
+    state: &State,
+    clock: &Clock,
+) -> Result<()> {
+    // Nobody was rejected then.
+    let people = versions.values().map(|version| version.records).max().unwrap_or_default();
+    state.ask(Trusted { source: source.name.clone(), at: clock.now(), people, spends_accept: false }).await?;
     Ok(())
 }
 
@@ -370,11 +373,23 @@ async fn remember(source: &SourceSettings, asked: &Asked, state: &State, clock: 
 /// # Errors
 /// Too many (65).
 pub fn too_many_rejected(sync: &SyncSettings, plan: &Plan) -> Result<()> {
-    let (rows, rejected) = (plan.rows, plan.rejected_rows);
+    let first = || Ok(plan.spool().rejects((0, 0, 0), 1)?.pop().map(|(_, reject)| reject.told()));
+    mapping_rejects(sync, plan.rejected_rows, plan.rows, first)
+}
+
+/// [`too_many_rejected`] of so many of so many rows.
+///
+/// # Errors
+/// Too many (65).
+pub(super) fn mapping_rejects(
+    sync: &SyncSettings,
+    rejected: u64,
+    rows: u64,
+    first: impl FnOnce() -> Result<Option<String>>,
+) -> Result<()> {
     match sync.source.gate.max_rejected.allowed(rows) {
         Some(allowed) if rejected > allowed => {
-            let first = plan.spool().rejects((0, 0, 0), 1)?.pop().map(|(_, reject)| reject.told());
-            let reason = trust::Reason::TooManyRejected { rejected, rows, allowed, first };
+            let reason = trust::Reason::TooManyRejected { rejected, rows, allowed, first: first()? };
             Err(untrusted(&sync.source, &[reason])
                 .help(format!("see which and why: rosterd plan {}; then mend the export or the mapping", sync.name)))
         }

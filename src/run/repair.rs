@@ -76,6 +76,7 @@ impl Runner {
             .await;
         if let Err(failure) = repaired {
             summary.fail(&failure);
+            read.judged(sync, (failure.exit == Exit::Untrusted).then_some(false), &self.state).await?;
             let finish = self.state.ask(summary.finish(self.clock.stamp())).await;
             if !reported || finish.is_err() {
                 return Err(failure);
@@ -132,6 +133,7 @@ impl Runner {
             Err(error) => return Err(error.into()),
         };
         let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;
+        read.judged(sync, Some(true), &self.state).await?;
         report(&comparison)?;
         if self.state.ask(FindSync(binding(sync))).await?.paused {
             summary.paused();

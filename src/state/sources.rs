@@ -1,16 +1,27 @@
 //! What earlier reads of a source were like: the baseline against which the next one is judged.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Command, StateError};
+use crate::time::{parse, rfc3339};
+
+/// How long before the last trusted read those count that are compared with.
+const WINDOW: TimeDelta = TimeDelta::days(7);
+
+/// How long an acceptance waits for its read.
+pub const ACCEPTED_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// By how much the clock may be set back without a read being taken for one of the future.
+const SLACK: TimeDelta = TimeDelta::hours(1);
 
 /// What is known of earlier reads of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Records of the largest trusted read since the time asked for.
+    /// People in the largest trusted read of the seven days before the last trusted one.
     pub largest: Option<u64>,
-    /// Somebody said: take the next read as it is.
-    pub accepted: bool,
+    /// People in the read that somebody accepted in the last 24 hours.
+    pub accepted: Option<u64>,
 }
 
 /// Asks for the baseline.
@@ -18,20 +29,45 @@ pub struct Known {
 pub struct BaselineOf {
     /// The source.
     pub source: String,
-    /// Reads before this time (RFC 3339) don't count.
-    pub since: String,
+    /// What time it is.
+    pub now: DateTime<Utc>,
 }
 
 impl Command for BaselineOf {
     type Reply = Known;
 
     fn run(self, db: &Connection) -> Result<Known, StateError> {
-        let largest: Option<i64> = db
-            .prepare_cached("SELECT max(records) FROM trusted_read WHERE source = ?1 AND at >= ?2")?
-            .query_row([&self.source, &self.since], |row| row.get(0))?;
-        let accepted = db.prepare_cached("SELECT 1 FROM accepted WHERE source = ?1")?.exists([&self.source])?;
-        Ok(Known { largest: largest.map(i64::unsigned_abs), accepted })
+        let largest: Option<i64> = match last_trusted(db, &self.source, self.now)? {
+            None => None,
+            Some(last) => db
+                .prepare_cached("SELECT max(records) FROM trusted_read WHERE source = ?1 AND at BETWEEN ?2 AND ?3")?
+                .query_row([&self.source, &before(&last), &last], |row| row.get(0))?,
+        };
+        let accepted: Option<i64> = db
+            .prepare_cached("SELECT people FROM accepted WHERE source = ?1 AND at > ?2 AND at <= ?3")?
+            .query_row([&self.source, &rfc3339(self.now - ACCEPTED_FOR), &rfc3339(self.now + SLACK)], |row| row.get(0))
+            .optional()?;
+        Ok(Known { largest: largest.map(i64::unsigned_abs), accepted: accepted.map(i64::unsigned_abs) })
     }
+}
+
+/// When the last trusted read was. One of the future, made when the clock was wrong, counts only where there is no
+/// other: else it would be the last one until the clock has caught up with it.
+fn last_trusted(db: &Connection, source: &str, now: DateTime<Utc>) -> Result<Option<String>, StateError> {
+    let last: Option<String> = db
+        .prepare_cached("SELECT max(at) FROM trusted_read WHERE source = ?1 AND at <= ?2")?
+        .query_row([source, &rfc3339(now + SLACK)], |row| row.get(0))?;
+    if last.is_some() {
+        return Ok(last);
+    }
+    Ok(db
+        .prepare_cached("SELECT max(at) FROM trusted_read WHERE source = ?1")?
+        .query_row([source], |row| row.get(0))?)
+}
+
+/// Where the window begins that ends with this read.
+fn before(last: &str) -> String {
+    parse(last).map_or_else(String::new, |last| rfc3339(last - WINDOW))
 }
 
 /// Remembers a trusted read. One that spends an acceptance is the new baseline: all before it is forgotten.
@@ -39,47 +75,75 @@ impl Command for BaselineOf {
 pub struct Trusted {
     /// The source.
     pub source: String,
-    /// When, RFC 3339.
-    pub at: String,
-    /// How many records.
-    pub records: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How many people were there.
+    pub people: u64,
     /// It passed because somebody accepted it.
     pub spends_accept: bool,
-    /// Reads before this time are forgotten in any case.
-    pub forget_before: String,
 }
 
 impl Command for Trusted {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        let horizon = if self.spends_accept { &self.at } else { &self.forget_before };
-        db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2")?
-            .execute([&self.source, horizon])?;
         if self.spends_accept {
-            db.prepare_cached("DELETE FROM accepted WHERE source = ?1")?.execute([&self.source])?;
+            db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1")?.execute([&self.source])?;
+        } else {
+            forget_old(db, &self.source, self.at)?;
         }
+        // Spent, or void by now.
+        db.prepare_cached("DELETE FROM accepted WHERE source = ?1 AND (?2 OR at <= ?3)")?.execute(params![
+            self.source,
+            self.spends_accept,
+            rfc3339(self.at - ACCEPTED_FOR)
+        ])?;
         db.prepare_cached("INSERT OR REPLACE INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.source, self.at, self.records as i64])?;
+            .execute(params![self.source, rfc3339(self.at), self.people as i64])?;
         Ok(())
     }
 }
 
-/// Takes the next read that passes every other check, however small it is.
+/// Forgets what no later read is compared with. The window of the read before this one is kept: should the clock be
+/// wrong now, it is right again later.
+fn forget_old(db: &Connection, source: &str, at: DateTime<Utc>) -> Result<(), StateError> {
+    let Some(last) = last_trusted(db, source, at)? else { return Ok(()) };
+    db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2")?.execute([source, &before(&last)])?;
+    let ahead = rfc3339(at + SLACK);
+    if last <= ahead {
+        db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1 AND at > ?2")?.execute([source, &ahead])?;
+        return Ok(());
+    }
+    // All were made when the clock was ahead, or it is behind now: they are as old as one of this moment.
+    let largest: i64 = db
+        .prepare_cached("SELECT max(records) FROM trusted_read WHERE source = ?1")?
+        .query_row([source], |row| row.get(0))?;
+    db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1")?.execute([source])?;
+    db.prepare_cached("INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)")?.execute(params![
+        source,
+        rfc3339(at - TimeDelta::milliseconds(1)),
+        largest
+    ])?;
+    Ok(())
+}
+
+/// Takes a number of people as the baseline of the next read.
 #[derive(Debug)]
 pub struct Accept {
     /// The source.
     pub source: String,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How many people it has now.
+    pub people: u64,
 }
 
 impl Command for Accept {
     type Reply = ();
 
     fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("INSERT OR REPLACE INTO accepted (source, at) VALUES (?1, ?2)")?
-            .execute([&self.source, &self.at])?;
+        db.prepare_cached("INSERT OR REPLACE INTO accepted (source, at, people) VALUES (?1, ?2, ?3)")?
+            .execute(params![self.source, rfc3339(self.at), self.people as i64])?;
         Ok(())
     }
 }

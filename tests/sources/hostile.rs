@@ -47,7 +47,7 @@ fn hostile_files_are_refused() {
         ("a required column missing", header(",status", ",state"), NONE, "\\\"status\\\""),
         ("the key's column missing", header("employee_id", "id"), NONE, "\\\"employee_id\\\""),
         ("a doubled column", header("phone", "email"), NONE, "there are two columns \\\"email\\\""),
-        ("a column without a name", header("phone", ""), NONE, "column 5 has no name"),
+        ("a mapped column without a name", header("phone", ""), NONE, "no column \\\"phone\\\""),
         ("another delimiter", good.replace(',', ";").into(), NONE, "is “,” the right delimiter?"),
         ("HTML", b"<!DOCTYPE html><html><body>Log in</body></html>".to_vec(), NONE, "HTML"),
         ("JSON", json!(people(1..=40)).to_string().into(), NONE, "text follows a closing quote in the header"),

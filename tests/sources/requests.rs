@@ -170,7 +170,7 @@ fn what_is_not_finished_is_read_again_however_unchanged_the_export_is() {
 
     home.run(&["accept", "hr"]).exits(0);
     home.run(&["sync"]).exits(0);
-    asks(&[false], "an acceptance is spent by a read");
+    asks(&[false, false], "an acceptance reads, and is spent by a read");
     home.run(&["sync"]).exits(0);
     asks(&[true], "and spent");
 

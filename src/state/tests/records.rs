@@ -120,26 +120,81 @@ fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
     assert_eq!(place.ask(BansSince { sync: "other".into(), since: since.into() }), 0);
 }
 
+/// The reads of one source, and what the next one is compared with.
+struct Reads(Place);
+
+impl Reads {
+    fn at(&self, at: &str, people: u64, spends_accept: bool) {
+        self.0.ask(Trusted { source: "hr".into(), at: time(at), people, spends_accept });
+    }
+
+    fn accept(&self, at: &str, people: u64) {
+        self.0.ask(Accept { source: "hr".into(), at: time(at), people });
+    }
+
+    fn known(&self, now: &str) -> (Option<u64>, Option<u64>) {
+        let known = self.0.ask(BaselineOf { source: "hr".into(), now: time(now) });
+        (known.largest, known.accepted)
+    }
+}
+
+fn time(day: &str) -> chrono::DateTime<chrono::Utc> {
+    let text = if day.len() == "2026-11-22".len() { format!("{day}T12:00:00Z") } else { day.to_string() };
+    text.parse().expect("a time")
+}
+
 #[test]
-fn a_read_is_compared_with_the_largest_until_somebody_accepts() {
-    let place = Place::new();
-    let trusted = |at: &str, records, spends_accept| Trusted {
-        source: "hr".into(),
-        at: at.into(),
-        records,
-        spends_accept,
-        forget_before: "2026-11-15".into(),
-    };
-    let known = || place.ask(BaselineOf { source: "hr".into(), since: "2026-11-15".into() });
-    assert_eq!((known().largest, known().accepted), (None, false));
-    place.ask(trusted("2026-11-14", 900, false));
-    place.ask(trusted("2026-11-20", 100, false));
-    place.ask(trusted("2026-11-21", 95, false));
-    assert_eq!(known().largest, Some(100));
-    place.ask(Accept { source: "hr".into(), at: NOON.into() });
-    assert!(known().accepted);
-    place.ask(trusted("2026-11-22", 10, true));
-    assert_eq!((known().largest, known().accepted), (Some(10), false), "spent, and the new baseline");
+fn a_read_is_compared_with_the_largest_of_the_days_before_the_last_trusted_one() {
+    let reads = Reads(Place::new());
+    assert_eq!(reads.known("2026-11-22"), (None, None));
+    for (at, people) in [("2026-11-12", 900), ("2026-11-14", 100), ("2026-11-20", 90), ("2026-11-21", 95)] {
+        reads.at(at, people, false);
+    }
+    assert_eq!(reads.known("2026-11-21").0, Some(100), "the 12th is more than seven days before the 21st");
+    assert_eq!(reads.known("2027-11-21").0, Some(100), "distrust does not wear off");
+    reads.at("2026-11-23", 94, false);
+    assert_eq!(reads.known("2026-11-23").0, Some(95));
+}
+
+#[test]
+fn an_acceptance_is_of_a_number_and_void_after_a_day() {
+    let reads = Reads(Place::new());
+    reads.at("2026-11-21", 400, false);
+    reads.accept("2026-11-22", 229);
+    assert_eq!(reads.known("2026-11-22"), (Some(400), Some(229)));
+    assert_eq!(reads.known("2026-11-23T11:59:59Z").1, Some(229));
+    assert_eq!(reads.known("2026-11-23").1, None, "void");
+    assert_eq!(reads.known("2026-11-20").1, None, "one of the future is none");
+    reads.at("2026-11-22", 220, true);
+    assert_eq!(reads.known("2026-11-22"), (Some(220), None), "spent, and the new baseline");
+    reads.accept("2026-11-22", 5);
+    reads.at("2026-11-24", 230, false);
+    assert_eq!(reads.0.ask(BaselineOf { source: "hr".into(), now: time("2026-11-22") }).accepted, None, "swept away");
+}
+
+#[test]
+fn a_read_of_the_future_neither_freezes_nor_poisons_the_baseline() {
+    let ahead = Reads(Place::new());
+    ahead.at("2026-11-20", 40, false);
+    ahead.at("2036-01-01", 1_000, false);
+    assert_eq!(ahead.known("2036-01-02").0, Some(1_000));
+    assert_eq!(ahead.known("2026-11-21").0, Some(40), "the clock was wrong, and is right again");
+    ahead.at("2026-11-21", 45, false);
+    assert_eq!(ahead.known("2026-11-22").0, Some(45));
+    assert_eq!(ahead.known("2036-01-02").0, Some(45), "and it is gone");
+    let alone = Reads(Place::new());
+    alone.at("2036-01-01", 40, false);
+    assert_eq!(alone.known("2026-11-21").0, Some(40), "better than nothing");
+    alone.at("2026-11-21", 35, false);
+    assert_eq!(alone.known("2026-11-21").0, Some(40));
+    alone.at("2026-11-28", 34, false);
+    assert_eq!(alone.known("2026-11-29").0, Some(35), "it has aged as one of the day on which it was found");
+    let behind = Reads(Place::new());
+    behind.at("2026-11-20", 100, false);
+    behind.at("2006-01-01", 85, false);
+    assert_eq!(behind.known("2006-01-01").0, Some(100), "nobody has left because the clock went back");
+    behind.at("2026-11-21", 86, false);
+    assert_eq!(behind.known("2026-11-21").0, Some(86));
 }
 
 fn held_plan(id: &str) -> HeldPlan {
