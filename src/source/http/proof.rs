@@ -100,8 +100,8 @@ fn is_cursor(settings: &HttpSettings) -> bool {
 }
 
 fn links_on(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-    values.into_iter().any(|value| matches!(crate::link::next(value), Ok(Some(target)) if !target.trim().is_empty()))
+    let mut values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| matches!(crate::link::next(value), Ok(Some(target)) if !target.trim().is_empty()))
 }
 
 /// How the read comes to its end, if this is the last page.
@@ -134,8 +134,7 @@ pub(super) fn says_more(settings: &HttpSettings, sign: &Sign) -> String {
         Pagination::Next { pointer } | Pagination::Cursor { pointer, .. } => {
             format!("what pagination names, {pointer:?}, does not lead there")
         }
-        Pagination::Page { .. } => "the page has no records".into(),
-        Pagination::Offset { .. } => "the page has no records".into(),
+        Pagination::Page { .. } | Pagination::Offset { .. } => "the page has no records".into(),
     };
     format!("the answer says that there is more ({place}), and {configured}: {}", proposal(sign))
 }
