@@ -349,10 +349,11 @@ fn hostile_answers_are_refused() {
         ),
         (
             "doubled records that differ",
-            list(
-                [people(1..=40), replaced(11, &|i| json!({ "employee_id": format!("E{i:03}") }))[..11].to_vec()]
+            document(json!({
+                "meta": { "total": 40 },
+                "data": [people(1..=40), replaced(11, &|i| json!({ "employee_id": format!("E{i:03}") }))[..11].to_vec()]
                     .concat(),
-            ),
+            })),
             65,
             "22 of its 51 rows",
         ),
