@@ -125,6 +125,8 @@ pub struct Tally {
     pub flaps: u64,
     /// How often anybody may.
     pub max_flaps: u64,
+    /// Leavers whose keys are those of newcomers in another form.
+    pub rekeyed: u64,
 }
 
 impl Tally {
@@ -180,7 +182,7 @@ pub fn counts_towards(operation: &Operation, limit: &str) -> bool {
 }
 
 impl Breach {
-    /// The breach as people read it, with the first few of those whom it is about.
+    /// The breach as people read it, with the first few of those whom it is about; an ellipsis stands for the rest.
     pub fn sentence(&self, first_keys: &[String]) -> String {
         let Breach { limit, count, allowed } = self;
         let (people, accounts, operations) = match count {
@@ -195,6 +197,12 @@ impl Breach {
             "ban" => format!("{count} {people} would lose access, at most {allowed} allowed"),
             "ban_per_day" => format!("{count} {people} would lose access within 24 hours, at most {allowed} allowed"),
             "ban_all" => format!("{count} of {count} people would lose access, never all of them at once"),
+            "rekey" => format!(
+                "{count} who left and {count} who are new have keys that differ in form alone (zeros, letter case, white \
+                 space, Unicode), so the keys were reformatted on their way here, as a spreadsheet does that drops leading \
+                 zeros; nothing is done to these people. Mend the export; where HR did give somebody a new key: rosterd \
+                 rekey SYNC OLD NEW"
+            ),
             "flap" => format!("somebody would come back {count} times within flap_window, at most {allowed} allowed"),
             "undo" => format!("{count} {operations} would undo a run, which always waits for an approval"),
             other => match other.strip_prefix("clear.") {
@@ -202,14 +210,16 @@ impl Breach {
                 None => format!("{count} planned, at most {allowed} allowed"),
             },
         };
-        let more = if *count > first_keys.len() as u64 && limit != "flap" { ", …" } else { "" };
-        let who = if first_keys.is_empty() { String::new() } else { format!(" ({}{more})", first_keys.join(", ")) };
+        let who = if first_keys.is_empty() { String::new() } else { format!(" ({})", first_keys.join(", ")) };
         format!("held by the limit {limit}: {what}{who}")
     }
 }
 
 /// From this many users on, no plan bans all of them, whatever the limits say.
 const NEVER_ALL_FROM: u64 = 3;
+
+/// One leaver and one newcomer may have keys that differ in form alone; several pairs are no chance any more.
+const ALIKE_BY_CHANCE: u64 = 1;
 
 /// The first limit that a plan exceeds, in the order in which the README lists them.
 pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
@@ -238,7 +248,15 @@ pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
             allowed: tally.max_flaps,
         })
     };
-    over("create", tally.creates, &limits.create)
+    let rekeyed = || {
+        (tally.rekeyed > ALIKE_BY_CHANCE).then(|| Breach {
+            limit: "rekey".into(),
+            count: tally.rekeyed,
+            allowed: ALIKE_BY_CHANCE,
+        })
+    };
+    rekeyed()
+        .or_else(|| over("create", tally.creates, &limits.create))
         .or_else(|| over("update", tally.updates, &limits.update))
         .or_else(clears)
         .or_else(|| over("ban", tally.bans, &limits.ban))
@@ -349,6 +367,21 @@ mod tests {
     }
 
     #[test]
+    fn several_reformatted_keys_hold_a_plan_before_anything_else() {
+        for (rekeyed, expected) in [(0, Some("create")), (1, Some("create")), (2, Some("rekey")), (8, Some("rekey"))] {
+            let tally = Tally { users: 40, rekeyed, creates: 9, ..Tally::default() };
+            let limits = Limits { create: Limit::AtMost { count: Some(3), percent: None }, ..defaults() };
+            assert_eq!(breach(&tally, &limits).map(|b| b.limit).as_deref(), expected);
+        }
+        let breach = Breach { limit: "rekey".into(), count: 8, allowed: 1 };
+        let told = breach.sentence(&["00411 → 411".into(), "…".into()]);
+        assert!(
+            told.contains("reformatted") && told.contains("(00411 → 411, …)") && told.contains("rosterd rekey"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn never_all_of_three_or_more() {
         for (users, bans, expected) in
             [(1, 1, None), (2, 2, None), (3, 3, Some("ban_all")), (3, 2, None), (10, 10, Some("ban_all"))]
@@ -380,7 +413,7 @@ mod tests {
             flaps in 0u64..5,
         ) -> Tally {
             let [users, bans_before, creates, updates, reinstates, adopts, bans, _] = counts;
-            Tally { users, bans_before, creates, updates, reinstates, adopts, bans, clears, flaps, max_flaps: 3 }
+            Tally { users, bans_before, creates, updates, reinstates, adopts, bans, clears, flaps, max_flaps: 3, rekeyed: 0 }
         }
     }
 

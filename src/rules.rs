@@ -66,7 +66,7 @@ impl PersonState {
 }
 
 /// What the source says of a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SourceSays {
     /// In scope, and the account should differ from what was acknowledged.
     Differs,
@@ -81,7 +81,7 @@ pub enum SourceSays {
 }
 
 /// Everything else that matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circumstances {
     /// They are on the sync's `protect` list.
     pub protected: bool,
@@ -89,6 +89,10 @@ pub struct Circumstances {
     pub keyless: bool,
     /// The read was incomplete and only creates and updates are allowed (`on_incomplete = "no-bans"`).
     pub incomplete: bool,
+    /// The clock shows less than at the run before.
+    pub clock_behind: bool,
+    /// A newcomer in scope is recognised by their account.
+    pub recognised: bool,
     /// The grace period has not ended.
     pub in_grace: bool,
     /// `on_leave`.
@@ -96,7 +100,7 @@ pub struct Circumstances {
 }
 
 /// `on_leave`, as the table needs it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeavePolicy {
     /// Deactivate.
     #[default]
@@ -145,6 +149,10 @@ pub enum SkipReason {
     KeylessRow,
     /// The read was incomplete.
     Incomplete,
+    /// The clock is behind the run before: how long anybody has been gone can't be told.
+    Clock,
+    /// A newcomer is recognised by their account: they may be one person under a new key.
+    RekeySuspected,
     /// The target's daily quota is used up.
     Quota,
     /// The run was stopped before their turn.
@@ -162,6 +170,8 @@ impl SkipReason {
             SkipReason::InvitationPending => "invitation pending",
             SkipReason::KeylessRow => "keyless row",
             SkipReason::Incomplete => "incomplete read",
+            SkipReason::Clock => "clock",
+            SkipReason::RekeySuspected => "rekey_suspected",
             SkipReason::Quota => "quota",
             SkipReason::Stopped => "stopped",
             SkipReason::OnLeave => "on_leave",
@@ -170,7 +180,8 @@ impl SkipReason {
 
     /// Whether it leaves work that somebody or the next run must do (exit code 75), rather than being as it should.
     pub const fn leaves_work(self) -> bool {
-        matches!(self, SkipReason::KeylessRow | SkipReason::Incomplete | SkipReason::Quota | SkipReason::Stopped)
+        use SkipReason::{Clock, Incomplete, KeylessRow, Quota, RekeySuspected, Stopped};
+        matches!(self, KeylessRow | Incomplete | Clock | RekeySuspected | Quota | Stopped)
     }
 }
 
@@ -225,6 +236,8 @@ pub const TABLE: &[Row] = {
         Row { states: HAS_ACCESS, source: LEAVER, when: PROTECTED, then: Skip(SkipReason::Protected) },
         Row { states: HAS_ACCESS, source: LEAVER, when: INCOMPLETE, then: Skip(SkipReason::Incomplete) },
         Row { states: HAS_ACCESS, source: LEAVER, when: KEYLESS, then: Skip(SkipReason::KeylessRow) },
+        Row { states: HAS_ACCESS, source: LEAVER, when: BEHIND, then: Skip(SkipReason::Clock) },
+        Row { states: HAS_ACCESS, source: LEAVER, when: RECOGNISED, then: Skip(SkipReason::RekeySuspected) },
         Row { states: HAS_ACCESS, source: LEAVER, when: IN_GRACE, then: Skip(SkipReason::Grace) },
         Row { states: HAS_ACCESS, source: LEAVER, when: IGNORES, then: Leave },
         Row { states: &[P::Invited], source: LEAVER, when: ALWAYS, then: Skip(SkipReason::InvitationPending) },
@@ -236,6 +249,8 @@ pub const TABLE: &[Row] = {
 const PROTECTED: (&str, fn(&Circumstances) -> bool) = ("protected", |c| c.protected);
 const INCOMPLETE: (&str, fn(&Circumstances) -> bool) = ("the read was incomplete", |c| c.incomplete);
 const KEYLESS: (&str, fn(&Circumstances) -> bool) = ("a row without a readable key was rejected", |c| c.keyless);
+const BEHIND: (&str, fn(&Circumstances) -> bool) = ("the clock is behind the run before", |c| c.clock_behind);
+const RECOGNISED: (&str, fn(&Circumstances) -> bool) = ("a newcomer is recognised by their account", |c| c.recognised);
 const IN_GRACE: (&str, fn(&Circumstances) -> bool) = ("grace has not ended", |c| c.in_grace);
 const IGNORES: (&str, fn(&Circumstances) -> bool) =
     ("on_leave = \"ignore\"", |c| matches!(c.on_leave, LeavePolicy::Ignore));
@@ -299,6 +314,8 @@ impl SkipReason {
             SkipReason::InvitationPending => "`skipped`: invitation pending",
             SkipReason::KeylessRow => "`skipped`: keyless row",
             SkipReason::Incomplete => "`skipped`: incomplete read",
+            SkipReason::Clock => "`skipped`: clock",
+            SkipReason::RekeySuspected => "`skipped`: rekey_suspected",
             SkipReason::Quota => "`skipped`: quota",
             SkipReason::Stopped => "`skipped`: stopped",
             SkipReason::OnLeave => "`skipped`: on_leave",
@@ -329,14 +346,16 @@ mod tests {
     fn everything() -> impl Iterator<Item = (PersonState, SourceSays, Circumstances)> {
         PersonState::ALL.into_iter().flat_map(|state| {
             SourceSays::ALL.into_iter().flat_map(move |says| {
-                (0..48u8).map(move |n| {
-                    let on_leave = [LeavePolicy::Ban, LeavePolicy::Delete, LeavePolicy::Ignore][usize::from(n / 16)];
+                (0..192u8).map(move |n| {
+                    let on_leave = [LeavePolicy::Ban, LeavePolicy::Delete, LeavePolicy::Ignore][usize::from(n / 64)];
                     let bit = |b: u8| n & (1 << b) != 0;
                     let circumstances = Circumstances {
                         protected: bit(0),
                         keyless: bit(1),
                         incomplete: bit(2),
                         in_grace: bit(3),
+                        clock_behind: bit(4),
+                        recognised: bit(5),
                         on_leave,
                     };
                     (state, says, circumstances)
@@ -365,6 +384,7 @@ mod tests {
                 assert!(matches!(says, SourceSays::Absent | SourceSays::Excluded));
                 assert!(matches!(state, PersonState::Active | PersonState::Invited));
                 assert!(!c.protected && !c.keyless && !c.incomplete && !c.in_grace, "{state:?} {says:?} {c:?}");
+                assert!(!c.clock_behind && !c.recognised, "{state:?} {says:?} {c:?}");
             }
         }
     }
@@ -373,6 +393,19 @@ mod tests {
     fn who_is_rejected_is_left_exactly_as_they_are() {
         for (state, _, c) in everything() {
             assert_eq!(decide(state, SourceSays::Rejected, &c), Decision::Reject);
+        }
+    }
+
+    #[test]
+    fn what_speaks_for_leaving_a_leaver_alone_never_takes_more_from_anybody() {
+        let access = |d: Decision| matches!(d, Decision::Ban | Decision::Delete | Decision::Leave);
+        for (state, says, c) in everything() {
+            for doubt in [Circumstances { recognised: true, ..c }, Circumstances { clock_behind: true, ..c }] {
+                let (was, is) = (decide(state, says, &c), decide(state, says, &doubt));
+                assert!(
+                    was == is || (access(was) || matches!(was, Decision::Skip(_))) && matches!(is, Decision::Skip(_))
+                );
+            }
         }
     }
 

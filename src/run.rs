@@ -25,6 +25,7 @@ use crate::identity;
 use crate::limits::{self, Basis, Digest};
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
+use crate::state::clock::ReadClock;
 use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::ownership::{Shared, SharedAccount};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
@@ -374,9 +375,12 @@ pub async fn make_plan_against(
     nothing_is_shared(&runner.state, sync, known).await?;
     let now = runner.clock.now();
     let since = time::rfc3339(now - TimeDelta::hours(24));
-    let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since }).await?;
+    let bans_before =
+        runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now: time::rfc3339(now) }).await?;
+    let reading = runner.state.ask(ReadClock { sync: sync.name.clone(), now }).await?;
     let planner = Planner {
         sync: Arc::clone(sync),
+        clock: reading,
         known,
         intake: Arc::clone(&read.intake),
         state: runner.state.clone(),

@@ -12,6 +12,7 @@ mod limits;
 mod newcomers;
 mod ownership;
 mod protection;
+mod rekeyed;
 mod rules;
 
 use rusqlite::Connection;

@@ -1,13 +1,17 @@
 //! `pause`, `resume`, `rekey`: what an operator tells a sync by hand.
 
+use std::sync::{Arc, PoisonError};
+
 use serde_json::json;
 
 use super::args::{Format, Printing};
 use super::out::Out;
 use crate::config::Settings;
+use crate::config::settings::SyncSettings;
 use crate::exit::{Exit, Failure, Result};
+use crate::planner::scope::{Standing, standing};
 use crate::record::Key;
-use crate::run::{binding, chosen};
+use crate::run::{binding, chosen, read_sources_quietly};
 use crate::state::lock::SenderLock;
 use crate::state::people::{BindSync, FindSync, SetPaused};
 use crate::state::rekey::{Rekey, Rekeyed};
@@ -34,13 +38,54 @@ pub async fn pause(settings: &Settings, sync: &str, pause: bool, printing: Print
     Ok(Exit::Ok)
 }
 
-/// `rosterd rekey`. Takes the sender's lock: nobody's key may change while something is sent for them.
-pub async fn rekey(settings: &Settings, sync: &str, keys: (&str, &str), printing: Printing) -> Result<Exit> {
+/// Refuses to give somebody a new key while their old one is in the source and in scope: then there are two people.
+///
+/// # Errors
+/// They are in scope (64); the source can't be read, or isn't trusted (its code).
+async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old: &Key, new: &Key) -> Result<()> {
+    let clock = Clock::system();
+    let untold = |why: &str| format!("whether {old} is still in scope can't be told: {why}");
+    let readings = read_sources_quietly(settings, std::slice::from_ref(sync), state, &clock).await?;
+    for (read, _) in readings {
+        let read = read.map_err(|failure| {
+            let help = failure.help.clone().unwrap_or_default();
+            Failure::new(failure.exit, untold(&failure.chain())).help(help)
+        })?;
+        let today = clock.now().with_timezone(&sync.timezone).date_naive();
+        let found = {
+            let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
+            standing(&intake, &sync.mapping, old, today)?
+        };
+        let name = &sync.name;
+        match (found, read.incomplete) {
+            (Standing::InScope, _) => {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("{old} is in the source of sync {name} and in scope: {old} and {new} are two people there"),
+                )
+                .help(
+                    "rekey is for a key that HR has replaced, when the old one is gone from the source or out of scope",
+                ));
+            }
+            (Standing::Rejected, _) => {
+                return Err(Failure::new(Exit::Usage, untold("their record is rejected"))
+                    .help(format!("mend it first; see: rosterd why {name} {old}")));
+            }
+            (Standing::Absent, Some(why)) => return Err(Failure::new(Exit::Untrusted, untold(&why))),
+            (Standing::Absent | Standing::Excluded, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// `rosterd rekey`. Takes the sender's lock: nobody's key may change while something is sent for them. Reads the source,
+/// to see that the old key is out of scope.
+pub async fn rekey(config: &Settings, sync: &str, keys: (&str, &str), printing: Printing) -> Result<Exit> {
     let parse = |text: &str| Key::parse(text).ok_or_else(|| Failure::new(Exit::Usage, "a key can't be blank"));
     let (old, new) = (parse(keys.0)?, parse(keys.1)?);
-    let syncs = chosen(settings, &[sync.to_string()])?;
-    let _lock = SenderLock::take(&settings.state.path)?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let syncs = chosen(config, &[sync.to_string()])?;
+    let _lock = SenderLock::take(&config.state.path)?;
+    let state = State::open(&config.state.path, Access::Write)?;
     let unknown = || {
         Failure::new(Exit::Usage, format!("sync {sync} knows nobody with the key {old}"))
             .help("keys are case-sensitive; see who is known: rosterd outcomes --sync SYNC")
@@ -48,6 +93,7 @@ pub async fn rekey(settings: &Settings, sync: &str, keys: (&str, &str), printing
     for settings in &syncs {
         let known = state.ask(FindSync(binding(settings))).await?;
         let id = known.id.ok_or_else(unknown)?;
+        gone(config, &state, settings, &old, &new).await?;
         match state.ask(Rekey { sync: id, old: old.clone(), new: new.clone() }).await? {
             Rekeyed::Done => {}
             Rekeyed::Unknown => return Err(unknown()),

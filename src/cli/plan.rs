@@ -230,9 +230,13 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     plan.for_each(|operation| sections.add(operation))?;
     sections.print(out, &plan.counts)?;
     bystanders(out, plan, all)?;
+    for shared in &plan.shared {
+        out.line(&format!("\n  {}", style.warn(&format!("{shared}: none of them is created"))))?;
+    }
     match held {
         Some(breach) => {
-            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(&[])))))?;
+            let named = if breach.limit == "rekey" { plan.reformatted.as_slice() } else { &[] };
+            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(named)))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
         None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::login::Login;
 use super::quota::Quota;
 use super::rate::RateGate;
+use super::refusal::Refusal;
 use super::rounds::Rounds;
 use super::transport::{SendError, Transport};
 use crate::config::settings::TargetSettings;
@@ -350,6 +351,7 @@ impl Client {
             Verdict::Refused(error) | Verdict::Duplicate { error, .. } => {
                 Failure::new(Exit::Unavailable, format!("target {name} refused a look-up: {}", error.message))
                     .help(format!("check targets.{name}: its kind, base_url and options"))
+                    .because(Refusal { error: error.clone(), status })
             }
             Verdict::Done { .. } | Verdict::SlowDown { .. } | Verdict::Unclear(_) => {
                 Failure::internal(format!("a look-up on target {name} was misjudged"))

@@ -17,6 +17,7 @@ mod prepare;
 mod proof;
 mod quota;
 pub mod rate;
+mod refusal;
 mod rounds;
 pub mod transport;
 mod whereabouts;
@@ -47,6 +48,7 @@ pub use client::{Carrier, Client, Line, Unanswered};
 pub use clients::{Clients, LineReading};
 pub use ending::Finished;
 pub use prepare::{Seen, Unready};
+pub use refusal::Refusal;
 pub(crate) use transport::explained;
 
 /// What watches a run: the progress bar, the outcome file, the log.
@@ -295,7 +297,8 @@ impl Shared {
         if finished.used_up {
             self.halt_for(Stop::Quota);
         }
-        if matches!(finished.status, Status::Failed | Status::Unknown) {
+        // What was in doubt when it was planned was never sent, and tells nothing of what is.
+        if matches!(finished.status, Status::Failed | Status::Unknown) && finished.operation.conflict.is_none() {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
             if let Some(allowed) = self.allowed.filter(|allowed| failed > *allowed) {
                 self.halt_for(Stop::Failures { failed, allowed });

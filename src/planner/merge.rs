@@ -3,31 +3,32 @@
 //!
 //! An unchanged person costs one hash and no look at their body; bodies are fetched for the rest of a page at once.
 
+mod leaving;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
+use self::leaving::is_new;
+use super::lookalikes::{self, Tellings};
 use super::newcomers::recognised_by;
 use super::observe::{as_listed, leave_kept, returned};
 use super::pair::Pair;
 use super::repeated::Repeated;
 use super::spool::{Newcomer, Sought};
 use super::{Listing, Merged, PAGE, Planner, Spool};
-use crate::config::settings::OnLeave;
 use crate::diff;
 use crate::exit::{Failure, Result};
 use crate::mapping::{Bound, Desired, Mapped, When};
 use crate::plan::{Change, Fingerprint, OpKind, Operation};
 use crate::record::{Key, Record, Reject};
-use crate::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason, SourceSays, decide};
+use crate::rules::{Decision, PersonState, SkipReason, SourceSays, decide};
 use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
 use crate::target::AccountState;
 use crate::time;
 pub(super) use crate::value::as_text;
-use crate::value::{Attributes, is_empty};
+use crate::value::is_empty;
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
 pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
@@ -51,6 +52,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             .map(|rule| rule.field.clone())
             .collect(),
         repeated: Repeated::default(),
+        tellings: Tellings::default(),
         out: Merged {
             spool: Mutex::new(Spool::new()?),
             excluded: 0,
@@ -61,13 +63,15 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             skipped_with_work: 0,
             rejected: 0,
             rejected_rows: 0,
+            shared: Vec::new(),
         },
     };
     merge.rejects()?;
     merge.people()?;
     merge.repeated.end(&planner.sync);
     merge.out.spool().index()?;
-    Ok(merge.out)
+    let shared = lookalikes::find(planner, &merge.out.spool(), merge.tellings)?;
+    Ok(Merged { shared, ..merge.out })
 }
 
 struct Merge<'a> {
@@ -79,6 +83,7 @@ struct Merge<'a> {
     keyless: bool,
     create_only: BTreeSet<String>,
     repeated: Repeated,
+    tellings: Tellings,
     out: Merged,
 }
 
@@ -181,8 +186,8 @@ impl Merge<'_> {
     /// Whether anything can have to be done; counts those for whom nothing has.
     fn needs_a_look(&mut self, pair: &Pair) -> Result<bool> {
         let Some(key) = pair.key() else { return Ok(false) };
-        if !self.planner.only.is_empty() && !self.planner.only.contains(key) {
-            return Ok(false);
+        if self.bystands(key) {
+            return Ok(self.may_be_alike(pair));
         }
         if self.unresolved.contains(key) {
             self.out.unresolved.insert(key.clone());
@@ -206,9 +211,7 @@ impl Merge<'_> {
         match (person.standing, person.state) {
             (Standing::InStep, PersonState::Active | PersonState::Invited) => {
                 self.out.unchanged += 1;
-                if person.absent_since.is_some() {
-                    self.out.spool().note(&person.key, &Note::Present)?;
-                }
+                self.is_present(Some(person))?;
                 Ok(false)
             }
             (
@@ -219,6 +222,20 @@ impl Merge<'_> {
                 Ok(false)
             }
             _ => Ok(true),
+        }
+    }
+
+    /// Whether the plan is about others (`--only`).
+    fn bystands(&self, key: &Key) -> bool {
+        !self.planner.only.is_empty() && !self.planner.only.contains(key)
+    }
+
+    /// Somebody is there, be their record good or bad: their grace would start anew. An incomplete read counts for
+    /// nothing.
+    fn is_present(&self, person: Option<&Person>) -> Result<()> {
+        match person.filter(|p| p.absent_since.is_some() && !self.planner.incomplete) {
+            Some(person) => Ok(self.out.spool().note(&person.key, &Note::Present)?),
+            None => Ok(()),
         }
     }
 
@@ -241,6 +258,7 @@ impl Merge<'_> {
                 key: &key,
                 was,
                 person: pair.person.as_ref(),
+                bystands: self.bystands(&key),
                 body,
                 says: SourceSays::Absent,
                 print: None,
@@ -262,6 +280,10 @@ impl Merge<'_> {
             Mapped::Rejected(reason) => {
                 let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());
                 self.out.in_step += u64::from(there);
+                if case.bystands {
+                    return Ok(());
+                }
+                self.is_present(case.person)?;
                 self.out.rejected_rows += record.row_count();
                 self.reject(&Reject { key: Some(case.key.clone()), position: decided.position, reason })
             }
@@ -298,6 +320,10 @@ impl Merge<'_> {
     fn settle(&mut self, case: Case<'_>) -> Result<()> {
         let state = case.person.map_or(PersonState::None, |p| p.state);
         let circumstances = self.circumstances(&case);
+        self.note_leaver(&case, &circumstances)?;
+        if case.bystands {
+            return self.bystander(&case, state);
+        }
         let decision = decide(state, case.says, &circumstances);
         if self.planner.observed.is_some() {
             return self.compared(case, decision);
@@ -307,10 +333,8 @@ impl Merge<'_> {
 
     /// What a plan makes of a decision.
     fn planned(&mut self, case: Case<'_>, decision: Decision, state: PersonState) -> Result<()> {
-        let is_back = case.person.is_some_and(|p| p.absent_since.is_some())
-            && matches!(case.says, SourceSays::Same | SourceSays::Differs);
-        if is_back {
-            self.out.spool().note(case.key, &Note::Present)?;
+        if matches!(case.says, SourceSays::Same | SourceSays::Differs | SourceSays::Rejected) {
+            self.is_present(case.person)?;
         }
         match decision {
             Decision::Reject => Ok(()),
@@ -364,49 +388,6 @@ impl Merge<'_> {
                 Ok(())
             }
         }
-    }
-
-    fn circumstances(&self, case: &Case<'_>) -> Circumstances {
-        let since = case.person.and_then(|p| p.absent_since.as_deref()).and_then(time::parse);
-        Circumstances {
-            protected: self.is_protected(case),
-            keyless: self.keyless,
-            incomplete: self.planner.incomplete,
-            // Who had been banned already has had their grace.
-            in_grace: !matches!(case.was, PersonState::Banned | PersonState::Deleted) && self.in_grace(since),
-            on_leave: match self.planner.sync.on_leave {
-                OnLeave::Ban => LeavePolicy::Ban,
-                OnLeave::Delete => LeavePolicy::Delete,
-                OnLeave::Ignore => LeavePolicy::Ignore,
-            },
-        }
-    }
-
-    fn in_grace(&self, since: Option<DateTime<Utc>>) -> bool {
-        let grace = TimeDelta::from_std(self.planner.sync.leave_grace).unwrap_or(TimeDelta::MAX);
-        let since = since.unwrap_or(self.planner.now);
-        !grace.is_zero() && self.planner.now.signed_duration_since(since) < grace
-    }
-
-    /// By key, or by a value of a `match` field, as it is or as it should be.
-    fn is_protected(&self, case: &Case<'_>) -> bool {
-        let protection = &self.planner.sync.protect;
-        if protection.is_empty() {
-            return false;
-        }
-        let observed = case.body.observed.as_ref();
-        let values = self.planner.sync.match_fields.iter().flat_map(|field| {
-            let desired = case.desired.as_ref().and_then(|(d, _)| d.fields.get(field)).map(|d| &d.value);
-            [case.body.attributes.get(field), observed.and_then(|o| o.get(field)), desired].into_iter().flatten()
-        });
-        // What was last observed on the target; what was acknowledged where nothing was.
-        let known = case.person.is_some_and(|p| p.remote_id.is_some());
-        let account: Option<Attributes> = known.then(|| {
-            let mut account = case.body.attributes.clone();
-            account.0.extend(observed.into_iter().flat_map(|o| o.0.clone()));
-            account
-        });
-        protection.covers(case.key, values, account.as_ref(), &self.planner.today.to_string())
     }
 
     fn nothing(&mut self, case: &Case<'_>, state: PersonState) -> Result<()> {
@@ -472,17 +453,31 @@ impl Merge<'_> {
         self.planner.sync.release_on_ban.iter().filter_map(released).collect()
     }
 
+    /// By what somebody is looked up.
+    fn sought(&self, desired: &Desired, protected: bool) -> Sought {
+        let catalogue = self.planner.sync.target.engine.catalogue();
+        let (key_value, matches) = recognised_by(desired, &self.planner.sync.match_fields, catalogue);
+        Sought { key_value, matches, protected }
+    }
+
+    /// Somebody about whom the plan is not, but whom somebody of the plan may look like.
+    fn bystander(&mut self, case: &Case<'_>, state: PersonState) -> Result<()> {
+        match case.desired.as_ref().filter(|_| is_new(state)) {
+            Some((desired, _)) => self.note_bystander(case, &self.sought(desired, false)),
+            None => Ok(()),
+        }
+    }
+
     /// Somebody to be looked up, with the create that follows when nobody is found.
     fn provision(&mut self, case: Case<'_>) -> Result<()> {
         let protected = self.is_protected(&case);
         let Some((desired, _)) = case.desired else { return Ok(()) };
-        let catalogue = self.planner.sync.target.engine.catalogue();
         let mut create = Operation::new(OpKind::Create, case.key.clone(), None);
         let creation = diff::creation(&desired);
         (create.fields, create.create_only, create.blank) = (creation.fields, creation.create_only, creation.blank);
         create.fingerprint = case.print;
-        let (key_value, matches) = recognised_by(&desired, &self.planner.sync.match_fields, catalogue);
-        let sought = Sought { key_value, matches, protected };
+        let sought = self.sought(&desired, protected);
+        self.tellings.note(&sought);
         Ok(self.out.spool().newcomer(&Newcomer { create, sought })?)
     }
 }
@@ -493,6 +488,8 @@ struct Case<'a> {
     /// The state in the snapshot, whatever the target shows.
     was: PersonState,
     person: Option<&'a Person>,
+    /// The plan is about others (`--only`).
+    bystands: bool,
     body: Body,
     says: SourceSays,
     print: Option<Fingerprint>,

@@ -6,6 +6,7 @@
 
 mod claims;
 pub mod listing;
+mod lookalikes;
 mod merge;
 pub mod newcomers;
 mod observe;
@@ -13,6 +14,7 @@ mod order;
 mod pair;
 mod repeated;
 mod resolve;
+pub mod scope;
 pub mod seek;
 mod spool;
 mod stock;
@@ -29,6 +31,7 @@ use crate::limits::{Digest, Tally};
 use crate::plan::{OpKind, Operation, PlanHasher};
 use crate::record::Key;
 use crate::source::Intake;
+use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
 use crate::state::people::{KnownSync, SyncId};
 use crate::state::{State, StateError};
@@ -56,6 +59,8 @@ pub struct Planner {
     pub client: Arc<Client>,
     /// The time of the run.
     pub now: DateTime<Utc>,
+    /// What is known of the clock that tells it.
+    pub clock: ClockReading,
     /// The date in the sync's time zone.
     pub today: NaiveDate,
     /// The read is incomplete: creates and updates only.
@@ -99,6 +104,10 @@ pub struct Plan {
     pub unresolved: BTreeSet<Key>,
     /// The first few of those who would come back more often than `max_flaps` allows, in key order.
     pub flapping: Vec<Key>,
+    /// Which values newcomers share that should tell them apart, in words.
+    pub shared: Vec<String>,
+    /// The first few leavers whose keys came back in another form: `00411 → 411`.
+    pub reformatted: Vec<String>,
     /// The sync's number; `None` when it never ran.
     pub sync: Option<SyncId>,
 }
@@ -157,7 +166,8 @@ impl Plan {
             false => digests.contains(&operation.digest()),
         })?;
         let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
-        self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
+        let Tally { flaps, max_flaps, rekeyed, .. } = self.tally;
+        self.tally = Tally { flaps, max_flaps, rekeyed, ..tally };
         self.counts = counts;
         Ok(())
     }
@@ -185,6 +195,8 @@ impl Plan {
             skipped_with_work: 0,
             unresolved: BTreeSet::new(),
             flapping: Vec::new(),
+            shared: Vec::new(),
+            reformatted: Vec::new(),
             sync: known.id,
         };
         let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
@@ -220,7 +232,10 @@ impl Plan {
         self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
         let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
         let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
-        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, ..tally };
+        // Keys that were reformatted matter as long as anybody is created or loses access.
+        let matters = counts.keys().any(|kind| kind.takes_access() || *kind == OpKind::Create);
+        let rekeyed = if matters { self.tally.rekeyed } else { 0 };
+        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, rekeyed, ..tally };
         self.counts = counts;
         self.id = id;
         Ok(())
@@ -245,9 +260,12 @@ impl Planner {
             merged.skipped += skipped;
             merged.skipped_with_work += skipped;
         }
+        let reformatted = lookalikes::leave_alone(&planner, &mut merged)?;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
         plan.tally.max_flaps = planner.sync.max_flaps.into();
+        plan.tally.rekeyed = reformatted.pairs;
+        plan.reformatted = reformatted.named;
         flaps(&planner, &mut plan).await?;
         Ok(plan)
     }
@@ -265,6 +283,7 @@ pub(crate) struct Merged {
     rejected: u64,
     /// The rows of those whom the mapping rejects.
     rejected_rows: u64,
+    shared: Vec<String>,
 }
 
 impl Merged {
@@ -298,6 +317,8 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         skipped_with_work: merged.skipped_with_work,
         unresolved: merged.unresolved,
         flapping: Vec::new(),
+        shared: merged.shared,
+        reformatted: Vec::new(),
         sync: planner.known.id,
     };
     let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;

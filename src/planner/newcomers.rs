@@ -11,10 +11,12 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
-use super::spool::{Newcomer, Sought};
+use super::lookalikes;
+use super::scope::Standing;
+use super::spool::{Asked, Newcomer, Sought};
 use super::{Listing, Merged, PAGE, Planner};
 use crate::config::settings::SyncSettings;
-use crate::delivery::Client;
+use crate::delivery::{Client, Refusal};
 use crate::diff;
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::Desired;
@@ -69,13 +71,13 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
     let (mut after, mut skipped) = (String::new(), 0);
     loop {
         let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(skipped) };
+        let Some((last, ..)) = page.last() else { return Ok(skipped) };
         after = last.to_string();
         let page = provision_unlisted(&merged.spool(), page, listing)?;
         let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
-            .map(|newcomer| async move {
+            .map(|(newcomer, doubt)| async move {
                 let key = newcomer.create.key.clone();
-                let operation = one(planner, merged, newcomer, listing).await.map(Some);
+                let operation = one(planner, merged, newcomer, doubt, listing).await.map(Some);
                 Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(planner, None, failure))?))
             })
             .buffered(planner.sync.target.concurrency)
@@ -92,21 +94,22 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
     }
 }
 
-/// Whom the listing does not show at all gets the create that is spooled; all others are still to be settled.
+/// Whom the listing does not show at all gets the create that is spooled; all others are still to be settled, with why
+/// they are in doubt, if they are.
 fn provision_unlisted(
     spool: &super::Spool,
-    page: Vec<(Key, Sought)>,
+    page: Vec<Asked>,
     listing: Option<&Listing>,
-) -> Result<Vec<Newcomer>> {
+) -> Result<Vec<(Newcomer, Option<String>)>> {
     let mut others = Vec::new();
-    for (key, sought) in page {
-        let unlisted = match listing {
+    for (key, sought, doubt) in page {
+        let unlisted = match listing.filter(|_| doubt.is_none()) {
             Some(listing) => listed_candidates(listing, &sought)?.accounts.is_empty(),
             None => false,
         };
         match unlisted {
             true => spool.provision(&key)?,
-            false => others.push(Newcomer { create: spool.create_of(&key)?, sought }),
+            false => others.push((Newcomer { create: spool.create_of(&key)?, sought }, doubt)),
         }
     }
     Ok(others)
@@ -120,18 +123,99 @@ fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<
     }
 }
 
-/// What is to be done for one newcomer.
-async fn one(planner: &Planner, merged: &Merged, newcomer: Newcomer, listing: Option<&Listing>) -> Result<Operation> {
-    let mut candidates = match listing {
-        Some(listing) => listed_candidates(listing, &newcomer.sought)?,
-        None => candidates(&planner.client, &newcomer).await?,
+/// What is to be done for one newcomer. Who is in doubt is recognised by the target's key field alone.
+async fn one(
+    planner: &Planner,
+    merged: &Merged,
+    mut newcomer: Newcomer,
+    doubt: Option<String>,
+    listing: Option<&Listing>,
+) -> Result<Operation> {
+    if doubt.is_some() {
+        newcomer.sought.matches.clear();
+    }
+    let found = match listing {
+        Some(listing) => listed_candidates(listing, &newcomer.sought),
+        None => candidates(&planner.client, &newcomer).await,
     };
+    let mut candidates = match found {
+        Ok(candidates) => candidates,
+        Err(failure) => return refused(newcomer, failure),
+    };
+    if let (Some(why), true) = (doubt, candidates.accounts.is_empty()) {
+        let conflict = Some(OpError::new(ErrorKind::Conflict, why));
+        return Ok(Operation { conflict, ..newcomer.create });
+    }
     let hint = match candidates.by_key {
         true => None,
         false => without_what_is_given_up(planner, merged, &newcomer, &mut candidates.accounts).await?,
     };
-    let found = choose(&planner.state, &planner.sync, &newcomer, candidates.accounts).await?;
+    if candidates.accounts.len() > 1 {
+        note_owners(planner, merged, &newcomer, &candidates.accounts).await?;
+    }
+    let found = match judge(&planner.state, &planner.sync, &newcomer, candidates.accounts).await? {
+        Judged::Found(found) => found,
+        Judged::Owned(account, owner) => {
+            let why = owned(planner, merged, &newcomer, &account, &owner)?;
+            Found::Conflict(OpError::new(ErrorKind::Conflict, why))
+        }
+    };
+    if candidates.by_key && matches!(found, Found::Account(_)) {
+        merged.spool().has_own_account(&newcomer.create.key)?;
+    }
     Ok(Operation { hint, ..operation(planner, newcomer, found) })
+}
+
+/// Of several accounts that could be a newcomer's, each leaver's is one that is not taken away.
+async fn note_owners(planner: &Planner, merged: &Merged, newcomer: &Newcomer, accounts: &[Account]) -> Result<()> {
+    for account in accounts {
+        if let Some((sync, owner)) = owner_of(&planner.state, &planner.sync, account).await?
+            && sync == planner.sync.name
+            && owner != newcomer.create.key
+        {
+            owned(planner, merged, newcomer, account, &owner)?;
+        }
+    }
+    Ok(())
+}
+
+/// A newcomer whose look-up the target refuses fails alone: what was sought is wrong for it, and everybody else's is
+/// not.
+fn refused(newcomer: Newcomer, failure: Failure) -> Result<Operation> {
+    let Some(error) = Refusal::of_one(&failure) else { return Err(failure) };
+    let message = format!("the target refused to look them up: {}", error.message);
+    Ok(Operation { conflict: Some(OpError::new(error.kind, message)), ..newcomer.create })
+}
+
+/// Why somebody else's account can't be taken, and what to do about it; notes that a leaver is recognised by it.
+fn owned(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account, owner: &Key) -> Result<String> {
+    let (sync, new, spool) = (&planner.sync, &newcomer.create.key, merged.spool());
+    let engine = &sync.target.engine;
+    let agrees =
+        |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let mut fields: Vec<String> =
+        newcomer.sought.matches.iter().filter(agrees).map(|(field, _)| field.clone()).collect();
+    if fields.is_empty() {
+        fields.extend(engine.catalogue().key_field.clone());
+    }
+    if let Some(leaver) = spool.leaver_of(owner)? {
+        if !lookalikes::may_be_handed_on(sync, &fields) {
+            fields.iter().try_for_each(|field| spool.alike(owner, new, field))?;
+        }
+        return Ok(lookalikes::suspicion(sync, &leaver, new, &fields));
+    }
+    drop(spool);
+    let shown = engine.loggable_id(&account.remote_id);
+    let (fields, looks) = (fields.join(" and "), format!("account {shown} looks like {new} and belongs to {owner}"));
+    Ok(match planner.standing_of(owner)? {
+        Standing::InScope => {
+            format!("{looks}, who is in the source and in scope too: both have one {fields} there; mend the source")
+        }
+        Standing::Rejected => format!("{looks}, whose record is rejected; mend that first"),
+        Standing::Excluded | Standing::Absent => {
+            format!("{looks}; if {owner} is {new} under an old key: {}", lookalikes::rekey(sync, owner, new))
+        }
+    })
 }
 
 /// Leaves out accounts whose owners give up, within this plan, the very value by which they were found: it will be
@@ -150,12 +234,13 @@ async fn without_what_is_given_up(
             Some((sync, key)) if sync == planner.sync.name => merged.spool().operation_of(&key)?,
             _ => None,
         };
-        match giver.filter(|giver| gives_up(giver, newcomer, &account)) {
+        match giver.filter(|giver| gives_up(&planner.sync, giver, newcomer, &account)) {
             Some(giver) if giver.kind.takes_access() => {
-                let (sync, old, new) = (&planner.sync.name, &giver.key, &newcomer.create.key);
+                let (old, new) = (&giver.key, &newcomer.create.key);
+                merged.spool().hand(old, new)?;
                 hint = Some(format!(
-                    "takes what {old} gives up by leaving; if {old} is {new} under an old key: \
-                     rosterd rekey {sync} {old} {new}"
+                    "takes what {old} gives up by leaving; if {old} is {new} under an old key: {}",
+                    lookalikes::rekey(&planner.sync, old, new)
                 ));
             }
             Some(_) => {}
@@ -166,12 +251,14 @@ async fn without_what_is_given_up(
     Ok(hint)
 }
 
-/// Whether this operation on the account's owner gives up every value by which the newcomer was found.
-fn gives_up(giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
+/// Whether this operation on the account's owner gives up every value by which the newcomer was found. An account that
+/// is removed gives up all of them; that they may be handed on is for the operator to say.
+fn gives_up(sync: &SyncSettings, giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
     let holds =
         |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
-    let goes = |(field, value): &(String, String)| {
-        giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value))
+    let goes = |(field, value): &(String, String)| match giver.kind {
+        OpKind::Delete => sync.release_on_ban.contains(field),
+        _ => giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value)),
     };
     giver.conflict.is_none() && newcomer.sought.matches.iter().filter(holds).all(goes)
 }
@@ -293,8 +380,29 @@ async fn owner_of(state: &State, sync: &SyncSettings, account: &Account) -> Resu
     Ok(state.ask(OwnerOf { syncs: sync.writers(), target, remote_id }).await?)
 }
 
+/// What the candidates come to.
+enum Judged {
+    Found(Found),
+    /// The account belongs to another person of this sync.
+    Owned(Box<Account>, Key),
+}
+
+/// Chooses among the candidates.
+async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, found: Vec<Account>) -> Result<Found> {
+    Ok(match judge(state, sync, newcomer, found).await? {
+        Judged::Found(found) => found,
+        Judged::Owned(account, owner) => {
+            let shown = sync.target.engine.loggable_id(&account.remote_id);
+            let (key, name) = (&newcomer.create.key, &sync.name);
+            let message =
+                format!("account {shown} looks like {key} and belongs to {owner}; see: rosterd why {name} {key}");
+            Found::Conflict(OpError::new(ErrorKind::Conflict, message))
+        }
+    })
+}
+
 /// Judges the candidates.
-async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Found> {
+async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut found: Vec<Account>) -> Result<Judged> {
     found.sort_by(|a, b| a.remote_id.cmp(&b.remote_id));
     found.dedup_by(|a, b| a.remote_id == b.remote_id);
     // Who has come has an account, even where their invitation is still about.
@@ -302,27 +410,20 @@ async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut fou
         found.retain(|account| account.state != AccountState::Invited);
     }
     let (key, engine) = (&newcomer.create.key, &sync.target.engine);
+    let conflict = |message: String| Ok(Judged::Found(Found::Conflict(OpError::new(ErrorKind::Conflict, message))));
     if found.len() > 1 {
         let ids: Vec<_> = found.iter().map(|a| engine.loggable_id(&a.remote_id)).collect();
-        let message = format!("more than one account could be {key}: {}", ids.join(", "));
-        return Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)));
+        return conflict(format!("more than one account could be {key}: {}", ids.join(", ")));
     }
-    let Some(account) = found.pop() else { return Ok(Found::Nobody) };
+    let Some(account) = found.pop() else { return Ok(Judged::Found(Found::Nobody)) };
     let carried = foreign_key(&account, newcomer.sought.key_value.as_deref());
     let owner = owner_of(state, sync, &account).await?;
     let shown = engine.loggable_id(&account.remote_id);
-    let conflict = |why: String| {
-        let message = format!("account {shown} looks like {key} and {why}");
-        Ok(Found::Conflict(OpError::new(ErrorKind::Conflict, message)))
-    };
     match (owner, carried) {
         (Some((owner, _)), _) if owner != sync.name => Err(two_syncs(&sync.name, &owner, &sync.target.name, &shown)),
-        (Some((_, other)), _) if other != *key => conflict(format!(
-            "belongs to {other}; if {other} is {key} under an old key: rosterd rekey {} {other} {key}",
-            sync.name
-        )),
-        (_, Some(other)) => conflict(format!("carries the key {other}")),
-        (_, None) => Ok(Found::Account(Box::new(account))),
+        (Some((_, other)), _) if other != *key => Ok(Judged::Owned(Box::new(account), other)),
+        (_, Some(other)) => conflict(format!("account {shown} looks like {key} and carries the key {other}")),
+        (_, None) => Ok(Judged::Found(Found::Account(Box::new(account)))),
     }
 }
 

@@ -68,6 +68,11 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
         let Some(end) = page.last().cloned() else { return Ok(()) };
         for operation in page.iter().filter(|o| o.conflict.is_none()) {
             for field in unique {
+                // An account that is removed gives up whatever it has.
+                let removed = operation.baseline.get(field).filter(|_| operation.kind == OpKind::Delete);
+                if let Some(old) = removed.and_then(folded) {
+                    spool.handover(field, &old, &operation.key, true)?;
+                }
                 let Some(change) = operation.fields.get(*field) else { continue };
                 if let Some(old) = folded(&change.old) {
                     spool.handover(field, &old, &operation.key, true)?;

@@ -3,6 +3,8 @@
 //! The spool is SQLite's own temporary database: private to this process, kept in memory while it is small, and gone
 //! when it is closed or the process dies. It has nothing to do with the state database.
 
+mod lookalikes;
+
 use std::fmt;
 
 use rusqlite::types::ValueRef;
@@ -13,6 +15,8 @@ use crate::plan::Operation;
 use crate::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
+
+pub use lookalikes::{Leaver, Pair, Side};
 
 /// Someone without an account that we know of, to be looked up before anything is created.
 #[derive(Clone, Debug)]
@@ -39,6 +43,9 @@ impl fmt::Debug for Sought {
         f.write_str("Sought(…)")
     }
 }
+
+/// A newcomer to be looked up: who, by what, and why they are in doubt.
+pub type Asked = (Key, Sought, Option<String>);
 
 /// A unique value that one person gives up and another takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +105,7 @@ impl Spool {
         db.set_prepared_statement_cache_capacity(64);
         crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
+        db.execute_batch(lookalikes::TABLES)?;
         db.execute_batch("BEGIN")?;
         Ok(Spool { db })
     }
@@ -310,15 +318,16 @@ impl Spool {
         Ok(count.unsigned_abs())
     }
 
-    /// Who is to be looked up, in key order, and by what.
-    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<(Key, Sought)>, StateError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT key, sought FROM newcomer WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    /// Who is to be looked up, in key order, by what, and why they are in doubt, if they are.
+    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<Asked>, StateError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT key, sought, why FROM newcomer LEFT JOIN doubt USING (key) WHERE key > ?1 ORDER BY key LIMIT ?2",
+        )?;
         let mut rows = statement.query(params![after, limit as i64])?;
         let mut newcomers = Vec::new();
         while let Some(row) = rows.next()? {
             let sought = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-            newcomers.push((person(&row.get::<_, String>(0)?)?, sought));
+            newcomers.push((person(&row.get::<_, String>(0)?)?, sought, row.get(2)?));
         }
         Ok(newcomers)
     }

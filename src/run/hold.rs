@@ -23,17 +23,23 @@ use super::Approval;
 /// How many of the operations that changed are named when an approval is stale.
 const NAMED: usize = 5;
 
-/// The first few people whom a breach is about.
+/// The first few people whom a breach is about; an ellipsis stands for the rest.
 fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
-    if breach.limit == "flap" {
-        return Ok(plan.flapping.iter().map(ToString::to_string).collect());
-    }
-    let mut keys = Vec::new();
-    plan.for_each(|operation| {
-        if keys.len() < NAMED && limits::counts_towards(operation, &breach.limit) {
-            keys.push(operation.key.to_string());
+    let (mut keys, more) = match breach.limit.as_str() {
+        "flap" => return Ok(plan.flapping.iter().map(ToString::to_string).collect()),
+        "rekey" => (plan.reformatted.clone(), breach.count > plan.reformatted.len() as u64),
+        limit => {
+            let (mut keys, mut more) = (Vec::new(), false);
+            plan.for_each(|operation| {
+                if limits::counts_towards(operation, limit) {
+                    more = keys.len() == NAMED;
+                    keys.extend((!more).then(|| operation.key.to_string()));
+                }
+            })?;
+            (keys, more)
         }
-    })?;
+    };
+    keys.extend(more.then(|| "…".to_string()));
     Ok(keys)
 }
 

@@ -5,8 +5,9 @@ use chrono_tz::Tz;
 
 use crate::daemon::{Pace, View};
 use crate::exit::Result;
+use crate::limits::counts_towards;
 use crate::outcome::{Outcome, Status};
-use crate::plan::Operation;
+use crate::plan::{OpKind, Operation};
 use crate::state::State;
 use crate::state::history::{Mark, Marks, RecentOutcomes};
 use crate::state::ledger::Filter;
@@ -32,6 +33,10 @@ const FAILED_WITHIN: TimeDelta = TimeDelta::hours(24);
 
 /// How many operations of a held plan are shown.
 const OPERATIONS: usize = 8;
+
+/// How many of its operations are looked through for them, and how many at once: others may come first.
+const LOOKED_THROUGH: u64 = 5_000;
+const PAGE: usize = 500;
 
 /// Everything on the page.
 pub struct Overview {
@@ -85,8 +90,10 @@ pub struct Failures {
 pub struct HeldView {
     /// The plan.
     pub plan: HeldPlan,
-    /// Its first operations.
+    /// The first of those operations whom the limit is about.
     pub operations: Vec<Operation>,
+    /// How many they are in all.
+    pub concerned: u64,
 }
 
 impl Overview {
@@ -129,12 +136,42 @@ impl Overview {
 async fn held(state: &State) -> Result<Vec<HeldView>> {
     let mut held = Vec::new();
     for plan in state.ask(HeldPlans).await? {
-        let page = PlanOperations { plan: plan.id.clone(), from: 0, limit: OPERATIONS };
-        let mut operations = state.ask(page).await?;
-        operations.retain(|operation| !operation.step);
-        held.push(HeldView { plan, operations });
+        let (mut operations, mut from) = (Vec::new(), 0);
+        while operations.len() < OPERATIONS && from < LOOKED_THROUGH {
+            let page = PlanOperations { plan: plan.id.clone(), from, limit: PAGE };
+            let page = state.ask(page).await?;
+            if page.is_empty() {
+                break;
+            }
+            from += page.len() as u64;
+            operations.extend(page.into_iter().filter(|operation| is_about(&plan.limit, operation)));
+        }
+        operations.truncate(OPERATIONS);
+        held.push(HeldView { concerned: concerned(&plan), operations, plan });
     }
     Ok(held)
+}
+
+/// Whether the limit that holds a plan is about this operation.
+fn is_about(limit: &str, operation: &Operation) -> bool {
+    match limit {
+        _ if operation.step => false,
+        "undo" => true,
+        "flap" => operation.kind == OpKind::Reinstate,
+        "rekey" => operation.conflict.is_some(),
+        limit => counts_towards(operation, limit),
+    }
+}
+
+/// How many operations of a plan its limit is about; that of a day counts earlier plans too.
+fn concerned(plan: &HeldPlan) -> u64 {
+    let of = |kind: OpKind| plan.counts.get(&kind).copied().unwrap_or(0);
+    match plan.limit.as_str() {
+        "undo" => plan.counts.values().sum(),
+        "flap" => of(OpKind::Reinstate),
+        "ban_per_day" => of(OpKind::Ban) + of(OpKind::Delete),
+        _ => plan.count,
+    }
 }
 
 async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Failures>> {

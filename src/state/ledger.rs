@@ -57,7 +57,8 @@ impl Command for BeginRun {
     fn run(self, db: &Connection) -> Result<(), StateError> {
         db.prepare_cached("INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![self.id, self.sync, self.at, self.partial])?;
-        Ok(())
+        let now = crate::time::parse(&self.at).ok_or_else(|| StateError::damaged("a run begins at no time"))?;
+        super::clock::begin(db, &self.id, &self.sync, now)
     }
 }
 
@@ -316,7 +317,7 @@ impl Command for StatusOf {
         let last_ended = db
             .prepare_cached(
                 "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
-                 ORDER BY started_at DESC, id DESC LIMIT 1",
+                 ORDER BY seq DESC LIMIT 1",
             )?
             .query_row([&sync], |row| Ok(EndedRun { status: row.get(0)?, reason: row.get(1)? }))
             .optional()?;
@@ -327,13 +328,11 @@ impl Command for StatusOf {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0))?)
         };
         Ok(SyncStatus {
-            last_begun: text(
-                "SELECT started_at FROM run WHERE sync = ?1 AND partial = 0 ORDER BY started_at DESC, id DESC LIMIT 1",
-            )?,
+            last_begun: text("SELECT started_at FROM run WHERE sync = ?1 AND partial = 0 ORDER BY seq DESC LIMIT 1")?,
             last_ended,
             last_good_run: text(
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
-                 ORDER BY finished_at DESC LIMIT 1",
+                 ORDER BY seq DESC LIMIT 1",
             )?,
             held_plan: text(
                 "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
@@ -377,12 +376,17 @@ impl Command for CameBack {
 
 /// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
 /// which it was found out later that it was done is there twice, and counts once.
+///
+/// Where the clock was wrong, the order of runs tells: what a run stamped in the future counts until a later run began
+/// before `since`, and what came after a run of this span counts, whatever time it was stamped with.
 #[derive(Debug)]
 pub struct BansSince {
     /// Of which sync.
     pub sync: String,
     /// RFC 3339.
     pub since: String,
+    /// What the clock shows, RFC 3339.
+    pub now: String,
 }
 
 impl Command for BansSince {
@@ -391,12 +395,21 @@ impl Command for BansSince {
     fn run(self, db: &Connection) -> Result<u64, StateError> {
         let count: i64 = db
             .prepare_cached(
-                "SELECT count(*) FROM outcome o WHERE ts >= ?2 AND sync = ?1 AND op IN ('ban', 'delete')
+                "SELECT count(*) FROM outcome o WHERE sync = ?1 AND op IN ('ban', 'delete') AND id IN (
+                     SELECT id FROM outcome WHERE ts BETWEEN ?2 AND ?3
+                     UNION ALL
+                     SELECT f.id FROM outcome f WHERE f.ts > ?3 AND NOT EXISTS (
+                         SELECT 1 FROM run mine JOIN run r ON r.sync = mine.sync AND r.seq > mine.seq
+                         WHERE mine.id = f.run AND r.started_at < ?2)
+                     UNION ALL
+                     SELECT b.id FROM outcome b WHERE +b.ts < ?2 AND b.run IN (
+                         SELECT id FROM run WHERE sync = ?1 AND started_at < ?2 AND finished_at < ?2 AND seq > (
+                             SELECT min(seq) FROM run WHERE sync = ?1 AND started_at BETWEEN ?2 AND ?3)))
                  AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
                      SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
                      AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
             )?
-            .query_row(params![self.sync, self.since], |row| row.get(0))?;
+            .query_row(params![self.sync, self.since, self.now], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 }

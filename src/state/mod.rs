@@ -8,6 +8,7 @@
 pub mod announced;
 pub mod backup;
 pub mod binding;
+pub mod clock;
 pub mod epoch;
 mod error;
 pub mod forget;

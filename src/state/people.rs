@@ -417,7 +417,7 @@ impl Command for OwnerOf {
 pub enum Note {
     /// Their record, looked at, needs nothing as long as it stays the same.
     Looked(Fingerprint, Standing),
-    /// A trusted read was without them at this time (RFC 3339); the first such time stays.
+    /// A trusted read was without them at this time (RFC 3339); the first such time stays, unless it is in the future.
     Absent(String),
     /// They are back before anything happened.
     Present,
@@ -452,7 +452,7 @@ impl Command for TakeNotes {
              ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
         )?;
         let mut absent = db.prepare_cached(
-            "UPDATE person SET absent_since = coalesce(absent_since, ?3) WHERE sync = ?1 AND key = ?2",
+            "UPDATE person SET absent_since = min(coalesce(absent_since, ?3), ?3) WHERE sync = ?1 AND key = ?2",
         )?;
         let mut present = db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
         let mut state =

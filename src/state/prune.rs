@@ -152,7 +152,13 @@ mod tests {
         assert_eq!(pruned, Pruned { outcomes: 1, runs: 2, plans: 0, more: false });
         assert_eq!(ids(&state).await, ["r2", "r4"]);
         let since = "2026-01-01T12:00:00.000Z".into();
-        assert_eq!(state.ask(BansSince { sync: "staff".into(), since }).await.expect("counted"), 1);
+        assert_eq!(
+            state
+                .ask(BansSince { sync: "staff".into(), since, now: "2099-01-01T00:00:00.000Z".into() })
+                .await
+                .expect("counted"),
+            1
+        );
         let status = state.ask(StatusOf("staff".into())).await.expect("status");
         assert_eq!(status.last_good_run.as_deref(), Some("2026-01-02T00:00:00.000Z"), "the last good run is kept");
         assert_eq!(state.ask(prune).await.expect("pruned"), Pruned::default(), "nothing is left to do");

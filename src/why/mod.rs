@@ -293,6 +293,12 @@ impl Teller<'_> {
             "a row without a readable key was rejected, and it could be theirs".into()
         } else if is(SkipReason::Incomplete) {
             "the read was incomplete, so nobody is banned".into()
+        } else if is(SkipReason::Clock) {
+            "the clock shows less than at the run before, so nobody is banned".into()
+        } else if is(SkipReason::RekeySuspected) {
+            "they left, and a newcomer is recognised by their account: they may be one person under a new key, as the \
+             newcomer's plan says"
+                .into()
         } else if is(SkipReason::OnLeave) {
             "they left, and on_leave = \"ignore\"".into()
         } else if is(SkipReason::Quota) {

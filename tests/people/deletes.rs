@@ -188,3 +188,31 @@ fn who_was_banned_already_stays_banned() {
         assert_eq!(kind.there(&sim).len(), 12);
     }
 }
+
+#[test]
+fn what_a_removed_account_had_is_free_for_a_newcomer_of_the_same_run_where_that_was_said() {
+    for kind in KINDS {
+        for bans_first in [true, false] {
+            let settings = format!("release_on_ban = [\"{}\"]\nbans_first = {bans_first}", kind.matched);
+            let (sim, home) = kind.staffed(&settings, "");
+            let mark = sim.mark();
+            home.people(&[without(1), vec![super::with(90, "p1@acme.example", "Nurse")]].concat());
+            let run = run_of(&home.run_json(&["sync"]).exits(0));
+            assert_eq!(
+                (&run["counts"]["delete"]["ok"], &run["counts"]["create"]["ok"]),
+                (&json!(1), &json!(1)),
+                "{run:#}"
+            );
+            super::no_conflict_since(&sim, mark);
+            assert!(kind.there(&sim).contains(&"E0090".to_string()));
+        }
+        // Where it was not said, they may be one person.
+        let (sim, home) = kind.staffed("", "");
+        let mark = sim.mark();
+        home.people(&[without(1), vec![super::with(90, "p1@acme.example", "Nurse")]].concat());
+        let run = run_of(&home.run_json(&["sync"]).exits(75));
+        let left = outcomes(&home, &["--run", run["run"].as_str().expect("an id"), "--key", "E0001"]);
+        assert_eq!(left[0]["reason"], "rekey_suspected", "{left:?}");
+        assert_eq!((sim.committed_since(mark, Op::Delete), sim.committed_since(mark, Op::Create)), (0, 0));
+    }
+}

@@ -99,11 +99,13 @@ fn a_key_waits_for_what_is_unresolved() {
     sim.script(json!({"method": "PUT", "do": "commit-then-close"}));
     home.people(&[vec![with(1, "p1@acme.example", "Matron")], rows(2..=3)].concat());
     home.run(&["sync"]).exits(75);
+    home.people(&[vec![with(1, "p1@acme.example", "Matron").replace("E0001", "N0001")], rows(2..=3)].concat());
     let ran = home.run(&["rekey", "staff", "E0001", "N0001"]).exits(75);
     assert!(ran.stderr.contains("--only E0001"), "{}", ran.stderr);
     sim.calm();
-    home.run(&["sync"]).exits(0);
+    home.run(&["sync"]).exits(75);
     home.run(&["rekey", "staff", "E0001", "N0001"]).exits(0);
+    home.run(&["sync"]).exits(0);
 }
 
 #[test]

@@ -174,3 +174,119 @@ fn a_person_whose_row_is_bad_has_not_left() {
     assert!(sim.writes_since(mark).is_empty());
     set(&home, "");
 }
+
+const WEEK: &str = "leave_grace = \"7d\"";
+const YEAR: i64 = 366 * DAY;
+
+/// A run at this time that skips E0001 alone, for this reason.
+#[track_caller]
+fn skips(home: &Home, seconds: i64, reason: &str) {
+    let code = if reason == "clock" { 75 } else { 0 };
+    let run = run_of(&later(home, seconds, &["sync", "--format", "json"]).exits(code));
+    assert_eq!(skipped(home, &run), [("E0001".to_string(), reason.to_string())], "{seconds} seconds from now");
+}
+
+#[test]
+fn a_clock_that_was_years_behind_bans_nobody_sooner() {
+    let (sim, home) = staffed(4, WEEK, "");
+    home.people(&rows(2..=4));
+    let mark = sim.mark();
+    // Its first absence falls into the time when the clock is wrong; after that it is right again.
+    skips(&home, -20 * YEAR, "clock");
+    skips(&home, -20 * YEAR + 900, "grace");
+    skips(&home, 600, "grace");
+    skips(&home, 7 * DAY, "grace");
+    assert!(sim.writes_since(mark).is_empty());
+    let run = run_of(&later(&home, 7 * DAY + 1200, &["sync", "--format", "json"]).exits(0));
+    assert_eq!(run["counts"]["ban"]["ok"], json!(1));
+}
+
+#[test]
+fn a_clock_that_was_wrong_from_the_first_run_on_bans_nobody_sooner() {
+    let sim = crate::support::Sim::start();
+    let home = Home::juno(&sim.juno());
+    set(&home, WEEK);
+    home.people(&rows(1..=4));
+    later(&home, -20 * YEAR, &["sync"]).exits(0);
+    home.people(&rows(2..=4));
+    skips(&home, -20 * YEAR + 600, "grace");
+    skips(&home, 0, "grace");
+    skips(&home, 900, "grace");
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_lets_nobody_stay_for_ever() {
+    for first in ["absent", "stamped"] {
+        let (sim, home) = staffed(4, WEEK, "");
+        home.people(&rows(2..=4));
+        if first == "stamped" {
+            skips(&home, 0, "grace");
+        }
+        skips(&home, 5 * YEAR, "grace");
+        skips(&home, 900, "clock");
+        skips(&home, 1800, "grace");
+        let mark = sim.mark();
+        skips(&home, 7 * DAY, "grace");
+        let run = run_of(&later(&home, 7 * DAY + 2400, &["sync", "--format", "json"]).exits(0));
+        assert_eq!(run["counts"]["ban"]["ok"], json!(1));
+        assert_eq!(sim.committed_since(mark, Op::Ban), 1);
+    }
+}
+
+#[test]
+fn a_run_behind_the_one_before_acts_on_no_leaver_and_the_next_does() {
+    for settings in ["", "on_leave = \"ignore\""] {
+        let (sim, home) = staffed(4, settings, "");
+        home.people(&rows(1..=5));
+        later(&home, DAY, &["sync"]).exits(0);
+        home.people(&[rows(2..=5), vec![row(7)]].concat());
+        assert!(home.run(&["plan"]).exits(0).stdout.contains("clock"));
+        let mark = sim.mark();
+        let run = run_of(&home.run_json(&["sync"]).exits(75));
+        assert_eq!(skipped(&home, &run), [("E0001".to_string(), "clock".to_string())]);
+        assert_eq!(run["counts"]["create"]["ok"], json!(1), "everybody else goes on");
+        assert_eq!(sim.committed_since(mark, Op::Ban), 0);
+        home.run(&["sync"]).exits(0);
+        assert_eq!(sim.committed_since(mark, Op::Ban), usize::from(settings.is_empty()));
+    }
+    // What a time service sets right is nothing.
+    let (sim, home) = staffed(4, "", "");
+    later(&home, 20, &["sync"]).exits(0);
+    home.people(&rows(2..=4));
+    let mark = sim.mark();
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.committed_since(mark, Op::Ban), 1);
+}
+
+#[test]
+fn a_record_that_can_not_be_used_counts_as_there() {
+    // By the reader, and by the mapping.
+    for bad in ["E0001,Ann", "E0001,Ann,Miller1,,555-1,Nurse,Bern,active"] {
+        let (_sim, home) = staffed(4, GRACE, "");
+        home.people(&rows(2..=4));
+        skips(&home, DAY, "grace");
+        home.people(&[vec![bad.to_string()], rows(2..=4)].concat());
+        later(&home, 2 * DAY, &["sync"]).exits(75);
+        home.people(&rows(2..=4));
+        skips(&home, 4 * DAY + 60, "grace");
+        let run = run_of(&later(&home, 8 * DAY, &["sync", "--format", "json"]).exits(0));
+        assert_eq!(run["counts"]["ban"]["ok"], json!(1), "{bad}");
+    }
+}
+
+#[test]
+fn an_incomplete_read_neither_counts_nor_resets() {
+    let (_sim, home) = staffed(4, GRACE, "");
+    replace(&home, "[sources.hr]", "[sources.hr]\non_incomplete = \"no-bans\"");
+    home.people(&rows(2..=4));
+    skips(&home, DAY, "grace");
+    // Cut off after E0001, who is in it.
+    home.people(&rows(1..=4));
+    let path = home.path().join("config/hr.csv");
+    let text = std::fs::read_to_string(&path).expect("the source");
+    std::fs::write(&path, format!("{text}cut-off,\"Ann")).expect("the source, cut off");
+    later(&home, 2 * DAY, &["sync"]).exits(75);
+    home.people(&rows(2..=4));
+    let run = run_of(&later(&home, 4 * DAY + 60, &["sync", "--format", "json"]).exits(0));
+    assert_eq!(run["counts"]["ban"]["ok"], json!(1));
+}

@@ -143,8 +143,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     let plan = &held.plan;
     let what = if plan.limit == "undo" { "an undo waits for approval" } else { "a plan is held" };
     let counts: Vec<String> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
-    let total: u64 = plan.counts.values().sum();
-    let more = |named: usize| total.saturating_sub(named as u64);
+    let more = |named: usize| held.concerned.saturating_sub(named as u64);
     card(
         "",
         &plan.sync,

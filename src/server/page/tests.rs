@@ -63,7 +63,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
             })
             .collect(),
         unconfigured: Vec::new(),
-        held: vec![HeldView { plan, operations: vec![operation] }],
+        held: vec![HeldView { plan, operations: vec![operation], concerned: 3 }],
         failures: Vec::new(),
         paces: vec![Pace {
             reading: LineReading {
@@ -147,6 +147,23 @@ fn values_of_people_are_shown_only_where_that_is_configured() {
     assert!(!without.contains("urse"), "a value");
     let with = render(&overview(&["held"], true)).into_string();
     assert!(with.contains("“Nurse” → “Head nurse”"), "{with}");
+}
+
+#[test]
+fn a_held_plan_names_those_whom_its_limit_is_about_and_counts_the_rest_of_them() {
+    let mut overview = overview(&["held"], false);
+    let ban = |n: usize| Operation::new(OpKind::Ban, Key::parse(&format!("E{n}")).expect("a key"), None);
+    let held = &mut overview.held[0];
+    held.plan = HeldPlan {
+        limit: "ban".into(),
+        count: 62,
+        allowed: 10,
+        counts: BTreeMap::from([(OpKind::Ban, 62), (OpKind::Update, 5)]),
+        ..held.plan.clone()
+    };
+    (held.operations, held.concerned) = ((1..=8).map(ban).collect(), 62);
+    let page = render(&overview).into_string();
+    assert!(page.contains("62, allowed 10") && page.contains("E1, E2, E3, E4, E5 and 57 more"), "{page}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::identity::TargetIdentity;
 use crate::outcome::{ErrorKind, OpError};
-use crate::state::ledger::{BansSince, Filter, FinishRun, Outcomes, Record};
+use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
     DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
@@ -98,6 +98,39 @@ fn runs_are_counted_from_their_outcomes() {
     assert_eq!(json!(rows), json!([["R1", "staff", NOON, NOON, "partial", 1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 3]]));
 }
 
+/// A run of this id that begins and ends at this time, and one ban in it.
+fn run_with_a_ban(place: &Place, id: &str, at: &str) {
+    place.ask(BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false });
+    place.ask(Record(vec![Outcome { ts: at.into(), run: id.into(), ..outcome(id, OpKind::Ban, Status::Ok) }]));
+    place.ask(FinishRun {
+        id: id.into(),
+        at: at.into(),
+        status: "ok",
+        plan: None,
+        planned: Default::default(),
+        source_records: 0,
+        excluded: 0,
+        unchanged: 0,
+        reason: None,
+    });
+}
+
+#[test]
+fn the_bans_of_a_day_are_told_by_the_order_of_runs_where_the_clock_was_wrong() {
+    let place = Place::new();
+    let bans =
+        |now: &str, since: &str| place.ask(BansSince { sync: "staff".into(), since: since.into(), now: now.into() });
+    run_with_a_ban(&place, "A1", "2026-11-22T10:00:00.000Z");
+    run_with_a_ban(&place, "A2", "2006-11-22T10:15:00.000Z"); // twenty years back
+    run_with_a_ban(&place, "A3", "2031-11-22T10:30:00.000Z"); // five years ahead
+    assert_eq!(bans("2026-11-22T11:00:00.000Z", "2026-11-21T11:00:00.000Z"), 3);
+    run_with_a_ban(&place, "A4", "2026-11-22T11:00:00.000Z");
+    assert_eq!(bans("2026-11-22T12:00:00.000Z", "2026-11-21T12:00:00.000Z"), 4);
+    // Two days later none of them is of the last day, whatever they were stamped with.
+    run_with_a_ban(&place, "A5", "2026-11-24T11:00:00.000Z");
+    assert_eq!(bans("2026-11-24T12:00:00.000Z", "2026-11-23T12:00:00.000Z"), 1);
+}
+
 #[test]
 fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
     let place = Place::new();
@@ -116,8 +149,14 @@ fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
         at(later, "E1", OpKind::Ban, Status::Ok), // back in between, and banned a second time: two
     ]));
     let since = "2026-11-21T12:00:00.000Z";
-    assert_eq!(place.ask(BansSince { sync: "staff".into(), since: since.into() }), 5);
-    assert_eq!(place.ask(BansSince { sync: "other".into(), since: since.into() }), 0);
+    assert_eq!(
+        place.ask(BansSince { sync: "staff".into(), since: since.into(), now: "2026-11-22T14:00:00.000Z".into() }),
+        5
+    );
+    assert_eq!(
+        place.ask(BansSince { sync: "other".into(), since: since.into(), now: "2026-11-22T14:00:00.000Z".into() }),
+        0
+    );
 }
 
 /// The reads of one source, and what the next one is compared with.

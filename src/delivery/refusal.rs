@@ -1,0 +1,28 @@
+//! A target's refusal of one request that reads: whether it is about what was sought, or about everybody.
+
+use crate::exit::Failure;
+use crate::outcome::OpError;
+
+/// The target's refusal of one reading request, as the cause of a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", error.message)]
+pub struct Refusal {
+    /// What it said.
+    pub(super) error: OpError,
+    /// With which HTTP status.
+    pub(super) status: u16,
+}
+
+/// Statuses of a refusal that is about the request as such, whatever is asked for: credentials, an address that is not
+/// known, a method that there is not.
+const ABOUT_EVERYBODY: [u16; 5] = [401, 404, 405, 407, 410];
+
+impl Refusal {
+    /// The refusal of a look-up because of what was sought, which tells nothing of any other; nothing for every other
+    /// failure.
+    pub fn of_one(failure: &Failure) -> Option<&OpError> {
+        let refusal = std::error::Error::source(failure)?.downcast_ref::<Refusal>()?;
+        let about_one = (400..500).contains(&refusal.status) && !ABOUT_EVERYBODY.contains(&refusal.status);
+        about_one.then_some(&refusal.error)
+    }
+}
