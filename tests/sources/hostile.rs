@@ -258,6 +258,8 @@ fn hostile_answers_are_refused() {
     };
     let without_key = replaced(11, &|i| json!({ "first_name": format!("x{i}") }));
     let no_objects = replaced(11, &|i| json!(i));
+    let again = replaced(11, &|i| json!({ "employee_id": format!("E{i:03}") }));
+    let doubled = [people(1..=40), again[..11].to_vec()].concat();
     let cut_chunk = || Reply { missing: 40, ..Reply::json(&json!({ "data": people(1..=40) })) };
     let drip = Reply { drip: Some(Duration::from_millis(50)), ..Reply::json(&whole) };
     let packed = gz(text.as_bytes());
@@ -349,11 +351,7 @@ fn hostile_answers_are_refused() {
         ),
         (
             "doubled records that differ",
-            document(json!({
-                "meta": { "total": 40 },
-                "data": [people(1..=40), replaced(11, &|i| json!({ "employee_id": format!("E{i:03}") }))[..11].to_vec()]
-                    .concat(),
-            })),
+            document(json!({ "meta": { "total": 40 }, "data": doubled })),
             65,
             "22 of its 51 rows",
         ),
