@@ -21,12 +21,13 @@ use crate::state::people::{Bodies, People, PeoplePage, SyncId};
 use crate::target::{Account, AccountState};
 use crate::value::as_text;
 
-/// Marks every listed account that a configured sync on the platform has linked to somebody; before anything is planned.
+/// Marks every listed account that another sync on the platform has linked to somebody; before anything is planned.
 ///
 /// # Errors
 /// The state or the temporary directory fails.
 pub(super) async fn link(runner: &Runner, sync: &SyncSettings, listing: &Listing) -> Result<()> {
-    for (id, _) in runner.state.ask(on_the_platform(sync)).await? {
+    let others = runner.state.ask(on_the_platform(sync)).await?.into_iter().filter(|(_, name)| *name != sync.name);
+    for (id, _) in others {
         let mut after = None;
         loop {
             let page = runner.state.ask(PeoplePage { sync: id, after, limit: PAGE }).await?;
@@ -133,8 +134,10 @@ async fn by_key(runner: &Runner, sync: &SyncSettings, id: SyncId, own: bool, lis
 
 /// The listed account that a person has, or will have once what is planned is done.
 fn linked(key: &Key, known: Option<String>, listing: &Listing) -> Result<Option<String>> {
-    let account = listing.linked_to(key)?.or(known).map(|id| listing.by_id(&id)).transpose()?.flatten();
-    Ok(account.map(|account| account.remote_id))
+    let Some(id) = listing.linked_to(key)?.or(known) else { return Ok(None) };
+    // What is free was given to somebody else, or is not there any more.
+    let linked = listing.by_id(&id)?.is_some() && !listing.is_free(&id)?;
+    Ok(linked.then_some(id))
 }
 
 /// Says that it is known whose these accounts are.

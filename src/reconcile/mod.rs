@@ -269,7 +269,7 @@ async fn look_at_known(
             let known = bodies.get(&person.key).map(|body| &body.attributes);
             let whose = identity(&person.key, sync, known).judge(&account);
             if whose != Whose::Anothers {
-                listing.is_mine(remote_id)?;
+                listing.link(remote_id)?;
             }
             // What is seen of somebody else's account must not pass for theirs later.
             if matches!(whose, Whose::Theirs | Whose::Unknowable) {

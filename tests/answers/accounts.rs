@@ -232,3 +232,22 @@ fn an_account_with_the_key_of_somebody_who_never_had_one_is_no_leavers() {
     assert_eq!((&report["syncs"][0]["active_there"], &report["syncs"][0]["orphaned"]), (&json!([]), &json!([])));
     assert_eq!(sim.user("E2").expect("an account")["banned"], false);
 }
+
+#[test]
+fn a_leavers_id_that_was_given_to_somebody_else_is_not_theirs() {
+    let (sim, home, _) = a_leaver_active_again(false, "");
+    by_hand(&sim, "E5", json!({"banned": true}));
+    let stranger = sim.seed(json!([{"email": "ceo@acme.com", "client_id": "X9"}]))[0]["id"].to_string();
+    database(&home)
+        .execute("UPDATE person SET remote_id = ?1 WHERE key = 'E5'", [&stranger])
+        .expect("an id that was used again");
+    let report = home.run_json(&["reconcile", "--repair"]).exits(0).json();
+    let staff = &report["syncs"][0];
+    assert_eq!(
+        (&staff["active_there"], &staff["orphaned"]),
+        (&json!([]), &json!([{"remote_id": stranger}])),
+        "{staff}"
+    );
+    assert_eq!((&staff["target_users"], &staff["in_step"]), (&json!(6), &json!(5)));
+    assert_eq!(sim.user("X9").expect("an account")["banned"], false);
+}
