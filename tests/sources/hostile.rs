@@ -258,8 +258,9 @@ fn hostile_answers_are_refused() {
     };
     let without_key = replaced(11, &|i| json!({ "first_name": format!("x{i}") }));
     let no_objects = replaced(11, &|i| json!(i));
-    let again = replaced(11, &|i| json!({ "employee_id": format!("E{i:03}") }));
-    let doubled = [people(1..=40), again[..11].to_vec()].concat();
+    let mut again = people(1..=11);
+    again.iter_mut().for_each(|person| person["title"] = json!("Head"));
+    let doubled = [people(1..=40), again].concat();
     let cut_chunk = || Reply { missing: 40, ..Reply::json(&json!({ "data": people(1..=40) })) };
     let drip = Reply { drip: Some(Duration::from_millis(50)), ..Reply::json(&whole) };
     let packed = gz(text.as_bytes());
