@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::mapping::{Expression, Problem, Scope};
 use crate::record::Key;
-use crate::value::{Attributes, folded};
+use crate::value::{Attributes, folded_each};
 
 /// A sync's `protect`.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Protection {
         today: &str,
     ) -> bool {
         self.keys.contains(key.as_str())
-            || recognised_by.into_iter().any(|value| folded(value).is_some_and(|v| self.values.contains(&v)))
+            || recognised_by.into_iter().flat_map(folded_each).any(|value| self.values.contains(&value))
             || account.is_some_and(|account| self.rules.iter().any(|rule| applies(rule, account, today)))
     }
 }

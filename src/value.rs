@@ -127,6 +127,14 @@ pub fn folded(value: &Value) -> Option<String> {
     }
 }
 
+/// [`folded`], of each value where there are several: a list or a set recognises by any of its own.
+pub fn folded_each(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().filter_map(folded).collect(),
+        value => folded(value).into_iter().collect(),
+    }
+}
+
 /// [`folded`], of a text.
 pub fn folded_text(text: &str) -> String {
     let text = text.trim();

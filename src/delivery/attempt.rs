@@ -67,6 +67,8 @@ pub(super) struct Work<'a> {
     pub read: Option<Current>,
     /// Access has been given or taken by a request of its own; the fields follow.
     pub stepped: bool,
+    /// The target misses what we know of the account: it is read before it is written.
+    pub read_first: bool,
 }
 
 /// What to do after a try.
@@ -131,6 +133,7 @@ impl Attempt<'_> {
             proven: false,
             read: None,
             stepped: false,
+            read_first: false,
         }
     }
 }
@@ -167,7 +170,7 @@ impl Work<'_> {
             return step;
         }
         let sending = self.sending();
-        let mut wire = match self.at.client.encode(&sending, self.read.take()).await {
+        let mut wire = match self.at.client.encode(&sending, self.read.take(), self.read_first).await {
             Ok(wire) => wire,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
             Err(Unready::Gone) => return self.not_found(true).await,
@@ -271,6 +274,10 @@ impl Work<'_> {
                 let follow_up = self.follow_up(remote_id.as_deref()).await;
                 let kept = self.kept(sent, remote_id.as_deref(), echo).await;
                 Step::End(Box::new(Finished { reason: follow_up, kept, ..self.done(remote_id, state) }))
+            }
+            Verdict::Refused(_) if !self.read_first && self.at.client.engine().misses_element(sent, answer) => {
+                self.read_first = true;
+                Step::Onward
             }
             Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
             Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),

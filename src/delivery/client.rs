@@ -286,7 +286,7 @@ impl Client {
     pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
         let Some(first) = self.engine().find(field, value) else {
             let wanted = folded(&value.into());
-            let found = |account: &Account| account.attributes.get(field).and_then(folded) == wanted;
+            let found = |account: &Account| wanted.as_ref().is_some_and(|wanted| account.is_recognised(field, wanted));
             return if wanted.is_some() && self.engine().can_list() { self.listed(found).await } else { Ok(vec![]) };
         };
         self.gathered(first, Rounds::of_search, |_| true).await

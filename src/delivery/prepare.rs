@@ -34,18 +34,25 @@ pub enum Unready {
 }
 
 impl Client {
-    /// The request of an operation, with what has to be read for it first; `read`: the account as it was read a moment ago.
+    /// The request of an operation, with what has to be read for it first; `read`: the account as it was read a moment ago;
+    /// `read_first`: it is read whatever the operation is.
     ///
     /// # Errors
     /// It can't be made, its account is not there any more or another is shown in its place, or the target can't be read.
-    pub async fn encode(&self, operation: &Operation, read: Option<Current>) -> Result<Wire, Unready> {
+    pub async fn encode(
+        &self,
+        operation: &Operation,
+        read: Option<Current>,
+        read_first: bool,
+    ) -> Result<Wire, Unready> {
         let replace = match operation.kind {
             OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
             _ => self.replaces().await.map_err(Unready::Failed)?,
         };
         let throwaway = throwaway();
         let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
-        let current = match (self.engine().needs_current(operation, replace), &operation.remote_id, read) {
+        let wanted = read_first || self.engine().needs_current(operation, replace);
+        let current = match (wanted, &operation.remote_id, read) {
             (true, _, Some(read)) => Some(read),
             (true, Some(id), None) if self.engine().get(id).is_some() => {
                 let (account, current) = self.current(id).await.map_err(Unready::Failed)?.ok_or(Unready::Gone)?;

@@ -107,6 +107,8 @@ fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
     if catalogue.admits(field) {
         let message = format!("{message} in its definition; it is sent as a custom field");
         checked.warning(field, message, help);
+    } else if let Some((why, remedy)) = catalogue.why_not(field) {
+        checked.error(field, why, remedy.or(help));
     } else {
         checked.error(field, message, help.or_else(|| Some("its fields are listed by `rosterd targets show`".into())));
     }

@@ -293,7 +293,7 @@ pub(crate) mod tests {
         add("tags", plain(FieldType::Set));
         add("id", Field { writable: Err("the target assigns it".into()), ..plain(FieldType::Integer) });
         add("dimensions.*", plain(FieldType::Text));
-        Catalogue { fields, key_field: Some("client_id".into()), id_field: None, open: false, scim: false }
+        Catalogue { fields, key_field: Some("client_id".into()), ..Catalogue::default() }
     }
 
     pub(crate) fn column(field: &str, name: &str) -> FieldRule {

@@ -11,7 +11,6 @@ use crate::delivery::Client;
 use crate::exit::Result;
 use crate::state::StateError;
 use crate::target::{Account, AccountState};
-use crate::value::folded;
 
 /// What a target listed.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Listing {
         ])?;
         let mut add = db.prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?;
         for field in match_fields {
-            if let Some(value) = account.attributes.get(field).and_then(folded) {
+            for value in account.recognised_by(field) {
                 add.execute([field, &value, &account.remote_id])?;
             }
         }
@@ -194,6 +193,17 @@ mod tests {
             key: key.map(Into::into),
             state: AccountState::Active,
             attributes: [("email".to_string(), json!(email))].into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn each_value_of_a_set_recognises() {
+        let listing = Listing::new().expect("a listing");
+        let mut account = user("1", None, "");
+        account.attributes.set("email", json!(["Ann@acme.com", "lee@acme.com"]));
+        listing.add(&account, &["email".to_string()]).expect("room");
+        for (value, found) in [("ann@acme.com", 1), ("lee@acme.com", 1), ("bo@acme.com", 0)] {
+            assert_eq!(listing.by_match("email", value).expect("a query").len(), found, "{value}");
         }
     }
 

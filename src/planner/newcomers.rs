@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
+use serde_json::Value;
 
 use super::lookalikes;
 use super::scope::Standing;
@@ -27,7 +28,7 @@ use crate::rules::SkipReason;
 use crate::state::State;
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue, Engine};
-use crate::value::folded;
+use crate::value::{folded, folded_each};
 
 /// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
 pub fn recognised_by(
@@ -38,7 +39,8 @@ pub fn recognised_by(
     let value_of = |field: &String| desired.fields.get(field).map(|d| &d.value);
     let key_value = catalogue.key_field.as_ref().and_then(value_of).and_then(super::merge::as_text);
     let fields = catalogue.recognised_by(match_fields);
-    let matches = fields.iter().filter_map(|f| Some((f.clone(), value_of(f).and_then(folded)?))).collect();
+    let values = |field: &String| value_of(field).map(folded_each).unwrap_or_default();
+    let matches = fields.iter().flat_map(|f| values(f).into_iter().map(|value| (f.clone(), value))).collect();
     (key_value, matches)
 }
 
@@ -254,11 +256,10 @@ async fn without_what_is_given_up(
 /// Whether this operation on the account's owner gives up every value by which the newcomer was found. An account that
 /// is removed gives up all of them; that they may be handed on is for the operator to say.
 fn gives_up(sync: &SyncSettings, giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
-    let holds =
-        |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let holds = |(field, value): &&(String, String)| account.is_recognised(field, value);
     let goes = |(field, value): &(String, String)| match giver.kind {
         OpKind::Delete => sync.release_on_ban.contains(field),
-        _ => giver.fields.get(field).is_some_and(|change| folded(&change.new).as_ref() != Some(value)),
+        _ => giver.fields.get(field).is_some_and(|change| !folded_each(&change.new).contains(value)),
     };
     giver.conflict.is_none() && newcomer.sought.matches.iter().filter(holds).all(goes)
 }
@@ -355,14 +356,21 @@ async fn candidates(client: &Client, newcomer: &Newcomer) -> Result<Candidates> 
     let mut accounts = Vec::new();
     for (field, value) in &newcomer.sought.matches {
         // What is sent is the value as planned; what comes back counts only when it is equal, case set aside.
-        let Some(spelled) = newcomer.create.fields.get(field).map(|c| &c.new).and_then(super::merge::as_text) else {
+        let Some(spelled) = newcomer.create.fields.get(field).and_then(|change| spelled(&change.new, value)) else {
             continue;
         };
         let answer = client.find(field, &spelled).await?;
-        accounts
-            .extend(answer.into_iter().filter(|a| a.attributes.get(field).and_then(folded).as_ref() == Some(value)));
+        accounts.extend(answer.into_iter().filter(|account| account.is_recognised(field, value)));
     }
     Ok(Candidates { accounts, by_key: false })
+}
+
+/// The value, or the one of several, that is this when folded, as it is spelled.
+fn spelled(value: &Value, wanted: &str) -> Option<String> {
+    match value {
+        Value::Array(values) => values.iter().find_map(|value| spelled(value, wanted)),
+        value => super::merge::as_text(value).filter(|_| folded(value).as_deref() == Some(wanted)),
+    }
 }
 
 /// Looks one person up on the target.
@@ -490,7 +498,7 @@ pub fn again(create: &Operation, match_fields: &[String], catalogue: &Catalogue)
     let sought = Sought {
         key_value: catalogue.key_field.as_ref().and_then(value).and_then(super::merge::as_text),
         matches: (catalogue.recognised_by(match_fields).iter())
-            .filter_map(|f| Some((f.clone(), value(f).and_then(folded)?)))
+            .flat_map(|f| value(f).map(folded_each).unwrap_or_default().into_iter().map(|value| (f.clone(), value)))
             .collect(),
         protected: false,
     };

@@ -167,7 +167,8 @@ impl Juicebox {
                 }
                 "is_active" if value.is_boolean() => value.clone(),
                 "is_active" => return Err(wrong("must be true or false")),
-                "extra" => object(value)?,
+                // The page doesn't say what becomes of members that are left out; here they stay.
+                "extra" => merged(changed.get("extra"), object(value)?),
                 "apps" => json!(apps(name, value)?),
                 _ if value.is_null() => json!(""),
                 _ if value.is_string() => value.clone(),
@@ -353,6 +354,12 @@ fn apps(field: &str, value: &Value) -> Result<Vec<String>, Refusal> {
 
 fn object(value: &Value) -> Result<Value, Refusal> {
     if value.is_object() { Ok(value.clone()) } else { Err(("extra".into(), "must be an object".into())) }
+}
+
+fn merged(there: Option<&Value>, sent: Value) -> Value {
+    let mut members = there.and_then(Value::as_object).cloned().unwrap_or_default();
+    members.extend(sent.as_object().cloned().unwrap_or_default());
+    Value::Object(members)
 }
 
 fn decoded(segment: &str) -> String {

@@ -1,7 +1,7 @@
 //! What fields a target's accounts have: the catalogue against which `check` judges a mapping, and by whose types
 //! values are converted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ pub struct Catalogue {
     pub id_field: Option<String>,
     /// Whether fields beyond the catalogue exist (custom fields): a warning then, not an error.
     pub open: bool,
+    /// Lists whose entries are fields by id, where the ids are whole numbers.
+    pub numbered: BTreeSet<String>,
     /// Names of fields are attribute paths of SCIM, by which one can tell custom fields from mistakes.
     pub scim: bool,
 }
@@ -59,7 +61,8 @@ impl Catalogue {
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.get(name).or_else(|| {
             let (head, tail) = name.split_once('.')?;
-            if tail.is_empty() { None } else { self.fields.get(&format!("{head}.*")) }
+            let is_id = !self.numbered.contains(head) || tail.parse::<i64>().is_ok();
+            if tail.is_empty() || !is_id { None } else { self.fields.get(&format!("{head}.*")) }
         })
     }
 
@@ -81,7 +84,39 @@ impl Catalogue {
 
     /// Whether accounts may have a field of this name: one of these, or a custom one.
     pub fn admits(&self, name: &str) -> bool {
-        self.field(name).is_some() || (self.open && (!self.scim || super::scim::may_be_custom(name)))
+        self.field(name).is_some()
+            || (self.open && self.why_not(name).is_none() && (!self.scim || super::scim::may_be_custom(name)))
+    }
+
+    /// Why no field that isn't listed can have this name, and what to do, where the name itself tells.
+    pub fn why_not(&self, name: &str) -> Option<(String, Option<String>)> {
+        if self.field(name).is_some() {
+            return None;
+        }
+        if self.scim {
+            let wrong = super::scim::ScimPath::parse(name).err()?;
+            return Some((format!("{name} is no attribute path: {}", wrong.message), wrong.help));
+        }
+        let (head, tail) = name.split_once('.')?;
+        if self.numbered.contains(head) {
+            let help = format!("write `{head}.` and the number, as in `{head}.101`");
+            return Some((
+                format!("the entries of {head} are known by whole numbers, and {tail:?} is none"),
+                Some(help),
+            ));
+        }
+        if let Some(whole) = self.fields.get(head).filter(|field| field.kind != FieldType::Object) {
+            return Some((
+                format!("{head} is {}, which has no parts", whole.kind.name()),
+                Some(format!("map `{head}`")),
+            ));
+        }
+        let before_last = tail.rsplit_once('.').map_or("", |(before, _)| before);
+        let index = before_last.split('.').any(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        index.then(|| {
+            let help = "a list is mapped whole, or its entries by id where the definition has [lists]".to_string();
+            (format!("{name} leads into a list by position, which can't be written"), Some(help))
+        })
     }
 
     /// The type by which a field's values are compared; text where nothing is known.

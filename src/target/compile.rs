@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Field};
-use super::definition::{FieldDef, OperationDef, OptionDef, OptionIs, PathStyle, SetStyle, Unstated};
+use super::definition::{FieldDef, IdType, OperationDef, OptionDef, OptionIs, PathStyle, SetStyle, Unstated};
 use super::engine::{BodyCondition, Engine, FailureRule, FieldShape, StateRule};
 use super::load::{DefinitionError, Mistakes, Parts, load, nearest};
 use super::options;
 use super::proof;
 use super::read::typed;
+use super::scim::Names;
 use super::wire::AccountState;
 use crate::value::FieldType;
 
@@ -26,7 +27,7 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
     conditions(&mut parts, &values, &mut mistakes);
     let catalogue = catalogue(&parts, &values, &mut mistakes);
     check_names(&parts, &catalogue, &mut mistakes);
-    check_pointers(&parts, &mut mistakes);
+    pointers::check(&parts, &mut mistakes);
     let calls = calls::compile(&parts, &values, &catalogue, &mut mistakes);
     let state = StateRule {
         field: parts.state.field.clone(),
@@ -46,7 +47,11 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         pointer: rule.pointer,
         is: rule.is.iter().map(json).collect(),
     };
+    let names = (parts.account.paths == PathStyle::Scim).then(|| {
+        Names::new(parts.fields.keys().map(String::as_str), pointers::read(&parts).map(|(_, pointer)| pointer))
+    });
     Ok(Engine {
+        names,
         kind: parts.kind,
         title: parts.title,
         auth_kinds: parts.auth.kinds,
@@ -133,7 +138,9 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
     }
     let id_field = parts.account.id_field.clone().filter(|_| parts.account.id_is_address);
     let scim = parts.account.paths == PathStyle::Scim;
-    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open, scim }
+    let numbered = parts.lists.iter().filter(|(_, list)| list.id_type == IdType::Integer);
+    let numbered = numbered.map(|(name, _)| name.clone()).collect();
+    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open, numbered, scim }
 }
 
 fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
@@ -200,6 +207,12 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     for name in &parts.operations.get("find").map(|find| find.fields.clone()).unwrap_or_default() {
         known(&["operations", "find", "fields"], name);
     }
+    if let Some(find) = parts.operations.get("find") {
+        for name in find.names.keys().filter(|name| !find.fields.contains(name)) {
+            let help = format!("add {name:?} to fields, or take it out of names");
+            mistakes.at(&["operations", "find", "names"], format!("{name} is sought by nobody"), Some(help));
+        }
+    }
     for kind in parts.auth.kinds.iter().filter(|kind| !AUTH_KINDS.contains(&kind.as_str())) {
         let help = nearest(kind, AUTH_KINDS.into_iter());
         mistakes.at(&["auth", "kinds"], format!("unknown kind of authentication {kind:?}"), help);
@@ -227,49 +240,6 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     let (active, banned) = (typed(kind, &json(&parts.state.active)), typed(kind, &json(&parts.state.banned)));
     if active.is_none() || banned.is_none() || active == banned {
         mistakes.at(&["state"], format!("active and banned must be two different values, each {}", kind.name()), None);
-    }
-}
-
-fn check_pointers(parts: &Parts, mistakes: &mut Mistakes) {
-    let mut check = |path: &[&str], pointer: &str| {
-        if !pointer.is_empty() && !pointer.starts_with('/') {
-            let help = Some(format!("write \"/{pointer}\""));
-            mistakes.at(path, format!("{pointer:?} is not a JSON pointer"), help);
-        }
-    };
-    check(&["account", "id"], &parts.account.id);
-    check(&["request", "envelope"], &parts.request.envelope);
-    parts.account.at.iter().for_each(|pointer| check(&["account", "at"], pointer));
-    parts.errors.code.iter().for_each(|pointer| check(&["errors", "code"], pointer));
-    parts.errors.fields.iter().for_each(|pointer| check(&["errors", "fields"], pointer));
-    parts.success.body.iter().for_each(|rule| check(&["success", "body"], &rule.pointer));
-    for (name, def) in &parts.fields {
-        def.at.iter().for_each(|pointer| check(&["fields", name, "at"], pointer));
-    }
-    if let Some(session) = &parts.session {
-        [&session.login.username, &session.login.password, &session.login.id]
-            .iter()
-            .for_each(|pointer| check(&["session", "login"], pointer));
-    }
-    if let Some(discovery) = &parts.discovery {
-        check(&["discovery", "patch"], &discovery.patch);
-    }
-    for (name, def) in &parts.operations {
-        def.id_at.iter().for_each(|pointer| check(&["operations", name, "id_at"], pointer));
-        def.constants.keys().for_each(|pointer| check(&["operations", name, "constants"], pointer));
-        def.writes.values().for_each(|pointer| check(&["operations", name, "writes"], pointer));
-        def.paging.iter().flat_map(|paging| paging.total.iter().chain(&paging.pointer)).for_each(|pointer| {
-            check(&["operations", name, "paging"], pointer);
-        });
-        def.records.iter().flatten().for_each(|pointer| check(&["operations", name, "records"], pointer));
-    }
-    for (index, rule) in parts.failures.iter().enumerate() {
-        rule.pointer.iter().for_each(|pointer| check(&["failures", &index.to_string(), "pointer"], pointer));
-    }
-    if let Some(name) = &parts.request.idempotency_header
-        && (name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
-    {
-        mistakes.at(&["request", "idempotency_header"], format!("{name:?} is not the name of a header"), None);
     }
 }
 
@@ -310,6 +280,7 @@ fn json(value: &toml::Value) -> Value {
 }
 
 mod calls;
+mod pointers;
 #[cfg(test)]
 pub(super) use calls::METHODS;
 pub(super) use calls::OPERATIONS;

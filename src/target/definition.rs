@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::value::FieldType;
 
+/// What JSON pointers look like that definitions use (RFC 6901): no part is without a name.
+const POINTER: &str = "^(/[^/]+)*$";
+
 /// The only format there is so far.
 pub(super) const FORMAT: u32 = 1;
 
@@ -52,6 +55,7 @@ pub(super) enum OptionType {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountDef {
+    #[schemars(extend("pattern" = POINTER))]
     pub id: String,
     #[serde(default)]
     pub id_is_address: bool,
@@ -153,6 +157,7 @@ pub(super) struct RequestDef {
     pub content_type: Option<String>,
     pub accept: Option<String>,
     #[serde(default)]
+    #[schemars(extend("pattern" = POINTER))]
     pub envelope: String,
     pub idempotency_header: Option<String>,
 }
@@ -355,6 +360,7 @@ pub(super) struct ProofDef {
 pub(super) struct FieldDef {
     #[serde(rename = "type")]
     pub kind: FieldType,
+    #[schemars(extend("pattern" = POINTER))]
     pub at: Option<String>,
     pub read_only: Option<String>,
     #[serde(default)]

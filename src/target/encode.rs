@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
 use super::engine::{Call, Engine, Place, asked_state};
 use super::read::{id_text, put, typed, usable_id};
+use super::scim::ScimPath;
 use super::template::with_query;
-use super::wire::{AccountState, Current, Needs, Wire};
+use super::wire::{AccountState, Answer, Current, Needs, Wire};
 use super::{scim, xml};
 use crate::outcome::{ErrorKind, OpError};
-use crate::plan::{OpKind, Operation};
+use crate::plan::{Change, OpKind, Operation};
 use crate::value::{Attributes, FieldType, is_empty};
 
 impl Engine {
@@ -38,7 +39,7 @@ impl Engine {
         let body = match call.body {
             BodyStyle::None if operation.fields.is_empty() => None,
             BodyStyle::None => return Err(invalid(format!("{} can't write fields here", operation.kind))),
-            BodyStyle::ScimPatch => Some(self.patch(operation, state)?),
+            BodyStyle::ScimPatch => Some(self.patch(operation, state, needs)?),
             _ => Some(self.body(operation, call, state, needs)?),
         };
         let bytes = body.map(|body| self.rendered(&body)).transpose()?;
@@ -58,9 +59,21 @@ impl Engine {
             .then(|| Operation { fields: BTreeMap::new(), ..operation.clone() })
     }
 
-    /// Whether the request of an operation is made of the account as it is now, which has to be read first.
+    /// Whether the request of an operation is made of the account as it is now, which has to be read first. Of an
+    /// account that others made, elements may be there in another form than a PatchOp would find.
     pub fn needs_current(&self, operation: &Operation, replace: bool) -> bool {
-        self.call_for(operation, replace).is_ok_and(|(call, _)| call.body == BodyStyle::Merged)
+        self.call_for(operation, replace).is_ok_and(|(call, _)| match call.body {
+            BodyStyle::Merged => true,
+            BodyStyle::ScimPatch => operation.kind == OpKind::Adopt && writes_known_element(operation),
+            BodyStyle::Full | BodyStyle::Changes | BodyStyle::None => false,
+        })
+    }
+
+    /// Whether an answer says that an element is not there which we know of (RFC 7644, section 3.5.2.3: `noTarget`): it
+    /// has another form there, and the account has to be read before it can be written.
+    pub fn misses_element(&self, operation: &Operation, answer: &Answer) -> bool {
+        let patched = self.call_for(operation, false).is_ok_and(|(call, _)| call.body == BodyStyle::ScimPatch);
+        patched && writes_known_element(operation) && self.code(&self.body_of(answer)).as_deref() == Some("noTarget")
     }
 
     /// What the target will have acknowledged when it has carried an operation out: an invitation takes some fields
@@ -182,7 +195,7 @@ impl Engine {
         }
         for (field, value) in values {
             match self.whole(field) {
-                Some(head) => self.write_whole(&mut body, call, head, &after),
+                Some(head) => self.write_whole(&mut body, call, head, &after, &operation.fields),
                 None => self.write(&mut body, call, field, value)?,
             }
         }
@@ -211,7 +224,7 @@ impl Engine {
     }
 
     /// The PatchOp of an operation.
-    fn patch(&self, operation: &Operation, state: Option<AccountState>) -> Result<Value, OpError> {
+    fn patch(&self, operation: &Operation, state: Option<AccountState>, needs: &Needs<'_>) -> Result<Value, OpError> {
         let mut changes = Vec::new();
         for (field, change) in &operation.fields {
             let value = self.sendable(field, &change.new)?;
@@ -221,8 +234,8 @@ impl Engine {
         if let Some(state) = state {
             changes.push((self.state.field.as_str(), self.access(state).clone()));
         }
-        let held = &operation.baseline.0;
-        scim::patch(&changes, held).ok_or_else(|| invalid("a field is no attribute path"))
+        let (held, current) = (&operation.baseline.0, needs.current.map(|current| &current.account));
+        scim::patch(&changes, held, current).map_err(|name| invalid(format!("{name} is no attribute path")))
     }
 
     fn access(&self, state: AccountState) -> &Value {
@@ -268,12 +281,23 @@ impl Engine {
         self.shapes.get(&format!("{head}.*")).is_some_and(|shape| shape.whole).then_some(head)
     }
 
-    /// Writes an object as it is to be: what is known of it, with what changes, without what is empty.
-    fn write_whole(&self, body: &mut Value, call: &Call, head: &str, after: &Attributes) {
+    /// Writes an object as it is to be: what is known of it, with what changes. What is empty is left out, but for what
+    /// becomes so now: a member that is left out stays where the API merges, so it is sent empty.
+    fn write_whole(
+        &self,
+        body: &mut Value,
+        call: &Call,
+        head: &str,
+        after: &Attributes,
+        changes: &BTreeMap<String, Change>,
+    ) {
         let mut object = Map::new();
-        for (field, value) in after.iter().filter(|(_, value)| !is_empty(value)) {
-            if let Some(member) = field.strip_prefix(head).and_then(|rest| rest.strip_prefix('.')) {
+        for (field, value) in after.iter() {
+            let Some(member) = field.strip_prefix(head).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            if !is_empty(value) {
                 object.insert(member.to_string(), value.clone());
+            } else if changes.get(field).is_some_and(|change| !is_empty(&change.old)) {
+                object.insert(member.to_string(), emptied(self.catalogue.kind(field)));
             }
         }
         let pointer = writes_at(call, &format!("{head}.*")).unwrap_or_else(|| self.pointer(head).into_owned());
@@ -349,6 +373,21 @@ fn constants(call: &Call, id: Option<&str>, body: &mut Value) {
         };
         put(body, pointer, value);
     }
+}
+
+/// What empties a member of an object that is sent whole: an empty text is one there, other types know only `null`.
+fn emptied(kind: FieldType) -> Value {
+    match kind {
+        FieldType::Text | FieldType::Date | FieldType::DateTime => Value::String(String::new()),
+        FieldType::List | FieldType::Set => Value::Array(Vec::new()),
+        FieldType::Integer | FieldType::Number | FieldType::Boolean | FieldType::Object => Value::Null,
+    }
+}
+
+/// Whether an operation writes into an element of a multi-valued attribute that is known to be there.
+fn writes_known_element(operation: &Operation) -> bool {
+    let known = |field: &String| operation.baseline.get(field).is_some_and(|value| !is_empty(value));
+    (operation.fields.keys()).any(|field| known(field) && ScimPath::parse(field).is_ok_and(|path| path.has_filter()))
 }
 
 /// A canonical set of ids as it is sent.

@@ -15,7 +15,7 @@ use super::definition::{
 };
 use super::load::{DefinitionError, nearest};
 use super::proof::Proof;
-use super::scim::ScimPath;
+use super::scim::{Names, ScimPath};
 use super::template::Template;
 use super::wire::AccountState;
 use crate::outcome::OpError;
@@ -52,6 +52,8 @@ pub struct Engine {
     pub(super) errors: ErrorsDef,
     pub(super) failures: Vec<FailureRule>,
     pub(super) proofs: Vec<Proof>,
+    /// The names in its answers, where their letter case does not count.
+    pub(super) names: Option<Names>,
     /// The options that stand in the paths of requests.
     pub(super) path_options: BTreeMap<String, String>,
 }
@@ -274,7 +276,7 @@ impl Engine {
         let own = self.shapes.get(name).is_some_and(|shape| shape.at.is_some());
         if self.paths == PathStyle::Scim
             && !own
-            && let Some(path) = ScimPath::parse(name)
+            && let Ok(path) = ScimPath::parse(name)
         {
             return Place::Scim(path);
         }

@@ -60,9 +60,18 @@ fn is_html(bytes: &[u8]) -> bool {
 }
 
 impl Engine {
+    /// An answer's body, its names spelled as the definition does.
+    pub(super) fn body_of(&self, answer: &Answer) -> Body {
+        let mut body = Body::of(answer, self.request.format);
+        if let (Some(names), Body::Value(value)) = (&self.names, &mut body) {
+            names.spell(value);
+        }
+        body
+    }
+
     /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         if let Some(verdict) = self.failure(answer, &body, Some(now)) {
             return match verdict {
                 // There is no account that could be missing: the path is.
@@ -110,7 +119,7 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that the account was shown.
     pub fn account(&self, answer: &Answer) -> Result<Option<Account>, Verdict> {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             Some(Verdict::NotFound) => return Ok(None),
             Some(verdict) => return Err(verdict),
@@ -130,7 +139,7 @@ impl Engine {
     /// As [`Engine::account`].
     pub fn current(&self, answer: &Answer) -> Result<Option<(Account, Current)>, Verdict> {
         let Some(account) = self.account(answer)? else { return Ok(None) };
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         let record = body.value().and_then(|value| self.located(value));
         let version = answer.header("etag").map(str::to_string);
         Ok(record.map(|record| (account, Current { account: record.clone(), version })))
@@ -138,7 +147,7 @@ impl Engine {
 
     /// Whether the API takes single changes, as the answer to [`Engine::discovery`] says; unless it says no, it does.
     pub fn takes_changes(&self, answer: &Answer) -> bool {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         let told = self.discovery.as_ref().and_then(|d| body.value()?.pointer(&d.patch));
         !(answer.status == 200 && told == Some(&Value::Bool(false)))
     }
@@ -148,7 +157,7 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that a page was shown; a page on which one record can't be read is no page.
     pub fn page(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             // "Not found" is about one account; that the whole collection is not there is another matter.
             Some(Verdict::NotFound) => {
@@ -387,7 +396,7 @@ impl Engine {
 
     /// The vendor's code, where the definition says it is and it looks like one: a short word that can't be an address,
     /// a name with a space, or prose.
-    fn code(&self, body: &Body) -> Option<String> {
+    pub(super) fn code(&self, body: &Body) -> Option<String> {
         let value = body.value()?;
         let code = self.errors.code.iter().find_map(|pointer| match value.pointer(pointer)? {
             Value::String(text) => Some(text.clone()),

@@ -93,9 +93,10 @@ pub(super) fn next_request(
     if more && total.is_some() && paging.style == PagingStyle::Page && found < size {
         return Err("with fewer accounts than asked for, although it says that there are more");
     }
-    // Of a total that is no more than this page holds, or than the pages before it did, one can't tell what it counts.
-    // A look-up, which finds one account or none, is believed unless its page is full.
-    let doubtful = |total: u64| (total == found || total <= before) && (call.name != "find" || found >= size);
+    // Of a total that is this page's number, or less than was shown, one can't tell what it counts. A look-up, which
+    // finds one account or none, is believed unless its page is full.
+    let doubtful =
+        |total: u64| (total == found || total < before.saturating_add(found)) && (call.name != "find" || found >= size);
     if !more && !total.is_some_and(doubtful) {
         return Ok(Next::End);
     }

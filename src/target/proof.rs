@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::catalogue::Catalogue;
 use super::definition::ProofDef;
 use super::engine::Engine;
-use super::judge::Body;
 use super::load::{Mistakes, nearest};
 use super::read::id_text;
 use super::template::{Template, encoded};
@@ -44,7 +43,7 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that it is there or not.
     pub fn proven(&self, proof: &Proof, answer: &Answer) -> Result<Option<Vec<String>>, Verdict> {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             Some(Verdict::NotFound) => return Ok(None),
             Some(verdict) => return Err(verdict),

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use super::definition::PathStyle;
 use super::engine::{Engine, Place};
-use super::wire::{Account, AccountState};
+use super::scim;
+use super::wire::{Account, AccountState, recognising};
 use crate::value::{Attributes, FieldType, is_empty};
 
 /// The value converted to this type; `Null` when it is empty, nothing when it is not of that type in any spelling.
@@ -143,10 +144,26 @@ impl Engine {
                 None => {}
             }
         }
+        self.read_recognising(record, &mut attributes);
         if self.catalogue.open {
             self.read_custom(record, &mut attributes);
         }
         attributes
+    }
+
+    /// What an account is recognised by where the field itself is empty, of the fields by which accounts are sought.
+    fn read_recognising(&self, record: &Value, attributes: &mut Attributes) {
+        if self.paths != PathStyle::Scim {
+            return;
+        }
+        for field in self.find_fields() {
+            if attributes.get(field).is_none_or(is_empty)
+                && let Place::Scim(path) = self.place(field)
+                && let Some(value) = path.recognising(record).filter(|value| !is_empty(value))
+            {
+                attributes.set(recognising(field), self.canonical(field, value));
+            }
+        }
     }
 
     /// What a record holds for a field.
@@ -179,7 +196,23 @@ impl Engine {
                         self.set_custom(format!("{name}:{attribute}"), value, attributes);
                     }
                 }
+                Value::Array(elements) if self.paths == PathStyle::Scim && scim::WITH_ELEMENTS.contains(&&**name) => {
+                    elements.iter().for_each(|element| self.read_element(name, element, attributes));
+                }
                 _ => self.set_custom(name.clone(), value, attributes),
+            }
+        }
+    }
+
+    /// The parts of an element of a type that the catalogue does not list, and of the primary one.
+    fn read_element(&self, name: &str, element: &Value, attributes: &mut Attributes) {
+        let Some(members) = element.as_object() else { return };
+        let of_type = members.get("type").filter(|kind| kind.is_string()).map(|kind| format!("type eq {kind}"));
+        let primary = members.get("primary") == Some(&Value::Bool(true));
+        let filters = of_type.into_iter().chain(primary.then(|| "primary eq true".to_string()));
+        for filter in filters {
+            for (part, value) in members.iter().filter(|(part, _)| !matches!(part.as_str(), "type" | "primary")) {
+                self.set_custom(format!("{name}[{filter}].{part}"), value, attributes);
             }
         }
     }

@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::judge::Body;
 use super::read::{id_text, put};
 use super::wire::{Answer, Verdict, Wire};
 use crate::outcome::{ErrorKind, OpError};
@@ -32,7 +31,7 @@ impl Engine {
     pub fn session(&self, answer: &Answer) -> Result<(String, String), Verdict> {
         let unclear = |what: &str| Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("the log-in {what}")));
         let Some(session) = &self.session else { return Err(unclear("is not described")) };
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         // Whatever a refusal says of accounts elsewhere, here it speaks of the credentials.
         match self.failure(answer, &body, None) {
             None => {}
@@ -58,14 +57,14 @@ impl Engine {
 
     /// The complaint in an answer that is no success; nothing in one that is.
     pub fn complaint_of(&self, answer: &Answer) -> Option<OpError> {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         self.failure(answer, &body, None)?;
         Some(self.complaint(ErrorKind::Refused, answer, &body))
     }
 
     /// Whether an answer, to whatever request, says that one must log in again.
     pub fn asks_to_log_in(&self, answer: &Answer) -> bool {
-        let body = Body::of(answer, self.request.format);
+        let body = self.body_of(answer);
         matches!(self.failure(answer, &body, None), Some(Verdict::LogInAgain))
     }
 }

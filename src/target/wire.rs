@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::OpError;
-use crate::value::Attributes;
+use crate::value::{Attributes, folded_each};
 
 /// A request as the definition describes it, before authentication and base URL.
 #[derive(Clone, PartialEq)]
@@ -110,6 +110,28 @@ pub struct Account {
     pub state: AccountState,
     /// Its fields by catalogue name, typed as the catalogue says; fields that are empty there are `Null`.
     pub attributes: Attributes,
+}
+
+impl Account {
+    /// The folded values by which it is recognised through a field: the field's, each of a list's; where that is empty,
+    /// what stands in for it.
+    pub fn recognised_by(&self, field: &str) -> Vec<String> {
+        let values = self.attributes.get(field).map(folded_each).unwrap_or_default();
+        match values.is_empty() {
+            true => self.attributes.get(&recognising(field)).map(folded_each).unwrap_or_default(),
+            false => values,
+        }
+    }
+
+    /// Whether it is recognised by this folded value of a field.
+    pub fn is_recognised(&self, field: &str, value: &str) -> bool {
+        self.recognised_by(field).iter().any(|held| held == value)
+    }
+}
+
+/// The name under which an account shows what it is recognised by where a field is empty. No field is called so.
+pub(super) fn recognising(field: &str) -> String {
+    format!("~{field}")
 }
 
 /// A field that a target keeps otherwise than it was written: in upper case, cut off, not at all.

@@ -24,7 +24,7 @@ use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
 use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, SyncId, WhoHas};
 use crate::state::plans::{HeldPlans, PlanOperations};
 use crate::time;
-use crate::value::{Attributes, folded};
+use crate::value::{Attributes, folded_each};
 
 /// How many outcomes are told.
 const LATELY: usize = 10;
@@ -122,7 +122,7 @@ impl Teller<'_> {
             for record in page {
                 let rows = bound.regardless_of_scope(&record, today);
                 let is_meant = |desired: &Desired, field: &String| {
-                    desired.fields.get(field).and_then(|d| folded(&d.value)).as_deref() == Some(wanted.as_str())
+                    desired.fields.get(field).is_some_and(|d| folded_each(&d.value).contains(&wanted))
                 };
                 if rows.iter().any(|desired| telling.iter().any(|field| is_meant(desired, field))) {
                     found.insert(record.key);

@@ -74,6 +74,23 @@ fn every_kind_of_difference_is_found_and_put_right() {
     reconciling(&direct());
 }
 
+/// A member of `extra` that is emptied is sent empty: left out, it would stay. Once, and not again.
+#[test]
+fn what_is_cleared_in_extra_is_gone_there_and_written_once() {
+    let bench = direct();
+    bench.sync(&[ANN, BOB], 0);
+    assert_eq!(bench.value("E2", "/extra/title"), "CEO");
+    let cleared = "E2,Bob,=1+1,bob@acme.example,,Köln,active";
+    bench.sync(&[ANN, cleared], 0);
+    let bob = bench.account("E2").expect("Bob");
+    assert_eq!(bob["extra"], json!({"employee_id": "E2", "title": "", "city": "Köln"}));
+    let mark = bench.sim.mark();
+    bench.sync(&[ANN, cleared], 0);
+    let report = bench.home.run_json(&["reconcile", "--adopt", "--repair"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["drifted"], json!([]), "an empty member is an absent one: {report}");
+    assert_eq!(bench.sim.writes_since(mark), []);
+}
+
 #[test]
 fn a_pending_invitation_is_no_difference() {
     let bench = inviting();

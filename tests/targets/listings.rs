@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use super::HEADER;
 use crate::support::Home;
 
+const WORK: &str = "emails[type eq \"work\"].value";
+
 /// How the server's listing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Ways {
@@ -32,6 +34,8 @@ enum Ways {
     RefusesBeyond,
     /// Somebody is made before the second page: once, or at every reading.
     Moves { always: bool },
+    /// The names of its members are in another letter case.
+    Shouts,
 }
 
 #[derive(Default)]
@@ -40,6 +44,8 @@ struct Users {
     ways: Ways,
     made: usize,
     asked: Vec<String>,
+    /// The bodies of the requests that change an account.
+    patches: Vec<Value>,
 }
 
 type Shared = Arc<Mutex<Users>>;
@@ -101,14 +107,61 @@ impl Users {
                 let user = serde_json::from_slice(body).expect("a user");
                 (StatusCode::CREATED, self.add(user))
             }
-            ("PATCH", ..) => (StatusCode::NO_CONTENT, Value::Null),
+            ("PATCH", path, _) => {
+                let patch: Value = serde_json::from_slice(body).expect("a patch");
+                let id = path.trim_start_matches("/Users/");
+                let user = self.all.iter_mut().find(|user| user["id"] == id).expect("a user");
+                let done = patch["Operations"].as_array().expect("operations").iter().all(|one| apply(user, one));
+                self.patches.push(patch);
+                match done {
+                    true => (StatusCode::NO_CONTENT, Value::Null),
+                    false => (StatusCode::BAD_REQUEST, json!({"status": "400", "scimType": "noTarget"})),
+                }
+            }
+            ("GET", path, _) => {
+                let user = self.all.iter().find(|user| user["id"] == path.trim_start_matches("/Users/"));
+                user.map_or((StatusCode::NOT_FOUND, json!({"status": "404"})), |user| (StatusCode::OK, user.clone()))
+            }
             _ => (StatusCode::NOT_FOUND, json!({"status": "404"})),
         }
     }
 }
 
+/// One operation of a patch, as a strict server carries it out; whether its target is there.
+fn apply(user: &mut Value, operation: &Value) -> bool {
+    let path = operation["path"].as_str().expect("a path");
+    let Some((list, _)) = path.split_once("[type eq \"work\"]") else {
+        user[path] = match (operation["op"].as_str(), user.get(path)) {
+            (Some("add"), Some(Value::Array(held))) => {
+                [held.as_slice(), operation["value"].as_array().expect("some")].concat().into()
+            }
+            _ => operation["value"].clone(),
+        };
+        return true;
+    };
+    let typed = user[list].as_array_mut().and_then(|elements| elements.iter_mut().find(|one| one["type"] == "work"));
+    typed.map(|element| element["value"] = operation["value"].clone()).is_some()
+}
+
+/// The same with the names of members in another letter case.
+fn shouted(value: Value) -> Value {
+    let first = |name: String| match name.as_str() {
+        "id" => "ID".to_string(),
+        "Resources" => "resources".to_string(),
+        name => name[..1].to_uppercase() + &name[1..],
+    };
+    match value {
+        Value::Object(members) => members.into_iter().map(|(name, value)| (first(name), shouted(value))).collect(),
+        Value::Array(items) => items.into_iter().map(shouted).collect(),
+        Value::Bool(yes) => json!(if yes { "True" } else { "False" }),
+        value => value,
+    }
+}
+
 async fn serve(State(users): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
-    let (status, answer) = users.lock().expect("the users").answer(&method, &uri, &body);
+    let mut users = users.lock().expect("the users");
+    let (status, answer) = users.answer(&method, &uri, &body);
+    let answer = if users.ways == Ways::Shouts { shouted(answer) } else { answer };
     (status, if answer.is_null() { String::new() } else { answer.to_string() })
 }
 
@@ -147,6 +200,27 @@ impl Stage {
         Stage { users, home, _runtime: runtime }
     }
 
+    /// People are recognised by their e-mail, which is mapped, as is what they are called.
+    fn by_email(self) -> Stage {
+        let config = std::fs::read_to_string(self.home.config()).expect("the configuration");
+        let config = config.replace("match = [\"userName\"]", &format!("match = ['{WORK}']"));
+        let config = config.replace(
+            "userName = \"email\"",
+            &format!("userName = \"employee_id\"\n'{WORK}' = \"email\"\ntitle = \"title\""),
+        );
+        std::fs::write(self.home.config(), config).expect("written");
+        self
+    }
+
+    /// What was changed since the last time.
+    fn patches(&self) -> Vec<Value> {
+        std::mem::take(&mut self.users.lock().expect("the users").patches)
+    }
+
+    fn emails(&self) -> Vec<Value> {
+        self.users.lock().expect("the users").all.iter().map(|user| user["emails"].clone()).collect()
+    }
+
     /// Pages of this size are asked for.
     fn page_size(self, size: u32) -> Stage {
         let config = std::fs::read_to_string(self.home.config()).expect("the configuration");
@@ -158,7 +232,13 @@ impl Stage {
 
     #[track_caller]
     fn sync(&self, numbers: std::ops::RangeInclusive<u32>, code: i32) -> Value {
-        let row = |n| format!("E{n},Ann,Lee,p{n}@acme.example,CEO,Bern,active\n");
+        self.sync_at("acme.example", numbers, code)
+    }
+
+    /// With addresses at this domain.
+    #[track_caller]
+    fn sync_at(&self, domain: &str, numbers: std::ops::RangeInclusive<u32>, code: i32) -> Value {
+        let row = |n| format!("E{n},Ann,Lee,p{n}@{domain},CEO,Bern,active\n");
         self.home.write("config/hr.csv", &format!("{HEADER}{}", numbers.map(row).collect::<String>()));
         self.users.lock().expect("the users").asked.clear();
         self.home.run_json(&["sync"]).exits(code).json()["runs"][0].clone()
@@ -238,4 +318,108 @@ fn a_listing_that_moves_is_read_anew_once() {
     let ran = stage.sync(1..=9, 69);
     assert!(ran["error"]["message"].as_str().is_some_and(|m| m.contains("2 times in a row")), "{ran}");
     assert_eq!(stage.asked("POST"), [""; 0]);
+}
+
+/// E-mails in every form in which servers keep them.
+fn of_every_form() -> Vec<Value> {
+    let (at, home) = (|n: u32| json!(format!("p{n}@acme.example")), json!({"value": "h@home.example", "type": "home"}));
+    vec![
+        json!([{"value": at(1), "type": "work"}]),
+        json!([{"value": at(2)}]),
+        json!([{"value": at(3), "primary": true}]),
+        json!([{"value": "old@acme.example"}, {"value": at(4), "primary": true}]),
+        json!([{"value": at(5), "type": ""}, home]),
+        json!([at(6)]),
+        json!({"value": at(7)}),
+        json!(at(8)),
+    ]
+}
+
+/// Whatever form their e-mail has, people are recognised by it and nobody is made twice; what is equal is not written, and
+/// what changes is written in its place.
+#[test]
+fn people_are_recognised_by_emails_of_every_form() {
+    let stage = Stage::with(0, Ways::Honest).by_email();
+    for emails in of_every_form() {
+        stage.users.lock().expect("the users").add(json!({"userName": "somebody", "title": "CEO", "emails": emails}));
+    }
+    let rows = |domain: &str| stage.sync_at(domain, 1..=8, 0);
+    let ran = rows("acme.example");
+    assert_eq!(ran["counts"]["adopt"]["ok"], 8, "{ran}");
+    assert_eq!(stage.asked("POST"), [""; 0]);
+    stage.patches();
+
+    let mails = stage.emails();
+    let ran = rows("acme.example");
+    assert_eq!(ran["unchanged"], 8, "{ran}");
+    let report = stage.home.run_json(&["reconcile", "--adopt", "--repair"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["in_step"], 8, "{report}");
+    assert_eq!((stage.patches(), stage.emails()), (vec![], mails), "what is in step is not written");
+
+    // They move to another domain: the address that stood in is replaced, and no second one is beside it.
+    let ran = rows("new.example");
+    assert_eq!(ran["counts"]["update"]["ok"], 8, "{ran}");
+    for (n, emails) in (1..).zip(stage.emails()) {
+        let text = emails.to_string();
+        assert!(text.contains(&format!("p{n}@new.example")) && !text.contains(&format!("p{n}@acme.example")), "{text}");
+        assert_eq!(text.matches('@').count(), if matches!(n, 4 | 5) { 2 } else { 1 }, "{text}");
+    }
+    stage.patches();
+    rows("new.example");
+    assert_eq!(stage.patches(), Vec::<Value>::new());
+}
+
+/// An address of another type, if it is the only or the primary one, recognises too; it stays as it is.
+#[test]
+fn people_are_recognised_by_their_only_email_whatever_its_type() {
+    let stage = Stage::with(0, Ways::Honest).by_email();
+    for emails in [
+        json!([{"value": "p1@acme.example", "type": "home"}]),
+        json!([{"value": "x@acme.example", "type": "other"}, {"value": "p2@acme.example", "type": "home", "primary": true}]),
+    ] {
+        stage.users.lock().expect("the users").add(json!({"userName": "somebody", "emails": emails}));
+    }
+    let ran = stage.sync(1..=3, 0);
+    assert_eq!((&ran["counts"]["adopt"]["ok"], &ran["counts"]["create"]["ok"]), (&json!(2), &json!(1)), "{ran}");
+    let first = &stage.emails()[0];
+    let work = json!({"value": "p1@acme.example", "type": "work"});
+    assert_eq!(
+        first,
+        &json!([{"value": "p1@acme.example", "type": "home"}, work]),
+        "the definition asks for one of work"
+    );
+}
+
+/// Names in another letter case are the same names (RFC 7643, section 2.1): in listings, in answers about one account.
+#[test]
+fn names_in_any_letter_case_are_understood() {
+    let stage = Stage::with(0, Ways::Shouts).by_email();
+    for n in 1..=8 {
+        let emails = json!([{"value": format!("p{n}@acme.example"), "type": "work", "primary": true}]);
+        let user = json!({"userName": format!("E{n}"), "externalId": format!("E{n}"), "title": "CEO", "active": n != 8, "emails": emails});
+        stage.users.lock().expect("the users").add(user);
+    }
+    let ran = stage.sync(1..=9, 0);
+    assert_eq!((&ran["counts"]["adopt"]["ok"], &ran["counts"]["create"]["ok"]), (&json!(8), &json!(1)), "{ran}");
+    let written: Vec<Value> = stage.patches();
+    assert_eq!(written.len(), 1, "only who was not active there is written: {written:?}");
+    let report = stage.home.run_json(&["reconcile", "--adopt"]).exits(0).json();
+    assert_eq!(report["syncs"][0]["in_step"], 9, "{report}");
+}
+
+/// Each value of a set recognises, as a single value does.
+#[test]
+fn people_are_recognised_by_each_value_of_a_set() {
+    let stage = Stage::with(0, Ways::Honest);
+    for n in 1..=2 {
+        let roles = json!([{"value": "visitor"}, {"value": format!("BADGE-e{n}")}]);
+        stage.users.lock().expect("the users").add(json!({"userName": format!("old{n}"), "roles": roles}));
+    }
+    let config = std::fs::read_to_string(stage.home.config()).expect("the configuration");
+    let config = config.replace("match = [\"userName\"]", "match = [\"roles\"]");
+    let config = format!("{config}roles = {{ cel = '[\"badge-\" + employee_id, \"staff\" + employee_id]' }}\n");
+    std::fs::write(stage.home.config(), config).expect("written");
+    let ran = stage.sync(1..=3, 0);
+    assert_eq!((&ran["counts"]["adopt"]["ok"], &ran["counts"]["create"]["ok"]), (&json!(2), &json!(1)), "{ran}");
+    assert_eq!(stage.asked("POST").len(), 1);
 }

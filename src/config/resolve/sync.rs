@@ -311,7 +311,7 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         park: None,
     };
     let fields_of_any_kind = spec.fields.iter().map(|r| (r.field.clone(), any.clone())).collect();
-    let catalogue = Catalogue { fields: fields_of_any_kind, key_field: None, id_field: None, open: true, scim: false };
+    let catalogue = Catalogue { fields: fields_of_any_kind, open: true, ..Catalogue::default() };
     if !spec.fields.is_empty() || spec.include.is_some() {
         mapping(report, path, &spec, fields, &catalogue);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::json;
 use crate::target::catalogue::Catalogue;
-use crate::target::definition::{AnswerStyle, BodyStyle, OperationDef, PagingDef, PagingStyle};
+use crate::target::definition::{AnswerStyle, BodyStyle, Escape, OperationDef, PagingDef, PagingStyle};
 use crate::target::engine::{Call, Paging};
 use crate::target::load::{Mistakes, Parts, nearest};
 use crate::target::template::{Template, encoded};
@@ -96,6 +96,9 @@ impl CallMaker<'_, '_> {
         }
         if self.name == "find" && !self.def.query.values().any(|value| value.contains("{value}")) {
             self.wrong("query", "must say where {value}, what is sought, goes");
+        }
+        if self.name != "find" && (!self.def.names.is_empty() || self.def.escape != Escape::None) {
+            self.wrong(if self.def.names.is_empty() { "escape" } else { "names" }, "belongs to find");
         }
     }
 

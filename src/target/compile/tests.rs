@@ -249,6 +249,109 @@ fn proofs_are_judged_like_everything_else() {
     }
 }
 
+/// What `check` would accept and what would send nonsense: each with its key and what to do.
+#[test]
+fn what_is_written_has_no_position_and_a_place_of_its_own() {
+    let field = |text: &str| GOOD.replace("[fields.number]", &format!("{text}\n[fields.number]"));
+    let envelope = |text: &str| GOOD.replace("[operations.create]", &format!("[request]\n{text}\n[operations.create]"));
+    let invite = |writes: &str| {
+        let invite = format!("[operations.invite]\nmethod = \"POST\"\npath = \"/i\"\nwrites = {writes}\n[[failures]]");
+        GOOD.replace("[[failures]]", &invite)
+    };
+    let constants =
+        |text: &str| GOOD.replace("path = \"/users\"\n\n", &format!("path = \"/users\"\nconstants = {text}\n\n"));
+    let rows = [
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/emails/0/value\""), "fields.mail.at", "type = \"list\""),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/emails/-\""), "fields.mail.at", "by position"),
+        (field("[fields.\"emails.0.value\"]\ntype = \"text\""), "fields.\"emails.0.value\"", "by position"),
+        (
+            GOOD.replace("type = \"boolean\"", "type = \"boolean\"\nat = \"/states/0\""),
+            "fields.active.at",
+            "by position",
+        ),
+        (envelope("envelope = \"/users/0\""), "request.envelope", "by position"),
+        (constants("{ \"/tags/0\" = 1 }"), "operations.create.constants", "by position"),
+        (constants("{ \"\" = 1 }"), "operations.create.constants", "the whole account"),
+        (invite("{ number = \"/people/0/n\" }"), "operations.invite.writes", "by position"),
+        (invite("{ number = \"/p\", active = \"/p/active\" }"), "operations.invite.writes", "written within"),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/mail/\""), "fields.mail.at", "write \"/mail\""),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/a//b\""), "fields.mail.at", "write \"/a/b\""),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/a~b\""), "fields.mail.at", "~0"),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"\""), "fields.mail.at", "the whole account"),
+        (field("[fields.mail]\ntype = \"text\"\nat = \"/number\""), "fields.number", "the same place as mail"),
+        (
+            field("[fields.name]\ntype = \"text\"\n[fields.\"name.first\"]\ntype = \"text\""),
+            "fields.\"name.first\"",
+            "within what is written for name",
+        ),
+        (
+            field("[fields.mail]\ntype = \"text\"\nat = \"/active/mail\""),
+            "fields.mail",
+            "within what is written for active",
+        ),
+        (GOOD.replace("\"/id\"", "\"/id/\""), "account.id", "write \"/id\""),
+    ];
+    for (text, key, said) in rows {
+        assert_ne!(text, GOOD, "{key}: {said}");
+        let found = errors(&text);
+        let told = |e: &DefinitionError| format!("{} {}", e.message, e.help.clone().unwrap_or_default());
+        let hit = found.iter().find(|e| e.key == key && told(e).contains(said));
+        assert!(hit.is_some_and(|hit| hit.line.is_some()), "{key}: {said}: {found:#?}");
+        assert_eq!(found.len(), 1, "{key}: {found:#?}");
+    }
+    // What is only read may have a position, and what is not written is in nobody's way.
+    for good in [
+        "[fields.mail]\ntype = \"text\"\nat = \"/emails/0/value\"\nread_only = \"the first one\"",
+        "[fields.whole]\ntype = \"object\"\nat = \"\"\nread_only = \"as it is\"",
+        "[fields.name]\ntype = \"object\"\nread_only = \"as it is\"\n[fields.\"name.first\"]\ntype = \"text\"",
+        "[fields.\"custom.101\"]\ntype = \"text\"",
+        "[fields.other]\ntype = \"text\"\nat = \"/number\"\nsame_as = \"number\"",
+    ] {
+        assert_eq!(errors(&field(good)), [], "{good}");
+    }
+}
+
+#[test]
+fn fields_of_scim_are_attribute_paths() {
+    let scim = GOOD.replace("id = \"/id\"", "id = \"/id\"\npaths = \"scim\"");
+    let with =
+        |name: &str| scim.replace("[fields.number]", &format!("[fields.'{name}']\ntype = \"text\"\n[fields.number]"));
+    for good in
+        ["emails[primary eq true].value", r#"emails[type eq "work"].value"#, "urn:a:b:c.d", "roles[rank eq 2].value"]
+    {
+        assert_eq!(errors(&with(good)), [], "{good}");
+    }
+    for (wrong, nearest) in [
+        ("emails[type eq work].value", r#"emails[type eq "work"].value"#),
+        (r#"emails[type sw "work"].value"#, r#"emails[type eq "work"].value"#),
+        (r#"emails[type eq "work"]"#, r#"emails[type eq "work"].value"#),
+        ("emails[primary eq TRUE].value", "emails[primary eq true].value"),
+    ] {
+        let found = errors(&with(wrong));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].help, Some(format!("did you mean `{nearest}`?")), "{wrong}");
+        assert!(found[0].line.is_some());
+    }
+}
+
+#[test]
+fn what_a_mapping_can_not_mean_is_no_field() {
+    let text =
+        GOOD.replace("[[failures]]", "[lists.labels]\nid = \"id\"\nvalue = \"v\"\nid_type = \"integer\"\n[[failures]]");
+    let text = text.replace("[fields.number]", "[fields.\"labels.*\"]\ntype = \"text\"\n[fields.number]");
+    let open = compile(&text.replace("id = \"/id\"", "id = \"/id\"\nopen = true"), &toml::Table::new()).expect("one");
+    let catalogue = open.catalogue();
+    for (name, said) in
+        [("labels.school", "whole numbers"), ("number.first", "has no parts"), ("emails.0.value", "by position")]
+    {
+        let (why, help) = catalogue.why_not(name).expect(name);
+        assert!(why.contains(said) && help.is_some() && !catalogue.admits(name), "{name}: {why}");
+    }
+    for name in ["labels.7", "number", "custom", "custom.101", "name.first"] {
+        assert!(catalogue.admits(name), "{name}");
+    }
+}
+
 #[test]
 fn missing_parts_are_named() {
     let keys = |text: &str| errors(text).into_iter().map(|error| error.key).collect::<Vec<_>>();
