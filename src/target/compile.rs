@@ -208,7 +208,8 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
         known(&["operations", "find", "fields"], name);
     }
     if let Some(find) = parts.operations.get("find") {
-        for name in find.names.keys().filter(|name| !find.fields.contains(name)) {
+        let idle = |name: &&String| !find.fields.contains(*name) && catalogue.field(name).is_some();
+        for name in find.names.keys().filter(idle) {
             let help = format!("add {name:?} to fields, or take it out of names");
             mistakes.at(&["operations", "find", "names"], format!("{name} is sought by nobody"), Some(help));
         }

@@ -263,7 +263,10 @@ impl Engine {
     /// A field's value as it is sent, once it is clear that the field may be.
     fn sendable(&self, name: &str, value: &Value) -> Result<Value, OpError> {
         match self.catalogue.field(name) {
-            None if !self.catalogue.admits(name) => return Err(invalid(format!("{} has no field {name}", self.title))),
+            None if !self.catalogue.admits(name) => {
+                let why = self.catalogue.why_not(name).map(|(why, _)| why);
+                return Err(invalid(why.unwrap_or_else(|| format!("{} has no field {name}", self.title))));
+            }
             Some(field) if field.writable.is_err() => return Err(invalid(format!("{name} can't be written"))),
             _ => {}
         }

@@ -157,6 +157,10 @@ impl Engine {
     /// # Errors
     /// Every other verdict than that a page was shown; a page on which one record can't be read is no page.
     pub fn page(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
+        self.shown_page(request, answer, false)
+    }
+
+    fn shown_page(&self, request: &Wire, answer: &Answer, beyond: bool) -> Result<Page, Verdict> {
         let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             // "Not found" is about one account; that the whole collection is not there is another matter.
@@ -174,6 +178,8 @@ impl Engine {
             (_, Some(records)) => records,
             // XML has no way to show an empty list, and SCIM leaves it out when it says that there are none.
             (Some(_), None) if self.request.format == Format::Xml || total == Some(0) => Vec::new(),
+            // Nor has it to be there where nobody is (RFC 7644, section 3.4.2).
+            (Some(_), None) if beyond && total.is_some() => Vec::new(),
             _ => return Err(unclear(answer, "without the list of accounts that it should hold")),
         };
         let account =
@@ -191,7 +197,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::page`], refusals excepted.
     pub fn page_beyond(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
-        match self.page(request, answer) {
+        match self.shown_page(request, answer, true) {
             Err(Verdict::Refused(_)) => Ok(Page::default()),
             page => page,
         }

@@ -145,4 +145,12 @@ fn an_empty_list_may_be_left_out_where_the_total_says_so() {
     assert!(page(json!({"totalResults": 2})).is_err());
     assert!(page(json!({})).is_err());
     assert!(page(json!({"totalResults": 2, "Resources": []})).is_err());
+    // Behind all that the total speaks of, it may be missing as well, and the page be refused.
+    let whole = page(json!({"totalResults": 1, "Resources": [{"id": "1"}]})).expect("a page");
+    let beyond = whole.beyond.expect("one page more");
+    assert_eq!(beyond.path, "/Users?startIndex=2&count=100");
+    for answer in [answer(200, &json!({"totalResults": 1})), answer(400, &json!({"status": "400"}))] {
+        assert_eq!(engine.page_beyond(&beyond, &answer).expect("a page").accounts, []);
+    }
+    assert!(engine.page_beyond(&beyond, &answer(500, &json!({}))).is_err());
 }

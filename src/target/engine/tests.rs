@@ -94,7 +94,7 @@ fn what_cannot_be_sent_is_refused_naming_fields_and_never_values() {
         (OpKind::Update, Some("1"), ("banned", secret.clone()), "banned can't be written"),
         (OpKind::Update, Some("1"), ("ce_status", secret.clone()), "ce_status can't be written"),
         (OpKind::Update, Some("1"), ("shoe_size", secret.clone()), "no field shoe_size"),
-        (OpKind::Update, Some("1"), ("dimensions.x", secret), "the id must be a number"),
+        (OpKind::Update, Some("1"), ("dimensions.x", secret), "known by whole numbers"),
         (OpKind::Delete, Some("1"), ("title", json!("x")), "no request for delete"),
         (OpKind::Unlink, Some("1"), ("title", json!("x")), "no request for unlink"),
     ];
