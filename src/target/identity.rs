@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::wire::{Account, Echo, KeptValue};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
-use crate::value::{Attributes, folded, is_empty, same};
+use crate::value::{Attributes, folded, folded_each, is_empty, same};
 
 /// By what somebody's account is told from all others.
 #[derive(Clone, Default, PartialEq)]
@@ -55,8 +55,10 @@ impl Identity {
         let mut identity = Identity::default();
         for attributes in known {
             identity.keys.extend(catalogue.key_field.as_ref().and_then(|f| attributes.get(f)).and_then(folded));
-            let value = |field: &String| Some((field.clone(), attributes.get(field).and_then(folded)?));
-            identity.values.extend(fields.iter().filter_map(value));
+            let values = |field: &String| attributes.get(field).map(folded_each).unwrap_or_default();
+            let named =
+                |field: &String| values(field).into_iter().map(|value| (field.clone(), value)).collect::<Vec<_>>();
+            identity.values.extend(fields.iter().flat_map(named));
         }
         // What the key field would hold after a rekey. Of a field that nobody maps, the source's key says nothing.
         if !identity.keys.is_empty() {
@@ -75,8 +77,7 @@ impl Identity {
         {
             return if self.keys.contains(&carried) { Whose::Theirs } else { Whose::Anothers };
         }
-        let holds =
-            |(field, value): &(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+        let holds = |(field, value): &(String, String)| account.is_recognised(field, value);
         if self.values.iter().any(holds) { Whose::Theirs } else { Whose::Untold }
     }
 }
