@@ -127,12 +127,11 @@ pub fn folded(value: &Value) -> Option<String> {
     }
 }
 
-/// [`folded`], of each value where there are several: a list or a set recognises by any of its own.
+/// [`folded`], of each value where there are several, without repetition: a list or a set recognises by any of its own.
 pub fn folded_each(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(values) => values.iter().filter_map(folded).collect(),
-        value => folded(value).into_iter().collect(),
-    }
+    let Value::Array(values) = value else { return folded(value).into_iter().collect() };
+    let each: std::collections::BTreeSet<String> = values.iter().filter_map(folded).collect();
+    each.into_iter().collect()
 }
 
 /// [`folded`], of a text.

@@ -193,10 +193,10 @@ fn refused(newcomer: Newcomer, failure: Failure) -> Result<Operation> {
 fn owned(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account, owner: &Key) -> Result<String> {
     let (sync, new, spool) = (&planner.sync, &newcomer.create.key, merged.spool());
     let engine = &sync.target.engine;
-    let agrees =
-        |(field, value): &&(String, String)| account.attributes.get(field).and_then(folded).as_ref() == Some(value);
+    let agrees = |(field, value): &&(String, String)| account.is_recognised(field, value);
     let mut fields: Vec<String> =
         newcomer.sought.matches.iter().filter(agrees).map(|(field, _)| field.clone()).collect();
+    fields.dedup();
     if fields.is_empty() {
         fields.extend(engine.catalogue().key_field.clone());
     }

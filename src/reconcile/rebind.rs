@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::state::binding::{BeginGathering, Bound as Standing, FoundAgain, Gather, Rebind, WhoseWas};
 use crate::state::people::{Bodies, Body, OwnerOf, PeoplePage, Person, SyncId};
 use crate::target::{Account, AccountState};
-use crate::value::folded;
+use crate::value::{folded, folded_each};
 
 /// Finds people again; returns how many were found, and how many were not.
 pub(super) async fn rebind(
@@ -83,8 +83,8 @@ fn is_theirs(sync: &SyncSettings, person: &Person, body: &Body, account: &Accoun
     match account.key.as_deref().map(str::trim).filter(|k| !k.is_empty()) {
         Some(carried) => carried == person.key.as_str() || acknowledged == Some(carried.to_lowercase()),
         None => sync.match_fields.iter().any(|field| {
-            let known = body.attributes.get(field).and_then(folded);
-            known.is_some() && known == account.attributes.get(field).and_then(folded)
+            let known = body.attributes.get(field).map(folded_each).unwrap_or_default();
+            known.iter().any(|value| account.is_recognised(field, value))
         }),
     }
 }

@@ -12,7 +12,7 @@ use crate::plan::Fingerprint;
 use crate::record::Key;
 use crate::rules::PersonState;
 use crate::target::Kept;
-use crate::value::{Attributes, folded};
+use crate::value::{Attributes, folded_each};
 
 /// What a fingerprint remembers about its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,7 +348,7 @@ impl Command for WhoHas {
             let texts = [Some(row.get::<_, String>(1)?), row.get::<_, Option<String>>(2)?];
             for text in texts.into_iter().flatten() {
                 let values: Attributes = serde_json::from_str(&text)?;
-                let has = |field: &String| values.get(field).and_then(folded).as_deref() == Some(wanted.as_str());
+                let has = |field: &String| values.get(field).is_some_and(|value| folded_each(value).contains(&wanted));
                 if self.fields.iter().any(has) {
                     found.extend(Key::parse(&row.get::<_, String>(0)?));
                 }
