@@ -121,8 +121,9 @@ fn promises_are_kept_by_tests_that_exist() {
     let readme = fs::read_to_string(root.join("README.md")).expect("a README");
     let promises = readme.split("<!-- promises -->").nth(1).and_then(|rest| rest.split("<!-- /promises -->").next());
     let named: Vec<&str> = promises.expect("the promises").split('`').skip(1).step_by(2).collect();
-    let code: Vec<String> =
-        sources(&root.join("tests")).iter().map(|p| fs::read_to_string(p).expect("tests")).collect();
+    let places = [root.join("tests"), root.join("src")];
+    let files = places.iter().flat_map(|place| sources(place));
+    let code: Vec<String> = files.map(|path| fs::read_to_string(path).expect("tests")).collect();
     let missing = |name: &&str| !code.iter().any(|text| text.contains(&format!("fn {name}()")));
     let missing: Vec<_> = named.iter().copied().filter(missing).collect();
     assert!(named.len() > 20 && missing.is_empty(), "no test is called {missing:?}");

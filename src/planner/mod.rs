@@ -5,6 +5,7 @@
 //! after this module.
 
 mod claims;
+mod listed;
 pub mod listing;
 mod lookalikes;
 mod merge;
@@ -249,7 +250,7 @@ impl Planner {
     /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
     pub async fn plan(self) -> Result<Plan> {
         let planner = Arc::new(self);
-        let listing = newcomers::list_for_invited(&planner).await?;
+        let listing = listed::list_for_invited(&planner).await?;
         let (merging, joining) = (Arc::clone(&planner), listing.clone());
         let mut merged = tokio::task::spawn_blocking(move || merge::merge(&merging, joining))
             .await
