@@ -240,7 +240,8 @@ pub enum Command {
     },
     /// Tell a sync that HR gave somebody a new key
     ///
-    /// Everything that is known of the person goes with the new key; the account stays the same one.
+    /// Everything that is known of the person goes with the new key; the account stays the same one, and the next run links
+    /// it. The source is read first: while the old key is in scope there, these are two people, and it is refused.
     #[command(after_help = "Example:\n  rosterd rekey staff E1007 N-20044")]
     Rekey {
         /// The sync
