@@ -194,7 +194,10 @@ mod tests {
         Parsed::Good { key, position: Position::default(), digest: [digest; 16], cells: "[]".into() }
     }
 
-    fn read(many: bool, pages: &[(&[(&str, u8)], Option<u64>)]) -> (Vec<Shown>, Option<String>) {
+    /// Rows by key and digest, and the declared total, page by page.
+    type Pages<'p> = &'p [(&'p [(&'p str, u8)], Option<u64>)];
+
+    fn read(many: bool, pages: Pages<'_>) -> (Vec<Shown>, Option<String>) {
         let mut log = PageLog::new(many);
         let shown = pages.iter().map(|(rows, declared)| {
             rows.iter().for_each(|(key, digest)| log.row(&good(key, *digest)));
@@ -207,7 +210,6 @@ mod tests {
     #[test]
     fn a_key_on_two_pages_and_a_total_that_is_not_reached_or_changes_are_told() {
         let (a, b, c, edited): (_, _, _, (&str, u8)) = (("A", 1), ("B", 1), ("C", 1), ("B", 2));
-        type Pages<'p> = &'p [(&'p [(&'p str, u8)], Option<u64>)];
         let cases: [(bool, Pages<'_>, &str); 9] = [
             (false, &[(&[a, b], None), (&[c], None)], ""),
             (false, &[(&[a, a], None), (&[c], None)], ""),
