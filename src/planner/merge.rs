@@ -63,6 +63,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             skipped_with_work: 0,
             rejected: 0,
             rejected_rows: 0,
+            contradicted: 0,
             shared: Vec::new(),
         },
     };
@@ -285,6 +286,7 @@ impl Merge<'_> {
                 }
                 self.is_present(case.person)?;
                 self.out.rejected_rows += record.row_count();
+                self.out.contradicted += u64::from(record.several.is_some());
                 self.reject(&Reject { key: Some(case.key.clone()), position: decided.position, reason })
             }
             Mapped::Excluded => self.leaver(Case { says: SourceSays::Excluded, print, ..case }),

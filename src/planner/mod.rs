@@ -284,6 +284,8 @@ pub(crate) struct Merged {
     rejected: u64,
     /// The rows of those whom the mapping rejects.
     rejected_rows: u64,
+    /// Those of them who have several rows: there is no good record among these.
+    contradicted: u64,
     shared: Vec<String>,
 }
 
@@ -307,7 +309,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         id: String::new(),
         tally: Tally::default(),
         counts: BTreeMap::new(),
-        source_records: stats.records,
+        source_records: stats.records - merged.contradicted,
         excluded: merged.excluded,
         unchanged: merged.unchanged,
         in_step: merged.in_step,
