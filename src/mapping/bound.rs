@@ -150,10 +150,8 @@ impl Bound {
         let at = first.places.first().unwrap_or(position);
         let places = Places::merged(remaining.iter().map(|row| &row.places));
         let listed = places.listed(&several.members);
-        let differing: Vec<&str> =
-            self.cells.iter().filter(|(_, cell)| differs(first, rest, *cell)).map(|(name, _)| name.as_str()).collect();
-        if !differing.is_empty() {
-            let reason = format!("{listed} have this key and differ{}, in {}", places.lines(), differing.join(", "));
+        if self.cells.iter().any(|(_, cell)| differs(first, rest, *cell)) {
+            let reason = format!("{listed} have this key and differ{}", places.lines());
             return decided(Mapped::Rejected(reason), at);
         }
         let repeated = (places.count() > 1).then(|| format!("{listed} are the same in what is mapped and count once"));
@@ -384,7 +382,7 @@ mod tests {
         let decided = |rows: &[[&str; 3]]| for_several().decide(&person(rows), day("2026-11-22"));
         assert_eq!(decided(&[["a", "left", "1"], ["b", "left", "2"]]).mapped, Mapped::Excluded);
         let both = decided(&[["a", "left", "1"], ["a", "Nurse", "2"], ["b", "Nurse", "3"], ["a", "Nurse", "2"]]);
-        let why = "rows 2, 3 and 4 have this key and differ (lines 3, 4 and 5), in mail";
+        let why = "rows 2, 3 and 4 have this key and differ (lines 3, 4 and 5)";
         assert_eq!((both.mapped, both.position.record), (Mapped::Rejected(why.into()), 2));
     }
 

@@ -70,14 +70,14 @@ fn of_several_rows_include_is_asked_first_and_what_is_mapped_decides() {
 }
 
 #[test]
-fn a_contradiction_is_one_outcome_that_lists_the_rows_and_the_columns() {
+fn a_contradiction_is_one_outcome_that_lists_the_rows() {
     let (_sim, home) = loaded();
     put(&home, "hr.csv", format!("{}{}", file(1..=40), with(&row(7), TITLE, "Head")));
     home.run(&["sync"]).exits(75);
     let outcomes = home.outcomes(&["--status", "rejected"]);
     assert_eq!(outcomes.len(), 1);
     let reason = outcomes[0]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("rows 7 and 41 have this key and differ (lines 8 and 42), in title"), "{reason}");
+    assert!(reason.contains("rows 7 and 41 have this key and differ (lines 8 and 42)"), "{reason}");
     let told = home.run(&["why", "staff", "E007"]).exits(0).stdout;
     assert!(told.contains("rows 7 and 41 have this key and differ"), "{told}");
     let only = home.run_json(&["plan", "--only", "E007"]).exits(0).json();
