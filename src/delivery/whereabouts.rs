@@ -64,13 +64,16 @@ impl Work<'_> {
             }
         }
         let takes_access = self.operation.kind.takes_access();
+        let step = self.operation.step;
         match self.look_up().await {
-            Ok(Found::Account(account)) if takes_access => self.follow(*account),
+            Ok(Found::Account(account)) if takes_access || step => self.follow(*account),
             Ok(Found::Account(account)) => {
                 self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
                 self.adopt(*account)
             }
             Ok(Found::Nobody) if takes_access => end(self.already_gone()),
+            // Nothing is in the way any more. What follows on that person sees for itself that they are gone.
+            Ok(Found::Nobody) if step => end(self.failed(error)),
             Ok(Found::Nobody) => {
                 self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
                 Step::Onward

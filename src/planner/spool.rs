@@ -221,6 +221,12 @@ impl Spool {
         self.reasons("SELECT key, reason FROM skip WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
     }
 
+    /// Whether this person is left alone: skipped, or rejected.
+    pub fn is_left_alone(&self, key: &Key) -> Result<bool, StateError> {
+        let sql = "SELECT 1 FROM skip WHERE key = ?1 UNION ALL SELECT 1 FROM reject WHERE key = ?1";
+        Ok(self.db.prepare_cached(sql)?.exists([key.as_str()])?)
+    }
+
     fn reasons(&self, sql: &str, after: &str, limit: usize) -> Result<Vec<(Key, String)>, StateError> {
         let mut statement = self.db.prepare_cached(sql)?;
         let rows = statement

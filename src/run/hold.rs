@@ -189,12 +189,12 @@ impl Run<'_> {
             .help(format!("nothing was sent; {anew}, and look at it"))
     }
 
-    /// Outcomes of operations of earlier runs that turned out to have been done. Who is planned anew gets theirs
-    /// there.
+    /// Outcomes of operations of earlier runs that turned out to have been done. Who is planned anew gets theirs there, who
+    /// is rejected or skipped among those.
     pub(super) async fn record_resolved(&self, plan: &Plan, resolved: &BTreeMap<Key, Resolution>) -> Result<()> {
         let mut settled = Vec::new();
         for (key, resolution) in resolved {
-            if plan.spool().operation_of(key)?.is_none() {
+            if plan.spool().operation_of(key)?.is_none() && !plan.spool().is_left_alone(key)? {
                 settled.push(self.resolved_outcome(key, resolution));
             }
         }
