@@ -13,6 +13,18 @@ pub enum Sabotage {
     SnapshotBeforeAnswer,
     /// Retries cost nothing.
     LostBudget,
+    /// An answer is believed, whatever account it shows.
+    BelieveAnyAnswer,
+    /// A create of unknown end is sent again at once.
+    CreateAgainAtOnce,
+    /// Who is said to be missing is gone.
+    Believe404,
+    /// A listing that shows somebody twice shows everybody.
+    BelieveRepeatingListings,
+    /// A source has been read when its pages end, whatever was on them.
+    BelieveMovingSources,
+    /// Values that the target keeps against an acknowledged write are written again.
+    ForgetKept,
 }
 
 #[cfg(any(debug_assertions, feature = "sabotage"))]

@@ -1,33 +1,41 @@
-//! The simulation: production's planner, limits, delivery and state on a simulated clock, against a scripted target and
-//! a disk that fills up, with processes that are killed at any step. Only clock, socket and file faults are not real.
+//! The simulation: production's sources, planner, limits, delivery and state on a simulated clock, against a scripted
+//! target that lies, a personnel office whose roster moves while it is read, and a disk that fills up, with processes that
+//! are killed at any step. Only clock, the target's socket and file faults are not real.
 //!
 //! Everything is drawn from a seed. A failing seed is printed, and `SEED=n cargo test --test all simulation` plays it
-//! again exactly. `SEEDS=n` says how many are tried; `.ci/simulation` tries ten thousand.
+//! again exactly. `SEEDS=n` says how many are tried; `.ci/simulation` tries ten thousand. `LIES=late,pages` plays with
+//! these lies alone, `ENOUGH=n` goes on until so many seeds have failed.
 
+mod network;
+mod office;
 mod people;
 mod process;
+mod witness;
 mod world;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rosterd::config::Settings;
-use rosterd::config::settings::{CsvSettings, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings};
+use rosterd::config::settings::{
+    CsvSettings, OnIncomplete, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings,
+};
 use rosterd::config::units::Rate;
 use rosterd::exit::Exit;
 use rosterd::limits::Limit;
 use rosterd::outcome::Outcome;
 use rosterd::run::RunSummary;
 
+use self::network::Weather;
+use self::office::Office;
 use self::people::Roster;
 use self::process::{Arranged, Ended, Machine};
-use self::world::{Weather, World};
+use self::world::World;
 
 /// How many seeds are tried unless `SEEDS` says otherwise: what a debug build plays in a minute or so.
 const SEEDS: u64 = 100;
@@ -39,6 +47,7 @@ const FREE_RETRIES: u64 = 20;
 struct Stage {
     dir: tempfile::TempDir,
     base: Settings,
+    office: Office,
 }
 
 impl Stage {
@@ -48,16 +57,32 @@ impl Stage {
         std::fs::write(&config, people::CONFIGURATION).expect("written");
         std::fs::write(dir.path().join("hr.csv"), people::HEADER).expect("written");
         let base = rosterd::config::load(&[config], []).expect("a right configuration").settings;
-        Stage { dir, base }
+        Stage { dir, base, office: Office::open() }
     }
 
-    fn source(&self) -> std::path::PathBuf {
+    fn file(&self) -> std::path::PathBuf {
         self.dir.path().join("hr.csv")
+    }
+
+    /// The roster's file.
+    fn csv(&self) -> SourceKind {
+        let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into(), trailer: None };
+        SourceKind::Csv(CsvSettings { path: self.file(), text })
+    }
+
+    /// The same roster by pages.
+    fn pages(&self) -> SourceKind {
+        let mut kind = self.base.sources["office"].kind.clone();
+        if let SourceKind::Http(http) = &mut kind {
+            http.url.set_port(Some(self.office.address.port())).expect("it has a port");
+        }
+        kind
     }
 }
 
 /// The settings of one seed.
-fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
+fn settings(stage: &Stage, chance: &mut StdRng) -> Settings {
+    let base = &stage.base;
     let mut settings = base.clone();
     let target = &base.targets["juno"];
     let rate = [5, 20, 100, 1000][chance.random_range(0..4)];
@@ -67,9 +92,12 @@ fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
         concurrency: chance.random_range(1..9),
         ..TargetSettings::clone(target)
     });
-    let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into(), trailer: None };
-    let kind = SourceKind::Csv(CsvSettings { path: source.to_path_buf(), text });
-    let hr = Arc::new(SourceSettings { kind, ..SourceSettings::clone(&base.sources["hr"]) });
+    let kind = if chance.random_bool(0.25) { stage.pages() } else { stage.csv() };
+    let mut hr = SourceSettings { kind, ..SourceSettings::clone(&base.sources["hr"]) };
+    if chance.random_bool(0.5) {
+        hr.gate.on_incomplete = OnIncomplete::NoBans;
+    }
+    let hr = Arc::new(hr);
     let mut sync = SyncSettings {
         source: Arc::clone(&hr),
         target: Arc::clone(&target),
@@ -88,8 +116,10 @@ fn settings(base: &Settings, source: &Path, chance: &mut StdRng) -> Settings {
 /// Plays one seed; what it found broken, and the hash of its story.
 fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
     let mut chance = StdRng::seed_from_u64(seed);
-    let settings = settings(&stage.base, &stage.source(), &mut chance);
-    let world = World::new(seed ^ 0x5eed, chance.random_bool(0.8));
+    let settings = settings(stage, &mut chance);
+    let mut world = World::new(seed ^ 0x5eed, chance.random_bool(0.7));
+    world.aloud = asked("SEED").is_some();
+    stage.office.begin(seed ^ 0xface);
     let machine = Machine {
         settings: Arc::new(settings),
         database: Arc::new(Mutex::new(rosterd::state::in_memory().expect("a database"))),
@@ -97,13 +127,13 @@ fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
         now: Arc::new(AtomicU64::new(0)),
         seed,
     };
-    let mut play = Play { machine, roster: Roster::first(&mut chance), chance, broken: Vec::new() };
+    let mut play = Play { machine, stage, roster: Roster::first(&mut chance), chance, broken: Vec::new() };
     play.roster.seed_world(&mut play.machine.world.lock().expect("sound"), &mut play.chance);
     for day in 0..1 + u32::from(play.chance.random_bool(0.6)) {
         if day > 0 {
             play.roster.change(&mut play.chance);
         }
-        std::fs::write(stage.source(), play.roster.csv()).expect("written");
+        play.publish();
         for _ in 0..play.chance.random_range(1..3) {
             play.stormy_life();
         }
@@ -113,6 +143,9 @@ fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
             break;
         }
     }
+    if play.broken.is_empty() && play.chance.random_bool(0.1) && network::told("reused") {
+        play.an_id_is_given_to_somebody_else();
+    }
     let mut world = play.machine.world.lock().expect("sound");
     play.broken.append(&mut world.broken);
     let story = world.story.finalize().to_hex().to_string();
@@ -121,14 +154,26 @@ fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
 }
 
 /// One seed under way.
-struct Play {
+struct Play<'a> {
     machine: Machine,
+    stage: &'a Stage,
     roster: Roster,
     chance: StdRng,
     broken: Vec<String>,
 }
 
-impl Play {
+impl Play<'_> {
+    /// The roster as it is now, for all to know.
+    fn publish(&mut self) {
+        std::fs::write(self.stage.file(), self.roster.csv()).expect("written");
+        self.stage.office.papers().set(self.roster.papers());
+        self.world().employed = self.roster.employed();
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.machine.world.lock().expect("sound")
+    }
+
     /// A life in which anything may happen.
     fn stormy_life(&mut self) {
         let weather = match self.chance.random_range(0..10) {
@@ -137,7 +182,8 @@ impl Play {
             2 => Weather::Calm,
             _ => Weather::Windy(self.chance.random_range(1..50)),
         };
-        self.machine.world.lock().expect("sound").weather = weather;
+        self.world().weather = weather;
+        self.stage.office.papers().restless = 50;
         let mut arranged = Arranged::default();
         match self.chance.random_range(0..10) {
             0..5 => arranged.killed_at = Some(self.chance.random_range(1..100)),
@@ -149,19 +195,20 @@ impl Play {
             7 => arranged.stopped_after = Some(self.chance.random_range(0..3000)),
             _ => {}
         }
+        arranged.repairs = self.chance.random_bool(0.15);
         self.life(arranged);
     }
 
     fn life(&mut self, arranged: Arranged) -> Option<Vec<RunSummary>> {
         let runs_before = self.runs();
-        let weather = self.machine.world.lock().expect("sound").weather;
+        let weather = self.world().weather;
         let (ended, told) = self.machine.live(arranged);
         if asked("SEED").is_some() {
             eprintln!("{weather:?} {arranged:?}\n  {ended:?}\n  {told:?}");
         }
         self.judge_budget(weather);
         let new: Vec<String> = self.runs().into_iter().filter(|run| !runs_before.contains(run)).collect();
-        let written = std::mem::take(&mut self.machine.world.lock().expect("sound").written);
+        let written = std::mem::take(&mut self.world().seen.written);
         let summaries = match ended {
             Ended::Killed => None,
             Ended::Refused(failure) => {
@@ -207,7 +254,7 @@ impl Play {
 
     /// In a storm, retries cost no more than a fifth of the operations and the floor.
     fn judge_budget(&mut self, weather: Weather) {
-        let writes = self.machine.world.lock().expect("sound").writes.clone();
+        let writes = self.world().seen.writes.clone();
         let (requests, operations) = (writes.values().sum::<u64>(), writes.len() as u64);
         if weather == Weather::Storm {
             let most = operations + operations / 5 + FREE_RETRIES;
@@ -224,25 +271,59 @@ impl Play {
             let of_run = told.iter().filter(|o| o.run == run.run && o.op.is_some()).count() as u64;
             let sent = run.error.as_ref().is_none_or(|e| e.code == Exit::Partial && counted > 0);
             if sent && !failed_below {
-                self.expect(planned == counted, || format!("{planned} planned, {counted} counted: {run:?}"));
+                self.expect(planned == counted, || {
+                    format!("{planned} planned, {counted} counted: {:?} {:?}", run.planned, run.counts)
+                });
                 self.expect(of_run >= counted, || format!("{of_run} told, {counted} counted"));
             }
         }
     }
 
     /// The weather clears, and runs follow until nothing is left over. Every now and then one more has to find nothing
-    /// to do.
+    /// to do, and a second repair too: the first may have had something to set right that only a look at everybody shows.
     fn calm_down(&mut self) {
         self.machine.wait(60_000); // whatever was under way has arrived
-        self.machine.world.lock().expect("sound").weather = Weather::Calm;
-        let good = |runs: &[RunSummary]| !runs.is_empty() && runs.iter().all(|run| run.exit == Exit::Ok);
+        self.world().weather = Weather::Calm;
+        self.stage.office.papers().restless = 0;
         let rested = (0..3).any(|_| good(&self.life(Arranged::default()).unwrap_or_default()));
         self.expect(rested, || "three calm runs did not come to rest".into());
         if self.chance.random_bool(0.2) {
-            let runs = self.life(Arranged::default()).unwrap_or_default();
-            let idle = good(&runs) && runs.iter().all(|run| run.planned.is_empty());
-            let writes = self.machine.world.lock().expect("sound").writes.len();
-            self.expect(idle && writes == 0, || format!("an unchanged rerun planned something: {runs:?}"));
+            self.finds_nothing_to_do("an unchanged rerun", Arranged::default());
+        }
+        if self.chance.random_bool(0.15) {
+            let repair = Arranged { repairs: true, ..Arranged::default() };
+            let repaired = self.life(repair).is_some_and(|runs| good(&runs));
+            self.expect(repaired, || "a calm repair did not come to its end".into());
+            self.finds_nothing_to_do("a second repair", repair);
+        }
+    }
+
+    fn finds_nothing_to_do(&mut self, what: &str, arranged: Arranged) {
+        let runs = self.life(arranged).unwrap_or_default();
+        let idle = good(&runs) && runs.iter().all(|run| run.planned.is_empty());
+        let writes = self.world().seen.writes.len();
+        let told = |run: &RunSummary| format!("{:?} {:?} {:?}", run.planned, run.counts, run.exit);
+        let told: Vec<String> = runs.iter().map(told).collect();
+        self.expect(idle && writes == 0, || format!("{what} found something to do: {}", told.join("; ")));
+    }
+
+    /// An account is removed behind our back, and its id given to the head of the company. Whatever happens to the person
+    /// who had it, the head keeps their access, and nothing is confirmed of the person by an answer about the head.
+    fn an_id_is_given_to_somebody_else(&mut self) {
+        let Some((key, leaves)) = self.roster.something_happens_to_one(&mut self.chance) else { return };
+        let named = self.chance.random_bool(0.5);
+        let Some(id) = self.world().give_away(&key, named) else { return };
+        self.publish();
+        let before = self.runs();
+        for repairs in [false, self.chance.random_bool(0.5)] {
+            self.life(Arranged { repairs, ..Arranged::default() });
+        }
+        let after: Vec<String> = self.runs().into_iter().filter(|run| !before.contains(run)).collect();
+        let banned = self.world().account(&id).and_then(|head| head.get("banned").cloned());
+        self.expect(banned == Some(false.into()), || "the head of the company was banned by an old id".into());
+        if named && !leaves {
+            let confirmed = people::confirmed(&self.machine.database.lock().expect("sound"), &key, &id, &after);
+            self.expect(!confirmed, || format!("{key} was confirmed by an answer about the head of the company"));
         }
     }
 
@@ -258,6 +339,10 @@ impl Play {
         };
         self.broken.extend(found);
     }
+}
+
+fn good(runs: &[RunSummary]) -> bool {
+    !runs.is_empty() && runs.iter().all(|run| run.exit == Exit::Ok)
 }
 
 /// No window of a second, nor of any other length, holds more than the rate allows.
@@ -307,7 +392,7 @@ fn whatever_happens_everybody_ends_up_right_once() {
         Some(seed) => seed..seed + 1,
         None => 0..asked("SEEDS").unwrap_or(SEEDS),
     };
-    let broken = play_all(seeds, || {}, 3);
+    let broken = play_all(seeds, || {}, asked("ENOUGH").unwrap_or(3) as usize);
     for (seed, found) in &broken {
         eprintln!("SEED={seed}:\n  {}", found.join("\n  "));
     }
@@ -360,5 +445,35 @@ mod sabotaged {
     #[test]
     fn a_lost_budget_is_noticed() {
         is_noticed(Sabotage::LostBudget);
+    }
+
+    #[test]
+    fn answers_about_others_that_are_believed_are_noticed() {
+        is_noticed(Sabotage::BelieveAnyAnswer);
+    }
+
+    #[test]
+    fn creates_that_are_sent_again_too_early_are_noticed() {
+        is_noticed(Sabotage::CreateAgainAtOnce);
+    }
+
+    #[test]
+    fn a_404_for_the_living_that_is_believed_is_noticed() {
+        is_noticed(Sabotage::Believe404);
+    }
+
+    #[test]
+    fn listings_that_repeat_and_are_believed_are_noticed() {
+        is_noticed(Sabotage::BelieveRepeatingListings);
+    }
+
+    #[test]
+    fn sources_that_move_and_are_believed_are_noticed() {
+        is_noticed(Sabotage::BelieveMovingSources);
+    }
+
+    #[test]
+    fn repairs_that_never_end_are_noticed() {
+        is_noticed(Sabotage::ForgetKept);
     }
 }

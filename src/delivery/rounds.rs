@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::client::Client;
 use crate::exit::{Exit, Failure, Result};
+use crate::sabotage::{self, Sabotage};
 use crate::target::{Account, AccountState, Page, Wire};
 
 /// Pages in a row without anybody new after which nobody is expected any more.
@@ -122,7 +123,7 @@ impl Rounds {
             }
         }
         let accounts = self.accounts.len() as u64;
-        if let Some(remote_id) = repeated {
+        if let Some(remote_id) = repeated.filter(|_| !sabotage::is(Sabotage::BelieveRepeatingListings)) {
             return Err(Flaw::Repeated { remote_id, entries: self.entries, accounts });
         }
         self.idle = if self.accounts.len() > before { 0 } else { self.idle + 1 };

@@ -12,6 +12,7 @@ use crate::plan::{OpKind, Operation};
 use crate::planner::newcomers::Found;
 use crate::planner::seek::{as_create, whose};
 use crate::rules::SkipReason;
+use crate::sabotage::{self, Sabotage};
 use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Whose};
 
@@ -54,6 +55,9 @@ impl Work<'_> {
         let error = self.missing();
         if self.followed_up || matches!(self.operation.kind, OpKind::Create | OpKind::Unlink) {
             return end(self.failed(error));
+        }
+        if sabotage::is(Sabotage::Believe404) && self.operation.kind.takes_access() {
+            return end(self.already_gone());
         }
         (self.followed_up, self.stepped) = (true, false);
         if !read {

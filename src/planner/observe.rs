@@ -10,6 +10,7 @@ use super::{Listing, Spool};
 use crate::config::settings::SyncSettings;
 use crate::plan::Change;
 use crate::rules::PersonState;
+use crate::sabotage::{self, Sabotage};
 use crate::state::StateError;
 use crate::state::people::{Body, Person};
 use crate::target::{Account, AccountState, Catalogue, Whose};
@@ -96,6 +97,7 @@ pub(super) fn leave_kept(
     let is_kept = |field: &String, change: &Change| {
         let kind = catalogue.kind(field);
         let was = body.kept.get(field);
+        let was = was.filter(|_| !sabotage::is(Sabotage::ForgetKept));
         was.is_some_and(|was| same(kind, &was.sent, &change.new) && same(kind, &was.shown, &change.old))
     };
     let kept: Vec<String> = fields.iter().filter(|(f, c)| is_kept(f, c)).map(|(field, _)| field.clone()).collect();

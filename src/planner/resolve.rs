@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::plan::{OpKind, Operation};
 use crate::record::Key;
 use crate::rules::PersonState;
+use crate::sabotage::{self, Sabotage};
 use crate::state::State;
 use crate::state::journal::{CountFrom, Effect, Resolve, Unresolved, UnresolvedPage};
 use crate::state::people::{Bodies, SyncId};
@@ -151,7 +152,7 @@ impl Resolver<'_> {
     /// Whether the target may still be busy with it. A clock that was set back makes nothing older: it counts from now.
     async fn may_still_come(&self, unresolved: &Unresolved) -> Result<bool> {
         let (now, settle) = (self.clock.now(), self.sync.target.settle);
-        if settle.is_zero() {
+        if settle.is_zero() || sabotage::is(Sabotage::CreateAgainAtOnce) {
             return Ok(false);
         }
         let since = time::parse(&unresolved.since).filter(|since| *since <= now);

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use super::world::World;
 
+/// The key of the head of the company, who is in no roster.
+pub const HEAD: &str = "HEAD";
+
 pub const HEADER: &str = "employee_id,first_name,title,email,phone,status\n";
 
 pub const CONFIGURATION: &str = r#"
@@ -22,11 +25,24 @@ path = "hr.csv"
 key = "employee_id"
 max_shrink = "unlimited"
 
+[sources.office]
+kind = "http"
+url = "http://127.0.0.1:1/people"
+format = "json"
+records = "/people"
+total = "/total"
+key = "employee_id"
+pagination = { kind = "offset", param = "offset", size_param = "limit", size = 3 }
+rate = "1000/s"
+retry = { attempts = 1 }
+max_shrink = "unlimited"
+
 [targets.juno]
 kind = "juno"
 base_url = "http://127.0.0.1:1"
 auth = { kind = "bearer", token = { env = "PATH" } }
 timeout = "2s"
+settle = "6s"
 retry = { attempts = 4, base = "200ms", max = "5s" }
 options = { page_size = 5 }
 
@@ -100,8 +116,10 @@ impl Roster {
 
     /// Some people have accounts already, made by hand; so have some strangers.
     pub fn seed_world(&mut self, world: &mut World, chance: &mut StdRng) {
+        // Where there are many, finding each matters.
+        let share = if chance.random_bool(0.2) { 0.6 } else { 0.1 };
         for person in self.people.values() {
-            if chance.random_bool(0.1) {
+            if chance.random_bool(share) {
                 world.seed_account(
                     json!({"email": person.email, "first_name": "by hand", "banned": chance.random_bool(0.3)}),
                 );
@@ -138,6 +156,19 @@ impl Roster {
         }
     }
 
+    /// One of those who work here leaves, or gets a title: who, and whether they leave.
+    pub fn something_happens_to_one(&mut self, chance: &mut StdRng) -> Option<(String, bool)> {
+        let active: Vec<String> = self.employed().into_iter().collect();
+        let key = active.get(chance.random_range(0..active.len().max(1)))?.clone();
+        let leaves = chance.random_bool(0.5);
+        let person = self.people.get_mut(&key)?;
+        match leaves {
+            true => person.active = false,
+            false => person.title = "Promoted".into(),
+        }
+        Some((key, leaves))
+    }
+
     fn exchange(&mut self, key: &str, chance: &mut StdRng) {
         let others: Vec<String> = self.people.keys().filter(|k| *k != key).cloned().collect();
         let other = &others[chance.random_range(0..others.len())];
@@ -157,6 +188,21 @@ impl Roster {
             text.push_str(&format!("{key},{},{},{},{},{status}\n", p.name, p.title, p.email, p.phone));
         }
         text
+    }
+
+    /// The same as the office gives it out.
+    pub fn papers(&self) -> Vec<Value> {
+        let status = |p: &Person| if p.active { "active" } else { "gone" };
+        let paper = |(key, p): (&String, &Person)| {
+            json!({"employee_id": key, "first_name": p.name, "title": p.title, "email": p.email, "phone": p.phone,
+                   "status": status(p)})
+        };
+        self.people.iter().map(paper).collect()
+    }
+
+    /// The keys of those who are to have access.
+    pub fn employed(&self) -> BTreeSet<String> {
+        self.people.iter().filter(|(_, p)| p.active).map(|(key, _)| key.clone()).collect()
     }
 
     /// What is not as it should be on the target.
@@ -189,7 +235,7 @@ impl Roster {
             match wanted {
                 None if !banned => broken.push(format!("{key} has left and is not banned")),
                 Some(_) if banned => broken.push(format!("{key} is banned")),
-                Some(person) => broken.extend(person.differences(key, accounts[0])),
+                Some(person) => broken.extend(person.differences(key, accounts[0], world)),
                 None => {}
             }
         }
@@ -203,39 +249,51 @@ impl Roster {
 }
 
 impl Person {
-    fn differences(&self, key: &str, account: &serde_json::Map<String, Value>) -> Vec<String> {
+    /// What differs, once the target has spelt it its own way.
+    fn differences(&self, key: &str, account: &serde_json::Map<String, Value>, world: &World) -> Vec<String> {
         let text = |field: &str| account.get(field).and_then(Value::as_str).unwrap_or_default().to_string();
         [("first_name", &self.name), ("title", &self.title), ("email", &self.email), ("phone", &self.phone)]
             .into_iter()
-            .filter(|(field, wanted)| text(field) != **wanted)
+            .filter(|(field, wanted)| text(field) != world.spelt(key, field, wanted))
             .map(|(field, wanted)| format!("{field} of {key} is {:?}, not {wanted:?}", text(field)))
             .collect()
     }
 }
 
-/// The snapshot is what the target holds: nobody else writes to these accounts.
+/// The snapshot is what the target holds, or what the target holds was made of: nobody else writes to these accounts.
 pub fn judge_snapshot(world: &World, db: &Connection) -> Vec<String> {
     let mut statement = db.prepare("SELECT key, remote_id, state, attributes FROM v_users").expect("SQL");
     let rows = statement
         .query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+            ))
         })
         .expect("readable");
     let mut broken = Vec::new();
     for row in rows {
         let (key, id, state, attributes) = row.expect("four columns");
+        let Some(id) = id else { continue };
         let Some(account) = world.account(&id) else {
             broken.push(format!("{key} is known as {id}, which is not there"));
             continue;
         };
         let banned = account.get("banned") == Some(&Value::Bool(true));
+        if account.get("client_id").and_then(Value::as_str) != Some(key.as_str()) {
+            broken.push(format!("{key} is known as {id}, which is somebody else's"));
+            continue;
+        }
         if (state == "banned") != banned {
             broken.push(format!("{key} is known as {state}, and that is not so"));
         }
         let attributes: BTreeMap<String, Value> = serde_json::from_str(&attributes).expect("an object");
         for field in ["client_id", "email", "first_name", "title", "phone"] {
             let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_string();
-            if text(attributes.get(field)) != text(account.get(field)) {
+            let (known, there) = (text(attributes.get(field)), text(account.get(field)));
+            if known != there && world.spelt(&key, field, &known) != there {
                 broken.push(format!("{field} of {key} is known as another than it is"));
             }
         }
@@ -266,4 +324,11 @@ pub fn judge_ledger(db: &Connection, owed: &[(String, BTreeSet<String>)]) -> Vec
         broken.extend(silent.map(|key| format!("{key} was written to in run {run}, and has no outcome there")));
     }
     broken
+}
+
+/// Whether one of these runs says that something was done for a person at this account.
+pub fn confirmed(db: &Connection, key: &str, id: &str, runs: &[String]) -> bool {
+    let sql = "SELECT 1 FROM outcome WHERE run = ?1 AND key = ?2 AND remote_id = ?3 AND status = 'ok'";
+    let mut statement = db.prepare(sql).expect("SQL");
+    runs.iter().any(|run| statement.exists([run, key, id]).expect("readable"))
 }

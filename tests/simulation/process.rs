@@ -1,6 +1,7 @@
 //! One life of the program in the simulation: a runtime on a simulated clock, production's runner on it, and a fate that
 //! may kill it at any step or fill its disk.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,17 +10,21 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use rosterd::config::Settings;
+use rosterd::config::settings::SyncSettings;
 use rosterd::delivery::{Clients, Watch};
-use rosterd::exit::Failure;
+use rosterd::exit::{Exit, Failure};
 use rosterd::outcome::Outcome;
-use rosterd::run::{RunSummary, Runner, Wish};
+use rosterd::reconcile::Remedy;
+use rosterd::run::{RunSummary, Runner, Wish, read_sources};
 use rosterd::state::{Disk, State, StateError};
 use rosterd::time::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Database, Network, World};
+use super::network::Network;
+use super::witness::Database;
+use super::world::World;
 
 /// The simulated present begins here.
 const BEGINNING: i64 = 1_795_305_600; // 2026-11-22T00:00:00Z
@@ -36,16 +41,45 @@ pub struct Fate {
     /// From this step on, until that one, the disk is full.
     full: (i64, i64),
     passed: AtomicI64,
+    real: Mutex<Real>,
+}
+
+/// Real time, which is none of the simulation's.
+#[derive(Default)]
+struct Real {
+    /// Since when it passes, by the simulation's clock.
+    since: Option<u64>,
+    /// How much has passed, in milliseconds.
+    passed: u64,
 }
 
 impl Fate {
     /// Milliseconds since the simulation's beginning.
     pub fn now(&self) -> u64 {
-        self.began_at + self.began.elapsed().as_millis() as u64
+        let real = self.real.lock().expect("sound");
+        let elapsed = || self.began_at + self.began.elapsed().as_millis() as u64 - real.passed;
+        real.since.unwrap_or_else(elapsed)
     }
 
     pub async fn sleep_until(&self, at: u64) {
-        tokio::time::sleep_until(self.began + Duration::from_millis(at.saturating_sub(self.began_at))).await;
+        let real = self.real.lock().expect("sound").passed;
+        tokio::time::sleep_until(self.began + Duration::from_millis(at.saturating_sub(self.began_at) + real)).await;
+    }
+
+    /// Does what needs a real clock, for real sockets are waited for; the simulated one stands still meanwhile.
+    async fn for_real<T>(&self, work: impl Future<Output = T>) -> T {
+        let now = self.now();
+        self.real.lock().expect("sound").since = Some(now);
+        tokio::time::resume();
+        let done = work.await;
+        tokio::time::pause();
+        // Up to a whole millisecond, so that timers round as they would have.
+        let beyond = self.began.elapsed().subsec_nanos() % 1_000_000;
+        tokio::time::advance(Duration::from_nanos(u64::from((1_000_000 - beyond) % 1_000_000))).await;
+        let mut real = self.real.lock().expect("sound");
+        real.since = None;
+        real.passed = self.began_at + self.began.elapsed().as_millis() as u64 - now;
+        done
     }
 
     /// One more step. The one on which the process is killed never returns.
@@ -86,6 +120,8 @@ pub struct Arranged {
     pub pages_left: Option<i64>,
     /// After so many milliseconds it is asked to stop.
     pub stopped_after: Option<u64>,
+    /// It compares everybody with the target and sets right what differs, in the place of an ordinary run.
+    pub repairs: bool,
 }
 
 /// How a life ended.
@@ -128,8 +164,14 @@ impl Machine {
 
     /// One life, from the start of the process to its end.
     pub fn live(&self, arranged: Arranged) -> (Ended, Vec<Outcome>) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        #[cfg(any(debug_assertions, feature = "sabotage"))]
+        {
+            // Sources are read on threads of their own, which break the same promises.
+            let sabotage = rosterd::sabotage::chosen();
+            builder.on_thread_start(move || rosterd::sabotage::choose(sabotage));
+        }
+        let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
         self.world.lock().expect("sound").new_life();
         let told = Arc::new(Told::default());
         self.limit_pages(arranged.pages_left);
@@ -155,20 +197,16 @@ impl Machine {
             killed: Notify::new(),
             full: arranged.full.unwrap_or((i64::MAX, i64::MAX)),
             passed: AtomicI64::new(0),
+            real: Mutex::default(),
         });
         let runner = self.runner(&fate, told);
         if let Some(after) = arranged.stopped_after {
-            let stop = runner.stop.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(after)).await;
-                stop.cancel();
-            });
+            tokio::spawn(stop_at(Arc::clone(&fate), fate.now() + after, runner.stop.clone()));
         }
-        let wish = Wish::default();
         let ended = tokio::select! {
             biased;
             () = fate.killed.notified() => Ended::Killed,
-            ran = runner.sync(&[], &wish) => match ran {
+            ran = work(&fate, &runner, arranged.repairs) => match ran {
                 Ok(runs) => Ended::Finished(runs),
                 Err(failure) => Ended::Refused(failure),
             },
@@ -203,4 +241,49 @@ impl Machine {
             watch: told,
         }
     }
+}
+
+/// Asks to stop when that time has come, by the simulated clock.
+async fn stop_at(fate: Arc<Fate>, at: u64, stop: CancellationToken) {
+    while fate.now() < at {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        fate.sleep_until(at).await;
+    }
+    stop.cancel();
+}
+
+/// What the process does: a run, or a reconcile that sets right what differs. As [`Runner::sync`] does it, but for the
+/// clock while sources are read.
+async fn work(fate: &Fate, runner: &Runner, repairs: bool) -> Result<Vec<RunSummary>, Failure> {
+    let syncs: Vec<_> = runner.settings.syncs.values().cloned().collect();
+    if repairs {
+        return repair(fate, runner, &syncs).await;
+    }
+    runner.begin(&syncs).await?;
+    let everybody = BTreeSet::new();
+    let reading = read_sources(&runner.settings, &syncs, &runner.state, &runner.clock, &everybody, true);
+    let mut summaries = Vec::new();
+    for (asked, syncs) in fate.for_real(reading).await? {
+        for sync in syncs {
+            summaries.push(runner.sync_one(&sync, &asked, &Wish::default()).await);
+        }
+    }
+    runner.end().await;
+    Ok(summaries)
+}
+
+async fn repair(fate: &Fate, runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Vec<RunSummary>, Failure> {
+    let remedy = Remedy { adopt: true, repair: true };
+    let mut summaries = Vec::new();
+    for (read, syncs) in fate.for_real(runner.read_to_reconcile(syncs, remedy)).await? {
+        for sync in syncs {
+            match runner.reconcile(&sync, &read, remedy, None, |_| Ok(())).await {
+                Ok(summary) => summaries.extend(summary),
+                // Nothing was compared, so there is nothing to tell.
+                Err(failure) if failure.exit != Exit::Io && failure.exit != Exit::Internal => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+    Ok(summaries)
 }
