@@ -408,11 +408,11 @@ async fn nothing_is_shared(state: &State, sync: &SyncSettings, known: KnownSync)
         "account {id} of target {target} belongs to {key} in sync {name} and to {rivals_key} in sync {rival}: two syncs \
          of one platform would undo each other's work"
     );
-    Err(Failure::new(Exit::Config, message).help(format!(
+    Err(Failure::new(Exit::Config, message).help(
         "decide which of the two keeps it. Is the other not needed, take it out of the configuration, and then: rosterd \
          state forget-sync NAME. Else tell their people apart with include, and then: rosterd forget SYNC KEY, for each \
-         whom it must give up"
-    )))
+         whom it must give up",
+    ))
 }
 
 /// The syncs of these names, in the configuration's order; all, when none is named.
