@@ -22,9 +22,13 @@ use crate::planner::newcomers::{Found, adopt};
 use crate::planner::seek::find_again;
 use crate::rules::SkipReason;
 use crate::state::State;
-use crate::state::journal::EntryId;
+use crate::state::journal::{CountFrom, EntryId};
 use crate::state::people::SyncId;
 use crate::target::{Account, Answer, Current, Echo, Kept, Verdict};
+
+/// So long a create may leave after its intent without anybody writing that down: at ordinary rates intents are no further
+/// ahead.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What carrying out needs.
 pub struct Attempt<'a> {
@@ -41,6 +45,8 @@ pub struct Attempt<'a> {
     pub learns: bool,
     /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
     pub entry: (&'a str, EntryId),
+    /// When that entry was made.
+    pub intended: tokio::time::Instant,
     /// Asks to take up nothing new.
     pub stop: &'a CancellationToken,
     /// Asks to wait for no answer any more.
@@ -53,6 +59,8 @@ pub(super) struct Work<'a> {
     pub operation: Arc<Operation>,
     pub planned: OpKind,
     pub began: tokio::time::Instant,
+    /// As of when the journal says that it has left.
+    pub left: tokio::time::Instant,
     pub attempts: u32,
     /// A try may have been carried out, whatever became of later ones.
     pub maybe_done: bool,
@@ -125,6 +133,7 @@ impl Attempt<'_> {
             planned: operation.kind,
             operation,
             began: tokio::time::Instant::now(),
+            left: self.intended,
             attempts: 0,
             maybe_done: false,
             http_status: None,
@@ -189,6 +198,9 @@ impl Work<'_> {
         if let Err(why) = admitted {
             return Step::End(Box::new(self.not_admitted(why)));
         }
+        if let Err(failure) = self.leaves().await {
+            return Step::End(Box::new(self.not_admitted(Unanswered::State(failure))));
+        }
         self.attempts += 1;
         let sent = tokio::select! {
             biased;
@@ -199,6 +211,17 @@ impl Work<'_> {
             Ok(answer) => self.judged(&sending, &answer).await,
             Err(error) => self.broken(error).await,
         }
+    }
+
+    /// Keeps when a create leaves, where that is long after it was intended: a pause that the target asked for, a low rate,
+    /// another try. Should the process die now, the time that the target has to finish it counts from here.
+    async fn leaves(&mut self) -> Result<(), Failure> {
+        if self.operation.kind != OpKind::Create || self.left.elapsed() < SOON {
+            return Ok(());
+        }
+        self.left = tokio::time::Instant::now();
+        let (_, entry) = self.at.entry;
+        Ok(self.at.state.ask(CountFrom { entry, at: self.at.client.clock().stamp() }).await?)
     }
 
     /// The header that tells a target that this is the same request as before, where its definition asks for one.

@@ -44,6 +44,7 @@ async fn one(shared: &Shared, doubt: Doubt, silent: &AtomicU32, ended: &mpsc::Se
         id: d.who.id,
         learns: d.learns,
         entry: (&d.who.run, doubt.entry),
+        intended: tokio::time::Instant::now(),
         stop: &shared.halt,
         abandon: &shared.abandon,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{Attempt, Begun, Delivery, Finished, Shared, Stop};
 use crate::exit::{Failure, Result};
@@ -23,8 +24,8 @@ use crate::target::Kept;
 /// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
 const MOST_AHEAD: usize = 128;
 
-/// An operation whose intent is on disk, with its entry.
-type Begin = (Arc<Operation>, EntryId);
+/// An operation whose intent is on disk, with its entry and when that was made.
+type Begin = (Arc<Operation>, EntryId, Instant);
 
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
@@ -62,7 +63,7 @@ async fn feed_wave(
     // The senders' alone: were they all to break off, handing over would fail rather than wait for ever.
     drop(waiting);
     let fed = loop {
-        let Some((end, _)) = begun.last() else { break Ok(()) };
+        let Some((end, ..)) = begun.last() else { break Ok(()) };
         *last = Some(Arc::clone(end));
         // What was begun is handed out even when nothing new is taken up any more: it ends as skipped.
         match queue.reserve_many(begun.len()).await {
@@ -102,22 +103,23 @@ async fn begin_next(
         intents.push(Intent { key: operation.key.clone(), operation: text });
         operations.push(Arc::new(operation));
     }
+    let intended = Instant::now();
     let entries = match sabotage::is(Sabotage::IntentAfterSend) {
         true => vec![0; operations.len()],
         false if operations.is_empty() => Vec::new(),
         false => intend(shared, intents).await?,
     };
-    Ok(operations.into_iter().zip(entries).collect())
+    Ok(operations.into_iter().zip(entries).map(|(operation, entry)| (operation, entry, intended)).collect())
 }
 
 /// One sender: carries out what is begun, one after the other, until the wave is at its end.
 async fn send_on(shared: Arc<Shared>, waiting: Arc<Mutex<mpsc::Receiver<Begin>>>, ended: mpsc::Sender<Begun>) {
     loop {
         let next = waiting.lock().await.recv().await;
-        let Some((operation, entry)) = next else { return };
+        let Some((operation, entry, intended)) = next else { return };
         // Of an operation on which it breaks off nothing is known: its entry stays in the journal, and the next run
         // looks what became of it.
-        let Ok(finished) = AssertUnwindSafe(carry_out(&shared, operation, entry)).catch_unwind().await else {
+        let Ok(finished) = AssertUnwindSafe(carry_out(&shared, operation, entry, intended)).catch_unwind().await else {
             shared.halt_for(Stop::State(Failure::defect("sending broke off")));
             continue;
         };
@@ -140,7 +142,7 @@ async fn intend_late(shared: &Shared, operation: &Operation) -> Result<EntryId> 
     Ok(intend(shared, vec![Intent::to(operation)?]).await?[0])
 }
 
-async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId) -> Finished {
+async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId, intended: Instant) -> Finished {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,
@@ -149,6 +151,7 @@ async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId) -
         id: d.who.id,
         learns: d.learns,
         entry: (&d.who.run, entry),
+        intended,
         stop: &shared.halt,
         abandon: &shared.abandon,
     };

@@ -16,6 +16,8 @@ use crate::config::settings::{AuthSettings, NetworkSettings, RetrySettings, Sett
 use crate::config::units::Rate;
 use crate::plan::{Change, Operation};
 use crate::record::Key;
+use crate::state::journal::{Intend, Intent, Recover, UnresolvedPage};
+use crate::state::people::BindSync;
 use crate::target::{Answer, Engine, Wire};
 
 /// Answers in order; what it was sent, and when.
@@ -156,6 +158,7 @@ async fn carry_out(script: &Script, entry: EntryId, operation: Operation) -> Fin
         id: 1,
         learns: false,
         entry: ("run", entry),
+        intended: Instant::now(),
         stop: &stop,
         abandon: &abandon,
     };
@@ -267,6 +270,7 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         id: 1,
         learns: false,
         entry: ("run", 1),
+        intended: Instant::now(),
         stop: &stop,
         abandon: &abandon,
     };
@@ -278,4 +282,46 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
     };
     let (finished, ()) = tokio::join!(attempt.carry_out(Arc::new(operation(OpKind::Create, None))), ending);
     assert_eq!((finished.status, finished.took), (Status::Unknown, Duration::from_secs(10)));
+}
+
+/// A target asks for a pause before it takes a create, and the process dies while that is under way: what the target may
+/// still do counts from when it left, not from when it was intended.
+#[tokio::test(start_paused = true)]
+async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
+    let began = Instant::now();
+    let passing =
+        Clock::from_fn(move || DateTime::<Utc>::from_timestamp(1_795_305_600, 0).expect("a time") + began.elapsed());
+    let slow =
+        |after: &str| Answer { status: 429, headers: vec![("retry-after".into(), after.into())], body: Vec::new() };
+    for (script, later) in [(Script::default().with(slow("30")).lost(), 30), (Script::default().lost(), 0)] {
+        let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
+        let id = state.ask(BindSync(crate::run::binding(&sync))).await.expect("bound");
+        let operation = operation(OpKind::Create, None);
+        let intent = Intent::to(&operation).expect("an intent");
+        let start = passing.stamp();
+        let intend = Intend { run: "run".into(), sync: id, at: start.clone(), operations: vec![intent] };
+        let entry = state.ask(intend).await.expect("intended")[0];
+        let line = Arc::new(Line::new(&settings, &state, &passing));
+        let client = Client::new(settings, Box::new(script), line, passing.clone(), 1);
+        let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let attempt = Attempt {
+            client: &client,
+            state: &state,
+            sync: &sync,
+            id,
+            learns: false,
+            entry: ("run", entry),
+            intended: Instant::now(),
+            stop: &stop,
+            abandon: &abandon,
+        };
+        attempt.carry_out(Arc::new(operation)).await;
+        // The next start finds it as the process left it.
+        state.ask(Recover { at: passing.stamp(), sync: None }).await.expect("recovered");
+        let page = UnresolvedPage { sync: id, after: 0, limit: 1 };
+        let unresolved = state.ask(page).await.expect("readable").pop().expect("it is unresolved");
+        let since = crate::time::parse(&unresolved.since).expect("a time");
+        let waited = since - crate::time::parse(&start).expect("a time");
+        assert_eq!(waited.num_seconds(), later, "{}", unresolved.since);
+    }
 }

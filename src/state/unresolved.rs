@@ -63,7 +63,7 @@ impl Command for DoubtsOf {
 pub struct Unresolved {
     /// Its entry.
     pub entry: EntryId,
-    /// When it was intended, or, where that is known, when its answer was given up, RFC 3339.
+    /// When it was intended, or, where that is known, when it left or its answer was given up, RFC 3339.
     pub since: String,
     /// What was sent, or may have been.
     pub operation: Operation,
@@ -100,7 +100,8 @@ impl Command for UnresolvedPage {
     }
 }
 
-/// The clock was behind when an operation was looked for: what it has to wait counts from now.
+/// What has to be waited for an operation's effect counts from now: it leaves now, long after it was intended, or the clock
+/// was behind when it was looked for.
 #[derive(Debug)]
 pub struct CountFrom {
     /// The entry.

@@ -20,6 +20,9 @@ use super::world::{World, answer, id_in, is_listing};
 /// simulation draws comes later, since against that nobody could do anything.
 pub const SETTLE: u64 = 6_000;
 
+/// How long after its intent a create may leave without anybody writing that down: from the intent on the program counts.
+pub const LAG: u64 = 1_000;
+
 /// How a stretch of time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weather {
@@ -154,8 +157,8 @@ impl World {
         self.note(wire, number, mishap, database);
         let there = now + self.chance.random_range(0..40);
         let done = match mishap {
-            Mishap::TooLate => now + timeout + self.chance.random_range(1..3000),
-            Mishap::Late => now + self.chance.random_range(100..SETTLE - 100),
+            Mishap::TooLate => now + timeout + self.chance.random_range(1..SETTLE - LAG - timeout),
+            Mishap::Late => now + self.chance.random_range(100..SETTLE - LAG),
             _ => there,
         };
         let back = match mishap {

@@ -8,7 +8,7 @@ use rosterd::target::Wire;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::network::{Mishap, SETTLE};
+use super::network::{LAG, Mishap, SETTLE};
 use super::people::HEAD;
 use super::world::{World, body, id_in, is_listing, query};
 
@@ -130,7 +130,7 @@ impl World {
             if doubt.life == self.life {
                 self.broken.push(format!("{key} was created again in one run, while the first may be under way"));
             }
-            if since < SETTLE {
+            if since < SETTLE - LAG {
                 self.broken.push(format!("{key} was created again {since} ms after a create of unknown end"));
             }
         }
