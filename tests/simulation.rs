@@ -3,7 +3,7 @@
 //! are killed at any step. Only clock, the target's socket and file faults are not real.
 //!
 //! Everything is drawn from a seed. A failing seed is printed, and `SEED=n cargo test --test all simulation` plays it
-//! again exactly. `SEEDS=n` says how many are tried; `.ci/simulation` tries ten thousand. `LIES=late,pages` plays with
+//! again exactly. `SEEDS=n` says how many are tried; `.ci/simulation` tries five thousand. `LIES=late,pages` plays with
 //! these lies alone, `ENOUGH=n` goes on until so many seeds have failed.
 
 mod network;
