@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod budget;
 mod daemon;
 mod disk;
 mod faults;

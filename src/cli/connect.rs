@@ -11,17 +11,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{Format, Printing};
+use super::looking;
 use super::out::Out;
 use super::words;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{Diagnostic, Loaded, Settings};
-use crate::delivery::Clients;
+use crate::delivery::{Client, Clients};
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::{Mapped, ValueFrom};
 use crate::nearest::nearest;
 use crate::plan::shown;
 use crate::source::{Preview, preview, printable};
-use crate::state::State;
 use crate::target::Proof;
 use crate::time::Clock;
 
@@ -89,8 +89,9 @@ pub async fn command(
             Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
         }
     }
+    let clients = looking::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
     for target in settings.targets.values() {
-        match log_in(target).await {
+        match log_in(&clients, target).await {
             Ok(proven) => {
                 found.targets.push(target.name.clone());
                 for sync in settings.syncs.values().filter(|sync| sync.target.name == target.name) {
@@ -201,10 +202,17 @@ fn masked(value: &Value) -> Value {
     Value::String(what)
 }
 
+/// Asks a target, and leaves no session behind.
+async fn log_in(clients: &Clients, target: &Arc<TargetSettings>) -> Result<Vec<(Proof, Vec<String>)>> {
+    let client = clients.of(target)?;
+    let proven = ask(&client).await;
+    client.rest().await;
+    proven
+}
+
 /// Requests that change nothing: the proofs that the target's definition asks for, and the first page of users, or,
 /// where there is no list, a search for nobody. Returns what was proven.
-async fn log_in(target: &Arc<TargetSettings>) -> Result<Vec<(Proof, Vec<String>)>> {
-    let client = Clients::new(State::in_memory()?, Clock::system()).of(target)?;
+async fn ask(client: &Client) -> Result<Vec<(Proof, Vec<String>)>> {
     let engine = client.engine();
     let mut proven = Vec::new();
     for proof in engine.proofs() {

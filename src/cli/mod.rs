@@ -9,6 +9,7 @@ mod broken;
 pub mod check;
 mod connect;
 mod forget;
+mod looking;
 mod out;
 mod outcomes;
 mod people;

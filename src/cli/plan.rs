@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
+use super::looking::{Looking, look};
 use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Clients, Watch};
+use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
@@ -19,7 +20,6 @@ use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
 use crate::run::{Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly};
 use crate::state::people::FindSync;
-use crate::state::{Access, State};
 use crate::time::Clock;
 
 /// How many operations of a kind are printed unless everything is asked for with `-v`.
@@ -43,10 +43,10 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, &scope.syncs)?;
     let only = super::keys(&scope.only)?;
-    let state = State::open(&settings.state.path, access(&settings, &syncs))?;
+    let Looking { state, clients } = look(&settings, syncs.iter().map(|sync| &*sync.target))?;
     let runner = Runner {
         epoch: None,
-        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
+        clients,
         state,
         settings: Arc::clone(&settings),
         clock: Clock::system(),
@@ -95,13 +95,6 @@ async fn one(
     let plan = plan?;
     crate::run::too_many_rejected(sync, &plan)?;
     Ok(plan)
-}
-
-/// Look-ups count against a daily quota, and counting writes. Without a database there is nothing to count in, and a
-/// plan creates none.
-fn access(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Access {
-    let counted = syncs.iter().any(|sync| sync.target.daily_quota.is_some());
-    if counted && settings.state.path.exists() { Access::Write } else { Access::Read }
 }
 
 fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, all: bool, json: bool) -> Result<Exit> {

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use super::args::{Format, Printing};
+use super::looking::{Looking, look};
 use super::out::Out;
 use super::progress::Progress;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
-use crate::run::chosen;
-use crate::state::{Access, State};
+use crate::run::{Runner, chosen};
 use crate::why::explain;
 
 /// `rosterd why`.
 pub async fn command(settings: Arc<Settings>, sync: &str, who: &str, printing: Printing) -> Result<Exit> {
     let sync = chosen(&settings, &[sync.to_string()])?.pop();
     let sync = sync.ok_or_else(|| Failure::internal("the sync was there a moment ago"))?;
-    let state = State::open(&settings.state.path, Access::Read)?;
+    let Looking { state, clients } = look(&settings, [&*sync.target])?;
     let progress = Arc::new(Progress::new(None, true)?);
-    let runner = super::sync::runner(settings, state, &progress)?;
+    let runner = Runner { clients, ..super::sync::runner(settings, state, &progress)? };
     let story = explain(&runner, &sync, who).await?;
     let mut out = Out::stdout();
     if printing.format == Format::Json {

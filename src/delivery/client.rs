@@ -64,7 +64,7 @@ pub struct Line {
 impl Line {
     /// The line of a target, whose daily quota is counted in `state`.
     pub fn new(settings: &TargetSettings, state: &State, clock: &Clock) -> Line {
-        let quota = |daily| Quota::new(&settings.name, daily, state.clone(), clock.clone());
+        let quota = |daily| Quota::new(&settings.identity(), &settings.name, daily, state.clone(), clock.clone());
         Line {
             gate: RateGate::new(settings.rate, settings.burst),
             budget: AtomicI64::new(BUDGET_FLOOR),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
+use crate::identity::TargetIdentity;
 use crate::state::quota::{GiveBackRequests, TakeRequests};
 use crate::state::{State, StateError};
 use crate::time::Clock;
@@ -21,6 +22,7 @@ const SHARE_AT_ONCE: u64 = 100;
 /// The quota of one target.
 pub struct Quota {
     target: String,
+    name: String,
     daily: u64,
     state: State,
     clock: Clock,
@@ -36,10 +38,11 @@ struct Held {
 }
 
 impl Quota {
-    /// The quota of `daily` requests per UTC day.
-    pub fn new(target: &str, daily: u64, state: State, clock: Clock) -> Quota {
+    /// The quota of `daily` requests per UTC day of a target of this name.
+    pub fn new(target: &TargetIdentity, name: &str, daily: u64, state: State, clock: Clock) -> Quota {
         Quota {
             target: target.to_string(),
+            name: name.to_string(),
             daily,
             state,
             clock,
@@ -70,7 +73,8 @@ impl Quota {
         }
         if held.left == 0 {
             let wanted = (self.daily / SHARE_AT_ONCE).clamp(1, MOST_AT_ONCE);
-            let taking = TakeRequests { target: self.target.clone(), day: held.day.clone(), wanted, daily: self.daily };
+            let (target, name, day) = (self.target.clone(), self.name.clone(), held.day.clone());
+            let taking = TakeRequests { target, name, day, wanted, daily: self.daily };
             held.left = self.state.ask(taking).await?;
         }
         let granted = held.left > 0;
@@ -106,11 +110,15 @@ mod tests {
         Clock::from_fn(move || DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hours.load(Ordering::Relaxed)))
     }
 
+    fn of(daily: u64, state: &State, clock: &Clock) -> Quota {
+        Quota::new(&TargetIdentity::parse("http://t"), "t", daily, state.clone(), clock.clone())
+    }
+
     #[tokio::test]
     async fn it_is_exact_over_restarts_and_begins_anew_at_midnight() {
         let state = State::in_memory().expect("a state");
         let hours = Arc::new(AtomicI64::new(1));
-        let new = || Quota::new("t", 1000, state.clone(), clock(&hours));
+        let new = || of(1000, &state, &clock(&hours));
         let mut sent = 0;
         for _ in 0..3 {
             let quota = new();
@@ -135,9 +143,9 @@ mod tests {
         let state = State::in_memory().expect("a state");
         let clock = clock(&Arc::new(AtomicI64::new(1)));
         for _ in 0..10 {
-            Quota::new("t", 1000, state.clone(), clock.clone()).take().await.expect("counted"); // and dies
+            of(1000, &state, &clock).take().await.expect("counted"); // and dies
         }
-        let quota = Quota::new("t", 1000, state, clock);
+        let quota = of(1000, &state, &clock);
         let mut sent = 10;
         while quota.take().await.expect("counted") {
             sent += 1;

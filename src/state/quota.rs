@@ -1,17 +1,27 @@
 //! How many requests a target was sent on a day, over restarts.
 //!
+//! The count belongs to what the target is ([`crate::identity::TargetIdentity`]), not to what it is called: another name
+//! for it, or a second one, draws on the same. Each UTC day has its own, and keeps it: a clock that goes a day forward
+//! and back finds what was counted.
+//!
 //! Requests are taken some at a time before they leave, so that counting costs few commits; what was taken and not
 //! used comes back. A process that dies in between has counted a few too many, never too few.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{Command, StateError};
+
+/// The days of a target that are kept besides the one that is counted now. Whoever sets the clock forward meets at most
+/// so many of them before today's count is the oldest.
+const DAYS_KEPT: u32 = 400;
 
 /// Takes requests off a day's quota; the reply is how many may be sent, none when all are used.
 #[derive(Debug)]
 pub struct TakeRequests {
-    /// The target's name.
+    /// What the target is, as its identity is written.
     pub target: String,
+    /// What it is called: an older version counted by name, and what it counted today counts.
+    pub name: String,
     /// The UTC day, `YYYY-MM-DD`.
     pub day: String,
     /// How many are wanted.
@@ -24,17 +34,18 @@ impl Command for TakeRequests {
     type Reply = u64;
 
     fn run(self, db: &Connection) -> Result<u64, StateError> {
-        let used: Option<i64> = db
-            .prepare_cached("SELECT used FROM quota WHERE target = ?1 AND day = ?2")?
-            .query_row([&self.target, &self.day], |row| row.get(0))
-            .optional()?;
-        let left = self.daily.saturating_sub(used.unwrap_or(0).unsigned_abs());
+        let used: i64 = db
+            .prepare_cached("SELECT coalesce(sum(used), 0) FROM quota WHERE target IN (?1, ?2) AND day = ?3")?
+            .query_row([&self.target, &self.name, &self.day], |row| row.get(0))?;
+        let left = self.daily.saturating_sub(used.unsigned_abs());
         let taken = self.wanted.min(left);
         if taken > 0 {
-            // Days that are over are of no interest to anybody.
-            db.prepare_cached("DELETE FROM quota WHERE target = ?1 AND day < ?2")?
-                .execute([&self.target, &self.day])?;
-            count(db, &self.target, &self.day, taken as i64)?;
+            db.prepare_cached(
+                "DELETE FROM quota WHERE target = ?1 AND day <> ?2 AND day < (SELECT day FROM quota WHERE target = ?1
+                 ORDER BY day DESC LIMIT 1 OFFSET ?3)",
+            )?
+            .execute(params![self.target, self.day, DAYS_KEPT])?;
+            count(db, &self.target, &self.day, i64::try_from(taken).unwrap_or(i64::MAX))?;
         }
         Ok(taken)
     }
@@ -43,7 +54,7 @@ impl Command for TakeRequests {
 /// Gives back what was taken and not sent.
 #[derive(Debug)]
 pub struct GiveBackRequests {
-    /// The target's name.
+    /// What the target is, as its identity is written.
     pub target: String,
     /// The UTC day for which they were taken.
     pub day: String,
@@ -77,7 +88,7 @@ mod tests {
     async fn a_day_has_its_quota_and_the_next_one_its_own() {
         let state = State::in_memory().expect("a state");
         let take = async |day: &str, wanted| {
-            let taking = TakeRequests { target: "t".into(), day: day.into(), wanted, daily: 10 };
+            let taking = TakeRequests { target: "t".into(), name: "n".into(), day: day.into(), wanted, daily: 10 };
             state.ask(taking).await.expect("counted")
         };
         assert_eq!(take("2026-11-22", 4).await, 4);
@@ -87,5 +98,51 @@ mod tests {
         state.ask(back).await.expect("given back");
         assert_eq!(take("2026-11-22", 7).await, 2);
         assert_eq!(take("2026-11-23", 7).await, 7);
+    }
+
+    #[tokio::test]
+    async fn a_day_that_comes_again_has_what_it_had_and_old_ones_go() {
+        let state = State::in_memory().expect("a state");
+        let take = async |day: String, wanted| {
+            let taking = TakeRequests { target: "t".into(), name: "n".into(), day, wanted, daily: 30 };
+            state.ask(taking).await.expect("counted")
+        };
+        assert_eq!(take("2026-11-22".into(), 30).await, 30);
+        assert_eq!(take("2026-11-23".into(), 30).await, 30);
+        assert_eq!(take("2026-11-22".into(), 1).await, 0, "the clock went forward and back");
+        for n in 0..DAYS_KEPT + 50 {
+            let day = chrono::NaiveDate::from_ymd_opt(2027, 1, 1).expect("a day") + chrono::Days::new(u64::from(n));
+            assert_eq!(take(day.to_string(), 1).await, 1);
+        }
+        // Set back before everything that is kept, a day counts all the same.
+        assert_eq!(take("1999-01-01".into(), 30).await, 30);
+        assert_eq!(take("1999-01-01".into(), 30).await, 0);
+        let days = state.ask(Days).await.expect("a number");
+        assert!(days <= i64::from(DAYS_KEPT) + 2, "{days}");
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_by_name_counts() {
+        let state = State::in_memory().expect("a state");
+        let take = async |target: &str, name: &str| {
+            let (target, name) = (target.into(), name.into());
+            let taking = TakeRequests { target, name, day: "2026-11-22".into(), wanted: 10, daily: 10 };
+            state.ask(taking).await.expect("counted")
+        };
+        assert_eq!(take("juno", "juno").await, 10, "as an older version does");
+        assert_eq!(take("https://acme.example.com", "juno").await, 0);
+        assert_eq!(take("https://acme.example.com", "other").await, 10);
+        assert_eq!(take("https://acme.example.com", "third").await, 0, "another name is no other target");
+    }
+
+    #[derive(Debug)]
+    struct Days;
+
+    impl Command for Days {
+        type Reply = i64;
+
+        fn run(self, db: &Connection) -> Result<i64, StateError> {
+            Ok(db.query_row("SELECT count(*) FROM quota", [], |row| row.get(0))?)
+        }
     }
 }

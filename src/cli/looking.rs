@@ -1,0 +1,44 @@
+//! What commands that only look share: `plan`, `why` and `check --connect` change nothing, but the requests that they
+//! send are counted with everybody's, where that can be written.
+
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::config::settings::TargetSettings;
+use crate::delivery::Clients;
+use crate::exit::{Exit, Result};
+use crate::state::{Access, State};
+use crate::time::Clock;
+
+/// The state to look into, and the clients that ask.
+pub struct Looking {
+    /// The state, or an empty one where there is none.
+    pub state: State,
+    /// Clients on the targets.
+    pub clients: Arc<Clients>,
+}
+
+/// Opens what looking at these targets takes. Nothing is created where there is no state. One that can't be written is
+/// looked into all the same, and its targets are then asked within limits of this process alone.
+///
+/// # Errors
+/// The state is there and can't be used.
+pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a TargetSettings>) -> Result<Looking> {
+    let path = &settings.state.path;
+    // Counting against a daily quota writes.
+    let counts = path.exists() && targets.into_iter().any(|target| target.daily_quota.is_some());
+    let writable = match counts.then(|| State::open(path, Access::Write)) {
+        Some(Err(error)) if error.exit != Exit::Io => return Err(error.into()),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the day's requests can't be counted in the state; this command counts its own alone");
+            None
+        }
+        Some(Ok(state)) => Some(state),
+        None => None,
+    };
+    let (state, counted) = match writable {
+        Some(state) => (state.clone(), state),
+        None => (State::open(path, Access::Read)?, State::in_memory()?),
+    };
+    Ok(Looking { state, clients: Arc::new(Clients::new(counted, Clock::system())) })
+}
