@@ -134,7 +134,7 @@ struct Seconds;
 
 impl FormatTime for Seconds {
     fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
-        write!(line, "{}", chrono::Utc::now().format("%Y-%m-%d %H:%M:%SZ"))
+        write!(line, "{}", crate::time::now().format("%Y-%m-%d %H:%M:%SZ"))
     }
 }
 

@@ -12,10 +12,12 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::config::secret::Secret;
 use crate::config::settings::{AuthSettings, NetworkSettings};
 use crate::exit::{Exit, Failure, Result};
+use crate::time;
 
 /// The longest time for a connection to come about, where the whole call has longer: what takes more on the networks
 /// of today is not there, and an early end tells that nothing was sent.
@@ -65,6 +67,20 @@ pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Res
         builder = builder.proxy(proxy);
     }
     Ok(builder)
+}
+
+/// Refuses to speak TLS while the machine's clock is before 1970: certificates can't be judged then, and the library
+/// below panics.
+///
+/// # Errors
+/// Exit 74, with what the clock says.
+pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
+    let now = time::now();
+    if url.scheme() != "https" || now >= chrono::DateTime::UNIX_EPOCH {
+        return Ok(());
+    }
+    let message = format!("{owner}: this machine's clock says {}, so no certificate can be judged", now.format("%Y-%m-%d"));
+    Err(Failure::new(Exit::Io, message).help("set the clock, e.g. timedatectl set-ntp true"))
 }
 
 /// Makes the client.

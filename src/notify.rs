@@ -4,9 +4,12 @@
 //! remembered as told, so that the next run tells it, if it is still so.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -22,11 +25,17 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a receiver may take. A run's end waits for it, so it is short.
+/// How long a receiver may take. A command's end waits for it, so it is short.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long all tries may take together.
+const WHOLE: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the program has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What a program is given of our environment.
+const INHERITED: [&str; 2] = ["PATH", "LANG"];
 
 /// The state of a sync as people are told of it.
 pub const WELL: &str = "ok";
@@ -80,20 +89,22 @@ pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<
     })
 }
 
-/// Delivers a message, trying again for a while.
+/// Delivers a message, trying again for a while: for [`WHOLE`] at most, so that one hanging try is the last.
 ///
 /// # Errors
 /// Why the last try failed.
 pub async fn deliver(settings: &NotifySettings, message: &Message, stop: &CancellationToken) -> Result<()> {
-    let mut pause = FIRST_PAUSE;
+    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
     for attempt in 1.. {
+        let patience = PATIENCE.min(WHOLE.saturating_sub(began.elapsed()));
         let tried = match settings {
-            NotifySettings::Webhook { url } => post(url, message).await,
-            NotifySettings::Command(command) => run(command.clone(), message).await,
+            NotifySettings::Webhook { url } => post(url, message, patience).await,
+            NotifySettings::Command(command) => run(command.clone(), message, patience).await,
         };
+        let last = attempt == ATTEMPTS || stop.is_cancelled() || began.elapsed() + pause + PATIENCE / 2 > WHOLE;
         match tried {
             Ok(()) => return Ok(()),
-            Err(failure) if attempt == ATTEMPTS || stop.is_cancelled() => return Err(failure),
+            Err(failure) if last => return Err(failure),
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause *= 2;
@@ -105,14 +116,14 @@ fn undelivered(why: impl Into<String>) -> Failure {
     Failure::new(Exit::Unavailable, why)
 }
 
-async fn post(url: &Secret, message: &Message) -> Result<()> {
+async fn post(url: &Secret, message: &Message, patience: Duration) -> Result<()> {
     let url = url.read()?;
     let client = reqwest::Client::builder()
         .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(patience)
         .build()
         .map_err(|e| undelivered("no HTTP client can be made").because(e.without_url()))?;
     let body = serde_json::to_vec(message).map_err(|e| Failure::internal("a message can't be spelled").because(e))?;
@@ -126,45 +137,65 @@ async fn post(url: &Secret, message: &Message) -> Result<()> {
     }
 }
 
-async fn run(command: Vec<String>, message: &Message) -> Result<()> {
+async fn run(command: Vec<String>, message: &Message, patience: Duration) -> Result<()> {
     let input = serde_json::to_vec(message).map_err(|e| Failure::internal("a message can't be spelled").because(e))?;
-    tokio::task::spawn_blocking(move || run_blocking(&command, &input))
+    tokio::task::spawn_blocking(move || run_blocking(&command, &input, patience))
         .await
         .map_err(|e| Failure::internal("running the notifier broke off").because(e))?
 }
 
-fn run_blocking(command: &[String], input: &[u8]) -> Result<()> {
+/// Runs the program in a process group of its own, with nothing of our environment but `PATH` and `LANG`: tokens are
+/// often there. When the program ends, or its time is up, everything in its group ends.
+fn run_blocking(command: &[String], input: &[u8], patience: Duration) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let failed = |what: &str, e: std::io::Error| undelivered(format!("the program {program:?} {what}")).because(e);
+    let kept = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut child = Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(kept)
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .map_err(|e| failed("can't be started", e))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that doesn't read, and ends, closes the pipe: its exit code tells. A message is smaller than a pipe.
-        let _ = stdin.write_all(input);
+        // A program that does not read its input makes nobody wait: the thread ends with the pipe. Whether the program
+        // needed the message is for its exit code to say.
+        let (input, writer) = (input.to_vec(), std::thread::Builder::new().name("notify".into()));
+        let started = writer.spawn(move || stdin.write_all(&input));
+        started.map_err(|e| failed("can't be given the message", e))?;
     }
-    match ended(&mut child).map_err(|e| failed("can't be waited for", e))? {
-        None => Err(undelivered(format!("the program {program:?} did not end within {} s", PATIENCE.as_secs()))),
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(undelivered(format!("the program {program:?} ended with {status}"))),
+    let ended = ended_within(&child, patience);
+    // Before it is waited for: until then its number is not given to anybody else.
+    let status = end_group(&child).and_then(|()| child.wait()).map_err(|e| failed("can't be ended", e))?;
+    match ended.map_err(|e| failed("can't be waited for", e))? {
+        false => Err(undelivered(format!("the program {program:?} did not end within {} s", patience.as_secs()))),
+        true if status.success() => Ok(()),
+        true => Err(undelivered(format!("the program {program:?} ended with {status}"))),
     }
 }
 
-/// Waits for the program's end; kills it when that takes too long.
-fn ended(child: &mut Child) -> std::io::Result<Option<std::process::ExitStatus>> {
+/// Waits for the program's end, and says whether it came in time.
+fn ended_within(child: &Child, patience: Duration) -> std::io::Result<bool> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    while began.elapsed() < patience {
+        if waitid(WaitId::Pid(Pid::from_child(child)), ended)?.is_some() {
+            return Ok(true);
         }
         std::thread::sleep(LOOK);
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(None)
+    Ok(false)
+}
+
+/// Ends what is left of the program's group, itself included.
+fn end_group(child: &Child) -> std::io::Result<()> {
+    match kill_process_group(Pid::from_child(child), Signal::KILL) {
+        // Nobody is left in it.
+        Err(Errno::SRCH) => Ok(()),
+        killed => Ok(killed?),
+    }
 }
 
 #[cfg(test)]
@@ -197,10 +228,61 @@ mod tests {
 
     #[test]
     fn a_program_gets_the_message_and_its_failure_is_told() {
-        let sh = |script: &str| run_blocking(&["sh".into(), "-c".into(), script.into()], b"{\"event\":\"held\"}");
+        let sh = |script: &str| run_blocking(&["sh".into(), "-c".into(), script.into()], b"{\"event\":\"held\"}", PATIENCE);
         assert!(sh("grep -q held").is_ok());
         let failure = sh("exit 3").expect_err("it fails");
         assert!(failure.message.contains("exit status: 3"), "{failure}");
-        assert!(run_blocking(&["/nowhere/at/all".into()], b"").is_err());
+        assert!(failure.message.contains("\"sh\""), "{failure}");
+        assert!(run_blocking(&["/nowhere/at/all".into()], b"", PATIENCE).is_err());
+    }
+
+    /// Whether a process is there and not only waiting to be buried.
+    fn lives(pid: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        status.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    }
+
+    /// Runs a script that writes the number of a child that it leaves behind, and says whether that child lives on.
+    fn survivor(script: &str, patience: Duration) -> (Result<()>, bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let pid = dir.path().join("pid");
+        let command = ["sh".into(), "-c".into(), script.into(), "sh".into(), pid.display().to_string()];
+        // More than a pipe holds, and nobody reads it.
+        let result = run_blocking(&command, &vec![b'x'; 1 << 20], patience);
+        let pid = std::fs::read_to_string(pid).expect("it began");
+        // Whom a signal ends is gone soon, not at once: it is judged by whether it goes at all.
+        let gone = (0..500).any(|_| {
+            let gone = !lives(&pid);
+            if !gone {
+                std::thread::sleep(LOOK);
+            }
+            gone
+        });
+        (result, !gone)
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended_with_all_that_it_began() {
+        let (result, lives) =
+            survivor("sleep 600 & echo $! > \"$1\"; sleep 600", Duration::from_secs(1));
+        assert!(result.expect_err("too slow").message.contains("did not end within 1 s"));
+        assert!(!lives, "what it began is ended");
+        let (result, lives) = survivor("sleep 600 & echo $! > \"$1\"", PATIENCE);
+        assert!(result.is_ok() && !lives, "what it leaves behind is ended with it: {result:?}");
+    }
+
+    #[test]
+    fn a_program_learns_nothing_of_our_environment_but_where_programs_are_and_the_language() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("env");
+        let script = "env > \"$1\"";
+        let command = ["sh".into(), "-c".into(), script.into(), "sh".into(), file.display().to_string()];
+        run_blocking(&command, b"", PATIENCE).expect("it works");
+        let environment = std::fs::read_to_string(file).expect("written");
+        let names: Vec<&str> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        // Those that the shell sets itself.
+        let strange: Vec<&&str> =
+            names.iter().filter(|name| !matches!(**name, "PATH" | "LANG" | "PWD" | "SHLVL" | "_" | "OLDPWD")).collect();
+        assert!(strange.is_empty() && names.contains(&"PATH"), "{names:?}");
     }
 }

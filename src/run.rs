@@ -23,8 +23,10 @@ use crate::delivery::{Client, Clients, Delivered, Delivery, RunId, Watch};
 use crate::exit::{Exit, Failure, Result};
 use crate::identity;
 use crate::limits::{self, Basis, Digest};
+use crate::panics;
 use crate::planner::{self, Listing, Plan, Planner, Resolved};
 use crate::record::Key;
+use crate::sabotage;
 use crate::state::clock::ReadClock;
 use crate::state::epoch::{self, Begun, EpochFile};
 use crate::state::ownership::{Shared, SharedAccount};
@@ -35,6 +37,7 @@ use crate::status;
 use crate::time::{self, Clock};
 
 pub use accept::{Accepted, accept};
+pub use announce::Announcements;
 pub use approve::spent;
 pub use reading::{
     Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
@@ -62,6 +65,8 @@ pub struct Runner {
     /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
     /// syncs may be under way.
     pub resident: bool,
+    /// What is being told of this process's runs.
+    pub announcements: Announcements,
 }
 
 /// What is asked of a run.
@@ -196,7 +201,7 @@ impl Runner {
     ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = self.sync_into(&mut summary, sync, asked, wish).await {
+        if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, wish)).await {
             summary.fail(&failure);
         }
         if let Ok(Asked::Read(read)) = asked {
@@ -261,6 +266,7 @@ impl Runner {
 impl Run<'_> {
     /// What an earlier run left open, found out; then the plan.
     async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
+        sabotage::panic_in("sync", &self.who.sync.name);
         let runner = self.runner;
         planner::take_stock(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         let resolved =

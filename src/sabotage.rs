@@ -64,6 +64,19 @@ pub(crate) fn panic_at(operation: &crate::plan::Operation) {
     }
 }
 
+/// Breaks off at this step of this sync or source, where a test asks for it with `ROSTERD_TEST_PANIC=STEP:NAME`.
+#[cfg(debug_assertions)]
+pub(crate) fn panic_in(step: &str, name: &str) {
+    let wanted = std::env::var("ROSTERD_TEST_PANIC");
+    if wanted.is_ok_and(|wanted| wanted.split_once(':') == Some((step, name))) {
+        panic!("of {name}: ann@acme.example");
+    }
+}
+
+/// Breaks off nowhere.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn panic_in(_: &str, _: &str) {}
+
 /// Breaks off nowhere.
 #[cfg(not(debug_assertions))]
 pub(crate) const fn panic_at(_: &crate::plan::Operation) {}

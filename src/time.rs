@@ -26,10 +26,10 @@ impl Clock {
     pub fn system() -> Clock {
         let offset = TimeDelta::seconds(i64::from(told_by_a_test("ROSTERD_TEST_CLOCK_OFFSET").unwrap_or(0)));
         match told_by_a_test("ROSTERD_TEST_CLOCK_SPEED") {
-            None => Clock::from_fn(move || Utc::now() + offset),
+            None => Clock::from_fn(move || now() + offset),
             Some(speed) => {
-                let began = Utc::now();
-                Clock::from_fn(move || began + (Utc::now() - began) * speed + offset)
+                let began = now();
+                Clock::from_fn(move || began + (now() - began) * speed + offset)
             }
         }
     }
@@ -55,6 +55,11 @@ fn told_by_a_test(name: &str) -> Option<i32> {
     if cfg!(debug_assertions) { std::env::var(name).ok()?.parse().ok() } else { None }
 }
 
+/// What the machine's clock says, also where it says a time before 1970, at which [`Utc::now`] panics.
+pub fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
 /// The time as it is stored: `2026-11-22T03:34:00.123Z`.
 pub fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -68,7 +73,10 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
 /// The time that this text means: a time, a date (its beginning in UTC), or how long before `now` (`2h`, `7d`).
 pub fn since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
-    let ago = || text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok()).map(|d| now - d);
+    let ago = || {
+        let span = text.parse::<Span>().ok().and_then(|Span(d)| TimeDelta::from_std(d).ok());
+        span.and_then(|d| now.checked_sub_signed(d))
+    };
     parse(text).or_else(date).or_else(ago)
 }
 

@@ -2,6 +2,7 @@
 //! and their scripts have: exit codes, JSON, the database's views, and the sandbox's own log of what it committed.
 
 mod adoption;
+mod defects;
 mod exits;
 mod holding;
 mod life;

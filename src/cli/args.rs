@@ -350,6 +350,12 @@ pub enum Command {
         #[command(subcommand)]
         show: Option<TargetsCommand>,
     },
+    /// Read a page of the manual, or see which there are
+    #[command(after_help = "Example:\n  rosterd manual security")]
+    Manual {
+        /// The page
+        topic: Option<String>,
+    },
     /// Print the JSON Schema of the configuration, for editors
     ///
     /// An editor that knows TOML schemas then completes keys and says what they mean.
@@ -482,6 +488,7 @@ impl Command {
             | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }
+            | Command::Manual { .. }
             | Command::Schema { .. }
             | Command::Completions { .. }
             | Command::Man { .. } => false,

@@ -20,6 +20,7 @@ use crate::delivery::{Client, Clients};
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::{Mapped, ValueFrom};
 use crate::nearest::nearest;
+use crate::panics;
 use crate::plan::shown;
 use crate::source::{Preview, preview, printable};
 use crate::target::Proof;
@@ -84,14 +85,14 @@ pub async fn command(
     let mut found = Found::default();
     for source in settings.sources.values() {
         let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).collect();
-        match look(source, &syncs, show_values).await {
+        match panics::caught_in(look(source, &syncs, show_values)).await {
             Ok(lines) => found.sources.extend(lines),
             Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
         }
     }
     let clients = looking::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
     for target in settings.targets.values() {
-        match log_in(&clients, target).await {
+        match panics::caught_in(log_in(&clients, target)).await {
             Ok(proven) => {
                 found.targets.push(target.name.clone());
                 for sync in settings.syncs.values().filter(|sync| sync.target.name == target.name) {

@@ -5,11 +5,11 @@
 
 mod accept;
 pub mod args;
-mod broken;
 pub mod check;
 mod connect;
 mod forget;
 mod looking;
+mod manual;
 mod out;
 mod outcomes;
 mod people;
@@ -45,7 +45,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::reconcile::Remedy;
 use crate::record::Key;
 use crate::target::Engine;
-use crate::{demo, logging, sandbox};
+use crate::{demo, logging, panics, sandbox};
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -60,8 +60,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
-    broken::tell_by_place();
-    let result = broken::caught(|| start(cli));
+    panics::tell_by_place();
+    let result = panics::caught(|| start(cli));
     finish(result, json)
 }
 
@@ -157,6 +157,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,
         Command::Targets { show } => targets(show),
+        Command::Manual { topic } => manual::command(topic.as_deref()),
         Command::Schema { definition } => schema(definition),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -16,9 +16,11 @@ use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::{Breach, breach};
 use crate::outcome::Outcome;
+use crate::panics;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
-use crate::run::{Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly};
+use crate::run::{Announcements, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly};
+use crate::sabotage;
 use crate::state::people::FindSync;
 use crate::time::Clock;
 
@@ -53,6 +55,7 @@ pub async fn command(
         stop: CancellationToken::new(),
         watch: Arc::new(Nobody),
         resident: false,
+        announcements: Announcements::default(),
     };
     let readings = read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await?;
     known_somewhere(&only, &readings, &runner.state).await?;
@@ -66,7 +69,7 @@ pub async fn command(
     for (read, syncs) in readings {
         for sync in syncs {
             let made = match &read {
-                Ok(read) => one(&runner, &sync, read, &only).await,
+                Ok(read) => panics::caught_in(one(&runner, &sync, read, &only)).await,
                 Err(failure) => Err(failure.again()),
             };
             if json && !first {
@@ -88,6 +91,7 @@ async fn one(
     read: &Read,
     only: &std::collections::BTreeSet<crate::record::Key>,
 ) -> Result<Plan> {
+    sabotage::panic_in("sync", &sync.name);
     let known = runner.state.ask(FindSync(binding(sync))).await?;
     let client = runner.clients.of(&sync.target)?;
     let plan = make_plan(runner, sync, &client, read, known, only).await;

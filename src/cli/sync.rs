@@ -13,7 +13,7 @@ use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
-use crate::run::{RunSummary, Runner, Wish, spent};
+use crate::run::{Announcements, RunSummary, Runner, Wish, spent};
 use crate::state::epoch::EpochFile;
 use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
@@ -96,6 +96,7 @@ pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -
         stop: super::stop_on_signal()?,
         watch: Arc::<Progress>::clone(progress),
         resident: false,
+        announcements: Announcements::default(),
     })
 }
 

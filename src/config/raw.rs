@@ -65,6 +65,12 @@ pub struct RawServer {
     /// Whether the page may show values of people; keys and field names are shown in any case.
     #[schemars(extend("default" = false))]
     pub show_values: Option<bool>,
+    /// Names under which it may be asked, besides loopback ones and the address it listens on, e.g.
+    /// "rosterd.example.com". A request for another name is refused.
+    pub hosts: Option<Vec<String>>,
+    /// How many connections it has at most; when one more comes, the one that has been idle longest is closed.
+    #[schemars(extend("default" = 64), range(min = 1, max = 10_000))]
+    pub max_connections: Option<u32>,
 }
 
 /// Where changes of state are announced: exactly one of `webhook` and `command`.

@@ -51,12 +51,16 @@ pub struct StateSettings {
 }
 
 /// `[server]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Address and port.
     pub listen: std::net::SocketAddr,
     /// Whether the pages may show values of people.
     pub show_values: bool,
+    /// Names under which it may be asked, besides loopback ones and the address it listens on.
+    pub hosts: Vec<String>,
+    /// How many connections it has at most.
+    pub max_connections: u32,
 }
 
 /// `[notify]`.

@@ -29,7 +29,7 @@ use crate::config::Settings;
 use crate::delivery::Clients;
 use crate::exit::{Exit, Failure, Result};
 use crate::metrics;
-use crate::run::{RunSummary, Runner};
+use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
 use crate::state::epoch::EpochFile;
 use crate::state::history::{IsPausedByName, LastBegun};
@@ -49,6 +49,9 @@ const TURN: Duration = Duration::from_millis(500);
 /// How long running syncs may take to end after SIGTERM: below the 90 seconds after which systemd kills. What is cut
 /// off then is in the journal, and the next start resolves it.
 const DRAIN: Duration = Duration::from_secs(80);
+
+/// How long people may still be told of the last runs after that; with it, within what service managers allow.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often what is older than `keep_outcomes` is forgotten.
 const BETWEEN_PRUNES: Duration = Duration::from_secs(3_600);
@@ -84,6 +87,7 @@ struct Daemon {
     board: Board,
     heart: Heart,
     server: Option<server::Handle>,
+    announcements: Announcements,
     measured: metrics_exporter_prometheus::PrometheusHandle,
     pruned_at: Option<Instant>,
     kept_up_at: Instant,
@@ -141,6 +145,7 @@ pub async fn run(start: Start) -> Result<()> {
         board,
         heart: Heart::default(),
         server,
+        announcements: Announcements::default(),
         measured,
         pruned_at: None,
         kept_up_at: Instant::now(),
@@ -210,6 +215,7 @@ impl Daemon {
             epoch: Some(EpochFile::beside(&self.settings.state.path)),
             clients: Arc::clone(&self.clients),
             resident: true,
+            announcements: self.announcements.clone(),
         }
     }
 
@@ -350,6 +356,9 @@ impl Daemon {
             self.has_ended(ended).await;
         }
         self.turn_away().await;
+        if tokio::time::timeout(TOLD_WITHIN, self.announcements.end()).await.is_err() {
+            tracing::warn!("somebody could not be told of a run in time; the next one tells it, if it is still so");
+        }
         if !drained {
             let left: Vec<_> = self.running.keys().cloned().collect();
             tracing::error!(

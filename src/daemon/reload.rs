@@ -65,11 +65,17 @@ impl Daemon {
             .help("another database needs a restart; make sure that the old one has been moved there"))
     }
 
-    /// Moves the server where the configuration now has it. The new address is had before the old one is given up.
+    /// Has the server be as the configuration now says. A new address is had before the old one is given up; at the same
+    /// address the old server goes first.
     async fn serve_elsewhere(&mut self, settings: &Settings, context: &server::Context) -> Result<()> {
-        let listen = |settings: &Settings| settings.server.as_ref().map(|s| s.listen);
-        if listen(settings) == listen(&self.settings) {
+        if settings.server == self.settings.server {
             return Ok(());
+        }
+        let listen = |settings: &Settings| settings.server.as_ref().map(|s| s.listen);
+        if listen(settings) == listen(&self.settings)
+            && let Some(old) = self.server.take()
+        {
+            old.end().await;
         }
         let moved = match &settings.server {
             Some(server) => Some(server::start(server, context).await?),

@@ -70,6 +70,7 @@ impl Transport {
     pub fn new(settings: &TargetSettings) -> Result<Transport, Failure> {
         let owner = format!("target {}", settings.name);
         refuse_credentials_in_the_clear(settings)?;
+        net::clock_can_judge_certificates(&owner, &settings.base_url)?;
         let builder = net::builder(&owner, &settings.network, settings.timeout)?
             .default_headers(credentials(settings)?)
             .pool_max_idle_per_host(settings.concurrency);

@@ -8,8 +8,10 @@ use chrono::{DateTime, Utc};
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
 use crate::exit::{Exit, Failure, Result};
+use crate::panics;
 use crate::planner::Plan;
 use crate::record::Key;
+use crate::sabotage;
 use crate::source::{self, FirstPage, Intake, Member, Since, Validators};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
@@ -88,7 +90,7 @@ pub async fn read_sources(
 ) -> Result<Vec<Reading<Asked>>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let mut asked = ask_source(&source, &syncs, state, clock, whole).await;
+        let mut asked = panics::caught_in(ask_source(&source, &syncs, state, clock, whole)).await;
         match &mut asked {
             Ok(Asked::Unchanged(versions)) if only.is_empty() => {
                 remember_unchanged(&source, versions, state, clock).await?;
@@ -113,7 +115,7 @@ pub async fn read_sources_quietly(
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let read = read_source(&source, &syncs, state, clock, None).await;
+        let read = panics::caught_in(read_source(&source, &syncs, state, clock, None)).await;
         let read = read.map(|read| Read { judgement: Judgement::default(), ..read });
         readings.push((read.map_err(Arc::new), syncs));
     }
@@ -292,6 +294,7 @@ pub async fn read_source(
     clock: &Clock,
     first: Option<FirstPage>,
 ) -> Result<Read> {
+    sabotage::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
     let intake =

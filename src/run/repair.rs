@@ -10,8 +10,10 @@ use super::{
 use crate::config::settings::SyncSettings;
 use crate::delivery::{Client, RunId};
 use crate::exit::{Exit, Failure, Result};
+use crate::panics;
 use crate::planner::{self, Resolved};
 use crate::reconcile::{Comparison, Remedy, compare};
+use crate::sabotage;
 use crate::state::ledger;
 use crate::state::people::{BindSync, FindSync};
 use crate::state::plans::Origin;
@@ -59,7 +61,7 @@ impl Runner {
         };
         if !remedy.any() {
             let client = self.clients.of(&sync.target)?;
-            let comparison = self.comparison(sync, &client, read, false).await;
+            let comparison = panics::caught_in(self.comparison(sync, &client, read, false)).await;
             client.rest().await;
             report(&comparison?)?;
             return Ok(None);
@@ -68,12 +70,11 @@ impl Runner {
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         let wish = Wish { approval, origin: Origin::Reconcile(remedy), ..Wish::default() };
         let mut reported = false;
-        let repaired = self
-            .repair(&mut summary, sync, read, &wish, remedy, |comparison| {
-                reported = true;
-                report(comparison)
-            })
-            .await;
+        let repair = self.repair(&mut summary, sync, read, &wish, remedy, |comparison| {
+            reported = true;
+            report(comparison)
+        });
+        let repaired = panics::caught_in(repair).await;
         if let Err(failure) = repaired {
             summary.fail(&failure);
             read.judged(sync, (failure.exit == Exit::Untrusted).then_some(false), &self.state).await?;
@@ -97,6 +98,7 @@ impl Runner {
         read: &Read,
         rebind: bool,
     ) -> Result<Comparison> {
+        sabotage::panic_in("sync", &sync.name);
         tokio::select! {
             biased;
             comparison = compare(self, sync, client, read, rebind) => comparison,

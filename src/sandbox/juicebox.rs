@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use axum::http::Method;
-use chrono::Utc;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -367,7 +366,7 @@ fn decoded(segment: &str) -> String {
 }
 
 fn now() -> String {
-    Utc::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    crate::time::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn script(status: u16, body: &Value) -> Answer {

@@ -5,6 +5,8 @@
 //! wait.
 
 mod api;
+mod host;
+mod listen;
 mod measures;
 mod overview;
 mod page;
@@ -31,6 +33,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::state::State;
 use crate::state::history::Ping;
 use crate::time::Clock;
+use host::Hosts;
 use overview::Overview;
 
 /// How long answers under way may take when the server ends.
@@ -94,14 +97,20 @@ pub async fn start(settings: &ServerSettings, context: &Context) -> Result<Handl
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| taken(settings.listen, e))?;
     let address = listener.local_addr().map_err(|e| taken(settings.listen, e))?;
     let stop = CancellationToken::new();
-    let routes = routes(context.clone());
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the server broke off");
-        }
-    });
+    let (hosts, most) = (Hosts::new(&settings.hosts), connections(settings.max_connections));
+    let task = tokio::spawn(listen::serve(listener, routes(context.clone()), hosts, most, stop.clone()));
     Ok(Handle { address, stop, task })
+}
+
+/// How many connections there may be: what is configured, and no more than a quarter of the files that the process may
+/// have open; the state and the targets need the others.
+fn connections(wanted: u32) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(u64::MAX, |files| (files / 4).max(1));
+    if u64::from(wanted) > most {
+        tracing::warn!("server.max_connections is {wanted}, but a quarter of the open files allowed is {most}: that is kept to");
+    }
+    usize::try_from(most.min(wanted.into())).unwrap_or(usize::MAX).min(tokio::sync::Semaphore::MAX_PERMITS)
 }
 
 fn taken(address: SocketAddr, error: std::io::Error) -> Failure {

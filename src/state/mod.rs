@@ -30,6 +30,7 @@ pub mod syncs;
 pub mod undo;
 pub mod unresolved;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -189,7 +190,7 @@ impl State {
         let (reply, receiver) = oneshot::channel();
         let job: Job = Box::new(move |db| {
             let result = db.and_then(|(db, place)| match place {
-                Place::First => command.run(db),
+                Place::First => carried_out(db, command),
                 Place::Follower => in_savepoint(db, command),
             });
             let error = result.as_ref().err().cloned();
@@ -209,7 +210,7 @@ fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::R
     // A panic of another caller left no transaction open: the next BEGIN would say so.
     let db = connection.lock().unwrap_or_else(PoisonError::into_inner);
     begin(&db)?;
-    let result = command.run(&db);
+    let result = carried_out(&db, command);
     let lost = match &result {
         Err(error) => Some(error.clone()),
         Ok(_) => db.is_autocommit().then(StateError::lost),
@@ -273,10 +274,15 @@ fn end(db: &Connection, lost: Option<StateError>) -> Result<(), StateError> {
     ended
 }
 
+/// Runs one command. One that panics has failed like any other; the thread, and those who wait for it, go on.
+fn carried_out<C: Command>(db: &Connection, command: C) -> Result<C::Reply, StateError> {
+    catch_unwind(AssertUnwindSafe(|| command.run(db))).unwrap_or_else(|_| Err(StateError::defect()))
+}
+
 /// Runs one command so that its failure undoes its own writes and nobody else's.
 fn in_savepoint<C: Command>(db: &Connection, command: C) -> Result<C::Reply, StateError> {
     db.prepare_cached("SAVEPOINT command")?.execute([])?;
-    let result = command.run(db);
+    let result = carried_out(db, command);
     if db.is_autocommit() {
         // SQLite gave the whole transaction up, and the savepoint with it.
         return result.and_then(|_| Err(StateError::lost()));

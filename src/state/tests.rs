@@ -19,6 +19,7 @@ use super::ledger::BeginRun;
 use super::people::{BindSync, Binding, SyncId};
 use super::plans::HeldPlans;
 use super::*;
+use crate::exit::Exit;
 use crate::outcome::{Outcome, Status};
 use crate::plan::{Change, OpKind, Operation};
 use crate::record::Key;
@@ -87,6 +88,32 @@ impl Place {
     fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Outcome>, StateError> {
         self.state.ask_blocking(Settle { sync: self.sync, settlements })
     }
+}
+
+#[derive(Debug)]
+struct Breaks;
+
+impl Command for Breaks {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.execute("INSERT INTO epoch (n) VALUES (99)", [])?;
+        panic!("ann@acme.example")
+    }
+}
+
+#[test]
+fn a_statement_on_which_the_program_breaks_off_is_undone_and_the_thread_goes_on() {
+    let place = Place::new();
+    let before = place.seen("SELECT n FROM epoch");
+    // Two at once share a transaction, or do not.
+    for _ in 0..3 {
+        let broken = place.state.ask_blocking(Breaks).expect_err("it panics");
+        assert_eq!(broken.exit, Exit::Internal);
+        assert!(!broken.message.contains("acme"), "{broken}");
+    }
+    assert_eq!(place.seen("SELECT n FROM epoch"), before);
+    assert_eq!(place.intend(&[]).len(), 0, "the state still answers");
 }
 
 fn binding() -> Binding {

@@ -15,7 +15,7 @@ use rosterd::delivery::{Clients, Watch};
 use rosterd::exit::{Exit, Failure};
 use rosterd::outcome::Outcome;
 use rosterd::reconcile::Remedy;
-use rosterd::run::{RunSummary, Runner, Wish, read_sources};
+use rosterd::run::{Announcements, RunSummary, Runner, Wish, read_sources};
 use rosterd::state::{Disk, State, StateError};
 use rosterd::time::Clock;
 use tokio::sync::Notify;
@@ -232,6 +232,7 @@ impl Machine {
         });
         Runner {
             resident: false,
+            announcements: Announcements::default(),
             settings: Arc::clone(&self.settings),
             state,
             epoch: None,

@@ -25,6 +25,13 @@ use crate::exit::Exit;
 /// How long outcomes are kept unless told otherwise: half a year, enough for an audit.
 const KEEP_OUTCOMES: Duration = Duration::from_secs(180 * 86_400);
 
+/// Connections to the server, unless the configuration says otherwise: some browsers and scrapers, and a small part of
+/// the 1,024 files that a process may usually have open.
+const MAX_CONNECTIONS: u32 = 64;
+
+/// The most that can be asked for.
+const MOST_CONNECTIONS: u32 = 10_000;
+
 /// The mode bits by which others than owner and group can do anything with a file.
 const OPEN_TO_OTHERS: u32 = 0o007;
 
@@ -281,13 +288,27 @@ fn server(raw: RawServer, report: &mut Report<'_>) -> Option<ServerSettings> {
     let path = KeyPath::of(["server", "listen"]);
     let help = r#"write an address and a port, e.g. listen = "127.0.0.1:9464""#;
     let listen = report.required(&path, raw.listen, help)?;
-    match listen.parse() {
-        Ok(listen) => Some(ServerSettings { listen, show_values: raw.show_values.unwrap_or(false) }),
-        Err(_) => {
-            report.error(&path, format!("{listen:?} is not an address and a port"), Some(help.into()));
-            None
-        }
+    let address = listen.parse();
+    if address.is_err() {
+        report.error(&path, format!("{listen:?} is not an address and a port"), Some(help.into()));
     }
+    let hosts = raw.hosts.unwrap_or_default();
+    for host in hosts.iter().filter(|host| !is_host(host)) {
+        let help = r#"write names as they stand in an address, without scheme and port, e.g. hosts = ["rosterd.example.com"]"#;
+        report.error(&KeyPath::of(["server", "hosts"]), format!("{host:?} is not the name of a host"), Some(help.into()));
+    }
+    let max_connections = raw.max_connections.unwrap_or(MAX_CONNECTIONS);
+    if !(1..=MOST_CONNECTIONS).contains(&max_connections) {
+        let message = format!("{max_connections} is not a number of connections from 1 to {MOST_CONNECTIONS}");
+        report.error(&KeyPath::of(["server", "max_connections"]), message, None);
+    }
+    Some(ServerSettings { listen: address.ok()?, show_values: raw.show_values.unwrap_or(false), hosts, max_connections })
+}
+
+/// Whether this is a host as it stands in an address: a name or an IP address, without a port.
+fn is_host(text: &str) -> bool {
+    let alone = |host: url::Host<String>| !matches!(host, url::Host::Domain(name) if name.is_empty());
+    url::Host::parse(text).is_ok_and(alone) || text.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 fn notify(raw: RawNotify, report: &mut Report<'_>) -> Option<NotifySettings> {

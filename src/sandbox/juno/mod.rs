@@ -8,7 +8,7 @@ mod accounts;
 mod fields;
 
 use axum::http::Method;
-use chrono::{NaiveDateTime, Utc};
+use chrono::NaiveDateTime;
 use serde_json::{Map, Value, json};
 
 use self::accounts::{Account, Accounts, Spelling, Taken};
@@ -193,7 +193,7 @@ impl Target for Juno {
 
 /// The time as JUNO keeps it: to the second, without a zone.
 fn now() -> NaiveDateTime {
-    Utc::now().naive_utc()
+    crate::time::now().naive_utc()
 }
 
 /// A query parameter that is a number from 1 up; `None` when it is anything else.

@@ -118,6 +118,7 @@ impl Fetcher {
     /// A secret or a certificate can't be used (77, 78).
     pub fn new(source: &SourceSettings, settings: &HttpSettings, directory: &Path) -> Result<Fetcher> {
         let owner = format!("source {}", source.name);
+        net::clock_can_judge_certificates(&owner, &settings.url)?;
         let builder = || net::builder(&owner, &settings.network, settings.timeout);
         let client = net::client(&owner, builder()?.no_gzip().no_brotli().no_zstd())?;
         let tokens = match &settings.auth {
@@ -227,7 +228,7 @@ impl Fetcher {
         let status = response.status();
         let code = status.as_u16();
         let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|text| retry_after(text, chrono::Utc::now()));
+        let after = after.and_then(|text| retry_after(text, crate::time::now()));
         match status {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if conditional => {

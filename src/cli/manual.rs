@@ -1,0 +1,26 @@
+//! `manual`: a page of the manual, or which pages there are.
+
+use super::out::Out;
+use crate::exit::{Exit, Failure, Result};
+use crate::manual::{PAGES, page};
+use crate::nearest::nearest;
+
+/// `rosterd manual`.
+pub fn command(topic: Option<&str>) -> Result<Exit> {
+    let mut out = Out::stdout();
+    let Some(topic) = topic else {
+        for page in PAGES {
+            out.line(&format!("{:<12} {}", page.topic, page.summary))?;
+        }
+        return Ok(Exit::Ok);
+    };
+    match page(topic) {
+        Some(page) => out.write(page.text).map(|()| Exit::Ok),
+        None => {
+            let topics = PAGES.map(|page| page.topic);
+            let meant = nearest(topic, topics).map_or_else(String::new, |meant| format!("did you mean {meant}? "));
+            Err(Failure::new(Exit::Usage, format!("the manual has no page {topic:?}"))
+                .help(format!("{meant}the pages are: {}", topics.join(", "))))
+        }
+    }
+}
