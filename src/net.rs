@@ -79,7 +79,8 @@ pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
     if url.scheme() != "https" || now >= chrono::DateTime::UNIX_EPOCH {
         return Ok(());
     }
-    let message = format!("{owner}: this machine's clock says {}, so no certificate can be judged", now.format("%Y-%m-%d"));
+    let message =
+        format!("{owner}: this machine's clock says {}, so no certificate can be judged", now.format("%Y-%m-%d"));
     Err(Failure::new(Exit::Io, message).help("set the clock, e.g. timedatectl set-ntp true"))
 }
 

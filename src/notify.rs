@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_program_gets_the_message_and_its_failure_is_told() {
-        let sh = |script: &str| run_blocking(&["sh".into(), "-c".into(), script.into()], b"{\"event\":\"held\"}", PATIENCE);
+        let sh =
+            |script: &str| run_blocking(&["sh".into(), "-c".into(), script.into()], b"{\"event\":\"held\"}", PATIENCE);
         assert!(sh("grep -q held").is_ok());
         let failure = sh("exit 3").expect_err("it fails");
         assert!(failure.message.contains("exit status: 3"), "{failure}");
@@ -263,8 +264,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_end_is_ended_with_all_that_it_began() {
-        let (result, lives) =
-            survivor("sleep 600 & echo $! > \"$1\"; sleep 600", Duration::from_secs(1));
+        let (result, lives) = survivor("sleep 600 & echo $! > \"$1\"; sleep 600", Duration::from_secs(1));
         assert!(result.expect_err("too slow").message.contains("did not end within 1 s"));
         assert!(!lives, "what it began is ended");
         let (result, lives) = survivor("sleep 600 & echo $! > \"$1\"", PATIENCE);

@@ -51,9 +51,8 @@ pub async fn caught_in<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 fn broke_off() -> Failure {
-    Failure::defect("rosterd broke off").help(
-        "report the place that the log names; what was sent and not confirmed is looked up by the next run",
-    )
+    Failure::defect("rosterd broke off")
+        .help("report the place that the log names; what was sent and not confirmed is looked up by the next run")
 }
 
 #[cfg(test)]

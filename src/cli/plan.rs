@@ -19,7 +19,9 @@ use crate::outcome::Outcome;
 use crate::panics;
 use crate::plan::{OpKind, Operation};
 use crate::planner::{PAGE, Plan};
-use crate::run::{Announcements, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly};
+use crate::run::{
+    Announcements, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly,
+};
 use crate::sabotage;
 use crate::state::people::FindSync;
 use crate::time::Clock;

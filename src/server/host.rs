@@ -77,14 +77,29 @@ mod tests {
             hosts.admit(&request, "10.0.0.5:9464".parse().expect("an address")).err().map(|refusal| refusal.status)
         };
         for host in [
-            "localhost", "LOCALHOST:9464", "localhost.", "127.0.0.1:9464", "127.8.8.8", "[::1]:9464", "10.0.0.5:9464",
-            "rosterd.example.com", "ROSTERD.example.com.:443", "[::ffff:10.0.0.5]", "x.localhost",
+            "localhost",
+            "LOCALHOST:9464",
+            "localhost.",
+            "127.0.0.1:9464",
+            "127.8.8.8",
+            "[::1]:9464",
+            "10.0.0.5:9464",
+            "rosterd.example.com",
+            "ROSTERD.example.com.:443",
+            "[::ffff:10.0.0.5]",
+            "x.localhost",
         ] {
             assert_eq!(status("/", &[host], Version::HTTP_11), None, "{host}");
         }
         for host in [
-            "evil.example", "10.0.0.6", "localhost.evil.example", "127.0.0.1.evil.example", "rosterd.example.com.evil",
-            "2130706433", "[::2]", "notlocalhost",
+            "evil.example",
+            "10.0.0.6",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "rosterd.example.com.evil",
+            "2130706433",
+            "[::2]",
+            "notlocalhost",
         ] {
             assert_eq!(status("/", &[host], Version::HTTP_11), Some(StatusCode::MISDIRECTED_REQUEST), "{host}");
         }

@@ -79,13 +79,7 @@ impl Guests {
 }
 
 /// Takes connections until `stop`, then waits for the answers under way.
-pub(super) async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    hosts: Hosts,
-    most: usize,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(listener: TcpListener, routes: Router, hosts: Hosts, most: usize, stop: CancellationToken) {
     let (guests, seats, tasks) = (Guests::default(), Arc::new(Semaphore::new(most)), TaskTracker::new());
     let (routes, hosts) = (TowerToHyperService::new(routes), Arc::new(hosts));
     let mut exhausted = false;

@@ -108,7 +108,9 @@ fn connections(wanted: u32) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let most = files.map_or(u64::MAX, |files| (files / 4).max(1));
     if u64::from(wanted) > most {
-        tracing::warn!("server.max_connections is {wanted}, but a quarter of the open files allowed is {most}: that is kept to");
+        tracing::warn!(
+            "server.max_connections is {wanted}, but a quarter of the open files allowed is {most}: that is kept to"
+        );
     }
     usize::try_from(most.min(wanted.into())).unwrap_or(usize::MAX).min(tokio::sync::Semaphore::MAX_PERMITS)
 }

@@ -32,7 +32,10 @@ impl StateError {
 
     /// A panic of ours in a command, whose words are kept back.
     pub fn defect() -> Self {
-        StateError::new(Exit::Internal, "the state broke off on a defect of rosterd's own, at the place that the log names")
+        StateError::new(
+            Exit::Internal,
+            "the state broke off on a defect of rosterd's own, at the place that the log names",
+        )
     }
 
     /// The state's thread has ended.

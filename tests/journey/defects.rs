@@ -16,7 +16,8 @@ fn two(sim: &Sim) -> Home {
         let end = text[start..].find(to).map_or(text.len(), |end| start + end);
         text[start..end].to_string()
     };
-    let source = section("[sources.hr]", "[targets").replace("sources.hr", "sources.other").replace("hr.csv", "other.csv");
+    let source =
+        section("[sources.hr]", "[targets").replace("sources.hr", "sources.other").replace("hr.csv", "other.csv");
     let sync = section("[syncs.staff]", "\u{0}").replace("syncs.staff", "syncs.guests").replace("\"hr\"", "\"other\"");
     home.write("config/rosterd.toml", &format!("{text}\n{source}\n{sync}"));
     home
@@ -42,8 +43,14 @@ fn a_panic_in_one_sync_is_that_sync_s_70_and_the_others_go_on() {
         assert!(!ran.stdout.contains("acme") && !ran.stderr.contains("ann@acme"), "{}", ran.stderr);
         let runs = ran.json()["runs"].as_array().expect("runs").clone();
         let of = |name: &str| runs.iter().find(|run| run["sync"] == name).expect("it ran").clone();
-        assert_eq!((of("guests")["status"].as_str(), of("guests")["error"]["code"].as_u64()), (Some("failed"), Some(70)));
-        assert_eq!((of("staff")["status"].as_str(), of("staff")["counts"]["create"]["ok"].as_u64()), (Some("ok"), Some(3)));
+        assert_eq!(
+            (of("guests")["status"].as_str(), of("guests")["error"]["code"].as_u64()),
+            (Some("failed"), Some(70))
+        );
+        assert_eq!(
+            (of("staff")["status"].as_str(), of("staff")["counts"]["create"]["ok"].as_u64()),
+            (Some("ok"), Some(3))
+        );
 
         let reconciled = broken(&home, at, &["reconcile", "--format", "json"]).exits(70).json();
         assert_eq!(reconciled["syncs"].as_array().map(Vec::len), Some(2), "{reconciled}");
@@ -66,9 +73,15 @@ fn a_clock_before_1970_or_far_ahead_breaks_no_command() {
         let sim = Sim::start();
         let home = Home::juno(&sim.juno());
         home.roster(&people(1, 2));
-        for arguments in
-            [&["check"][..], &["plan"], &["sync"], &["status"], &["outcomes"], &["why", "staff", "E0001"], &["reconcile"]]
-        {
+        for arguments in [
+            &["check"][..],
+            &["plan"],
+            &["sync"],
+            &["status"],
+            &["outcomes"],
+            &["why", "staff", "E0001"],
+            &["reconcile"],
+        ] {
             let options = [when];
             let ran = Ran::of(&home.command_under(FAKETIME, &options, arguments).output().expect("faketime is there"));
             assert_eq!(ran.code, 0, "{when} {arguments:?}: {}{}", ran.stdout, ran.stderr);

@@ -294,15 +294,25 @@ fn server(raw: RawServer, report: &mut Report<'_>) -> Option<ServerSettings> {
     }
     let hosts = raw.hosts.unwrap_or_default();
     for host in hosts.iter().filter(|host| !is_host(host)) {
-        let help = r#"write names as they stand in an address, without scheme and port, e.g. hosts = ["rosterd.example.com"]"#;
-        report.error(&KeyPath::of(["server", "hosts"]), format!("{host:?} is not the name of a host"), Some(help.into()));
+        let help =
+            r#"write names as they stand in an address, without scheme and port, e.g. hosts = ["rosterd.example.com"]"#;
+        report.error(
+            &KeyPath::of(["server", "hosts"]),
+            format!("{host:?} is not the name of a host"),
+            Some(help.into()),
+        );
     }
     let max_connections = raw.max_connections.unwrap_or(MAX_CONNECTIONS);
     if !(1..=MOST_CONNECTIONS).contains(&max_connections) {
         let message = format!("{max_connections} is not a number of connections from 1 to {MOST_CONNECTIONS}");
         report.error(&KeyPath::of(["server", "max_connections"]), message, None);
     }
-    Some(ServerSettings { listen: address.ok()?, show_values: raw.show_values.unwrap_or(false), hosts, max_connections })
+    Some(ServerSettings {
+        listen: address.ok()?,
+        show_values: raw.show_values.unwrap_or(false),
+        hosts,
+        max_connections,
+    })
 }
 
 /// Whether this is a host as it stands in an address: a name or an IP address, without a port.
