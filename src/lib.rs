@@ -6,6 +6,7 @@
 //! source ──► record ──► mapping ──► diff ──► plan ──► limits ──► delivery ──► target's API
 //! ```
 
+pub mod bounded;
 pub mod config;
 
 pub mod source;

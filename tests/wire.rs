@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rosterd::plan::{Change, OpKind, Operation};
 use rosterd::record::Key;
-use rosterd::target::{Answer, Engine, Wire};
+use rosterd::target::{Answer, Engine, Held, Wire};
 use serde_json::{Value, json};
 
 fn juno() -> Engine {
@@ -50,7 +50,12 @@ fn juno_requests() -> BTreeMap<&'static str, Wire> {
     let mut adoption = operation(OpKind::Adopt, &[set("client_id", json!("A125637"))], &known);
     adoption.reactivates = true;
     let full: Vec<Value> = (0..100).map(|id| json!({ "id": id })).collect();
-    let full = Answer { status: 200, headers: vec![], body: Value::from(full).to_string().into_bytes() };
+    let full = Answer {
+        status: 200,
+        headers: vec![],
+        body: Value::from(full).to_string().into_bytes(),
+        held: Held::default(),
+    };
     BTreeMap::from([
         (
             "create",

@@ -208,7 +208,7 @@ impl Work<'_> {
             () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
         };
         match sent {
-            Ok(answer) => self.judged(&sending, &answer).await,
+            Ok(answer) => self.judged(&sending, answer).await,
             Err(error) => self.broken(error).await,
         }
     }
@@ -277,9 +277,13 @@ impl Work<'_> {
         }
     }
 
-    async fn judged(&mut self, sent: &Operation, answer: &Answer) -> Step {
-        self.http_status = Some(answer.status);
-        let verdict = self.at.client.engine().judge(sent, answer, self.at.client.clock().now());
+    async fn judged(&mut self, sent: &Operation, answer: Answer) -> Step {
+        let (engine, status) = (self.at.client.engine(), answer.status);
+        self.http_status = Some(status);
+        let verdict = engine.judge(sent, &answer, self.at.client.clock().now());
+        let misses = matches!(verdict, Verdict::Refused(_)) && engine.misses_element(sent, &answer);
+        // What follows may take a while, and a large answer is in the way of others.
+        drop(answer);
         match verdict {
             Verdict::Done { .. } if !self.stepped && sent.fields.len() < self.operation.fields.len() => {
                 self.stepped = true;
@@ -298,13 +302,13 @@ impl Work<'_> {
                 let kept = self.kept(sent, remote_id.as_deref(), echo).await;
                 Step::End(Box::new(Finished { reason: follow_up, kept, ..self.done(remote_id, state) }))
             }
-            Verdict::Refused(_) if !self.read_first && self.at.client.engine().misses_element(sent, answer) => {
+            Verdict::Refused(_) if !self.read_first && misses => {
                 self.read_first = true;
                 Step::Onward
             }
             Verdict::Refused(error) => Step::End(Box::new(self.failed(error))),
             Verdict::Denied(error) => Step::End(Box::new(self.denied(error))),
-            Verdict::LogInAgain => self.log_in_again(answer.status),
+            Verdict::LogInAgain => self.log_in_again(status),
             Verdict::SlowDown { retry_after, error } => {
                 self.at.client.pause(retry_after);
                 Step::Again(error)

@@ -278,18 +278,22 @@ impl Client {
         tokio::time::sleep(self.backoff.delay(tries, chance)).await;
     }
 
-    /// The accounts whose field holds this value, as the target sees it. Where it can't be asked for them, its listing
-    /// is gone through.
+    /// The accounts whose field, or key, holds this value, letter case set aside: all of them, or more than enough to show
+    /// that there are several. Where the target can't be asked for them, its listing is gone through.
     ///
     /// # Errors
     /// As [`Client::page`].
     pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
-        let Some(first) = self.engine().find(field, value) else {
-            let wanted = folded(&value.into());
-            let found = |account: &Account| wanted.as_ref().is_some_and(|wanted| account.is_recognised(field, wanted));
-            return if wanted.is_some() && self.engine().can_list() { self.listed(found).await } else { Ok(vec![]) };
+        let wanted = folded(&value.into());
+        let fits = |account: &Account| {
+            let recognised = || wanted.as_ref().is_some_and(|wanted| account.is_recognised(field, wanted));
+            account.key.as_deref() == Some(value) || recognised()
         };
-        self.gathered(first, Rounds::of_search, |_| true).await
+        match self.engine().find(field, value) {
+            Some(first) => self.gathered(first, Rounds::of_search, fits).await,
+            None if wanted.is_some() && self.engine().can_list() => self.listed(fits).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A request that changes nothing, and may therefore be repeated.

@@ -10,14 +10,19 @@ use tokio::time::{Duration, Instant};
 
 use super::client::{Client, Unanswered};
 use super::transport::SendError;
+use crate::bounded;
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::Failure;
+use crate::net::oauth::lifetime;
 use crate::outcome::ErrorKind;
 use crate::target::{Answer, Verdict, Wire};
 
 /// A token is renewed this long before its end, or a tenth of its life if that is shorter: a request that is under way
 /// when it ends would be refused.
 const BEFORE_THE_END: Duration = Duration::from_secs(60);
+
+/// What the answer of a token endpoint may take in memory: a signed token has a few kilobytes.
+const LARGEST_TOKEN_ANSWER: usize = 1_000_000;
 
 /// The longest time that a log-out may take: the run is over and nothing depends on it.
 const LONGEST_LOG_OUT: Duration = Duration::from_secs(5);
@@ -187,7 +192,8 @@ fn no_session(client: &Client, verdict: Verdict) -> SendError {
 
 /// The token in the answer of a token endpoint (RFC 6749, section 5).
 fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendError> {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    // A body that is no JSON has no token in it, which is told below with its status.
+    let body = bounded::parse(&answer.body, LARGEST_TOKEN_ANSWER).unwrap_or(Value::Null);
     let trouble = |what: &str| SendError {
         kind: ErrorKind::Protocol,
         maybe_sent: false,
@@ -209,8 +215,7 @@ fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendEr
     if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(refusal("the token endpoint gives tokens that are not bearer tokens".into()));
     }
-    let life = body["expires_in"].as_u64().or_else(|| body["expires_in"].as_str()?.parse().ok());
-    let until = life.map(Duration::from_secs).map(|life| Instant::now() + life - BEFORE_THE_END.min(life / 10));
+    let until = lifetime(&body["expires_in"]).map(|life| Instant::now() + (life - BEFORE_THE_END.min(life / 10)));
     Ok(("authorization".into(), format!("Bearer {token}"), until))
 }
 

@@ -11,13 +11,19 @@ use std::hash::{Hash, Hasher};
 use super::client::Client;
 use crate::exit::{Exit, Failure, Result};
 use crate::sabotage::{self, Sabotage};
-use crate::target::{Account, AccountState, Page, Wire};
+use crate::target::{Account, AccountState, Held, Page, Wire};
 
 /// Pages in a row without anybody new after which nobody is expected any more.
 const MOST_IDLE_PAGES: u32 = 3;
 
 /// The most pages of one listing: as many as a source's by default.
 const MOST_PAGES: u64 = 100_000;
+
+/// The most pages, and accounts, of one search: a target that passes over what is sought shows all that it has.
+const MOST_SOUGHT: (u64, u64) = (1_000, 100_000);
+
+/// As many accounts as are kept of one search: two are a conflict already.
+const MOST_FOUND: usize = 20;
 
 /// How often a listing that moved is begun in all.
 const READS: u32 = 2;
@@ -86,6 +92,9 @@ impl Rounds {
         self.pages += 1;
         if self.pages > MOST_PAGES {
             return Err(Flaw::Endless("it has more pages than any listing that is read"));
+        }
+        if self.search && (self.pages > MOST_SOUGHT.0 || self.entries > MOST_SOUGHT.1) {
+            return Err(Flaw::Endless("what was sought is one value, and it shows more and more accounts"));
         }
         if !page.accounts.is_empty() && !self.shown.insert(page_hash(page)) {
             return Err(Flaw::Endless("a page shows the very accounts that an earlier one showed"));
@@ -191,6 +200,8 @@ impl Client {
     /// # Errors
     /// As [`Client::page`]; the listing has no end, or is not to be believed (69).
     pub async fn list(&self, most_pages: u64, visit: impl FnMut(bool, Vec<Account>) -> Result<()>) -> Result<bool> {
+        let mut visit = visit;
+        let visit = |anew: bool, accounts: Vec<Account>| visit(anew, accounts).map(|()| true);
         self.pages(self.engine().list(), Rounds::default, most_pages, visit).await
     }
 
@@ -199,7 +210,7 @@ impl Client {
         self.gathered(self.engine().list(), Rounds::default, wanted).await
     }
 
-    /// The accounts from this request on of which this holds.
+    /// The accounts from this request on of which this holds, as far as [`MOST_FOUND`].
     pub(super) async fn gathered(
         &self,
         first: Wire,
@@ -211,8 +222,8 @@ impl Client {
             if anew {
                 found.clear();
             }
-            found.extend(accounts.into_iter().filter(&wanted));
-            Ok(())
+            found.extend(accounts.into_iter().filter(&wanted).take(MOST_FOUND - found.len()));
+            Ok(found.len() < MOST_FOUND)
         };
         self.pages(first, rounds, u64::MAX, visit).await?;
         Ok(found)
@@ -223,7 +234,7 @@ impl Client {
         first: Wire,
         rounds: impl Fn() -> Rounds,
         most_pages: u64,
-        mut visit: impl FnMut(bool, Vec<Account>) -> Result<()>,
+        mut visit: impl FnMut(bool, Vec<Account>) -> Result<bool>,
     ) -> Result<bool> {
         let (mut reads, mut left) = (0, most_pages);
         loop {
@@ -241,13 +252,13 @@ impl Client {
         }
     }
 
-    /// Reads once from this request to the end.
+    /// Reads once from this request to the end, or until `visit` says that it wants no more.
     async fn read_through(
         &self,
         first: Wire,
         mut rounds: Rounds,
         left: &mut u64,
-        visit: &mut impl FnMut(bool, Vec<Account>) -> Result<()>,
+        visit: &mut impl FnMut(bool, Vec<Account>) -> Result<bool>,
     ) -> Result<bool, Stopped> {
         let mut spend = || {
             let enough = *left > 0;
@@ -261,7 +272,10 @@ impl Client {
         let mut page = self.page(&request).await?;
         loop {
             rounds.note(&request, &page)?;
-            visit(std::mem::take(&mut anew), std::mem::take(&mut page.accounts))?;
+            if !visit(std::mem::take(&mut anew), std::mem::take(&mut page.accounts))? {
+                return Ok(true);
+            }
+            page.held = Held::default();
             if let Some(beyond) = page.beyond.take() {
                 if !spend() {
                     return Ok(false);

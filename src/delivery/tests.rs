@@ -18,7 +18,7 @@ use crate::plan::{Change, Operation};
 use crate::record::Key;
 use crate::state::journal::{Intend, Intent, Recover, UnresolvedPage};
 use crate::state::people::BindSync;
-use crate::target::{Answer, Engine, Wire};
+use crate::target::{Answer, Engine, Held, Wire};
 
 /// Answers in order; what it was sent, and when.
 #[derive(Clone, Default)]
@@ -29,7 +29,7 @@ struct Script {
 
 impl Script {
     fn then(self, status: u16, body: &str) -> Script {
-        self.with(Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() })
+        self.with(Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec(), held: Held::default() })
     }
 
     fn with(self, answer: Answer) -> Script {
@@ -238,7 +238,12 @@ async fn what_may_have_been_done_once_stays_unknown_whatever_later_tries_say() {
 #[tokio::test(start_paused = true)]
 async fn a_date_to_come_back_at_is_measured_by_our_clock_where_the_target_tells_no_time() {
     let date = "Sun, 22 Nov 2026 00:00:07 GMT"; // seven seconds after our clock
-    let slow = Answer { status: 429, headers: vec![("retry-after".into(), date.into())], body: Vec::new() };
+    let slow = Answer {
+        status: 429,
+        headers: vec![("retry-after".into(), date.into())],
+        body: Vec::new(),
+        held: Held::default(),
+    };
     let script = Script::default().with(slow).then(200, r#"{"id": "7", "on": true}"#);
     let began = Instant::now();
     client(&script).get("7").await.expect("an account");
@@ -291,8 +296,12 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
     let began = Instant::now();
     let passing =
         Clock::from_fn(move || DateTime::<Utc>::from_timestamp(1_795_305_600, 0).expect("a time") + began.elapsed());
-    let slow =
-        |after: &str| Answer { status: 429, headers: vec![("retry-after".into(), after.into())], body: Vec::new() };
+    let slow = |after: &str| Answer {
+        status: 429,
+        headers: vec![("retry-after".into(), after.into())],
+        body: Vec::new(),
+        held: Held::default(),
+    };
     for (script, later) in [(Script::default().with(slow("30")).lost(), 30), (Script::default().lost(), 0)] {
         let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
         let id = state.ask(BindSync(crate::run::binding(&sync))).await.expect("bound");

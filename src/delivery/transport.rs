@@ -5,21 +5,31 @@
 //! and keeps no more of an answer than [`LARGEST_ANSWER`]. Its errors name neither URL nor value.
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::config::settings::{AuthSettings, TargetSettings};
 use crate::exit::{Exit, Failure};
 use crate::net;
 use crate::outcome::ErrorKind;
-use crate::target::{Answer, Wire};
+use crate::target::{Answer, Held, Wire};
 
 /// The largest answer, decompressed: the contract's 10 MB. Nothing beyond it is kept in memory.
 pub const LARGEST_ANSWER: usize = 10_000_000;
+
+/// An answer that is longer than this is a large one. Those to look-ups and writes are shorter by far.
+const LARGE: usize = 65_536;
+
+/// How many large answers, of all targets together, are in memory at a time, from the first byte beyond [`LARGE`] to the
+/// verdict on them. Small ones never wait for one.
+static LARGE_ANSWERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// A client of one target.
 pub struct Transport {
@@ -107,14 +117,13 @@ impl Transport {
     }
 
     async fn exchanged(&self, request: RequestBuilder) -> Result<Answer, SendError> {
-        match tokio::time::timeout(self.timeout, exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(SendError {
-                kind: ErrorKind::Timeout,
-                maybe_sent: true,
-                message: format!("no answer within {:?}", self.timeout),
-            }),
-        }
+        let mut patience = Patience { limit: self.timeout, until: Instant::now() + self.timeout };
+        let response = patience.wait(request.send()).await?;
+        let mut response = response.map_err(|error| explained(&error))?;
+        let status = response.status().as_u16();
+        let headers = headers(&response);
+        let (body, held) = body(&mut response, &mut patience).await?;
+        Ok(Answer { status, headers, body, held })
     }
 
     fn request(&self, wire: &Wire) -> Result<RequestBuilder, SendError> {
@@ -148,12 +157,29 @@ fn joined(base: &Url, path: &str) -> Option<Url> {
     (inside.starts_with('/') && inside.matches('/').count() == path.matches('/').count()).then_some(url)
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
-    let mut response = request.send().await.map_err(|error| explained(&error))?;
-    let status = response.status().as_u16();
-    let headers = headers(&response);
-    let body = body(&mut response).await?;
-    Ok(Answer { status, headers, body })
+/// How long an answer is waited for.
+struct Patience {
+    limit: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    async fn wait<T>(&self, what: impl Future<Output = T>) -> Result<T, SendError> {
+        tokio::time::timeout_at(self.until, what).await.map_err(|_| SendError {
+            kind: ErrorKind::Timeout,
+            maybe_sent: true,
+            message: format!("no answer within {:?}", self.limit),
+        })
+    }
+
+    /// A share of the memory for large answers. That others have it is not the target's fault.
+    async fn share(&mut self) -> Held {
+        let asked = Instant::now();
+        // Nobody closes the semaphore: there is always a share in the end.
+        let share = Arc::clone(&LARGE_ANSWERS).acquire_owned().await.ok();
+        self.until += asked.elapsed();
+        Held::of(share)
+    }
 }
 
 fn headers(response: &Response) -> Vec<(String, String)> {
@@ -161,8 +187,8 @@ fn headers(response: &Response) -> Vec<(String, String)> {
     response.headers().iter().map(|(name, value)| (name.as_str().to_string(), text(value))).collect()
 }
 
-/// The body, piece by piece as it is decompressed, as long as it is within the limit.
-async fn body(response: &mut Response) -> Result<Vec<u8>, SendError> {
+/// The body, piece by piece as it is decompressed, as long as it is within the limit; what a large one holds.
+async fn body(response: &mut Response, patience: &mut Patience) -> Result<(Vec<u8>, Held), SendError> {
     let too_large = || SendError {
         kind: ErrorKind::Protocol,
         maybe_sent: true,
@@ -172,14 +198,23 @@ async fn body(response: &mut Response) -> Result<Vec<u8>, SendError> {
     if announced > LARGEST_ANSWER {
         return Err(too_large());
     }
-    let mut body = Vec::with_capacity(announced);
-    while let Some(chunk) = response.chunk().await.map_err(|error| explained(&error))? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+    let mut body = Vec::with_capacity(announced.min(LARGE));
+    let mut held = None;
+    while let Some(chunk) = patience.wait(response.chunk()).await?.map_err(|error| explained(&error))? {
+        let length = body.len() + chunk.len();
+        if length > LARGEST_ANSWER {
             return Err(too_large());
+        }
+        if length > LARGE && held.is_none() {
+            held = Some(patience.share().await);
+            body.reserve_exact(announced.max(length) - body.len());
+        }
+        if length > body.capacity() {
+            body.reserve_exact((2 * length).min(LARGEST_ANSWER) - body.len());
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok((body, held.unwrap_or_default()))
 }
 
 /// An error of the client in our words. Its own text would show the URL, and with it what was looked for.

@@ -9,6 +9,7 @@ use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -22,6 +23,9 @@ const EARLY: Duration = Duration::from_secs(30);
 
 /// How long a token lasts when the server doesn't say; it says so by 401 when that was wrong.
 const UNTOLD: Duration = Duration::from_secs(300);
+
+/// After so long every token is fetched anew, whatever it says of itself.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 
 /// The longest answer with a token: a signed one has a few kilobytes.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -49,7 +53,21 @@ struct Current {
 #[derive(Deserialize)]
 struct Answer {
     access_token: String,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    expires_in: Value,
+}
+
+/// How long a token lasts, as `expires_in` says (RFC 6749, section 5.1), be it a number or the text of one; nothing where
+/// it doesn't say. What is beyond all reason is [`LONGEST_LIFE`], and what is less than nothing is nothing.
+pub(crate) fn lifetime(told: &Value) -> Option<Duration> {
+    let seconds = match told {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        _ => None,
+    };
+    // A text may be `NaN`, which is no time.
+    let seconds = seconds.filter(|seconds| !seconds.is_nan())?.clamp(0.0, LONGEST_LIFE.as_secs_f64());
+    Some(Duration::from_secs_f64(seconds))
 }
 
 impl fmt::Debug for Tokens {
@@ -85,8 +103,8 @@ impl Tokens {
             Ok(answer) => answer?,
             Err(_) => return Err(self.unreachable(&format!("no answer within {:?}", self.timeout))),
         };
-        let lasts = answer.expires_in.map_or(UNTOLD, Duration::from_secs);
-        let until = asked + lasts.saturating_sub(EARLY).max(lasts / 2).min(Duration::from_secs(86_400));
+        let lasts = lifetime(&answer.expires_in).unwrap_or(UNTOLD);
+        let until = asked + lasts.saturating_sub(EARLY).max(lasts / 2);
         let header = sensitive(&self.owner, &prefixed("Bearer ", &SecretString::from(answer.access_token)))?;
         *current = Some(Current { header: header.clone(), until });
         Ok(header)
@@ -142,5 +160,33 @@ impl Tokens {
     fn unreachable(&self, why: &str) -> Failure {
         Failure::new(Exit::Unavailable, format!("{}: the token endpoint can't be reached: {why}", self.owner))
             .help("check auth.token_url")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_token_lasts_as_long_as_it_says_within_reason() {
+        for (told, seconds) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(3600.0), Some(3600)),
+            (json!(0), Some(0)),
+            (json!(-1), Some(0)),
+            (json!(i64::MIN), Some(0)),
+            (json!(u64::MAX), Some(86_400)),
+            (json!(1e300), Some(86_400)),
+            (json!("1e999"), Some(86_400)),
+            (json!("-inf"), Some(0)),
+            (json!("NaN"), None),
+            (json!("soon"), None),
+            (json!(null), None),
+            (json!([3600]), None),
+        ] {
+            assert_eq!(lifetime(&told).map(|life| life.as_secs()), seconds, "{told}");
+        }
     }
 }

@@ -31,6 +31,9 @@ use crate::state::people::OwnerOf;
 use crate::target::{Account, AccountState, Catalogue, Engine};
 use crate::value::{folded, folded_each};
 
+/// How many of several accounts a message names.
+const LISTED: usize = 10;
+
 /// By what accounts of a person are recognised: the key field's value, and the folded values of `match` fields.
 pub fn recognised_by(
     desired: &Desired,
@@ -371,8 +374,9 @@ async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut foun
     let (key, engine) = (&newcomer.create.key, &sync.target.engine);
     let conflict = |message: String| Ok(Judged::Found(Found::Conflict(OpError::new(ErrorKind::Conflict, message))));
     if found.len() > 1 {
-        let ids: Vec<_> = found.iter().map(|a| engine.loggable_id(&a.remote_id)).collect();
-        return conflict(format!("more than one account could be {key}: {}", ids.join(", ")));
+        let ids: Vec<_> = found.iter().take(LISTED).map(|a| engine.loggable_id(&a.remote_id)).collect();
+        let more = if found.len() > LISTED { " and more" } else { "" };
+        return conflict(format!("more than one account could be {key}: {}{more}", ids.join(", ")));
     }
     let Some(account) = found.pop() else { return Ok(Judged::Found(Found::Nobody)) };
     let carried = foreign_key(&account, newcomer.sought.key_value.as_deref());

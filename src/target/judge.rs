@@ -9,13 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::definition::{AnswerStyle, Format, Meaning};
-use super::engine::{BodyCondition, Call, Engine, FailureRule, Paging, asked_state};
-use super::paging::{Next, next_request, unpaged};
+use super::body::Body;
+use super::definition::{AnswerStyle, Meaning};
+use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
 use super::read::id_text;
-use super::template::encoded;
-use super::wire::{Account, AccountState, Answer, Current, Page, Verdict, Wire};
-use super::xml;
+use super::wire::{Account, AccountState, Answer, Current, Verdict};
 use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::retry::retry_after;
@@ -23,52 +21,7 @@ use crate::retry::retry_after;
 /// The longest code of a vendor that is repeated in a message; a longer one is a text, not a code.
 const LONGEST_CODE: usize = 40;
 
-/// An answer's body, as far as it can be understood.
-pub(super) enum Body {
-    Empty,
-    /// What it holds, be it JSON or XML.
-    Value(Value),
-    /// A page for people: not from the API, whatever the status says.
-    Html,
-    Unreadable,
-}
-
-impl Body {
-    pub fn of(answer: &Answer, format: Format) -> Body {
-        let bytes = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body).trim_ascii();
-        match (bytes.first(), format) {
-            (None, _) => Body::Empty,
-            (Some(b'<'), Format::Json) => Body::Html,
-            (Some(b'<'), Format::Xml) if is_html(bytes) => Body::Html,
-            (Some(_), Format::Xml) => xml::parse(bytes).map_or(Body::Unreadable, Body::Value),
-            (Some(_), Format::Json) => serde_json::from_slice(bytes).map_or(Body::Unreadable, Body::Value),
-        }
-    }
-
-    pub fn value(&self) -> Option<&Value> {
-        match self {
-            Body::Value(value) => Some(value),
-            Body::Empty | Body::Html | Body::Unreadable => None,
-        }
-    }
-}
-
-/// Whether a document that begins like XML is a page for people.
-fn is_html(bytes: &[u8]) -> bool {
-    let begins = |word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
-    begins(b"<!doctype html") || begins(b"<html")
-}
-
 impl Engine {
-    /// An answer's body, its names spelled as the definition does.
-    pub(super) fn body_of(&self, answer: &Answer) -> Body {
-        let mut body = Body::of(answer, self.request.format);
-        if let (Some(names), Body::Value(value)) = (&self.names, &mut body) {
-            names.spell(value);
-        }
-        body
-    }
-
     /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
         let body = self.body_of(answer);
@@ -111,6 +64,7 @@ impl Engine {
             (Body::Empty, _) => unclear(answer, "without the account that it should show"),
             (Body::Html, _) => unclear(answer, "with an HTML page, which the API never sends"),
             (Body::Unreadable, _) => unclear(answer, "with a body that can't be read to its end"),
+            (Body::Excessive(_), _) => body.unclear(answer, "with too much"),
         }
     }
 
@@ -128,7 +82,7 @@ impl Engine {
         let record = body.value().and_then(|value| self.located(value));
         match record.and_then(|record| self.account_of(record)) {
             Some(account) => Ok(Some(account)),
-            None => Err(unclear(answer, "without the account that was asked for")),
+            None => Err(body.unclear(answer, "without the account that was asked for")),
         }
     }
 
@@ -150,101 +104,6 @@ impl Engine {
         let body = self.body_of(answer);
         let told = self.discovery.as_ref().and_then(|d| body.value()?.pointer(&d.patch));
         !(answer.status == 200 && told == Some(&Value::Bool(false)))
-    }
-
-    /// The accounts in the answer to [`Engine::find`] or [`Engine::list`], and the request for the page after it.
-    ///
-    /// # Errors
-    /// Every other verdict than that a page was shown; a page on which one record can't be read is no page.
-    pub fn page(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
-        self.shown_page(request, answer, false)
-    }
-
-    fn shown_page(&self, request: &Wire, answer: &Answer, beyond: bool) -> Result<Page, Verdict> {
-        let body = self.body_of(answer);
-        match self.failure(answer, &body, None) {
-            // "Not found" is about one account; that the whole collection is not there is another matter.
-            Some(Verdict::NotFound) => {
-                return Err(Verdict::Refused(self.complaint(ErrorKind::Refused, answer, &body)));
-            }
-            Some(verdict) => return Err(verdict),
-            None => {}
-        }
-        let Some(call) = self.search_of(request) else {
-            return Err(unclear(answer, "to a request that is no search"));
-        };
-        let total = self.total_of(call, &body);
-        let records = match (body.value(), self.records_of(call, &body)) {
-            (_, Some(records)) => records,
-            // XML has no way to show an empty list, and SCIM leaves it out when it says that there are none.
-            (Some(_), None) if self.request.format == Format::Xml || total == Some(0) => Vec::new(),
-            // Nor has it to be there where nobody is (RFC 7644, section 3.4.2).
-            (Some(_), None) if beyond && total.is_some() => Vec::new(),
-            _ => return Err(unclear(answer, "without the list of accounts that it should hold")),
-        };
-        let account =
-            |record: &&Value| if call.name == "invited" { self.invited(call, record) } else { self.account_of(record) };
-        let Some(accounts) = records.iter().map(account).collect::<Option<Vec<Account>>>() else {
-            return Err(unclear(answer, "with a record that has no id"));
-        };
-        let next = next_request(call, request, answer, body.value(), records.len(), total);
-        let next = next.map_err(|what| unclear(answer, what))?;
-        Ok(self.page_before(next, call, accounts, total))
-    }
-
-    /// As [`Engine::page`], for a page beyond all that the total speaks of: a refusal says that nobody is there.
-    ///
-    /// # Errors
-    /// As [`Engine::page`], refusals excepted.
-    pub fn page_beyond(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
-        match self.shown_page(request, answer, true) {
-            Err(Verdict::Refused(_)) => Ok(Page::default()),
-            page => page,
-        }
-    }
-
-    /// The page with these accounts that goes on so.
-    fn page_before(&self, next: Next, call: &Call, accounts: Vec<Account>, total: Option<u64>) -> Page {
-        // When the listing is through, those who were invited and have not come yet follow.
-        let invited = || self.calls.get("invited").filter(|_| call.name == "list").map(|call| self.first_page(call));
-        let (next, last, beyond) = match next {
-            Next::Page(request) => (Some(request), false, None),
-            Next::Beyond(request) => (invited(), true, Some(request)),
-            Next::End => (invited(), true, None),
-        };
-        Page { accounts, next, total, last, beyond }
-    }
-
-    /// The records on a page; one alone stands for a list in XML.
-    fn records_of<'b>(&self, call: &Call, body: &'b Body) -> Option<Vec<&'b Value>> {
-        let value = body.value()?;
-        call.records.iter().find_map(|pointer| match value.pointer(pointer)? {
-            Value::Array(items) => Some(items.iter().collect()),
-            one @ Value::Object(_) if self.request.format == Format::Xml => Some(vec![one]),
-            _ => None,
-        })
-    }
-
-    /// How many accounts there are in all, where the answer tells.
-    fn total_of(&self, call: &Call, body: &Body) -> Option<u64> {
-        let pointer = call.paging.as_ref()?.total.as_ref()?;
-        id_text(body.value()?.pointer(pointer)?)?.parse().ok()
-    }
-
-    /// Somebody who was invited and has not come yet, as a list of invitations shows them.
-    fn invited(&self, call: &Call, record: &Value) -> Option<Account> {
-        let remote_id = id_text(record.pointer(&self.id_at)?)?;
-        let mut attributes = crate::value::Attributes::default();
-        for (field, pointer) in &call.writes {
-            match (field.strip_suffix(".*"), record.pointer(pointer)) {
-                (Some(head), Some(Value::Object(members))) => {
-                    members.iter().for_each(|(name, value)| attributes.set(format!("{head}.{name}"), value.clone()));
-                }
-                (None, Some(value)) => attributes.set(field.clone(), self.canonical(field, value)),
-                _ => {}
-            }
-        }
-        Some(Account { remote_id, key: None, state: AccountState::Invited, attributes })
     }
 
     /// The verdict on a successful invitation: the person is known by the address that they were invited under.
@@ -303,30 +162,6 @@ impl Engine {
         self.calls.get(name).or_else(|| self.calls.get("update"))
     }
 
-    /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
-    /// else the look-up.
-    fn search_of(&self, request: &Wire) -> Option<&Call> {
-        let listings = ["list", "invited"].iter().filter_map(|name| self.calls.get(name));
-        let sought = |call: &&Call| call.paging.as_ref().is_some_and(Paging::is_linked) && self.is_search(request);
-        let made = |call: &&Call| unpaged(&request.path, call) == unpaged(&self.first_page(call).path, call);
-        listings.into_iter().find(|call| made(call) && !sought(call)).or_else(|| self.calls.get("find"))
-    }
-
-    /// Whether a request asks what the look-up asks, be it under the same path as the listing.
-    fn is_search(&self, request: &Wire) -> bool {
-        let Some((find, (path, query))) = self.calls.get("find").zip(request.path.split_once('?')) else {
-            return false;
-        };
-        let asked: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
-        let by = |field: &String| {
-            let name = find.names.get(field).unwrap_or(field);
-            find.query.iter().all(|(param, _)| {
-                asked.contains(&encoded(&param.fill(|place| Some(name.as_str()).filter(|_| place == "field"))).as_str())
-            })
-        };
-        path == find.path.fill_path(|_| None) && find.fields.iter().any(by)
-    }
-
     /// The verdict when the answer is a failure; `None` when it is a success.
     pub(super) fn failure(&self, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
         let by_rule = self.failures.iter().find(|rule| self.fits(rule, answer, body)).map(|rule| rule.means);
@@ -339,7 +174,7 @@ impl Engine {
                 match body {
                     _ if told => return None,
                     Body::Value(_) => Meaning::Refused,
-                    Body::Empty | Body::Html | Body::Unreadable => Meaning::Unclear,
+                    Body::Empty | Body::Html | Body::Unreadable | Body::Excessive(_) => Meaning::Unclear,
                 }
             }
             None => usual_meaning(answer.status),
@@ -487,7 +322,7 @@ fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
     Verdict::Done { remote_id, state, echo: None }
 }
 
-fn unclear(answer: &Answer, what: &str) -> Verdict {
+pub(super) fn unclear(answer: &Answer, what: &str) -> Verdict {
     Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("answered HTTP {} {what}", answer.status)))
 }
 

@@ -4,6 +4,7 @@
 //! Everything here is pure. Sockets, limits, retries and the journal are in [`crate::delivery`], and the same for
 //! every target.
 
+mod body;
 mod catalogue;
 mod compile;
 mod definition;
@@ -13,9 +14,11 @@ mod identity;
 mod judge;
 mod load;
 mod options;
+mod pages;
 mod paging;
 mod proof;
 mod read;
+mod records;
 mod schema;
 mod scim;
 mod session;
@@ -29,4 +32,4 @@ pub use identity::{Identity, Whose};
 pub use load::DefinitionError;
 pub use proof::Proof;
 pub use schema::definition_schema;
-pub use wire::{Account, AccountState, Answer, Current, Echo, Kept, KeptValue, Needs, Page, Verdict, Wire};
+pub use wire::{Account, AccountState, Answer, Current, Echo, Held, Kept, KeptValue, Needs, Page, Verdict, Wire};

@@ -88,9 +88,12 @@ pub(super) fn id_text(value: &Value) -> Option<String> {
     usable_id(&id).then_some(id)
 }
 
+/// The longest id, or session: it stands in a path or a header, and servers refuse longer ones.
+const LONGEST_ID: usize = 8_000;
+
 /// Whether an id can stand in a path.
 pub(super) fn usable_id(id: &str) -> bool {
-    !matches!(id, "" | "." | "..")
+    !matches!(id, "" | "." | "..") && id.len() <= LONGEST_ID
 }
 
 impl Engine {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,32 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Its share of the memory for large answers, where it is one.
+    pub held: Held,
+}
+
+/// A share of something that is given back when the last copy of this is gone.
+#[derive(Clone, Default)]
+pub struct Held(Option<Arc<dyn Send + Sync>>);
+
+impl Held {
+    /// Holds this.
+    pub fn of(share: impl Send + Sync + 'static) -> Held {
+        Held(Some(Arc::new(share)))
+    }
+}
+
+impl PartialEq for Held {
+    /// What is held says nothing of who holds it.
+    fn eq(&self, _: &Held) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Held({})", self.0.is_some())
+    }
 }
 
 impl Answer {
@@ -175,6 +202,8 @@ pub struct Page {
     /// The request that would show more than the total speaks of, where one can't tell whether the total counts all
     /// accounts or those of a page. Where it shows nobody new, `next` goes on.
     pub beyond: Option<Wire>,
+    /// What its answer held, until its accounts are taken over.
+    pub held: Held,
 }
 
 /// What an answer means for the operation whose request it answers.

@@ -1,13 +1,16 @@
 //! XML as targets speak it: elements and text, read into the same values as JSON, and written from them.
 //!
 //! Nothing in an answer is interpreted: a document type is refused, no entity is known but the five built in, nesting
-//! is bounded. An element is a member of its parent; elements of one name become a list; an empty element is `Null`;
+//! and memory are bounded. An element is a member of its parent; elements of one name become a list; an empty element is `Null`;
 //! attributes (`displayValue` and the like) say nothing that a field holds, and are passed over. What the value of an
 //! element is, is text: types come from the catalogue.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde_json::{Map, Value};
+
+use super::records::Records;
+use crate::bounded::{Budget, Excess};
 
 /// How deep elements may be nested. User APIs need five; a hundred would be an attack on the stack.
 const DEEPEST: usize = 32;
@@ -19,8 +22,8 @@ pub(super) enum XmlError {
     Malformed,
     /// It has a document type, or refers to an entity.
     Doctype,
-    /// Nested deeper than is read.
-    TooDeep,
+    /// Nested deeper than is read, or more than is kept.
+    Excess(Excess),
 }
 
 /// An element being read.
@@ -42,73 +45,174 @@ impl Open {
         (self.name, value)
     }
 
-    fn add(&mut self, name: String, value: Value) {
+    /// Adds a member, within the budget.
+    fn add(&mut self, name: String, value: Value, budget: &mut Budget) {
         match self.members.get_mut(&name) {
             None => {
+                budget.take_member(name.len(), self.members.len());
                 self.members.insert(name, value);
             }
-            Some(Value::Array(items)) => items.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
+            Some(Value::Array(items)) => {
+                budget.take_item(items.len());
+                items.push(value);
+            }
+            Some(first) => {
+                budget.take_item(0);
+                *first = Value::Array(vec![first.take(), value]);
+            }
         }
     }
 }
 
 /// Reads a document: an object with its root element as the only member.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, XmlError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Malformed)?;
-    let mut reader = Reader::from_str(text);
-    // What the document itself holds: its root.
-    let mut open = vec![Open::default()];
-    loop {
-        let event = reader.read_event().map_err(|_| XmlError::Malformed)?;
-        match event {
-            Event::Start(start) => {
-                if open.len() > DEEPEST {
-                    return Err(XmlError::TooDeep);
+///
+/// # Errors
+/// It is not whole, is not well-formed, has a document type, or takes more than the budget.
+pub(super) fn parse(bytes: &[u8], budget: &mut Budget) -> Result<Value, XmlError> {
+    Document { open: vec![Open::default()], budget, records: None, matched: 0, odd: false }.read(bytes)
+}
+
+/// As [`parse`]; elements at the place of the records are handed over one by one, and the first of them alone is kept.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_records(
+    bytes: &[u8],
+    budget: &mut Budget,
+    records: &mut Records<'_>,
+    path: &[String],
+) -> Result<Value, XmlError> {
+    Document { open: vec![Open::default()], budget, records: Some((records, path)), matched: 0, odd: false }.read(bytes)
+}
+
+/// A document being read.
+struct Document<'d, 'r> {
+    /// What the document itself holds (its root), and the elements that are open.
+    open: Vec<Open>,
+    budget: &'d mut Budget,
+    /// Who takes the records, and the names of the elements that lead to them.
+    records: Option<(&'d mut Records<'r>, &'d [String])>,
+    /// How many of the open elements are those that lead to the records.
+    matched: usize,
+    /// The first of the records is no object, and was not handed over.
+    odd: bool,
+}
+
+impl Document<'_, '_> {
+    fn read(mut self, bytes: &[u8]) -> Result<Value, XmlError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Malformed)?;
+        let mut reader = Reader::from_str(text);
+        loop {
+            let event = reader.read_event().map_err(|_| XmlError::Malformed)?;
+            match event {
+                Event::Start(start) => self.begin(start.name().0)?,
+                Event::Empty(start) => {
+                    self.begin(start.name().0)?;
+                    self.end()?;
                 }
-                open.push(Open { name: start.name().0.to_string(), ..Open::default() });
+                Event::End(_) => self.end()?,
+                Event::Text(text) => self.say(&text.xml10_content())?,
+                Event::CData(text) => self.say(&text.xml10_content())?,
+                Event::GeneralRef(reference) => {
+                    let meant = match reference.resolve_char_ref().map_err(|_| XmlError::Malformed)? {
+                        Some(character) if is_admitted(character) => character,
+                        Some(_) => return Err(XmlError::Malformed),
+                        None => built_in(&reference.xml10_content()).ok_or(XmlError::Doctype)?,
+                    };
+                    self.say(meant.encode_utf8(&mut [0; 4]))?;
+                }
+                Event::DocType(_) => return Err(XmlError::Doctype),
+                Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+                Event::Eof => break,
             }
-            Event::Empty(start) => add(&mut open, start.name().0.to_string(), Value::Null)?,
-            Event::End(_) => {
-                let (name, value) = open.pop().ok_or(XmlError::Malformed)?.close();
-                add(&mut open, name, value)?;
+            if let Some(excess) = self.budget().excess() {
+                return Err(XmlError::Excess(excess));
             }
-            Event::Text(text) => say(&mut open, &text.xml10_content())?,
-            Event::CData(text) => say(&mut open, &text.xml10_content())?,
-            Event::GeneralRef(reference) => {
-                let meant = match reference.resolve_char_ref().map_err(|_| XmlError::Malformed)? {
-                    Some(character) if is_admitted(character) => character,
-                    Some(_) => return Err(XmlError::Malformed),
-                    None => built_in(&reference.xml10_content()).ok_or(XmlError::Doctype)?,
-                };
-                say(&mut open, meant.encode_utf8(&mut [0; 4]))?;
+        }
+        match (self.open.pop(), self.open.is_empty()) {
+            (Some(document), true)
+                if document.members.len() == 1 && !document.members.values().any(Value::is_array) =>
+            {
+                Ok(Value::Object(document.members))
             }
-            Event::DocType(_) => return Err(XmlError::Doctype),
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
-            Event::Eof => break,
+            _ => Err(XmlError::Malformed),
         }
     }
-    match (open.pop(), open.is_empty()) {
-        (Some(document), true) if document.members.len() == 1 && !document.members.values().any(Value::is_array) => {
-            Ok(Value::Object(document.members))
+
+    /// The budget of what is being read: a record has its own.
+    fn budget(&mut self) -> &mut Budget {
+        match &mut self.records {
+            Some((records, path)) if self.matched == path.len() => &mut records.budget,
+            _ => self.budget,
         }
-        _ => Err(XmlError::Malformed),
     }
-}
 
-fn add(open: &mut [Open], name: String, value: Value) -> Result<(), XmlError> {
-    open.last_mut().map(|parent| parent.add(name, value)).ok_or(XmlError::Malformed)
-}
-
-fn say(open: &mut [Open], text: &str) -> Result<(), XmlError> {
-    let within = open.len() > 1;
-    match open.last_mut() {
-        Some(element) if within => element.text.push_str(text),
-        // Beside the root only white space may stand.
-        Some(_) if text.trim().is_empty() => {}
-        _ => return Err(XmlError::Malformed),
+    fn begin(&mut self, name: &str) -> Result<(), XmlError> {
+        if self.open.len() > DEEPEST {
+            return Err(XmlError::Excess(Excess::Depth));
+        }
+        let leads =
+            |path: &[String]| self.open.len() == self.matched + 1 && path.get(self.matched).is_some_and(|n| n == name);
+        if let Some((records, path)) = &mut self.records
+            && leads(path)
+        {
+            self.matched += 1;
+            if self.matched == path.len() {
+                records.begin();
+            }
+        }
+        self.open.push(Open { name: name.to_string(), ..Open::default() });
+        Ok(())
     }
-    Ok(())
+
+    fn end(&mut self) -> Result<(), XmlError> {
+        let depth = self.open.len() - 1;
+        let (name, value) = self.open.pop().ok_or(XmlError::Malformed)?.close();
+        if depth == self.matched && depth > 0 {
+            let record = self.records.as_ref().is_some_and(|(_, path)| path.len() == depth);
+            self.matched -= 1;
+            if record {
+                let Some(value) = self.take(value) else { return Ok(()) };
+                return self.add(name, value);
+            }
+        }
+        self.add(name, value)
+    }
+
+    /// Hands a record over; gives back what of it is left in the document. One alone that is no object may be what stands
+    /// for an empty list.
+    fn take(&mut self, value: Value) -> Option<Value> {
+        let (records, _) = self.records.as_mut()?;
+        if records.count == 0 && !self.odd && !value.is_object() {
+            self.odd = true;
+            return Some(value);
+        }
+        if std::mem::take(&mut self.odd) {
+            records.take(Value::Null)?;
+        }
+        records.take(value)
+    }
+
+    fn add(&mut self, name: String, value: Value) -> Result<(), XmlError> {
+        let mut parent = self.open.pop().ok_or(XmlError::Malformed)?;
+        parent.add(name, value, self.budget());
+        self.open.push(parent);
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) -> Result<(), XmlError> {
+        let (within, blank) = (self.open.len() > 1, text.trim().is_empty());
+        if within {
+            self.budget().take(text.len());
+        }
+        match self.open.last_mut() {
+            Some(element) if within => element.text.push_str(text),
+            // Beside the root only white space may stand.
+            Some(_) if blank => {}
+            _ => return Err(XmlError::Malformed),
+        }
+        Ok(())
+    }
 }
 
 fn built_in(name: &str) -> Option<char> {
@@ -197,6 +301,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    fn parse(bytes: &[u8]) -> Result<Value, XmlError> {
+        super::parse(bytes, &mut Budget::of(32_000_000))
+    }
+
     #[test]
     fn elements_become_members_and_attributes_are_passed_over() {
         let text = r#"<?xml version="1.0"?><platform> <user> <id>16</id> <title/> <active>1</active>
@@ -218,7 +326,10 @@ mod tests {
         let bomb = r#"<!DOCTYPE p [<!ENTITY a "aaaa">]><p>&a;</p>"#;
         assert_eq!(parse(bomb.as_bytes()), Err(XmlError::Doctype));
         assert_eq!(parse(b"<p>&nbsp;</p>"), Err(XmlError::Doctype));
-        assert_eq!(parse(format!("{}x{}", "<a>".repeat(40), "</a>".repeat(40)).as_bytes()), Err(XmlError::TooDeep));
+        assert_eq!(
+            parse(format!("{}x{}", "<a>".repeat(40), "</a>".repeat(40)).as_bytes()),
+            Err(XmlError::Excess(Excess::Depth))
+        );
         for wrong in ["<a><b></a>", "<a>", "<a/><b/>", "<a/>text", "", "text", "<a>&#0;</a>", "<a>&#1;</a>", "\u{fffd}"]
         {
             assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rosterd::target::{Answer, Wire};
+use rosterd::target::{Answer, Held, Wire};
 use serde_json::{Map, Value, json};
 
 use super::network::{PageLie, Travelling, Weather, told};
@@ -256,7 +256,7 @@ impl World {
 
 /// An answer of the target.
 pub fn answer(status: u16, body: &Value) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.to_string().into_bytes() }
+    Answer { status, headers: Vec::new(), body: body.to_string().into_bytes(), held: Held::default() }
 }
 
 /// The fields that a request sends.

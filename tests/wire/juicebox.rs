@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{AccountState, Answer, Echo, Engine, Verdict, Wire};
+use rosterd::target::{AccountState, Answer, Echo, Engine, Held, Verdict, Wire};
 use serde_json::{Value, json};
 
 use super::{operation, set};
@@ -20,7 +20,7 @@ fn write(kind: OpKind, changes: &[(&str, Value, Value)], known: &[(&str, Value)]
 
 fn paged(body: &str, next: &str) -> Answer {
     let headers = vec![("content-type".into(), "text/javascript".into()), ("x-next".into(), next.into())];
-    Answer { status: 200, headers, body: body.as_bytes().to_vec() }
+    Answer { status: 200, headers, body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
 pub fn requests() -> BTreeMap<&'static str, Wire> {
@@ -137,7 +137,7 @@ fn a_rename_is_followed_and_another_account_is_not() {
     let shown = |email: &str| paged(&format!("{{\"email\": \"{email}\", \"is_active\": true}}"), "");
     let followed = |echo| Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo };
     assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed(Some(Echo::default())));
-    let silent = Answer { status: 204, headers: vec![], body: vec![] };
+    let silent = Answer { status: 204, headers: vec![], body: vec![], held: Held::default() };
     assert_eq!(engine.judge(&rename, &silent, now), followed(None));
     assert!(matches!(engine.judge(&rename, &shown("user@juice.com"), now), Verdict::Unclear(_)));
     assert_eq!(engine.loggable_id("user@juice.com").len(), 13);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{Answer, Engine, Needs, Verdict, Wire};
+use rosterd::target::{Answer, Engine, Held, Needs, Verdict, Wire};
 use serde_json::json;
 
 use super::{operation, set};
@@ -13,7 +13,7 @@ fn engine(options: &str) -> Engine {
 }
 
 pub fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, headers: vec![], body: body.as_bytes().to_vec() }
+    Answer { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
 fn write(engine: &Engine, kind: OpKind, changes: &[(&str, serde_json::Value, serde_json::Value)]) -> Wire {

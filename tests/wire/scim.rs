@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{Answer, Engine, Needs, Verdict, Wire};
+use rosterd::target::{Answer, Engine, Held, Needs, Verdict, Wire};
 use serde_json::{Value, json};
 
 use super::{operation, set};
@@ -24,7 +24,7 @@ fn about(kind: OpKind, changes: &[(&str, Value, Value)]) -> Operation {
 
 fn answer(status: u16, body: &Value) -> Answer {
     let headers = vec![("etag".into(), "W/\"3694e05e9dff590\"".into())];
-    Answer { status, headers, body: body.to_string().into_bytes() }
+    Answer { status, headers, body: body.to_string().into_bytes(), held: Held::default() }
 }
 
 pub fn requests() -> BTreeMap<&'static str, Wire> {
@@ -114,7 +114,7 @@ fn both_answers_to_a_patch_are_a_success_and_uniqueness_is_a_duplicate() {
     let engine = engine();
     let update = about(OpKind::Update, &[set("title", json!("x"))]);
     let now = chrono::DateTime::UNIX_EPOCH;
-    let empty = Answer { status: 204, headers: vec![], body: vec![] };
+    let empty = Answer { status: 204, headers: vec![], body: vec![], held: Held::default() };
     assert!(matches!(engine.judge(&update, &empty, now), Verdict::Done { .. }));
     assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": ID})), now), Verdict::Done { .. }));
     assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": "another"})), now), Verdict::Unclear(_)));

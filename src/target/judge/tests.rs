@@ -3,6 +3,7 @@
 use super::*;
 use crate::plan::Change;
 use crate::record::Key;
+use crate::target::{Held, Wire};
 use chrono::TimeZone;
 use proptest::prelude::*;
 use serde_json::json;
@@ -12,7 +13,7 @@ fn juno() -> Engine {
 }
 
 fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, headers: vec![], body: body.as_bytes().to_vec() }
+    Answer { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
 fn operation(kind: OpKind) -> Operation {
@@ -125,7 +126,7 @@ fn a_retry_after_is_seconds_or_a_date_by_the_targets_own_clock() {
         (vec![], None, None),
     ];
     for (headers, judged, read) in cases {
-        let answer = Answer { status: 429, headers, body: vec![] };
+        let answer = Answer { status: 429, headers, body: vec![], held: Held::default() };
         let verdict = juno().judge(&operation(OpKind::Update), &answer, now());
         assert_eq!(word(&verdict), format!("slow {judged:?}"), "{answer:?}");
         let verdict = juno().account(&answer).expect_err("slow down");
@@ -375,7 +376,7 @@ proptest! {
         ],
     ) {
         let engine = juno();
-        let answer = Answer { status, headers: vec![], body };
+        let answer = Answer { status, headers: vec![], body, held: Held::default() };
         for kind in OpKind::ALL {
             let verdict = engine.judge(&operation(kind), &answer, now());
             if matches!(verdict, Verdict::Done { .. }) {

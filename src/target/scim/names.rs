@@ -38,6 +38,14 @@ impl Names {
         names
     }
 
+    /// A name as the definition spells it, where it speaks of it.
+    pub fn spelled(&self, name: &str) -> Option<&str> {
+        match self.exact.get(name) {
+            Some(exact) => Some(exact),
+            None => self.by_lower.get(&name.to_ascii_lowercase()).map(String::as_str),
+        }
+    }
+
     /// Spells the names of members as the definition does.
     pub fn spell(&self, value: &mut Value) {
         match value {
