@@ -57,5 +57,6 @@ pub mod net;
 pub mod panics;
 pub mod sabotage;
 pub mod sandbox;
+pub mod stack;
 pub mod time;
 mod wording;

@@ -2,8 +2,8 @@
 //!
 //! What the `cel` crate leaves to its users is done here: errors are put into our words (its own contain values),
 //! functions that don't exist are found when the expression is compiled, and `row["First Name"]` reaches columns
-//! whose names CEL can't spell. The crate has no evaluation budget, so comprehensions may not nest deeply; see
-//! [`super::walk`].
+//! whose names CEL can't spell. The crate bounds neither depth nor work: [`super::scan`] does before it parses, and
+//! [`super::meter`] while it evaluates.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,13 +15,16 @@ use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
 use serde_json::{Number, Value};
 
-use super::dates;
+use super::meter::{self, LARGEST, METER};
+use super::scan::{self, LEVELS};
 use super::walk::{self, ROW_PREFIX};
+use super::{dates, guard, weigh};
+use crate::stack::roomy;
 
 /// The functions of CEL's standard library and of its strings, math and lists extensions.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    for extension in [extensions::strings, extensions::math, extensions::lists, dates::extension] {
+    for extension in [extensions::strings, extensions::math, extensions::lists, dates::extension, meter::extension] {
         env.add_extension(extension).expect("the crate's own extensions don't contradict each other");
     }
     Arc::new(env)
@@ -54,28 +57,86 @@ impl Problem {
 
 /// One compiled CEL expression.
 pub struct Expression {
-    tree: cel::IdedExpr,
+    plain: Tree,
+    guarded: Tree,
+    /// The size of its inputs up to which the plain tree can't exceed the budget.
+    harmless_up_to: Option<u64>,
     columns: Vec<String>,
     uses_today: bool,
+}
+
+/// A tree, and whether it has more levels than a worker's stack surely holds.
+struct Tree {
+    root: cel::IdedExpr,
+    deep: bool,
+}
+
+/// Levels of a tree up to which it is evaluated where its caller runs.
+const SHALLOW: usize = 64;
+
+impl Tree {
+    fn new(root: cel::IdedExpr) -> Tree {
+        let deep = walk::levels(&root) > SHALLOW;
+        Tree { root, deep }
+    }
+
+    fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        let run = || {
+            let mut context = bare_context();
+            context.set_variable_resolver(scope);
+            let value = meter::metered(|| cel::Value::resolve(&self.root, &context))?;
+            to_json(value.map_err(|error| describe(&error))?)
+        };
+        if self.deep { roomy(run).map_err(|_| "the system gives no thread to evaluate it on")? } else { run() }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if self.deep {
+            let root = std::mem::take(&mut self.root);
+            // Without a thread it is dropped here, which takes much less of the stack than evaluating it does.
+            drop(roomy(move || drop(root)));
+        }
+    }
 }
 
 impl Expression {
     /// Compiles the expression.
     ///
     /// # Errors
-    /// Everything that is wrong with it: syntax with its position, functions that don't exist, comprehensions that
-    /// nest too deeply, wrong uses of `row`, patterns that are no regular expressions.
+    /// Everything that is wrong with it: what is too long or too deep, syntax with its position, functions that don't
+    /// exist, wrong uses of `row`, patterns that are no regular expressions.
     pub fn compile(text: &str) -> Result<Expression, Vec<Problem>> {
         if text.trim().is_empty() {
             return Err(vec![Problem::new("the expression is empty")]);
         }
-        let program = ENVIRONMENT.compile(text).map_err(|errors| vec![syntax_problem(text, &errors)])?;
-        let mut tree = program.expression().clone();
+        scan::bounded(text).map_err(|problem| vec![problem])?;
+        roomy(|| Expression::parse(text)).unwrap_or_else(|error| {
+            Err(vec![Problem::new(format!("the system gives no thread to read it on: {error}"))])
+        })
+    }
+
+    fn parse(text: &str) -> Result<Expression, Vec<Problem>> {
+        let parser = ENVIRONMENT.parser().max_recursion_depth(PARSED);
+        let mut tree = parser.parse(text).map_err(|errors| vec![syntax_problem(text, &errors)])?;
+        let levels = walk::levels(&tree);
+        if levels > LEVELS {
+            let message =
+                format!("the expression is a chain of {levels} operators or calls, and {LEVELS} are admitted");
+            return Err(vec![Problem::new(message).help(scan::SHORTER)]);
+        }
         let facts = walk::inspect(&mut tree);
         if !facts.problems.is_empty() {
             return Err(facts.problems);
         }
-        Ok(Expression { tree, columns: facts.columns.into_iter().collect(), uses_today: facts.uses_today })
+        Ok(Expression {
+            harmless_up_to: weigh::harmless_up_to(&tree),
+            guarded: Tree::new(guard::guarded(&tree)),
+            plain: Tree::new(tree),
+            columns: facts.columns.into_iter().collect(),
+            uses_today: facts.uses_today,
+        })
     }
 
     /// The columns it refers to, sorted.
@@ -93,12 +154,37 @@ impl Expression {
     /// # Errors
     /// What kind of thing went wrong and in which function, without any value.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let mut context = bare_context();
-        context.set_variable_resolver(scope);
-        let value = cel::Value::resolve(&self.tree, &context).map_err(|error| describe(&error))?;
-        to_json(value)
+        let harmless = self.harmless_up_to.is_some_and(|size| self.inputs(scope) <= size);
+        if harmless {
+            return self.plain.evaluate(scope);
+        }
+        let value = self.guarded.evaluate(scope)?;
+        if size_of(&value) as f64 > LARGEST { Err(meter::too_large()) } else { Ok(value) }
+    }
+
+    /// The size of the cells that it refers to.
+    fn inputs(&self, scope: &Scope<'_>) -> u64 {
+        let size = |column: &String| {
+            let root = || column.split_once('.').and_then(|(root, _)| (scope.cell)(root));
+            (scope.cell)(column).or_else(root).map_or(0, size_of)
+        };
+        self.columns.iter().map(size).sum()
     }
 }
+
+/// What a cell takes, as [`meter::weight`] counts it.
+fn size_of(cell: &Value) -> u64 {
+    const ITEM: u64 = meter::ITEM as u64;
+    match cell {
+        Value::Null | Value::Bool(_) | Value::Number(_) => ITEM,
+        Value::String(text) => text.len() as u64,
+        Value::Array(items) => items.iter().map(|item| ITEM + size_of(item)).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| ITEM + name.len() as u64 + size_of(value)).sum(),
+    }
+}
+
+/// How deep the library's parser may recurse: it does for each `? :` of a chain, which is no nesting.
+const PARSED: u16 = 2_000;
 
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,7 +292,7 @@ fn describe(error: &ExecutionError) -> String {
             format!("{} can't be applied to {}", operator(call.function()), call.argument_types().join(" and "))
         }
         E::UndeclaredReference(name) => format!("{} is neither a column nor a function", name.trim_start_matches('@')),
-        E::FunctionError { function, message } if function == dates::DAY => message.clone(),
+        E::FunctionError { function, message } if function == dates::DAY || function == METER => message.clone(),
         E::FunctionError { function, .. } => format!("{function}() failed on this record's value"),
         E::ValuesNotComparable(a, b) => format!("{} and {} can't be compared", a.type_of(), b.type_of()),
         E::UnsupportedBinaryOperator(name, ..) => format!("{} can't be applied to these types", operator(name)),
@@ -227,7 +313,8 @@ fn operator(name: &str) -> String {
         "_[_]" => "[ ]".into(),
         "_._" => "a dot".into(),
         "@in" => "in".into(),
-        _ if name.contains(char::is_alphabetic) => format!("{name}()"),
+        meter::MATCHES_ANY => "matches()".into(),
+        _ if name.contains(char::is_alphabetic) => format!("{}()", name.trim_start_matches('@')),
         _ => name.trim_matches('_').to_string(),
     }
 }
@@ -239,6 +326,10 @@ fn syntax_problem(text: &str, errors: &ParseErrors) -> Problem {
     let Some(error) = about_text.or(errors.errors.first()) else {
         return Problem::new("the expression does not parse");
     };
+    if errors.errors.iter().any(|error| error.msg.contains("Recursion limit")) {
+        return Problem::new(format!("the expression is a chain of more than {LEVELS} operators or calls"))
+            .help(scan::SHORTER);
+    }
     let what = readable(&error.msg);
     let place = match error.pos {
         (line, column) if line > 1 && column > 0 => format!(" at line {line}, column {column}"),
@@ -447,7 +538,6 @@ mod tests {
             ("row == ''", "row", Some("row[")),
             ("email.matches('[')", "regular expression", None),
             ("Person{name: 'x'}", "Person", None),
-            ("a.map(x, b.map(y, c.map(z, z)))", "nest", Some("two")),
             ("has(row.email)", "has()", Some("!= \"\"")),
         ] {
             let problems = Expression::compile(text).err().unwrap_or_else(|| panic!("{text} compiled"));
@@ -456,7 +546,7 @@ mod tests {
                 assert!(problems[0].help.as_deref().unwrap_or_default().contains(help), "{text}: {problems:?}");
             }
         }
-        assert!(Expression::compile("a.map(x, b.map(y, y)).map(z, z)").is_ok(), "two deep, one after the other");
+        assert!(Expression::compile("a.map(x, b.map(y, c.map(z, z)))").is_ok(), "three deep");
     }
 
     #[test]

@@ -5,13 +5,19 @@
 //! change is told by its fingerprint alone, without evaluating anything. Pure: the date is an argument.
 
 mod bound;
+#[cfg(test)]
+mod budget_tests;
 mod check;
 mod coerce;
 mod dates;
 mod expression;
+mod guard;
+mod meter;
+mod scan;
 mod telling;
 pub mod testing;
 mod walk;
+mod weigh;
 
 use std::collections::BTreeSet;
 use std::fmt;

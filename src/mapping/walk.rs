@@ -1,8 +1,8 @@
-//! One walk over the tree of a CEL expression: which columns it refers to, whether every function exists, and how
-//! deeply its comprehensions nest.
+//! One walk over the tree of a CEL expression: which columns it refers to, and whether every function exists.
 //!
-//! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row, and
-//! has whatever is compared with `today` checked for being a date, see [`super::dates`].
+//! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row, has
+//! whatever is compared with `today` checked for being a date, see [`super::dates`], and lets `matches` keep its compiled
+//! patterns, see [`super::meter`].
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,11 @@ use cel::{ExecutionError, Value};
 
 use super::dates::{self, DAY, DAY_IN};
 use super::expression::{Problem, bare_context};
+use super::meter::{self, MATCHES, MATCHES_ANY};
 use crate::nearest::nearest;
 
 /// What variables made from `row[…]` begin with; no identifier in source text can.
 pub(super) const ROW_PREFIX: &str = "@row:";
-
-/// How deeply comprehensions may nest. There is no evaluation budget, so this bounds the work: a field has at most
-/// some thousand items, and the square of that is still a moment, its cube is not.
-const MAX_NESTING: usize = 2;
 
 /// The operators that compare.
 const COMPARISONS: [&str; 6] = [
@@ -116,15 +113,8 @@ pub(super) struct Facts {
 /// Walks the tree, and rewrites `row[…]` and comparisons with `today` in it.
 pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
     let mut walk = Walk { facts: Facts::default(), locals: Vec::new() };
-    let nesting = walk.node(tree);
-    let mut facts = walk.facts;
-    if nesting > MAX_NESTING {
-        facts.problems.push(
-            Problem::new(format!("comprehensions (map, filter, all, exists) nest {nesting} deep"))
-                .help("at most two may stand one within the other"),
-        );
-    }
-    facts
+    walk.node(tree);
+    walk.facts
 }
 
 struct Walk {
@@ -141,19 +131,15 @@ struct Local {
 }
 
 impl Walk {
-    /// Walks one node; returns how deeply comprehensions nest in it.
-    fn node(&mut self, node: &mut IdedExpr) -> usize {
+    fn node(&mut self, node: &mut IdedExpr) {
         if let Some(column) = self.row_access(&node.expr) {
             node.expr = Expr::Ident(format!("{ROW_PREFIX}{column}"));
             self.facts.columns.insert(column);
-            return 0;
+            return;
         }
         match &mut node.expr {
-            Expr::Unspecified | Expr::Literal(_) => 0,
-            Expr::Ident(name) => {
-                self.variable(&[name.trim_start_matches('.')]);
-                0
-            }
+            Expr::Unspecified | Expr::Literal(_) => {}
+            Expr::Ident(name) => self.variable(&[name.trim_start_matches('.')]),
             Expr::Select(select) => {
                 if select.test {
                     return self.presence_test(&mut select.operand);
@@ -164,47 +150,44 @@ impl Walk {
                 };
                 path.push(&select.field);
                 self.variable(&path);
-                0
             }
             Expr::Call(call) => self.call(call),
-            Expr::List(list) => self.deepest(list.elements.iter_mut()),
+            Expr::List(list) => self.nodes(&mut list.elements),
             Expr::Map(map) => self.entries(&mut map.entries),
             Expr::Struct(made) => {
                 self.problem(Problem::new(format!("{} is not a type that can be made here", made.type_name)));
-                0
             }
             Expr::Comprehension(comprehension) => {
                 let (ranges, begins) =
                     (self.is_dated(&comprehension.iter_range), self.is_dated(&comprehension.accu_init));
-                let outside = self.node(&mut comprehension.iter_range).max(self.node(&mut comprehension.accu_init));
+                self.node(&mut comprehension.iter_range);
+                self.node(&mut comprehension.accu_init);
                 let before = self.locals.len();
                 self.locals.push(Local { name: comprehension.accu_var.clone(), dated: begins });
-                let result = self.node(&mut comprehension.result);
+                self.node(&mut comprehension.result);
                 self.locals.push(Local { name: comprehension.iter_var.clone(), dated: ranges });
                 self.locals.extend(comprehension.iter_var2.clone().map(|name| Local { name, dated: ranges }));
-                let inside = self.node(&mut comprehension.loop_cond).max(self.node(&mut comprehension.loop_step));
+                self.node(&mut comprehension.loop_cond);
+                self.node(&mut comprehension.loop_step);
                 self.locals.truncate(before);
-                // `cel.bind` and its like are comprehensions over an empty list: they run nothing repeatedly.
-                let own =
-                    usize::from(!matches!(&comprehension.iter_range.expr, Expr::List(l) if l.elements.is_empty()));
-                outside.max(result).max(own + inside)
             }
         }
     }
 
-    fn deepest<'n>(&mut self, nodes: impl Iterator<Item = &'n mut IdedExpr>) -> usize {
-        nodes.map(|node| self.node(node)).max().unwrap_or(0)
+    fn nodes(&mut self, nodes: &mut [IdedExpr]) {
+        nodes.iter_mut().for_each(|node| self.node(node));
     }
 
-    fn entries(&mut self, entries: &mut [IdedEntryExpr]) -> usize {
-        let mut nesting = 0;
+    fn entries(&mut self, entries: &mut [IdedEntryExpr]) {
         for entry in entries {
-            nesting = nesting.max(match &mut entry.expr {
+            match &mut entry.expr {
                 EntryExpr::StructField(field) => self.node(&mut field.value),
-                EntryExpr::MapEntry(entry) => self.node(&mut entry.key).max(self.node(&mut entry.value)),
-            });
+                EntryExpr::MapEntry(entry) => {
+                    self.node(&mut entry.key);
+                    self.node(&mut entry.value);
+                }
+            }
         }
-        nesting
     }
 
     /// A name that stands alone or is dotted: a local variable, the date, a type, or a column.
@@ -248,25 +231,25 @@ impl Walk {
     }
 
     /// `has(a.b)`: useful on what is nested in a cell only, since columns are always there.
-    fn presence_test(&mut self, operand: &mut IdedExpr) -> usize {
+    fn presence_test(&mut self, operand: &mut IdedExpr) {
         if path_of(&operand.expr).is_some_and(|path| !self.is_local(path[0])) {
             self.problem(
                 Problem::new("has() is of no use on a column, which every record has")
                     .help("ask whether it is filled: email != \"\""),
             );
-            return 0;
+            return;
         }
-        self.node(operand)
+        self.node(operand);
     }
 
-    fn call(&mut self, call: &mut CallExpr) -> usize {
+    fn call(&mut self, call: &mut CallExpr) {
         if call.func_name == operators::INDEX && matches!(&call.args[0].expr, Expr::Ident(name) if name == "row") {
             self.problem(
                 Problem::new("row[…] takes the name of a column as a literal text").help("e.g. row[\"First Name\"]"),
             );
-            return 0;
+            return;
         }
-        self.check_pattern(call);
+        self.keep_pattern(call);
         if call.target.is_none() && call.args.len() == 2 && call.args.iter().any(|side| self.is_dated(side)) {
             if COMPARISONS.contains(&call.func_name.as_str()) {
                 return self.comparison(call);
@@ -275,7 +258,6 @@ impl Walk {
                 return self.membership(call);
             }
         }
-        let mut nesting = 0;
         let qualified = call.target.as_ref().and_then(|t| path_of(&t.expr)).map(|p| p.join("."));
         let qualified = qualified.map(|path| format!("{path}.{}", call.func_name));
         match (&mut call.target, qualified) {
@@ -286,7 +268,7 @@ impl Walk {
                 self.unknown_function(&name);
             }
             (Some(target), _) => {
-                nesting = self.node(target);
+                self.node(target);
                 if !exists(&call.func_name, call.args.len(), true) {
                     self.unknown_function(&call.func_name);
                 }
@@ -297,18 +279,23 @@ impl Walk {
                 }
             }
         }
-        nesting.max(self.deepest(call.args.iter_mut()))
+        self.nodes(&mut call.args);
     }
 
-    /// A literal pattern that is no regular expression would fail on every record: better here.
-    fn check_pattern(&mut self, call: &CallExpr) {
-        if call.func_name != "matches" {
+    /// A literal pattern that is no regular expression would fail on every record: better here. `matches` becomes ours.
+    fn keep_pattern(&mut self, call: &mut CallExpr) {
+        if call.func_name != "matches" || call.args.len() + usize::from(call.target.is_some()) != 2 {
             return;
         }
-        let Some(Expr::Literal(pattern @ LiteralValue::String(_))) = call.args.last().map(|a| &a.expr) else { return };
-        let probe = call_on("matches", Some(literal("")), vec![Expr::Literal(pattern.clone())]);
-        if Value::resolve(&probe, &bare_context()).is_err() {
-            self.problem(Problem::new("the pattern of matches() is not a regular expression"));
+        call.func_name = MATCHES_ANY.into();
+        if let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|a| &a.expr) {
+            call.func_name = MATCHES.into();
+            if let Err(fault) = meter::judge_pattern(pattern.inner()) {
+                self.problem(Problem::new(fault));
+            }
+        }
+        if let Some(target) = call.target.take() {
+            call.args.insert(0, *target);
         }
     }
 
@@ -338,19 +325,17 @@ impl Walk {
     }
 
     /// A comparison with what may be `today`: both sides must be dates, and their days are compared.
-    fn comparison(&mut self, call: &mut CallExpr) -> usize {
-        let mut nesting = 0;
+    fn comparison(&mut self, call: &mut CallExpr) {
         for side in &mut call.args {
             let what = self.column_of(&side.expr);
             self.check_date(&side.expr);
-            nesting = nesting.max(self.node(side));
+            self.node(side);
             wrap(side, |side| call_on(DAY, None, vec![side, literal(&what)]).expr);
         }
-        nesting
     }
 
     /// `today in dates`, which compares it with each of them.
-    fn membership(&mut self, call: &mut CallExpr) -> usize {
+    fn membership(&mut self, call: &mut CallExpr) {
         let what = call.args.get(1).map(|list| self.column_of(&list.expr)).unwrap_or_default();
         for side in &call.args {
             match &side.expr {
@@ -358,10 +343,9 @@ impl Walk {
                 other => self.check_date(other),
             }
         }
-        let nesting = self.deepest(call.args.iter_mut());
+        self.nodes(&mut call.args);
         call.func_name = DAY_IN.to_string();
         call.args.push(IdedExpr { id: 0, expr: literal(&what) });
-        nesting
     }
 
     /// A constant that is no date would fail on every record: better here.
@@ -398,7 +382,7 @@ impl Walk {
 }
 
 /// The segments of a name such as `a.b.c`; none for any other expression.
-fn path_of(expr: &Expr) -> Option<Vec<&str>> {
+pub(super) fn path_of(expr: &Expr) -> Option<Vec<&str>> {
     match expr {
         Expr::Ident(name) => Some(vec![name.trim_start_matches('.')]),
         Expr::Select(select) if !select.test => {
@@ -410,23 +394,64 @@ fn path_of(expr: &Expr) -> Option<Vec<&str>> {
     }
 }
 
+/// The name of the function that a call such as `math.least(a, b)` calls, in which `math` is no value. Only of what was
+/// inspected.
+pub(super) fn qualified(call: &CallExpr) -> Option<String> {
+    let Expr::Ident(space) = &call.target.as_ref()?.expr else { return None };
+    let name = format!("{space}.{}", call.func_name);
+    let is_function = match space.as_str() {
+        "math" | "lists" | "strings" => true,
+        "optional" => exists(&name, call.args.len(), false),
+        _ => false,
+    };
+    is_function.then_some(name)
+}
+
 /// Puts something around a node.
 fn wrap(node: &mut IdedExpr, around: impl FnOnce(Expr) -> Expr) {
     let inner = std::mem::replace(&mut node.expr, Expr::Unspecified);
     node.expr = around(inner);
 }
 
-fn literal(text: &str) -> Expr {
+pub(super) fn literal(text: &str) -> Expr {
     Expr::Literal(LiteralValue::String(CelString::from(text.to_string())))
 }
 
-fn call_on(function: &str, target: Option<Expr>, args: Vec<Expr>) -> IdedExpr {
+pub(super) fn call_on(function: &str, target: Option<Expr>, args: Vec<Expr>) -> IdedExpr {
     let node = |expr| IdedExpr { id: 0, expr };
     node(Expr::Call(CallExpr {
         func_name: function.to_string(),
         target: target.map(|t| Box::new(node(t))),
         args: args.into_iter().map(node).collect(),
     }))
+}
+
+/// How many levels a tree has.
+pub(super) fn levels(tree: &IdedExpr) -> usize {
+    let deepest = |trees: &[IdedExpr]| trees.iter().map(levels).max().unwrap_or(0);
+    1 + match &tree.expr {
+        Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => 0,
+        Expr::Select(select) => levels(&select.operand),
+        Expr::Call(call) => deepest(&call.args).max(call.target.as_ref().map_or(0, |target| levels(target))),
+        Expr::List(list) => deepest(&list.elements),
+        Expr::Map(map) => entry_levels(&map.entries),
+        Expr::Struct(made) => entry_levels(&made.entries),
+        Expr::Comprehension(inner) => {
+            [&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
+                .into_iter()
+                .map(levels)
+                .max()
+                .unwrap_or(0)
+        }
+    }
+}
+
+fn entry_levels(entries: &[IdedEntryExpr]) -> usize {
+    let of = |entry: &IdedEntryExpr| match &entry.expr {
+        EntryExpr::StructField(field) => levels(&field.value),
+        EntryExpr::MapEntry(entry) => levels(&entry.key).max(levels(&entry.value)),
+    };
+    entries.iter().map(of).max().unwrap_or(0)
 }
 
 /// Whether there is a function of this name. The crate doesn't list its functions, but it tells a call with wrong
