@@ -6,6 +6,7 @@
 
 mod bound;
 #[cfg(test)]
+#[path = "budget/tests.rs"]
 mod budget_tests;
 mod check;
 mod coerce;
