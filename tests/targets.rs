@@ -23,6 +23,8 @@ mod network;
 mod rest;
 #[path = "targets/scim.rs"]
 mod scim;
+#[path = "targets/sessions.rs"]
+mod sessions;
 
 use std::fs;
 

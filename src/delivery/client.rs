@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::login::Login;
 use super::quota::Quota;
 use super::rate::RateGate;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, SESSION_OVER};
 use super::rounds::Rounds;
 use super::transport::{SendError, Transport};
 use crate::config::settings::TargetSettings;
@@ -322,7 +322,10 @@ impl Client {
                 },
             };
             if !self.may_retry(tries) {
-                return Err(self.unreachable(&trouble.message));
+                return Err(match trouble.kind {
+                    ErrorKind::Refused => self.never_in_session(trouble),
+                    _ => self.unreachable(&trouble.message),
+                });
             }
             self.back_off(tries).await;
         }
@@ -333,6 +336,14 @@ impl Client {
         let (name, daily) = (&self.settings.name, self.line.quota.as_ref().map_or(0, Quota::daily));
         Failure::new(Exit::Partial, format!("the {daily} requests a day of target {name} are used up"))
             .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
+    }
+
+    /// A read that met nothing but ended sessions, while the credentials are right.
+    fn never_in_session(&self, error: OpError) -> Failure {
+        let name = &self.settings.name;
+        Failure::new(Exit::Unavailable, format!("target {name} ended every session under a request: {}", error.message))
+            .help("see how long its sessions last; nothing is lost, and the next run goes on")
+            .because(Refusal { error, status: SESSION_OVER })
     }
 
     /// The target can't be reached.

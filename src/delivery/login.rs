@@ -1,7 +1,13 @@
-//! Sessions and tokens: asked for once, carried by every request, renewed once when they are over.
+//! Sessions and tokens: asked for once, carried by every request, renewed shortly before they end, and when they are
+//! found to be over.
 //!
 //! Whoever needs one while it is being asked for waits for that answer, so that however many requests are in flight
-//! when a session ends, there is one renewal. A refusal is final: wrong credentials are not tried again and again.
+//! when a session ends, there is one renewal. A refused log-in is final: wrong credentials are not tried again and again.
+//! So is a fresh session that is refused while none was ever accepted. Once one was, sessions that are over under a
+//! request, however fresh, say nothing of the credentials: that request is tried again, a bounded number of times, and
+//! fails alone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -27,6 +33,12 @@ const LARGEST_TOKEN_ANSWER: usize = 1_000_000;
 /// The longest time that a log-out may take: the run is over and nothing depends on it.
 const LONGEST_LOG_OUT: Duration = Duration::from_secs(5);
 
+/// Statuses of an answer that does not tell whether the session was accepted.
+const TELLS_NOTHING: [u16; 6] = [401, 403, 407, 408, 425, 429];
+
+/// Beyond this a life is as good as endless.
+const LONGEST_LIFE: Duration = Duration::from_secs(365 * 86_400);
+
 /// How one logs in.
 enum Way {
     /// With user name and password, as the definition says.
@@ -35,10 +47,21 @@ enum Way {
     Token,
 }
 
+impl Way {
+    const fn word(&self) -> &'static str {
+        match self {
+            Way::Session { .. } => "session",
+            Way::Token => "token",
+        }
+    }
+}
+
 /// The log-in of one client.
 pub(super) struct Login {
     way: Way,
     state: Mutex<State>,
+    /// Whether any request was accepted with a session or token of this run.
+    accepted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -78,22 +101,49 @@ impl Login {
             AuthSettings::OAuth2 { .. } => Way::Token,
             _ => return Ok(None),
         };
-        Ok(Some(Login { way, state: Mutex::default() }))
+        Ok(Some(Login { way, state: Mutex::default(), accepted: AtomicBool::new(false) }))
     }
 }
 
 impl Login {
     /// Sends a request that was admitted with a session or token, which is asked for where there is none, and once more
-    /// where the target says that it is over.
+    /// where the target says that it is over. Should it be over again, the answer says so where the credentials have
+    /// never been accepted; else that is an error of this try, which nothing came of.
     pub async fn carry(&self, client: &Client, wire: &Wire) -> Result<Answer, SendError> {
         let pass = self.pass(client, None).await?;
         let answer = client.carry_as_is(&pass.on(wire)).await?;
-        if !client.engine().asks_to_log_in(&answer) {
+        if !self.is_over(client, &answer) {
             return Ok(answer);
         }
         let pass = self.pass(client, Some(pass.number)).await?;
         admit(client).await?;
-        client.carry_as_is(&pass.on(wire)).await
+        let answer = client.carry_as_is(&pass.on(wire)).await?;
+        if !self.is_over(client, &answer) {
+            return Ok(answer);
+        }
+        self.drop_spent(pass.number).await;
+        if !self.accepted.load(Ordering::Relaxed) {
+            return Ok(answer);
+        }
+        let what = format!("HTTP {}: the {} was over, and a new one too", answer.status, self.way.word());
+        Err(SendError { kind: ErrorKind::Refused, maybe_sent: false, message: what })
+    }
+
+    /// Whether the answer says that the session or token is over; takes note of one that was accepted.
+    fn is_over(&self, client: &Client, answer: &Answer) -> bool {
+        let over = client.engine().asks_to_log_in(answer);
+        if !over && answer.status < 500 && !TELLS_NOTHING.contains(&answer.status) {
+            self.accepted.store(true, Ordering::Relaxed);
+        }
+        over
+    }
+
+    /// Nobody carries this pass any more.
+    async fn drop_spent(&self, spent: u64) {
+        let mut state = self.state.lock().await;
+        if state.pass.as_ref().is_some_and(|pass| pass.number == spent) {
+            state.pass = None;
+        }
     }
 
     /// The pass of the hour; a new one when the one with the number `spent` is the newest.
@@ -125,6 +175,7 @@ impl Login {
     /// Logs in. An error never means that anything else was sent.
     async fn log_in(&self, client: &Client) -> Result<(String, String, Option<Instant>), SendError> {
         admit(client).await?;
+        let asked = Instant::now();
         let answer = match &self.way {
             Way::Session { username, password } => {
                 let wire = match client.engine().log_in(username, password.expose_secret()) {
@@ -139,10 +190,12 @@ impl Login {
         let answer = answer.map_err(|error| SendError { maybe_sent: false, ..error })?;
         match &self.way {
             Way::Session { .. } => match client.engine().session(&answer) {
-                Ok((name, value)) => Ok((name, value, None)),
+                Ok((name, value)) => {
+                    Ok((name, value, client.engine().session_lasts().map(|life| renewal(asked, life))))
+                }
                 Err(verdict) => Err(no_session(client, verdict)),
             },
-            Way::Token => token_in(&answer),
+            Way::Token => token_in(&answer, asked),
         }
     }
 
@@ -152,6 +205,7 @@ impl Login {
         let pass = {
             let mut state = self.state.lock().await;
             state.refused = None;
+            self.accepted.store(false, Ordering::Relaxed);
             // A token needs no end, and lasts.
             if matches!(self.way, Way::Token) { None } else { state.pass.take() }
         };
@@ -191,7 +245,7 @@ fn no_session(client: &Client, verdict: Verdict) -> SendError {
 }
 
 /// The token in the answer of a token endpoint (RFC 6749, section 5).
-fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendError> {
+fn token_in(answer: &Answer, asked: Instant) -> Result<(String, String, Option<Instant>), SendError> {
     // A body that is no JSON has no token in it, which is told below with its status.
     let body = bounded::parse(&answer.body, LARGEST_TOKEN_ANSWER).unwrap_or(Value::Null);
     let trouble = |what: &str| SendError {
@@ -215,8 +269,14 @@ fn token_in(answer: &Answer) -> Result<(String, String, Option<Instant>), SendEr
     if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(refusal("the token endpoint gives tokens that are not bearer tokens".into()));
     }
-    let until = lifetime(&body["expires_in"]).map(|life| Instant::now() + (life - BEFORE_THE_END.min(life / 10)));
+    let until = lifetime(&body["expires_in"]).map(|life| renewal(asked, life));
     Ok(("authorization".into(), format!("Bearer {token}"), until))
+}
+
+/// When one that was asked for at this moment, and lasts so long, is to be renewed.
+fn renewal(asked: Instant, life: Duration) -> Instant {
+    let life = life.min(LONGEST_LIFE);
+    asked + life - BEFORE_THE_END.min(life / 10)
 }
 
 fn refusal(message: String) -> SendError {

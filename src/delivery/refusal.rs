@@ -17,6 +17,9 @@ pub struct Refusal {
 /// known, a method that there is not.
 const ABOUT_EVERYBODY: [u16; 5] = [401, 404, 405, 407, 410];
 
+/// Under sessions that were over each time, though others are accepted: about this request. No status of the target's.
+pub(super) const SESSION_OVER: u16 = 499;
+
 impl Refusal {
     /// The refusal of a look-up because of what was sought, which tells nothing of any other; nothing for every other
     /// failure.

@@ -2,6 +2,7 @@
 //! lasts, and fetched anew when the server won't have it any more.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -43,6 +44,7 @@ pub struct Tokens {
     scope: Option<String>,
     timeout: Duration,
     current: tokio::sync::Mutex<Option<Current>>,
+    accepted: AtomicBool,
 }
 
 struct Current {
@@ -86,7 +88,8 @@ impl Tokens {
         scope: Option<String>,
         timeout: Duration,
     ) -> Tokens {
-        Tokens { owner, client, url, id, secret, scope, timeout, current: tokio::sync::Mutex::new(None) }
+        let (current, accepted) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
+        Tokens { owner, client, url, id, secret, scope, timeout, current, accepted }
     }
 
     /// The value of `Authorization`, with a token that lasts a while yet.
@@ -108,6 +111,16 @@ impl Tokens {
         let header = sensitive(&self.owner, &prefixed("Bearer ", &SecretString::from(answer.access_token)))?;
         *current = Some(Current { header: header.clone(), until });
         Ok(header)
+    }
+
+    /// A request was answered as one with a good token is.
+    pub fn accepted(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether any token was good for anything.
+    pub fn were_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The server refused the token: the next one is a new one.

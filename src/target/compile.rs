@@ -231,6 +231,10 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     {
         mistakes.at(&["session"], "exactly one of cookie and header carries the session", None);
     }
+    if parts.session.as_ref().and_then(|session| session.lasts).is_some_and(|lasts| lasts.0.is_zero()) {
+        let help = "a duration such as \"25m\"; leave it out where the vendor does not say".to_string();
+        mistakes.at(&["session", "lasts"], "a session that lasts no time serves nobody", Some(help));
+    }
     if parts.account.id_is_address && parts.account.id_field.is_none() {
         mistakes.at(&["account"], "id_field must name the field that the id is", None);
     }

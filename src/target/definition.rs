@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::units::Span;
 use crate::value::FieldType;
 
 /// What JSON pointers look like that definitions use (RFC 6901): no part is without a name.
@@ -88,6 +89,7 @@ pub(super) struct SessionDef {
     pub cookie: Option<String>,
     pub header: Option<String>,
     pub logout: Option<PlainDef>,
+    pub lasts: Option<Span>,
 }
 
 /// `login = { … }`.

@@ -1,6 +1,8 @@
 //! Sessions as a definition describes them: the log-in, the id that its answer tells, how later requests carry it,
 //! and the log-out. Who logs in, and when, is delivery's business.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::engine::Engine;
@@ -46,6 +48,11 @@ impl Engine {
             (None, Some(header)) => (header.to_ascii_lowercase(), id),
             (None, None) => return Err(unclear("is described without cookie or header")),
         })
+    }
+
+    /// How long a session lasts, where the definition says so.
+    pub fn session_lasts(&self) -> Option<Duration> {
+        self.session.as_ref()?.lasts.map(|lasts| lasts.0)
     }
 
     /// The request that ends a session.

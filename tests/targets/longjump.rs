@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
 
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     Bench::new(Story {
         target: "longjump",
         settings: r#"kind = "longjump"

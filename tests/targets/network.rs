@@ -12,7 +12,7 @@ use super::{ANN, BOB, Bench, HEADER};
 use crate::support::{Home, Sim, skipped};
 
 /// A token endpoint on a runtime of its own, which notes what it was asked.
-struct Tokens {
+pub struct Tokens {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
     _runtime: tokio::runtime::Runtime,
@@ -31,7 +31,7 @@ async fn token(State((asked, life)): State<Asked>, headers: HeaderMap, body: Str
 }
 
 impl Tokens {
-    fn start(life: u64) -> Tokens {
+    pub fn start(life: u64) -> Tokens {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("one");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
@@ -42,13 +42,13 @@ impl Tokens {
         Tokens { url, asked, _runtime: runtime }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("the log").clone()
     }
 }
 
 /// SCIM with tokens from this endpoint.
-fn with_tokens(tokens: &Tokens) -> Bench {
+pub fn with_tokens(tokens: &Tokens) -> Bench {
     let bench = Bench::new(story(
         "kind = \"scim\"\nbase_url = \"{url}/scim/v2\"\nauth = { kind = \"oauth2\", token_url = \"TOKENS\", \
          client_id = \"us er\", client_secret = { file = \"secret\" }, scope = \"users write\" }",

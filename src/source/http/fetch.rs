@@ -154,18 +154,24 @@ impl Fetcher {
     /// There is none, after all retries.
     pub async fn get(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
         let mut tries = 0;
-        let mut renewed = false;
         loop {
             tries += 1;
             let trouble = match self.follow(url, known).await {
-                Ok(got) => return Ok(got),
+                Ok(got) => {
+                    self.tokens.iter().for_each(Tokens::accepted);
+                    return Ok(got);
+                }
                 Err(trouble) => trouble,
             };
             let asked = match (&trouble.again, &self.tokens) {
-                (Again::LoggedIn, Some(tokens)) if !renewed => {
-                    renewed = true;
+                (Again::LoggedIn, Some(tokens)) if tries == 1 => {
                     tokens.forget().await;
                     continue;
+                }
+                // Tokens can end more than once; where one was accepted, the credentials are right.
+                (Again::LoggedIn, Some(tokens)) if tokens.were_accepted() && self.backoff.allows_another(tries) => {
+                    tokens.forget().await;
+                    None
                 }
                 (Again::Perhaps(asked), _) if self.backoff.allows_another(tries) => *asked,
                 _ => return Err(trouble),

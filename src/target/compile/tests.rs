@@ -379,10 +379,15 @@ proptest! {
 fn mistakes_in_what_only_some_apis_have_are_found() {
     let session =
         "[session]\nlogin = { method = \"POST\", path = \"/in\", username = \"/u\", password = \"/p\", id = \"/s\" }\n";
-    let rows: [(String, &str, &str); 12] = [
+    let rows: [(String, &str, &str); 13] = [
         (format!("{GOOD}\n{session}cookie = \"S\""), "session", "without the other"),
         (GOOD.replace("\"bearer\"", "\"session\""), "session", "without the other"),
         (format!("{}\n{session}", GOOD.replace("\"bearer\"", "\"session\"")), "session", "exactly one of"),
+        (
+            format!("{}\n{session}cookie = \"S\"\nlasts = \"0s\"", GOOD.replace("\"bearer\"", "\"session\"")),
+            "session.lasts",
+            "serves nobody",
+        ),
         (GOOD.replace("id = \"/id\"", "id = \"/id\"\nid_is_address = true"), "account", "id_field"),
         (GOOD.replace("id = \"/id\"", "id = \"/id\"\nid_field = \"mail\""), "account.id_field", "no field mail"),
         (
