@@ -6,6 +6,7 @@ mod budget;
 mod daemon;
 mod disk;
 mod faults;
+mod files;
 mod journey;
 mod kill;
 mod kill_sweep;

@@ -1,17 +1,20 @@
 //! Who watches a run: the log, the outcome file, and on a terminal a bar with rate and time left.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use rustix::fs::OFlags;
 
 use crate::delivery::Watch;
 use crate::exit::{Exit, Failure, Result};
 use crate::logging;
 use crate::outcome::{Outcome, Status};
+use crate::state::files;
 
 /// How many outcomes that need attention are named at the end; the ledger has all of them.
 const NAMED: usize = 10;
@@ -59,12 +62,20 @@ impl Progress {
     }
 }
 
+/// Opens the file to append to. A link is not followed, since it may lead to a file that is dear to somebody; those of the
+/// system that stand for a stream (`/dev/stdout`, `/dev/fd/3`) are.
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|e| Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e))
+    let directory = fs::canonicalize(files::parent(path)).unwrap_or_default();
+    let is_stream = directory == Path::new("/dev") || directory.starts_with("/proc");
+    let flags = if is_stream { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let opened = OpenOptions::new().create(true).append(true).custom_flags(flags.bits().cast_signed()).open(path);
+    opened.map_err(|e| match fs::read_link(path) {
+        Ok(end) if !is_stream => {
+            let message = format!("the outcome file {} is a symbolic link, which is not followed", path.display());
+            Failure::new(Exit::Denied, message).help(format!("name the file itself: {}", end.display()))
+        }
+        _ => Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e),
+    })
 }
 
 impl Watch for Progress {

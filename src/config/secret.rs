@@ -4,7 +4,8 @@
 //! who else may read the file are those of ssh's keys, less strict by one step: the group may (systemd and
 //! configuration management hand files out that way), the world may not.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -62,10 +63,7 @@ impl Secret {
                 let value = value.into_string().map_err(|_| not_text(&format!("the environment variable {name}")))?;
                 not_empty(value, &format!("the environment variable {name}"))
             }
-            Secret::File(path) => {
-                refuse_open_file(path)?;
-                read_file(path)
-            }
+            Secret::File(path) => read_file(path, true),
             Secret::Credential(name) => {
                 let directory = env(CREDENTIALS_DIRECTORY).ok_or_else(|| {
                     Failure::new(
@@ -77,31 +75,36 @@ impl Secret {
                     ))
                 })?;
                 // systemd sees to the permissions of its own directory.
-                read_file(&Path::new(&directory).join(name))
+                read_file(&Path::new(&directory).join(name), false)
             }
             Secret::Literal(text) => not_empty(text.expose_secret().to_owned(), "the secret in the configuration"),
         }
     }
 }
 
-/// Refuses a file that everybody on the machine can read.
-fn refuse_open_file(path: &Path) -> Result<(), Failure> {
-    let metadata = fs::metadata(path).map_err(|e| unreadable(path, e))?;
-    if metadata.permissions().mode() & READABLE_BY_THE_WORLD == 0 {
-        return Ok(());
-    }
-    let message = format!("the secret file {} can be read by everybody on this machine", path.display());
-    Err(Failure::new(Exit::Denied, message).help(format!("chmod o-r {}", path.display())))
-}
-
-fn read_file(path: &Path) -> Result<SecretString, Failure> {
+/// Reads a secret's file. Links are followed: Kubernetes and the directories of certificates hand files out that way. What
+/// counts is the mode of the file that was opened; where `private` is set, one that everybody can read is refused.
+fn read_file(path: &Path, private: bool) -> Result<SecretString, Failure> {
     let place = format!("the secret file {}", path.display());
-    let length = fs::metadata(path).map_err(|e| unreadable(path, e))?.len();
-    if length > LONGEST_SECRET {
-        let message = format!("{place} has {length} bytes; a secret has at most {LONGEST_SECRET}");
-        return Err(Failure::new(Exit::Config, message).help("check the path"));
+    let file = File::open(path).map_err(|e| unreadable(path, e))?;
+    let metadata = file.metadata().map_err(|e| unreadable(path, e))?;
+    if private && metadata.permissions().mode() & READABLE_BY_THE_WORLD != 0 {
+        let opened = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let message = format!("{place} can be read by everybody on this machine");
+        return Err(Failure::new(Exit::Denied, message).help(format!("chmod o-r {}", opened.display())));
     }
-    let bytes = fs::read(path).map_err(|e| unreadable(path, e))?;
+    let too_long = |length: u64| {
+        let message = format!("{place} has {length} bytes or more; a secret has at most {LONGEST_SECRET}");
+        Failure::new(Exit::Config, message).help("check the path")
+    };
+    if metadata.len() > LONGEST_SECRET {
+        return Err(too_long(metadata.len()));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, e))?;
+    if bytes.len() as u64 > LONGEST_SECRET {
+        return Err(too_long(LONGEST_SECRET + 1));
+    }
     let text = String::from_utf8(bytes).map_err(|_| not_text(&place))?;
     not_empty(without_line_end(&text).to_owned(), &place)
 }

@@ -4,14 +4,14 @@
 //! own only when it is complete and on disk. It carries a mark, by which it is recognised as a backup when somebody
 //! sends with it one day: see [`super::epoch`].
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{open_existing, parent, side_file};
+use super::files::{make, parent, side_file};
+use super::open::open_existing;
 use super::{StateError, schema};
 use crate::exit::Exit;
 
@@ -33,7 +33,7 @@ pub fn backup(database: &Path, to: &Path, at: &str) -> Result<u64, StateError> {
 
 fn copy(source: &Connection, part: &Path, at: &str) -> Result<(), StateError> {
     let _ = fs::remove_file(part);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map_err(|e| failed(part, &e))?;
+    make(part).map_err(|e| failed(part, &e))?;
     let text = part.to_str().ok_or_else(|| {
         StateError::new(Exit::Usage, format!("{} is not UTF-8, and SQLite needs that of a name", part.display()))
     })?;

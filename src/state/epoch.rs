@@ -7,15 +7,17 @@
 //!
 //! Killed between the two writes, the database is ahead of the file, which is never a sign of age.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::files::{self, Use, side_file};
 use super::people::SyncId;
 use super::{Command, State, StateError};
+
+/// A number is shorter than this.
+const LONGEST: u64 = 64;
 
 /// The number beside the database.
 #[derive(Clone, Debug)]
@@ -24,25 +26,24 @@ pub struct EpochFile(PathBuf);
 impl EpochFile {
     /// The one of this database.
     pub fn beside(database: &Path) -> EpochFile {
-        let mut path = database.as_os_str().to_os_string();
-        path.push(".epoch");
-        EpochFile(path.into())
+        EpochFile(side_file(database, ".epoch"))
     }
 
     /// The number in it; none when it is missing or can't be understood.
-    fn read(&self) -> Option<i64> {
-        std::fs::read_to_string(&self.0).ok()?.trim().parse().ok()
+    fn read(&self) -> Result<Option<i64>, StateError> {
+        let Some(file) = files::open(&self.0, Use::Look)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = file.take(LONGEST).read_to_end(&mut bytes);
+        read.map_err(|e| StateError::io(format!("cannot read {}: {e}", self.0.display())))?;
+        Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()))
     }
 
     fn write(&self, epoch: i64) -> Result<(), StateError> {
-        let written = || -> std::io::Result<()> {
-            // In place and in one write: a file that is torn by a power cut is as good as missing, which is safe.
-            let mut file: File =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.0)?;
-            file.write_all(format!("{epoch}\n").as_bytes())?;
-            file.sync_all()
-        };
-        written().map_err(|e| StateError::io(format!("cannot write {}: {e}", self.0.display())))
+        let trouble = |e: std::io::Error| StateError::io(format!("cannot write {}: {e}", self.0.display()));
+        let mut file = files::open(&self.0, Use::Make)?.ok_or_else(|| trouble(ErrorKind::NotFound.into()))?;
+        // In place and in one write: a file that is torn by a power cut is as good as missing, which is safe.
+        let written = file.set_len(0).and_then(|()| file.write_all(format!("{epoch}\n").as_bytes()));
+        written.and_then(|()| file.sync_all()).map_err(trouble)
     }
 }
 
@@ -63,7 +64,7 @@ pub enum Begun {
 /// # Errors
 /// The database or the file beside it can't be written.
 pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError> {
-    let (epoch, begun) = state.ask(BeginEpoch { beside: file.read() }).await?;
+    let (epoch, begun) = state.ask(BeginEpoch { beside: file.read()? }).await?;
     file.write(epoch)?;
     Ok(begun)
 }

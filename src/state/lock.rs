@@ -3,12 +3,12 @@
 //! An advisory lock on a file beside the database, so that reading never meets it and a killed sender leaves nothing
 //! to clean up. The file says who holds it, which counts only while it is locked.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{StateError, prepare_directory};
+use super::StateError;
+use super::files::{self, Use, prepare_directory, side_file};
 use crate::exit::Exit;
 
 /// Who may hold the lock.
@@ -51,14 +51,8 @@ impl SenderLock {
     pub fn take_as(database: &Path, holder: Holder) -> Result<SenderLock, StateError> {
         prepare_directory(database)?;
         let path = beside(database);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| StateError::io(format!("cannot open the lock {}: {e}", path.display())))?;
+        let opened = files::open(&path, Use::Make)?;
+        let mut file = opened.ok_or_else(|| StateError::io(format!("cannot make the lock {}", path.display())))?;
         match file.try_lock() {
             Ok(()) => {
                 sign(&mut file, holder)
@@ -73,7 +67,7 @@ impl SenderLock {
 
 /// Who holds the lock now; nobody when it is free.
 pub fn holder(database: &Path) -> Option<Holder> {
-    let mut file = File::open(beside(database)).ok()?;
+    let mut file = files::open(&beside(database), Use::Look).ok().flatten()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => Some(signature(&mut file)),
         _ => None,
@@ -81,9 +75,7 @@ pub fn holder(database: &Path) -> Option<Holder> {
 }
 
 fn beside(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_os_string();
-    path.push(".lock");
-    PathBuf::from(path)
+    side_file(database, ".lock")
 }
 
 fn sign(file: &mut File, holder: Holder) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ pub mod binding;
 pub mod clock;
 pub mod epoch;
 mod error;
+pub mod files;
 pub mod forget;
 pub mod history;
 pub mod journal;
@@ -42,7 +43,8 @@ use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::oneshot;
 
 pub use error::StateError;
-pub use open::{Access, Info, in_memory, info, plan_statements_once, prepare_directory, verify};
+pub use files::prepare_directory;
+pub use open::{Access, Info, in_memory, info, plan_statements_once, verify};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// One thing to ask of the state. Its fields are its arguments.

@@ -4,9 +4,9 @@
 //! A file that is there and can't be used is refused and left as it is. An empty file is refused too: a database that
 //! was truncated to nothing must not pass for a new one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
+use super::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
 use super::{SCHEMA_VERSION, StateError};
 use crate::exit::Exit;
@@ -36,16 +37,24 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Opens the first connection of this process.
 pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
-    let exists = path.try_exists().map_err(|e| unusable(path, &e.to_string()))?;
-    match (exists, access) {
-        (false, Access::Read) => return in_memory(),
-        (false, Access::Write) => {
+    judge_directory(path)?;
+    let seen = match (inspect(path)?, access) {
+        (Some(seen), _) => seen,
+        (None, Access::Read) => return in_memory(),
+        (None, Access::Write) => {
             prepare_directory(path)?;
             create(path)?;
+            inspect(path)?.ok_or_else(|| unusable(path, "it is gone as soon as it was made"))?
         }
-        (true, _) => inspect(path)?,
+    };
+    let db = attach(path, access)?;
+    // By its name: to open it once more, and close it, would give up the locks that the connection holds.
+    let now = fs::symlink_metadata(path).map_err(|e| unusable(path, &e.to_string()))?;
+    if (now.dev(), now.ino()) != seen {
+        let message = format!("{} was replaced while it was being opened", path.display());
+        return Err(StateError::new(Exit::Denied, message).help("find out what else writes there, and try again"));
     }
-    attach(path, access)
+    Ok(db)
 }
 
 /// Opens a connection to a database that this process has inspected, and may have open.
@@ -58,7 +67,10 @@ pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // SQLite is to follow no link, and takes that of the whole path: the directory is resolved before.
+    let named = resolved(path)?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let db = Connection::open_with_flags(named, flags)?;
     configure(&db)?;
     check_ownership(&db, path)?;
     match access {
@@ -95,28 +107,6 @@ pub fn plan_statements_once(db: &Connection) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Makes the directory of the database, open to its owner alone.
-///
-/// # Errors
-/// It can't be made.
-pub fn prepare_directory(path: &Path) -> Result<(), StateError> {
-    let directory = parent(path);
-    if directory.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|e| {
-        StateError::io(format!("cannot create the state's directory {}: {e}", directory.display()))
-            .help("create it for the user that runs rosterd, or set state.path elsewhere")
-    })
-}
-
-pub(super) fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Creates the database aside and puts it in its place whole: killed at any moment, there is either no database or a
 /// complete one, so that an empty file can always be refused as damage.
 fn create(path: &Path) -> Result<(), StateError> {
@@ -146,8 +136,7 @@ fn drop_orphans(path: &Path) -> Result<(), StateError> {
 }
 
 fn create_aside(path: &Path) -> Result<(), StateError> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    opened.map_err(|e| unusable(path, &e.to_string()))?;
+    files::make(path).map_err(|e| unusable(path, &e.to_string()))?;
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // In WAL mode from the first: switching where others can see it would leave, after a kill, a rollback journal that
     // nobody who only reads could play back.
@@ -156,41 +145,33 @@ fn create_aside(path: &Path) -> Result<(), StateError> {
     db.close().map_err(|(_, e)| e.into())
 }
 
-/// Refuses what must not be used, before SQLite sees it.
-fn inspect(path: &Path) -> Result<(), StateError> {
-    for file in [path.to_path_buf(), side_file(path, "-wal"), side_file(path, "-shm")] {
-        if let Ok(metadata) = fs::metadata(&file) {
-            check_mode(&file, metadata.permissions().mode())?;
+/// Refuses what must not be used, before SQLite sees it; tells which file it is (device and number). Nothing where there
+/// is none.
+fn inspect(path: &Path) -> Result<Option<(u64, u64)>, StateError> {
+    let Some(mut file) = files::open(path, Use::Look)? else { return Ok(None) };
+    let metadata = file.metadata().map_err(|e| unusable(path, &e.to_string()))?;
+    for beside in [side_file(path, "-wal"), side_file(path, "-shm")] {
+        match fs::symlink_metadata(&beside) {
+            Ok(metadata) => files::judge(&beside, &metadata)?,
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(unusable(path, &e.to_string())),
         }
     }
     let mut head = [0u8; 16];
-    let mut file = File::open(path).map_err(|e| unusable(path, &e.to_string()))?;
-    let length = file.metadata().map_err(|e| unusable(path, &e.to_string()))?.size();
-    if length == 0 {
+    if metadata.size() == 0 {
         return Err(damaged(path, "it is empty"));
     }
     file.read_exact(&mut head).map_err(|_| damaged(path, "it is cut off"))?;
     if &head != MAGIC {
         return Err(damaged(path, "it is not an SQLite database"));
     }
-    Ok(())
+    Ok(Some((metadata.dev(), metadata.ino())))
 }
 
-pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_os_string();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn check_mode(path: &Path, mode: u32) -> Result<(), StateError> {
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    Err(StateError::new(
-        Exit::Denied,
-        format!("{} can be read or written by others (mode {:03o})", path.display(), mode & 0o777),
-    )
-    .help(format!("it holds personal data: chmod 600 {}", path.display())))
+/// The path with its directory as it is without links.
+fn resolved(path: &Path) -> Result<PathBuf, StateError> {
+    let directory = fs::canonicalize(parent(path)).map_err(|e| unusable(path, &e.to_string()))?;
+    Ok(path.file_name().map_or_else(|| path.to_path_buf(), |name| directory.join(name)))
 }
 
 fn check_ownership(db: &Connection, path: &Path) -> Result<(), StateError> {
