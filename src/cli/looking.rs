@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::config::settings::TargetSettings;
 use crate::delivery::Clients;
 use crate::exit::{Exit, Result};
+use crate::state::budget::Budget;
 use crate::state::{Access, State};
 use crate::time::Clock;
 
@@ -40,5 +41,5 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
         Some(state) => (state.clone(), state),
         None => (State::open(path, Access::Read)?, State::in_memory()?),
     };
-    Ok(Looking { state, clients: Arc::new(Clients::new(counted, Clock::system())) })
+    Ok(Looking { state, clients: Arc::new(Clients::new(counted, Clock::system(), Budget::of_looker(path)?)) })
 }

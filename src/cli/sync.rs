@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::limits::Breach;
 use crate::outcome::{Outcome, Status};
 use crate::run::{Announcements, RunSummary, Runner, Wish, spent};
+use crate::state::budget::Budget;
 use crate::state::epoch::EpochFile;
 use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
@@ -87,10 +88,24 @@ async fn send(
 /// # Errors
 /// Signals can't be listened for.
 pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
+    let clients = Clients::new(state.clone(), Clock::system(), Budget::beside(&settings.state.path)?);
+    runner_through(Arc::new(clients), settings, state, progress)
+}
+
+/// The same, through these clients.
+///
+/// # Errors
+/// As [`runner`].
+pub fn runner_through(
+    clients: Arc<Clients>,
+    settings: Arc<Settings>,
+    state: State,
+    progress: &Arc<Progress>,
+) -> Result<Runner> {
     Ok(Runner {
         epoch: Some(EpochFile::beside(&settings.state.path)),
+        clients,
         settings,
-        clients: Arc::new(Clients::new(state.clone(), Clock::system())),
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,

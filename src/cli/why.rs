@@ -8,7 +8,7 @@ use super::out::Out;
 use super::progress::Progress;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
-use crate::run::{Runner, chosen};
+use crate::run::chosen;
 use crate::why::explain;
 
 /// `rosterd why`.
@@ -17,7 +17,7 @@ pub async fn command(settings: Arc<Settings>, sync: &str, who: &str, printing: P
     let sync = sync.ok_or_else(|| Failure::internal("the sync was there a moment ago"))?;
     let Looking { state, clients } = look(&settings, [&*sync.target])?;
     let progress = Arc::new(Progress::new(None, true)?);
-    let runner = Runner { clients, ..super::sync::runner(settings, state, &progress)? };
+    let runner = super::sync::runner_through(clients, settings, state, &progress)?;
     let story = explain(&runner, &sync, who).await?;
     let mut out = Out::stdout();
     if printing.format == Format::Json {

@@ -31,6 +31,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::metrics;
 use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
+use crate::state::budget::Budget;
 use crate::state::epoch::EpochFile;
 use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::prune::Prune;
@@ -125,11 +126,14 @@ pub async fn run(start: Start) -> Result<()> {
         None => None,
     };
     let path = start.settings.state.path.clone();
-    let open = move || Ok::<_, Failure>((State::open(&path, Access::Write)?, State::open_beside(&path)?));
-    let (state, reader) = tokio::task::spawn_blocking(open)
+    let open = move || {
+        let state = State::open(&path, Access::Write)?;
+        Ok::<_, Failure>((state, State::open_beside(&path)?, Budget::beside(&path)?))
+    };
+    let (state, reader, budget) = tokio::task::spawn_blocking(open)
         .await
         .map_err(|e| Failure::internal("opening the state broke off").because(e))??;
-    let clients = Arc::new(Clients::new(state.clone(), start.clock.clone()));
+    let clients = Arc::new(Clients::new(state.clone(), start.clock.clone(), budget));
     board.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {
         agenda: Agenda::new(&start.settings, rand::random()),

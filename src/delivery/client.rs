@@ -9,9 +9,9 @@ use futures_util::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
+use super::gate::TargetGate;
 use super::login::Login;
 use super::quota::Quota;
-use super::rate::RateGate;
 use super::refusal::{Refusal, SESSION_OVER};
 use super::rounds::Rounds;
 use super::transport::{SendError, Transport};
@@ -22,6 +22,7 @@ use crate::outcome::{ErrorKind, OpError};
 use crate::retry::{Backoff, retry_after};
 use crate::sabotage::{self, Sabotage};
 use crate::state::State;
+use crate::state::budget::Budget;
 use crate::target::{Account, Answer, Engine, Verdict, Wire};
 use crate::time::Clock;
 use crate::value::folded;
@@ -55,18 +56,18 @@ const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
 
 /// What all syncs on one target share for as long as the process lives.
 pub struct Line {
-    gate: RateGate,
+    gate: TargetGate,
     budget: AtomicI64,
     quota: Option<Quota>,
     limits: (crate::config::units::Rate, u32, Option<u64>),
 }
 
 impl Line {
-    /// The line of a target, whose daily quota is counted in `state`.
-    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock) -> Line {
+    /// The line of a target, whose daily quota is counted in `state`, and whose rate is kept with everybody's in `budget`.
+    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock, budget: &Budget) -> Line {
         let quota = |daily| Quota::new(&settings.identity(), &settings.name, daily, state.clone(), clock.clone());
         Line {
-            gate: RateGate::new(settings.rate, settings.burst),
+            gate: TargetGate::new(settings.rate, settings.burst, &settings.identity(), budget),
             budget: AtomicI64::new(BUDGET_FLOOR),
             quota: settings.daily_quota.map(quota),
             limits: (settings.rate, settings.burst, settings.daily_quota),
@@ -186,7 +187,7 @@ impl Client {
     /// # Errors
     /// The day's requests are used up, or can't be counted.
     pub async fn admit(&self) -> Result<(), Unanswered> {
-        self.line.gate.acquire().await;
+        self.line.gate.acquire().await.map_err(|error| Unanswered::State(error.into()))?;
         match &self.line.quota {
             None => Ok(()),
             Some(quota) => match quota.take().await {
@@ -245,7 +246,7 @@ impl Client {
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
     pub fn pause(&self, wanted: Option<Duration>) {
         if let Some(wanted) = wanted {
-            self.line.gate.pause_until(Instant::now() + wanted.min(self.backoff.max));
+            self.line.gate.pause(wanted.min(self.backoff.max));
         }
     }
 

@@ -18,6 +18,7 @@ use crate::config::settings::TargetSettings;
 use crate::config::units::Rate;
 use crate::exit::Result;
 use crate::state::State;
+use crate::state::budget::Budget;
 use crate::time::Clock;
 
 /// Makes the carrier of a target's requests: a socket, or a script in a simulation.
@@ -26,6 +27,7 @@ type Connect = dyn Fn(&TargetSettings) -> Result<Box<dyn Carrier>> + Send + Sync
 /// The clients of this process, by target.
 pub struct Clients {
     state: State,
+    budget: Budget,
     clock: Clock,
     connect: Box<Connect>,
     seed: u64,
@@ -63,19 +65,22 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// Clients over the network. Daily quotas are counted in `state`.
-    pub fn new(state: State, clock: Clock) -> Clients {
-        Clients::over(state, clock, rand::rng().random(), |settings| Ok(Box::new(Transport::new(settings)?)))
+    /// Clients over the network. Daily quotas are counted in `state`, rates are kept in `budget`.
+    pub fn new(state: State, clock: Clock, budget: Budget) -> Clients {
+        let made =
+            Clients::over(state, clock, rand::rng().random(), |settings| Ok(Box::new(Transport::new(settings)?)));
+        Clients { budget, ..made }
     }
 
-    /// Clients over carriers that this function makes. `seed` feeds the jitter of retries.
+    /// Clients over carriers that this function makes, with a budget of their own. `seed` feeds the jitter of retries.
     pub fn over(
         state: State,
         clock: Clock,
         seed: u64,
         connect: impl Fn(&TargetSettings) -> Result<Box<dyn Carrier>> + Send + Sync + 'static,
     ) -> Clients {
-        Clients { state, clock, connect: Box::new(connect), seed, known: Mutex::default() }
+        let (budget, connect, known) = (Budget::of_this_process(), Box::new(connect), Mutex::default());
+        Clients { state, budget, clock, connect, seed, known }
     }
 
     /// The client of a target, with its secrets as they are now. Whoever asks begins a run: the floor of the retry
@@ -97,7 +102,7 @@ impl Clients {
         }
         let line = match before.filter(|k| goes_on(k)) {
             Some(before) => Arc::clone(before.client.line()),
-            None => Arc::new(Line::new(settings, &self.state, &self.clock)),
+            None => Arc::new(Line::new(settings, &self.state, &self.clock, &self.budget)),
         };
         line.refill();
         let carrier = (self.connect)(settings)?;

@@ -12,6 +12,7 @@ mod clients;
 mod doubts;
 mod ending;
 mod feed;
+mod gate;
 mod login;
 mod prepare;
 mod proof;

@@ -1,4 +1,4 @@
-//! The gate that every request to one target passes: never faster than the operator allows, and no slower than need be.
+//! The gate that every request of a process to one target or source passes: never faster than the operator allows, and no slower than need be.
 //!
 //! Two things decide together. A **schedule** says when the next request is due (the generic cell rate algorithm, on
 //! the moments at which requests *asked* to go, so that a late wake-up shifts nothing). **governor** has the last word
@@ -13,7 +13,7 @@
 //! before it sent a moment ago, and so both together keep the promise. The first request goes one interval after it was
 //! asked for.
 //!
-//! Waiting is first come, first served. All clocks are tokio's, so tests on paused time see exact figures.
+//! What other processes send to the same target is the matter of [`super::gate`]. Waiting is first come, first served. All clocks are tokio's, so tests on paused time see exact figures.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -29,6 +29,7 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::config::units::Rate;
+use crate::state::budget::Pace;
 
 /// How late a wake-up may be without loss: tokio's timer counts milliseconds, and a busy machine of two cores adds a
 /// few more before the task runs.
@@ -79,6 +80,12 @@ impl RateGate {
     /// Waits until one request may go. Who asked first goes first; who stops waiting takes nothing.
     pub async fn acquire(&self) {
         let asked = Instant::now();
+        self.acquire_as_of(asked).await;
+        self.count(asked.elapsed());
+    }
+
+    /// The same for somebody who asked at this moment and had to wait for something else since; not counted yet.
+    pub(super) async fn acquire_as_of(&self, asked: Instant) {
         let mut schedule = self.schedule.lock().await;
         if schedule.all_served_by.is_none() {
             self.empty(&mut schedule, asked);
@@ -97,8 +104,12 @@ impl RateGate {
             }
         }
         schedule.serve(due, self.shape.interval());
-        drop(schedule);
-        self.count(asked.elapsed());
+    }
+
+    /// What it allows, for a schedule that is shared with others.
+    pub(super) fn pace(&self) -> Pace {
+        let ahead = self.shape.held_cells().get() - self.shape.cells_per_request.get();
+        Pace { interval: self.shape.interval(), tolerance: self.shape.cell.saturating_mul(ahead) }
     }
 
     /// What a burst would take is gone from the start on.
@@ -129,7 +140,8 @@ impl RateGate {
         *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, waited: Duration) {
+    /// Counts a request that has been let through.
+    pub(super) fn count(&self, waited: Duration) {
         self.admitted.fetch_add(1, Ordering::Relaxed);
         // Less than a tenth of a millisecond is the work of asking, not a wait.
         if waited >= Duration::from_micros(100) {

@@ -16,6 +16,7 @@ use crate::config::settings::{AuthSettings, NetworkSettings, RetrySettings, Sett
 use crate::config::units::Rate;
 use crate::plan::{Change, Operation};
 use crate::record::Key;
+use crate::state::budget::Budget;
 use crate::state::journal::{Intend, Intent, Recover, UnresolvedPage};
 use crate::state::people::BindSync;
 use crate::target::{Answer, Engine, Held, Wire};
@@ -143,7 +144,7 @@ fn clock() -> Clock {
 
 fn client(script: &Script) -> Client {
     let (settings, state) = (target(), State::in_memory().expect("a state"));
-    let line = Arc::new(Line::new(&settings, &state, &clock()));
+    let line = Arc::new(Line::new(&settings, &state, &clock(), &Budget::of_this_process()));
     Client::new(settings, Box::new(script.clone()), line, clock(), 1)
 }
 
@@ -265,7 +266,7 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         }
     }
     let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
-    let line = Arc::new(Line::new(&settings, &state, &clock()));
+    let line = Arc::new(Line::new(&settings, &state, &clock(), &Budget::of_this_process()));
     let client = Client::new(settings, Box::new(Silent), line, clock(), 1);
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let attempt = Attempt {
@@ -310,7 +311,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
         let start = passing.stamp();
         let intend = Intend { run: "run".into(), sync: id, at: start.clone(), operations: vec![intent] };
         let entry = state.ask(intend).await.expect("intended")[0];
-        let line = Arc::new(Line::new(&settings, &state, &passing));
+        let line = Arc::new(Line::new(&settings, &state, &passing, &Budget::of_this_process()));
         let client = Client::new(settings, Box::new(script), line, passing.clone(), 1);
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let attempt = Attempt {

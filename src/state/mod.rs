@@ -8,6 +8,7 @@
 pub mod announced;
 pub mod backup;
 pub mod binding;
+pub mod budget;
 pub mod clock;
 pub mod epoch;
 mod error;
@@ -25,6 +26,7 @@ pub mod prune;
 pub mod quota;
 pub mod rekey;
 pub mod requests;
+mod runtime;
 mod schema;
 pub mod sources;
 pub mod syncs;
