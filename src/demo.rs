@@ -9,7 +9,6 @@ mod reports;
 mod stage;
 mod witness;
 
-use std::io::{self, Write};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -17,6 +16,7 @@ use serde_json::Value;
 use self::reports::{Plan, Run, wrapped};
 use self::stage::{Done, Export, Platform, Stage};
 use self::witness::Seen;
+use crate::cli::out::{Out, room};
 use crate::exit::{Exit, Failure, Result};
 
 /// What a run on one platform must have come to: the story's own numbers, which a test takes from the files.
@@ -85,9 +85,6 @@ const REHIRED: &str = "E1139";
 /// Whose row is broken on day two.
 const BROKEN: &str = "E1150";
 
-/// The widest that prose is set: longer lines are hard to read.
-const WIDEST: usize = 100;
-
 /// What a label takes of a line.
 const LABEL: usize = 12;
 
@@ -97,8 +94,7 @@ const LABEL: usize = 12;
 /// The story did not come true, or the stage could not be set.
 pub async fn command() -> Result<()> {
     let started = Instant::now();
-    let room = comfy_table::Table::new().width().map_or(WIDEST, usize::from);
-    let mut demo = Demo { stage: Stage::set().await?, out: io::stdout(), width: room.min(WIDEST) };
+    let mut demo = Demo { stage: Stage::set().await?, out: Out::stdout(), width: room() };
     demo.opening()?;
     demo.day_one().await?;
     demo.day_two().await?;
@@ -113,7 +109,7 @@ pub async fn command() -> Result<()> {
 
 struct Demo {
     stage: Stage,
-    out: io::Stdout,
+    out: Out,
     /// How wide a line of prose may be, in characters.
     width: usize,
 }
@@ -418,9 +414,8 @@ impl Demo {
     }
 
     fn line(&mut self, text: &str) -> Result<()> {
-        writeln!(self.out, "{text}")
-            .and_then(|()| self.out.flush())
-            .map_err(|e| Failure::new(Exit::Io, "cannot write to standard output").because(e))
+        self.out.lines(&format!("{text}\n"))?;
+        self.out.flush()
     }
 }
 

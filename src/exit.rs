@@ -131,6 +131,8 @@ pub struct Failure {
     pub message: String,
     /// What to do about it, if there is something to do.
     pub help: Option<String>,
+    /// What else is wrong at the same time.
+    pub others: Vec<Failure>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -143,7 +145,7 @@ const A_DEFECT: &str = "a defect of rosterd's own, at the place that the log nam
 impl Failure {
     /// A failure with this exit code and message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Failure { exit, message: message.into(), help: None, source: None }
+        Failure { exit, message: message.into(), help: None, others: Vec::new(), source: None }
     }
 
     /// A fault of ours: something that can't happen did.
@@ -178,11 +180,26 @@ impl Failure {
     /// The same failure once more, for the next one whom it concerns; its causes become part of the message.
     #[must_use]
     pub fn again(&self) -> Failure {
-        Failure { exit: self.exit, message: self.chain(), help: self.help.clone(), source: None }
+        Failure {
+            exit: self.exit,
+            message: self.told(),
+            help: self.help.clone(),
+            others: self.others.iter().map(Failure::again).collect(),
+            source: None,
+        }
     }
 
-    /// The message followed by each cause below it: `what: why: why that`.
+    /// Everything: [`Failure::told`], and on lines of their own the others that are wrong at the same time.
     pub fn chain(&self) -> String {
+        let Some(others) = (!self.others.is_empty()).then_some(&self.others) else { return self.told() };
+        let help =
+            |failure: &Failure| failure.help.as_ref().map(|help| format!("\n   help: {help}")).unwrap_or_default();
+        let others: String = others.iter().map(|other| format!("\nerror: {}{}", other.chain(), help(other))).collect();
+        format!("{}{}{others}", self.told(), help(self))
+    }
+
+    /// The message followed by each cause below it, on one line: `what: why: why that`.
+    pub fn told(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

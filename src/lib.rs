@@ -45,6 +45,7 @@ pub mod daemon;
 pub mod server;
 pub mod status;
 
+pub mod address;
 pub mod cli;
 pub mod demo;
 pub mod exit;
@@ -59,4 +60,5 @@ pub mod sabotage;
 pub mod sandbox;
 pub mod stack;
 pub mod time;
+pub mod visible;
 mod wording;

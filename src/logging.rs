@@ -7,15 +7,19 @@
 
 mod journal;
 
+use std::fmt::Debug;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use anstyle::Style;
 use clap::ValueEnum;
 use indicatif::MultiProgress;
+use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -23,6 +27,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::journal::Journal;
 use crate::outcome::{Outcome, Status};
+use crate::visible::visible;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -126,7 +131,24 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false).with_timer(Seconds)
+    tracing_subscriber::fmt::layer()
+        .fmt_fields(debug_fn(spelled).delimited(" "))
+        .with_writer(writer)
+        .with_ansi(ansi)
+        .with_target(false)
+        .with_timer(Seconds)
+}
+
+/// A field of a line for people. Whatever it holds, it is one line, and moves no cursor.
+fn spelled(line: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    let shown = visible(&text);
+    let (name, bold) = (Style::new().italic(), Style::new().dimmed());
+    match field.name() {
+        "message" => write!(line, "{shown}"),
+        field if line.has_ansi_escapes() => write!(line, "{name}{field}{name:#}{bold}={bold:#}{shown}"),
+        field => write!(line, "{field}={shown}"),
+    }
 }
 
 /// The time of a line for people: UTC, to the second.
@@ -286,6 +308,17 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("one object");
         assert_eq!((line["key"].as_str(), line["message"].as_str()), (Some("E1"), Some("done")));
         assert_eq!(line["target"], "rosterd::outcome");
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_one_line_of_visible_characters() {
+        let (evil, kind) = ("E1\u{1b}[2J\nforged \u{202e}x", "Zoë 山田");
+        let text = logged(&Options::default(), false, || {
+            tracing::info!(target: "rosterd", key = %evil, kind, "read {evil}");
+        });
+        let spelled = "E1\\u{1b}[2J\\nforged \\u{202e}x";
+        assert!(text.ends_with(&format!(" read {spelled} key={spelled} kind=\"{kind}\"\n")), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
     }
 
     #[test]

@@ -34,7 +34,11 @@ pub const ALL: [Described; 22] = [
     (LAST_GOOD_AGE, "gauge", "Seconds since the last good run ended; +Inf when there never was one."),
     (LAST_RUN, "gauge", "When the last run began, in Unix seconds."),
     (NEXT_RUN, "gauge", "When the next run is due, in Unix seconds."),
-    (STATE, "gauge", "1 for the state that the sync is in: ok, held, failed, untrusted, paused, never."),
+    (
+        STATE,
+        "gauge",
+        "1 for the state that the sync is in: ok, partial, held, failed, untrusted, paused, running, never.",
+    ),
     (HELD_PLANS, "gauge", "Plans that wait for approval."),
     (UNRESOLVED, "gauge", "Operations that were sent and have no known fate."),
     (RUNNING, "gauge", "1 while a run of the sync is under way."),

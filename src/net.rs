@@ -63,7 +63,7 @@ pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Res
         builder = builder.identity(identity);
     }
     if let Some(url) = &network.proxy {
-        let proxy = Proxy::all(url.clone()).map_err(|_| wrong("the proxy's address can't be used".into()))?;
+        let proxy = Proxy::all(url.whole()).map_err(|_| wrong("the proxy's address can't be used".into()))?;
         builder = builder.proxy(proxy);
     }
     Ok(builder)

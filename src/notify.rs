@@ -14,9 +14,12 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::address::scrubbed;
 use crate::config::secret::Secret;
 use crate::config::settings::NotifySettings;
+use crate::delivery::explained;
 use crate::exit::{Exit, Failure, Result};
+use crate::outcome::ErrorKind;
 use crate::run::RunSummary;
 
 /// How often a message is tried: with the pauses between, somebody who restarts the receiver has four seconds.
@@ -43,7 +46,7 @@ pub const WELL: &str = "ok";
 /// What is sent: a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// `held`, `failed`, `untrusted` or `recovered`.
+    /// `held`, `failed`, `untrusted`, `partial` or `recovered`.
     pub event: &'static str,
     /// The sync.
     pub sync: String,
@@ -61,13 +64,9 @@ pub struct Message {
     pub help: Option<String>,
 }
 
-/// The state that a run left its sync in, where that is worth a word. What a run left over has outcomes of its own.
+/// The state that a run left its sync in: that of the run, as it is told everywhere. A pause is somebody's own doing.
 pub fn state_of(summary: &RunSummary) -> Option<&'static str> {
-    match summary.status {
-        "ok" | "partial" => Some(WELL),
-        "paused" => None,
-        other => Some(other),
-    }
+    (summary.status != "paused").then_some(summary.status)
 }
 
 /// The message that is due, if the state has changed.
@@ -84,7 +83,7 @@ pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<
         at,
         was,
         plan: summary.plan.clone(),
-        reason: summary.error.as_ref().map(|e| e.message.clone()),
+        reason: summary.error.as_ref().map(|e| e.message.clone()).or_else(|| summary.left_over()),
         help: summary.error.as_ref().and_then(|e| e.help.clone()),
     })
 }
@@ -129,8 +128,11 @@ async fn post(url: &Secret, message: &Message, patience: Duration) -> Result<()>
     let body = serde_json::to_vec(message).map_err(|e| Failure::internal("a message can't be spelled").because(e))?;
     let request = client.post(url.expose_secret()).header("content-type", "application/json").body(body);
     // The address is a secret: it often holds the receiver's key.
-    let answer =
-        request.send().await.map_err(|e| undelivered("the webhook can't be reached").because(e.without_url()))?;
+    let answer = request.send().await.map_err(|e| {
+        let error = explained(&e);
+        let what = if error.kind == ErrorKind::Protocol { "answers, and not as it should" } else { "can't be reached" };
+        undelivered(format!("the webhook {what}: {}", error.message))
+    })?;
     match answer.status() {
         status if status.is_success() => Ok(()),
         status => Err(undelivered(format!("the webhook answered HTTP {}", status.as_u16()))),
@@ -148,7 +150,9 @@ async fn run(command: Vec<String>, message: &Message, patience: Duration) -> Res
 /// often there. When the program ends, or its time is up, everything in its group ends.
 fn run_blocking(command: &[String], input: &[u8], patience: Duration) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-    let failed = |what: &str, e: std::io::Error| undelivered(format!("the program {program:?} {what}")).because(e);
+    // Nothing of its arguments is told, nor of an address that stands where the program should.
+    let shown = scrubbed(program);
+    let failed = |what: &str, e: std::io::Error| undelivered(format!("the program {shown:?} {what}")).because(e);
     let kept = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut child = Command::new(program)
         .args(arguments)
@@ -170,9 +174,9 @@ fn run_blocking(command: &[String], input: &[u8], patience: Duration) -> Result<
     // Before it is waited for: until then its number is not given to anybody else.
     let status = end_group(&child).and_then(|()| child.wait()).map_err(|e| failed("can't be ended", e))?;
     match ended.map_err(|e| failed("can't be waited for", e))? {
-        false => Err(undelivered(format!("the program {program:?} did not end within {} s", patience.as_secs()))),
+        false => Err(undelivered(format!("the program {shown:?} did not end within {} s", patience.as_secs()))),
         true if status.success() => Ok(()),
-        true => Err(undelivered(format!("the program {program:?} ended with {status}"))),
+        true => Err(undelivered(format!("the program {shown:?} ended with {status}"))),
     }
 }
 
@@ -212,13 +216,16 @@ mod tests {
     fn a_message_is_due_once_a_change() {
         for (was, now, event) in [
             (None, "ok", None),
-            (None, "partial", None),
+            (None, "partial", Some("partial")),
+            (Some("partial"), "partial", None),
+            (Some("partial"), "ok", Some("recovered")),
             (None, "held", Some("held")),
             (Some("held"), "held", None),
             (Some("held"), "paused", None),
             (Some("held"), "failed", Some("failed")),
             (Some("failed"), "untrusted", Some("untrusted")),
-            (Some("untrusted"), "partial", Some("recovered")),
+            (Some("untrusted"), "partial", Some("partial")),
+            (Some("untrusted"), "ok", Some("recovered")),
             (Some("ok"), "ok", None),
         ] {
             let due = message(&summary(now), was.map(Into::into), "2026-11-22T00:00:00.000Z".into());

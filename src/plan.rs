@@ -243,9 +243,7 @@ pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(empty)".into(),
         Value::String(text) if text.is_empty() => "(empty)".into(),
-        Value::String(text) => {
-            format!("“{}”", text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'"))
-        }
+        Value::String(text) => format!("“{text}”"),
         other => other.to_string(),
     }
 }

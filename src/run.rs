@@ -39,6 +39,7 @@ use crate::time::{self, Clock};
 pub use accept::{Accepted, accept};
 pub use announce::Announcements;
 pub use approve::spent;
+pub use hold::stale_because;
 pub use reading::{
     Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
 };

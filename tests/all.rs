@@ -10,6 +10,7 @@ mod files;
 mod journey;
 mod kill;
 mod kill_sweep;
+mod output;
 mod people;
 mod rate;
 mod sandbox;

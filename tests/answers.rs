@@ -4,6 +4,7 @@ mod accounts;
 mod comparing;
 pub mod explaining;
 mod forgetting;
+mod standing;
 mod telling;
 mod undoing;
 

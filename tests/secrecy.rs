@@ -206,3 +206,110 @@ fn no_wrong_configuration_gets_a_secret_into_words() {
         }
     }
 }
+
+/// Every place of the configuration where an address is typed, with a secret in its query and before its host.
+#[test]
+fn of_an_address_neither_query_nor_user_are_shown() {
+    let sim = Sim::start();
+    let silent = |what: &str, ran: &Ran| {
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(!text.contains("S3CRET"), "{what}: {text}");
+        }
+    };
+    for address in [
+        "htps://hr.example.com/api?token=S3CRET",
+        "https//hr.example.com/api?token=S3CRET",
+        "hr.example.com/api?token=S3CRET",
+        "https://ann:S3CRET@hr.example.com/api",
+        "https://S3CRET@hr.example.com/api?x=1",
+        "https://hr.example.com/api#S3CRET",
+        "https://hr example.com/api?token=S3CRET",
+        "http://hr.example.com/api?token=S3CRET",
+        "http://127.0.0.1:1/api?token=S3CRET",
+    ] {
+        for (from, to) in [
+            (
+                "kind = \"csv\"\npath = \"hr.csv\"",
+                format!(
+                    "kind = \"http\"\nformat = \"json\"\nauth = {{ kind = \"basic\", username = \"u\", password = {{ file = \"juno.token\" }} }}\nretry = {{ attempts = 1 }}\nurl = {address:?}"
+                ),
+            ),
+            ("path = \"hr.csv\"", format!("path = {address:?}")),
+            ("rate = \"1000/s\"", format!("rate = \"1000/s\"\nproxy = {address:?}")),
+            ("rate = \"1000/s\"", format!("rate = \"1000/s\"\nca_file = {address:?}")),
+            ("kind = \"juno\"\nbase_url", format!("kind = \"rest\"\ndefinition = {address:?}\nbase_url")),
+            (
+                "auth = { kind = \"bearer\", token = { file = \"juno.token\" } }",
+                format!(
+                    "auth = {{ kind = \"oauth2\", token_url = {address:?}, client_id = \"i\", client_secret = {{ file = \"juno.token\" }} }}"
+                ),
+            ),
+            ("auth = { kind = \"bearer\"", "auth = { kind = \"header\", name = \"X-Key: S3CRET\"".to_string()),
+            ("[sources.hr]", format!("[notify]\nwebhook = {{ url = {address:?} }}\n[sources.hr]")),
+            ("[sources.hr]", format!("[notify]\ncommand = [{address:?}, \"S3CRET\"]\n[sources.hr]")),
+        ] {
+            let home = Home::juno(&sim.juno());
+            home.people(&rows(0..2));
+            let text = fs::read_to_string(home.config()).expect("a configuration");
+            assert!(text.contains(from), "{from}");
+            home.secret("config/rosterd.toml", &text.replacen(from, &to, 1));
+            for args in [
+                &["check"][..],
+                &["check", "--format", "json"],
+                &["plan"],
+                &["sync", "-vv"],
+                &["why", "staff", "E1"],
+                &["status"],
+            ] {
+                silent(&format!("{args:?} {to}"), &home.run(args));
+            }
+        }
+        let home = Home::juno(address);
+        home.people(&rows(0..2));
+        for args in [&["check"][..], &["plan"], &["sync"]] {
+            silent(&format!("{args:?} base_url {address}"), &home.run(args));
+        }
+        // The environment is a layer of the configuration.
+        let home = Home::juno(&sim.juno());
+        home.people(&rows(0..2));
+        let mut command = home.command(&["check"]);
+        command.env("ROSTERD_TARGETS__JUNO__BASE_URL", address);
+        silent("the environment", &Ran::of(&command.output().expect("the binary runs")));
+    }
+    // A file that is no TOML where its secret stands.
+    let home = Home::juno(&sim.juno());
+    let text = fs::read_to_string(home.config()).expect("a configuration");
+    for line in [
+        "url = \"https://hr/api?token=S3CRET",
+        "url = https://hr/api?token=S3CRET",
+        "\"S3CRET\" = = 1",
+        "token = 'S3CRET' x",
+    ] {
+        home.secret("config/rosterd.toml", &format!("{text}\n{line}\n"));
+        silent(line, &home.run(&["check"]));
+    }
+}
+
+#[test]
+fn a_redirect_to_elsewhere_does_not_tell_where() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked);
+            let _ = stream.write_all(b"HTTP/1.1 302 Found\r\nlocation: https://u:S3CRET@login.example/?t=S3CRET\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let home = Home::juno(&format!("http://{address}/api"));
+    home.people(&rows(0..2));
+    let source = format!("kind = \"http\"\nformat = \"json\"\nurl = \"http://{address}/people?k=S3CRET\"");
+    let text = fs::read_to_string(home.config()).expect("a configuration");
+    for text in [text.clone(), text.replace("kind = \"csv\"\npath = \"hr.csv\"", &source)] {
+        home.write("config/rosterd.toml", &text);
+        let ran = talkative(&home, &["sync"]);
+        assert!(!ran.stdout.contains("S3CRET") && !ran.stderr.contains("S3CRET"), "{} {}", ran.stdout, ran.stderr);
+    }
+}

@@ -74,7 +74,9 @@ impl Stage {
     fn pages(&self) -> SourceKind {
         let mut kind = self.base.sources["office"].kind.clone();
         if let SourceKind::Http(http) = &mut kind {
-            http.url.set_port(Some(self.office.address.port())).expect("it has a port");
+            let mut url = http.url.whole();
+            url.set_port(Some(self.office.address.port())).expect("it has a port");
+            http.url = url.into();
         }
         kind
     }

@@ -1,16 +1,17 @@
 //! What can be typed: every command and option of `rosterd`, with the help that people read.
 //!
-//! clap parses; this module turns its usage errors into exit code 64 and its help into plain output.
+//! clap parses; [`read`] turns its usage errors into exit code 64 and its help into plain output.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub use self::read::{NotRun, asks_for_json};
 pub use super::record_args::{OutcomesArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
-use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
+
+mod read;
 
 /// The configuration that is used when none is named.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
@@ -28,7 +29,7 @@ Exit codes: 0 done, 3 held by a limit, 64 usage, 65 source not trusted, 69 unrea
 
 /// Keep user platforms in step with the people a company really has.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, max_term_width = 100, after_help = EXAMPLES, subcommand_required = true)]
+#[command(name = "rosterd", version, after_help = EXAMPLES, subcommand_required = true)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// Options of every command.
@@ -413,42 +414,6 @@ pub enum TargetsCommand {
         /// The kind, e.g. juno
         kind: String,
     },
-}
-
-/// A command line that is not to be carried out.
-#[derive(Debug)]
-pub enum NotRun {
-    /// Help or the version was asked for: print this and end with 0.
-    Print(String),
-    /// It was wrong: exit code 64, and the message is clap's, ready to print on standard error.
-    Usage(Failure),
-}
-
-/// Whether a command line asks for JSON, as far as one that can't be understood tells: its failure is JSON too.
-pub fn asks_for_json(arguments: &[OsString]) -> bool {
-    let follows = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
-    follows || arguments.iter().any(|argument| argument == "--format=json")
-}
-
-impl Cli {
-    /// Reads a command line, program name included.
-    pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, NotRun> {
-        use clap::error::ErrorKind;
-        Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NotRun::Print(error.render().to_string()),
-            _ => {
-                let text = error.render().to_string();
-                // Every failure is printed behind `error: `, which is also how clap begins.
-                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-                NotRun::Usage(Failure::new(Exit::Usage, text))
-            }
-        })
-    }
-
-    /// The definition of the command line, for completions and manual pages.
-    pub fn definition() -> clap::Command {
-        Cli::command()
-    }
 }
 
 impl Command {

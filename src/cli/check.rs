@@ -1,11 +1,12 @@
 //! `rosterd check`: what is wrong with the configuration, or, when nothing is, what it was understood to say.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::args::Format;
+use super::out::Out;
+use crate::address;
 use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::units::Span;
 use crate::config::{self, Diagnostic, Judged, Settings};
@@ -27,7 +28,7 @@ pub fn run(
     files: &[PathBuf],
     env: impl IntoIterator<Item = (String, String)>,
     format: Format,
-    out: &mut dyn Write,
+    out: &mut Out,
 ) -> Result<Exit, Failure> {
     let Judged { settings, mut errors, mut warnings } = config::judge(files, env);
     if let Some(settings) = settings.as_ref().filter(|_| errors.is_empty()) {
@@ -41,14 +42,10 @@ pub fn run(
         Some(_) => Exit::Ok,
         None => config::failure(&errors).exit,
     };
-    let printed = match format {
-        Format::Json => {
-            let report = Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings };
-            serde_json::to_writer(&mut *out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
-        }
-        Format::Text => text(out, files, settings.as_ref(), &errors, &warnings),
-    };
-    printed.map_err(|e| Failure::new(Exit::Io, "cannot print the report").because(e))?;
+    match format {
+        Format::Json => out.json(&Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings })?,
+        Format::Text => text(out, files, settings.as_ref(), &errors, &warnings)?,
+    }
     Ok(exit)
 }
 
@@ -106,38 +103,43 @@ pub(super) fn unconfigured(settings: &Settings) -> Vec<Diagnostic> {
 }
 
 fn text(
-    out: &mut dyn Write,
+    out: &mut Out,
     files: &[PathBuf],
     settings: Option<&Settings>,
     errors: &[Diagnostic],
     warnings: &[Diagnostic],
-) -> io::Result<()> {
+) -> Result<(), Failure> {
     for error in errors {
-        writeln!(out, "error: {error}")?;
+        told(out, "error", error)?;
     }
     for warning in warnings {
-        writeln!(out, "warning: {warning}")?;
+        told(out, "warning", warning)?;
     }
     let Some(settings) = settings else {
         let things = counted(errors.len(), "error");
-        return writeln!(out, "{things} in {}. Nothing was read or sent.", shown(files));
+        return out.line(&format!("{things} in {}. Nothing was read or sent.", shown(files)));
     };
     if !warnings.is_empty() {
-        writeln!(out)?;
+        out.line("")?;
     }
     let tests: usize = settings.syncs.values().map(|s| s.tests.len()).sum();
-    writeln!(
-        out,
+    out.line(&format!(
         "{} is right: {}, {}, {}, {}.",
         shown(files),
         counted(settings.sources.len(), "source"),
         counted(settings.targets.len(), "target"),
         counted(settings.syncs.len(), "sync"),
         counted(tests, "mapping test"),
-    )?;
-    settings.sources.values().try_for_each(|source| writeln!(out, "  source {}", source_line(source)))?;
-    settings.targets.values().try_for_each(|target| writeln!(out, "  target {}", target_line(target)))?;
-    settings.syncs.values().try_for_each(|sync| writeln!(out, "  sync {}", sync_line(sync)))
+    ))?;
+    settings.sources.values().try_for_each(|source| out.line(&format!("  source {}", source_line(source))))?;
+    settings.targets.values().try_for_each(|target| out.line(&format!("  target {}", target_line(target))))?;
+    settings.syncs.values().try_for_each(|sync| out.line(&format!("  sync {}", sync_line(sync))))
+}
+
+/// A finding, and what to do about it on a line of its own.
+pub(super) fn told(out: &mut Out, word: &str, found: &Diagnostic) -> Result<(), Failure> {
+    out.line(&format!("{word}: {}", Diagnostic { help: None, ..found.clone() }))?;
+    found.help.iter().try_for_each(|help| out.line(&format!("   help: {help}")))
 }
 
 fn shown(files: &[PathBuf]) -> String {
@@ -150,13 +152,8 @@ fn counted(count: usize, thing: &str) -> String {
 
 fn source_line(source: &SourceSettings) -> String {
     let place = match &source.kind {
-        SourceKind::Csv(csv) => csv.path.display().to_string(),
-        // A query may carry a key of sorts: it is not shown.
-        SourceKind::Http(http) => {
-            let mut url = http.url.clone();
-            url.set_query(None);
-            format!("{url}, auth {}", http.auth.kind())
-        }
+        SourceKind::Csv(csv) => address::scrubbed(&csv.path.display().to_string()),
+        SourceKind::Http(http) => format!("{}, auth {}", address::shown(&http.url), http.auth.kind()),
         SourceKind::Union(members) => {
             let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
             format!("union of {}", names.join(", "))
@@ -170,7 +167,10 @@ fn target_line(target: &TargetSettings) -> String {
     let kind = target.auth.kind();
     format!(
         "{}: {} at {}, auth {kind}, requests at most {}{quota}",
-        target.name, target.kind, target.base_url, target.rate
+        target.name,
+        target.kind,
+        address::shown(&target.base_url),
+        target.rate
     )
 }
 
@@ -197,13 +197,14 @@ fn sync_line(sync: &SyncSettings) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::out::tests::Kept;
     use super::*;
     use std::path::Path;
 
     fn check(files: &[PathBuf], format: Format) -> (Exit, String) {
-        let mut out = Vec::new();
-        let exit = run(files, [], format, &mut out).expect("printed");
-        (exit, String::from_utf8(out).expect("text"))
+        let kept = Kept::default();
+        let exit = run(files, [], format, &mut kept.out(false)).expect("printed");
+        (exit, kept.text())
     }
 
     fn sample() -> PathBuf {

@@ -15,16 +15,17 @@ use super::looking;
 use super::out::Out;
 use super::words;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
-use crate::config::{Diagnostic, Loaded, Settings};
+use crate::config::{self, Diagnostic, Loaded, Settings};
 use crate::delivery::{Client, Clients};
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::{Mapped, ValueFrom};
 use crate::nearest::nearest;
 use crate::panics;
 use crate::plan::shown;
-use crate::source::{Preview, preview, printable};
+use crate::source::{Preview, preview};
 use crate::target::Proof;
 use crate::time::Clock;
+use crate::visible::padded;
 
 /// Up to how many characters not even the length of a masked value is told.
 const SHORT: usize = 8;
@@ -78,7 +79,7 @@ pub async fn command(
     let loaded = match loaded {
         Ok(loaded) => loaded,
         // A configuration that is wrong is reported as `check` does.
-        Err(_) => return super::check::run(files, std::env::vars(), printing.format, &mut std::io::stdout().lock()),
+        Err(_) => return super::check::run(files, config::environment(), printing.format, &mut Out::stdout()),
     };
     let settings = loaded.settings;
     let warnings = [loaded.warnings, super::check::unconfigured(&settings)].concat();
@@ -265,7 +266,7 @@ fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&Map
 fn text(out: &mut Out, settings: &Settings, warnings: &[Diagnostic], found: &Found, show: bool) -> Result<()> {
     let style = out.style;
     for warning in warnings {
-        out.line(&format!("{}: {warning}", style.warn("warning")))?;
+        super::check::told(out, &style.warn("warning"), warning)?;
     }
     found.sources.iter().try_for_each(|line| source_text(out, line))?;
     for target in &found.targets {
@@ -292,8 +293,7 @@ fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
     let style = out.style;
     let rows = words::count(line.rows, "row", "rows");
     out.line(&format!("source {}: {}, {rows} looked at", style.strong(&line.source), style.good("ok")))?;
-    let columns: Vec<String> = line.columns.iter().map(|name| printable(name)).collect();
-    out.line(&format!("  columns  {}", columns.join(", ")))?;
+    out.line(&format!("  columns  {}", line.columns.join(", ")))?;
     out.line(&format!("  keys     {}", line.keys.join(", ")))?;
     if let Some(reason) = &line.first_reject {
         out.line(&format!("  {}  the first: {reason}", style.warn(&format!("{} rejected", line.rejected))))?;
@@ -309,7 +309,7 @@ fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
         };
         out.line(&format!("  sync {}: {} {outcome}", mapped.sync, mapped.key))?;
         for (field, value) in mapped.fields.iter().flatten() {
-            out.line(&format!("    {field:<20} {}", shown(value)))?;
+            out.line(&format!("    {} {}", padded(field, 20), shown(value)))?;
         }
     }
     Ok(())

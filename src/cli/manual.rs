@@ -15,7 +15,7 @@ pub fn command(topic: Option<&str>) -> Result<Exit> {
         return Ok(Exit::Ok);
     };
     match page(topic) {
-        Some(page) => out.write(page.text).map(|()| Exit::Ok),
+        Some(page) => out.verbatim(page.text).map(|()| Exit::Ok),
         None => {
             let topics = PAGES.map(|page| page.topic);
             let meant = nearest(topic, topics).map_or_else(String::new, |meant| format!("did you mean {meant}? "));

@@ -4,13 +4,14 @@
 //! on standard output when JSON was asked for, else text on standard error) and turns it into the exit code.
 
 mod accept;
+mod approver;
 pub mod args;
 pub mod check;
 mod connect;
 mod forget;
 mod looking;
 mod manual;
-mod out;
+pub(crate) mod out;
 mod outcomes;
 mod people;
 mod plan;
@@ -31,7 +32,7 @@ mod words;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -53,11 +54,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let json = args::asks_for_json(&arguments);
     let cli = match Cli::read(arguments) {
         Ok(cli) => cli,
-        Err(NotRun::Print(text)) => {
-            let mut out = Out::stdout();
-            return finish(out.write(&text).map(|()| Exit::Ok), false);
+        Err(NotRun::Print(text)) => return finish(print(&text), false),
+        Err(NotRun::Usage { failure, .. }) if json => return finish(Err(failure), true),
+        Err(NotRun::Usage { failure, text }) => {
+            // Standard error may be gone: the code tells.
+            let _ = Out::stderr().lines(&text);
+            return failure.exit.into();
         }
-        Err(NotRun::Usage(failure)) => return finish(Err(failure), json),
     };
     let json = cli.command.prints_json();
     panics::tell_by_place();
@@ -65,30 +68,45 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     finish(result, json)
 }
 
+fn print(text: &str) -> Result<Exit> {
+    Out::stdout().lines(text)?;
+    Ok(Exit::Ok)
+}
+
+/// Tells how it ended. Everything that was printed is out by then, or is known not to be: that fails the command too.
 fn finish(result: Result<Exit>, json: bool) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
+    let mut exit = match &result {
+        Ok(exit) => *exit,
         Err(failure) => {
-            report(&failure, json);
-            failure.exit.into()
+            report(failure, json);
+            failure.exit
         }
+    };
+    if let Some(lost) = out::lost() {
+        if let (Err(failure), true) = (&result, json) {
+            // It was to be told where nothing can be written: somebody is to hear of it.
+            report(failure, false);
+        }
+        report(&lost, false);
+        exit = exit.worse(lost.exit);
     }
+    exit.into()
 }
 
 /// Prints a failure.
 fn report(failure: &Failure, json: bool) {
-    if json {
-        let error = serde_json::json!({
-            "error": { "code": failure.exit, "message": failure.chain(), "help": failure.help }
-        });
-        let _ = Out::stdout().line(&error.to_string());
+    if !json {
+        // Standard error may be gone: the code tells.
+        let _ = Out::stderr().failure(failure);
         return;
     }
-    let style = out::styles_for(std::io::stderr().is_terminal());
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "{}: {}", style.bad("error"), failure.chain());
-    if let Some(help) = &failure.help {
-        let _ = writeln!(stderr, " {}: {help}", style.strong("help"));
+    let help = failure.help.as_ref().filter(|_| failure.others.is_empty());
+    let error = serde_json::json!({
+        "error": { "code": failure.exit, "message": failure.chain(), "help": help }
+    });
+    if let Err(unwritten) = Out::stdout().json(&error) {
+        report(failure, false);
+        report(&unwritten, false);
     }
 }
 
@@ -119,11 +137,11 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Command::Check { connect: true, show_values, printing } => {
-            let loaded = config::load(&global.config, std::env::vars());
+            let loaded = config::load(&global.config, config::environment());
             connect::command(&global.config, loaded, show_values, printing).await
         }
         Command::Check { printing, .. } => {
-            check::run(&global.config, std::env::vars(), printing.format, &mut std::io::stdout().lock())
+            check::run(&global.config, config::environment(), printing.format, &mut Out::stdout())
         }
         Command::Accept { source, printing } => accept::command(&*load(global)?, &source, printing).await,
         Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
@@ -162,7 +180,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "rosterd", &mut script);
-            Out::stdout().write(&String::from_utf8_lossy(&script))?;
+            Out::stdout().verbatim(&String::from_utf8_lossy(&script))?;
             Ok(Exit::Ok)
         }
         Command::Man { directory } => man(&directory),
@@ -218,9 +236,9 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         // Of one's own kind there is no definition yet: the worked example is where one begins.
-        Some(TargetsCommand::Show { kind }) if kind == "rest" => out.write(WORKED_EXAMPLE).map(|()| Exit::Ok),
+        Some(TargetsCommand::Show { kind }) if kind == "rest" => out.verbatim(WORKED_EXAMPLE).map(|()| Exit::Ok),
         Some(TargetsCommand::Show { kind }) => match Engine::builtin_text(&kind) {
-            Some(text) => out.write(text).map(|()| Exit::Ok),
+            Some(text) => out.verbatim(text).map(|()| Exit::Ok),
             None => Err(Failure::new(Exit::Usage, format!("there is no built-in target kind {kind:?}"))
                 .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
         },
@@ -231,7 +249,7 @@ fn schema(definition: bool) -> Result<Exit> {
     let schema = if definition { crate::target::definition_schema() } else { config::schema::configuration() };
     let text =
         serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
-    Out::stdout().line(&text)?;
+    Out::stdout().lines(&text)?;
     Ok(Exit::Ok)
 }
 

@@ -11,6 +11,7 @@ use crate::run::chosen;
 use crate::state::ledger::{Filter, Outcomes, RunExists};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
+use crate::visible::{padded, visible};
 
 /// How many rows are in memory at once.
 const PAGE: usize = 500;
@@ -103,26 +104,28 @@ impl Table {
 
     /// Formula characters are escaped here, and only here: what is sent to a target is never touched.
     fn csv(&mut self, cells: &[&str]) -> Result<()> {
-        let safe =
-            cells.iter().map(|cell| if cell.starts_with(FORMULA) { format!("'{cell}") } else { (*cell).to_string() });
+        let safe = cells.iter().map(|cell| {
+            let shown = visible(cell);
+            if cell.starts_with(FORMULA) { format!("'{shown}") } else { shown.into_owned() }
+        });
         let mut writer = csv::Writer::from_writer(Vec::new());
         let written = writer.write_record(safe.map(String::into_bytes));
         let line = written.ok().and_then(|()| writer.into_inner().ok());
         let line = line.ok_or_else(|| Failure::internal("cannot write a row of the ledger"))?;
-        self.out.write(&String::from_utf8_lossy(&line))
+        self.out.piece(&String::from_utf8_lossy(&line))
     }
 
     fn text(&mut self, o: &Outcome) -> Result<()> {
         let style = self.out.style;
-        let padded = format!("{:<8}", o.status.name());
+        let word = format!("{:<8}", o.status.name());
         let status = match o.status {
-            Status::Ok => style.good(&padded),
-            Status::Held | Status::Skipped => style.warn(&padded),
-            Status::Failed | Status::Unknown | Status::Rejected => style.bad(&padded),
+            Status::Ok => style.good(&word),
+            Status::Held | Status::Skipped => style.warn(&word),
+            Status::Failed | Status::Unknown | Status::Rejected => style.bad(&word),
         };
         let key = o.key.as_ref().map_or("(no key)", |k| k.as_str());
         let op = o.op.map_or("-", |op| op.name());
-        let mut line = format!("{}  {}  {status}  {op:<9}  {key:<10}", o.ts, o.sync);
+        let mut line = format!("{}  {}  {status}  {op:<9}  {}", o.ts, o.sync, padded(key, 10));
         if let Some(id) = &o.remote_id {
             line.push_str(&format!("  account {id}"));
         }

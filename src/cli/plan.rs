@@ -25,6 +25,7 @@ use crate::run::{
 use crate::sabotage;
 use crate::state::people::FindSync;
 use crate::time::Clock;
+use crate::visible::padded;
 
 /// How many operations of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -66,7 +67,7 @@ pub async fn command(
     let json = printing.format == Format::Json;
     let mut first = true;
     if json {
-        out.write("{\"syncs\":[")?;
+        out.piece("{\"syncs\":[")?;
     }
     for (read, syncs) in readings {
         for sync in syncs {
@@ -75,14 +76,15 @@ pub async fn command(
                 Err(failure) => Err(failure.again()),
             };
             if json && !first {
-                out.write(",")?;
+                out.piece(",")?;
             }
             first = false;
             exit = exit.worse(show(&mut out, &sync, made, detailed, all, json)?);
         }
     }
     if json {
-        out.line("]}")?;
+        out.piece("]}")?;
+        out.verbatim("\n")?;
     }
     Ok(exit)
 }
@@ -107,7 +109,7 @@ fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, 
     match made {
         Err(failure) => {
             match json {
-                true => out.write(&failed_json(&sync.name, &failure).to_string())?,
+                true => out.piece(&failed_json(&sync.name, &failure).to_string())?,
                 false => failed_text(out, &sync.name, &failure)?,
             }
             Ok(failure.exit)
@@ -153,8 +155,8 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
         "held": held,
     })
     .to_string();
-    out.write(head.trim_end_matches('}'))?;
-    out.write(",\"skipped\":[")?;
+    out.piece(head.trim_end_matches('}'))?;
+    out.piece(",\"skipped\":[")?;
     let mut comma = Comma::default();
     let mut after = String::new();
     loop {
@@ -165,13 +167,13 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
             comma.write(out, &json!({ "key": key, "reason": reason }))?;
         }
     }
-    out.write("],\"rejected\":[")?;
+    out.piece("],\"rejected\":[")?;
     let mut comma = Comma::default();
     rejected(plan, |reject| {
         let position = reject.position.to_string();
         comma.write(out, &json!({ "key": reject.key, "position": position, "reason": reject.reason }))
     })?;
-    out.write("],\"operations\":[")?;
+    out.piece("],\"operations\":[")?;
     let mut comma = Comma::default();
     let mut last: Option<Operation> = None;
     loop {
@@ -182,7 +184,7 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
         }
         last = Some(end);
     }
-    out.write("]}")
+    out.piece("]}")
 }
 
 /// Visits the rejected records, in the source's order.
@@ -230,17 +232,17 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     sections.print(out, &plan.counts)?;
     bystanders(out, plan, all)?;
     for shared in &plan.shared {
-        out.line(&format!("\n  {}", style.warn(&format!("{shared}: none of them is created"))))?;
+        out.section(&format!("  {}", style.warn(&format!("{shared}: none of them is created"))))?;
     }
     match held {
         Some(breach) => {
             let named = if breach.limit == "rekey" { plan.reformatted.as_slice() } else { &[] };
-            out.line(&format!("\n  {}", style.warn(&format!("It would be {}.", breach.sentence(named)))))?;
+            out.section(&format!("  {}", style.warn(&format!("It would be {}.", breach.sentence(named)))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
-        None if plan.total() == 0 => out.line("\n  Nothing to do: the target is in step."),
-        None => out.line(&format!(
-            "\n  {}. Nothing has been sent; rosterd sync {} sends it.",
+        None if plan.total() == 0 => out.section("  Nothing to do: the target is in step."),
+        None => out.section(&format!(
+            "  {}. Nothing has been sent; rosterd sync {} sends it.",
             words::count(plan.total(), "operation", "operations"),
             sync.name
         )),
@@ -277,7 +279,7 @@ impl Sections {
             let total = counts.get(kind).copied().unwrap_or(0);
             let heading = format!("{} {total}", words::heading(*kind));
             let heading = if kind.takes_access() { out.style.warn(&heading) } else { out.style.strong(&heading) };
-            out.line(&format!("\n  {heading}"))?;
+            out.section(&format!("  {heading}"))?;
             for line in lines {
                 out.line(&format!("    {line}"))?;
             }
@@ -299,8 +301,8 @@ fn more(out: &mut Out, of: u64, shown: usize) -> Result<()> {
 fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
     let most = if all { usize::MAX } else { SHOWN };
     if plan.rejected > 0 {
-        out.line(&format!(
-            "\n  {}",
+        out.section(&format!(
+            "  {}",
             out.style.warn(&format!("Rejected {}: nothing is done to these people", plan.rejected))
         ))?;
         let mut shown = 0;
@@ -310,19 +312,20 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
                 return Ok(());
             }
             let key = reject.key.as_ref().map_or("(no key)", |k| k.as_str());
-            out.line(&format!("    {key:<10}  {}: {}", reject.position, reject.reason))
+            out.line(&format!("    {}  {}: {}", padded(key, 10), reject.position, reject.reason))
         })?;
         more(out, plan.rejected, most)?;
     }
     if plan.skipped > 0 {
-        out.line(&format!("\n  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;
+        out.section(&format!("  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;
         let (mut after, mut left) = (String::new(), most);
         while left > 0 {
             let page = plan.spool().skips(&after, left.min(PAGE))?;
             let Some((last, _)) = page.last() else { break };
             after = last.as_str().to_owned();
             left -= page.len();
-            page.iter().try_for_each(|(key, reason)| out.line(&format!("    {:<10}  {reason}", key.as_str())))?;
+            page.iter()
+                .try_for_each(|(key, reason)| out.line(&format!("    {}  {reason}", padded(key.as_str(), 10))))?;
         }
         more(out, plan.skipped, most)?;
     }
@@ -331,7 +334,7 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
             "Unresolved {}: sent by an earlier run without an answer, looked up first by the next",
             plan.unresolved.len()
         );
-        out.line(&format!("\n  {}", out.style.warn(&heading)))?;
+        out.section(&format!("  {}", out.style.warn(&heading)))?;
         for key in plan.unresolved.iter().take(most) {
             out.line(&format!("    {key}"))?;
         }

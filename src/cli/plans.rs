@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
+use super::approver::who;
 use super::args::{Format, PlansCommand, Printing};
 use super::out::Out;
 use super::plan::{Sections, operation_json};
-use super::sync::who;
 use super::words;
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Result};
 use crate::limits::Breach;
-use crate::run::spent;
+use crate::run::{spent, stale_because};
 use crate::state::ledger::{RunTotals, TotalsOf};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
 use crate::state::{Access, State};
@@ -23,13 +23,16 @@ const PAGE: usize = 500;
 pub async fn command(settings: &Settings, show: Option<PlansCommand>, printing: Printing, all: bool) -> Result<Exit> {
     let state = State::open(&settings.state.path, Access::Read)?;
     match show {
-        None => list(&state, printing).await,
+        None => list(settings, &state, printing).await,
         Some(PlansCommand::Show { id, printing }) => one(settings, &state, &id, printing, all).await,
     }
 }
 
-async fn list(state: &State, printing: Printing) -> Result<Exit> {
-    let plans = state.ask(HeldPlans).await?;
+async fn list(settings: &Settings, state: &State, printing: Printing) -> Result<Exit> {
+    let mut plans = state.ask(HeldPlans).await?;
+    for plan in &mut plans {
+        plan.stale = stale(settings, plan);
+    }
     let mut out = Out::stdout();
     if printing.format == Format::Json {
         out.json(&json!({ "plans": plans }))?;
@@ -41,10 +44,26 @@ async fn list(state: &State, printing: Printing) -> Result<Exit> {
     for plan in &plans {
         heading(&mut out, plan)?;
         out.line(&format!("  look at it:  rosterd plans show {}", plan.id))?;
-        out.line(&format!("  release it:  rosterd approve {} --reason \"…\"", plan.id))?;
+        release(&mut out, plan)?;
         out.line(&format!("  drop it:     rosterd discard {}", plan.id))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Why it could not be approved as things stand.
+fn stale(settings: &Settings, plan: &HeldPlan) -> Option<String> {
+    settings.syncs.get(&plan.sync).map_or_else(|| plan.stale.clone(), |sync| stale_because(sync, plan))
+}
+
+/// How to have it sent, unless it can't be approved any more.
+fn release(out: &mut Out, plan: &HeldPlan) -> Result<()> {
+    match &plan.stale {
+        None => out.line(&format!("  release it:  rosterd approve {} --reason \"…\"", plan.id)),
+        Some(why) => {
+            out.line(&format!("  {}", out.style.warn(&format!("stale: it can't be approved any more: {why}"))))?;
+            out.line(&format!("  make it anew: rosterd sync {}", plan.sync))
+        }
+    }
 }
 
 fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
@@ -68,16 +87,17 @@ async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {
 }
 
 async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {
-    let (plan, status) = find(state, id).await?;
+    let (mut plan, status) = find(state, id).await?;
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }
+    plan.stale = stale(settings, &plan);
     let mut out = Out::stdout();
     let json = printing.format == Format::Json;
     let who = settings.syncs.get(&plan.sync).map(|s| s.match_fields.clone()).unwrap_or_default();
     let mut sections = Sections::new(all, &who);
     match json {
-        true => out.write(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
+        true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
         false => heading(&mut out, &plan)?,
     }
     let (mut from, mut comma) = (0, "");
@@ -88,7 +108,7 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
         }
         for operation in page.iter().filter(|o| !o.step) {
             match json {
-                true => out.write(&format!("{comma}{}", operation_json(operation)))?,
+                true => out.piece(&format!("{comma}{}", operation_json(operation)))?,
                 false => sections.add(operation),
             }
             comma = ",";
@@ -96,13 +116,15 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
         from += page.len() as u64;
     }
     match json {
-        true => out.line("]}")?,
+        true => {
+            out.piece("]}")?;
+            out.verbatim("\n")?;
+        }
         false => {
             sections.print(&mut out, &plan.counts)?;
-            out.line(&format!(
-                "\n  {} in all. Release it: rosterd approve {id} --reason \"…\"",
-                words::count(plan.counts.values().sum(), "operation", "operations")
-            ))?;
+            let all = words::count(plan.counts.values().sum(), "operation", "operations");
+            out.section(&format!("  {all} in all."))?;
+            release(&mut out, &plan)?;
         }
     }
     Ok(Exit::Ok)

@@ -18,6 +18,7 @@ use crate::state::lock::SenderLock;
 use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
 use crate::status;
+use crate::visible::padded;
 
 /// How many of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -114,13 +115,14 @@ impl Figures {
 
 impl Page {
     fn begin(&mut self) -> Result<()> {
-        if self.json { self.out.write("{\"syncs\":[") } else { Ok(()) }
+        if self.json { self.out.piece("{\"syncs\":[") } else { Ok(()) }
     }
 
     /// Ends with the syncs that the configuration no longer has: their accounts are looked after by nobody.
     fn end(&mut self, unconfigured: &[Unconfigured]) -> Result<()> {
         if self.json {
-            return self.out.line(&format!("],\"unconfigured\":{}}}", json!(unconfigured)));
+            self.out.piece(&format!("],\"unconfigured\":{}}}", json!(unconfigured)))?;
+            return self.out.verbatim("\n");
         }
         unconfigured.iter().try_for_each(|known| super::status::forsaken(&mut self.out, known))
     }
@@ -140,31 +142,31 @@ impl Page {
         let head = json!({
             "sync": sync.name, "target_users": comparison.target_users, "in_step": comparison.plan.in_step,
         });
-        self.out.write(head.to_string().trim_end_matches('}'))?;
+        self.out.piece(head.to_string().trim_end_matches('}'))?;
         for kind in Difference::ALL {
-            self.out.write(&format!(",\"{}\":[", kind.name()))?;
+            self.out.piece(&format!(",\"{}\":[", kind.name()))?;
             let mut comma = Comma::default();
             comparison.each(kind, |operation, protected| {
                 comma.next(&mut self.out)?;
-                self.out.write(&element(kind, operation, protected).to_string())
+                self.out.piece(&element(kind, operation, protected).to_string())
             })?;
-            self.out.write("]")?;
+            self.out.piece("]")?;
         }
-        self.out.write(",\"orphaned\":[")?;
+        self.out.piece(",\"orphaned\":[")?;
         let mut comma = Comma::default();
         comparison.each_orphan(|id| comma.write(&mut self.out, &json!({ "remote_id": id })))?;
-        self.out.write("],\"doubled\":[")?;
+        self.out.piece("],\"doubled\":[")?;
         let mut comma = Comma::default();
         comparison.each_doubled(|doubled| {
             comma.write(&mut self.out, &json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }))
         })?;
-        self.out.write("],\"kept_by_target\":[")?;
+        self.out.piece("],\"kept_by_target\":[")?;
         let mut comma = Comma::default();
         comparison.each_kept(|kept| {
             let kept = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
             comma.write(&mut self.out, &kept)
         })?;
-        self.out.write(&format!("],\"unresolved\":{}", json!(comparison.plan.unresolved)))
+        self.out.piece(&format!("],\"unresolved\":{}", json!(comparison.plan.unresolved)))
     }
 
     fn report_text(
@@ -198,13 +200,14 @@ impl Page {
         let heading = format!("More than one account {}: never touched; see to them there", figures.doubled);
         self.section(&style.warn(&heading), figures.doubled, |visit| {
             comparison.each_doubled(|doubled| {
-                visit(&format!("{:<10}  accounts {}", doubled.key.as_str(), doubled.remote_ids.join(", ")))
+                visit(&format!("{}  accounts {}", padded(doubled.key.as_str(), 10), doubled.remote_ids.join(", ")))
             })
         })?;
         let heading = format!("Kept otherwise by the target {}: not written again until it changes", figures.kept);
         self.section(&style.strong(&heading), figures.kept, |visit| {
             comparison.each_kept(|kept| {
-                visit(&format!("{:<10}  account {}  {}", kept.key.as_str(), kept.remote_id, kept.fields.join(", ")))
+                let key = padded(kept.key.as_str(), 10);
+                visit(&format!("{key}  account {}  {}", kept.remote_id, kept.fields.join(", ")))
             })
         })?;
         let unresolved = &comparison.plan.unresolved;
@@ -226,7 +229,7 @@ impl Page {
         if count == 0 {
             return Ok(());
         }
-        self.out.line(&format!("\n  {heading}"))?;
+        self.out.section(&format!("  {heading}"))?;
         let mut left = if self.all { usize::MAX } else { SHOWN };
         each(&mut |line| {
             if left > 0 {
@@ -246,14 +249,14 @@ impl Page {
             return self.out.line(if self.forsaken { "  Everybody is in step here." } else { "  Nothing differs." });
         }
         if repairable > 0 && !remedy.repair {
-            self.out.line(&format!(
-                "\n  Set them right, under the same limits: rosterd reconcile {} --repair",
+            self.out.section(&format!(
+                "  Set them right, under the same limits: rosterd reconcile {} --repair",
                 sync.name
             ))?;
         }
         if adoptable > 0 && !remedy.adopt {
             self.out
-                .line(&format!("\n  Link those that are there already: rosterd reconcile {} --adopt", sync.name))?;
+                .section(&format!("  Link those that are there already: rosterd reconcile {} --adopt", sync.name))?;
         }
         Ok(())
     }
@@ -270,8 +273,8 @@ impl Page {
 
     fn end_of_sync(&mut self, run: Option<&RunSummary>, notable: &[crate::outcome::Outcome]) -> Result<()> {
         match (self.json, run) {
-            (true, Some(run)) => self.out.write(&format!(",\"run\":{}}}", json!(run))),
-            (true, None) => self.out.write("}"),
+            (true, Some(run)) => self.out.piece(&format!(",\"run\":{}}}", json!(run))),
+            (true, None) => self.out.piece("}"),
             (false, Some(run)) => {
                 self.out.line("")?;
                 super::sync::text(&mut self.out, run, notable)
@@ -288,7 +291,7 @@ impl Page {
                 "active_there": [], "orphaned": [], "adoptable": [], "doubled": [], "kept_by_target": [],
                 "unresolved": [], "error": RunError::from(failure),
             });
-            return self.out.write(&empty.to_string());
+            return self.out.piece(&empty.to_string());
         }
         let style = self.out.style;
         self.out.line(&format!("{}: {}", style.strong(sync), style.bad("not compared")))?;
@@ -333,7 +336,7 @@ fn element(kind: Difference, operation: &Operation, protected: bool) -> Value {
 
 /// One difference as a person reads it.
 fn line(kind: Difference, operation: &Operation, protected: bool) -> String {
-    let mut text = format!("{:<10}", operation.key.as_str());
+    let mut text = padded(operation.key.as_str(), 10);
     if let Some(id) = &operation.remote_id {
         text.push_str(&format!("  account {id}"));
     }

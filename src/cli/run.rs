@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::approver::who;
 use super::args::{Format, Global, Printing};
 use super::out::Out;
-use super::sync::{print, who};
+use super::sync::print;
 use crate::config::Settings;
 use crate::daemon::{self, Told};
 use crate::exit::{Exit, Failure, Result};

@@ -7,22 +7,27 @@ use super::out::Out;
 use crate::config::Settings;
 use crate::exit::{Exit, Result};
 use crate::run::chosen;
+use crate::state::lock::{Holder, holder};
 use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
-use crate::status::{Line, lines, unconfigured};
+use crate::status::{Line, StalePlan, lines, unconfigured};
 use crate::time::{self, Clock};
 
 /// `rosterd status`.
 pub async fn command(settings: &Arc<Settings>, syncs: &[String], printing: Printing) -> Result<Exit> {
     let syncs = chosen(settings, syncs)?;
     let state = State::open(&settings.state.path, Access::Read)?;
-    let lines = lines(syncs.iter().map(Arc::as_ref), &state, Clock::system().now()).await?;
+    let sender = holder(&settings.state.path);
+    let daemon = sender == Some(Holder::Daemon);
+    let lines = lines(syncs.iter().map(Arc::as_ref), &state, sender, Clock::system().now()).await?;
     let unconfigured = unconfigured(settings, &state).await?;
     let mut out = Out::stdout();
     match printing.format {
-        Format::Json => out.json(&serde_json::json!({ "syncs": lines, "unconfigured": unconfigured }))?,
+        Format::Json => out.json(&serde_json::json!({
+            "daemon": daemon, "syncs": lines, "unconfigured": unconfigured,
+        }))?,
         Format::Text => {
-            lines.iter().try_for_each(|line| text(&mut out, line))?;
+            lines.iter().try_for_each(|line| text(&mut out, line, daemon))?;
             unconfigured.iter().try_for_each(|known| forsaken(&mut out, known))?;
         }
     }
@@ -39,11 +44,11 @@ pub(super) fn forsaken(out: &mut Out, known: &Unconfigured) -> Result<()> {
     out.line(&format!("  gone for good?  rosterd state forget-sync {sync}"))
 }
 
-fn text(out: &mut Out, line: &Line) -> Result<()> {
+fn text(out: &mut Out, line: &Line, daemon: bool) -> Result<()> {
     let style = out.style;
     let state = match line.state {
         "ok" => style.good("ok"),
-        "held" | "paused" | "never" => style.warn(line.state),
+        "partial" | "held" | "paused" | "running" | "never" => style.warn(line.state),
         other => style.bad(other),
     };
     out.line(&format!("{}: {state}", style.strong(&line.sync)))?;
@@ -55,14 +60,25 @@ fn text(out: &mut Out, line: &Line) -> Result<()> {
         (Some(at), Some(age)) => out.line(&format!("  last good run  {at}, {} ago", time::spoken(age)))?,
         _ => out.line("  last good run  never")?,
     }
-    if let Some(next) = &line.next_run {
-        out.line(&format!("  next run       {next}"))?;
+    match &line.next_run {
+        Some(next) if daemon => out.line(&format!("  next run       {next}"))?,
+        Some(next) => {
+            out.line(&format!("  next run       {next} by its schedule, but no daemon is running to keep it"))?
+        }
+        None => {}
     }
     if let Some(reason) = &line.reason {
         out.line(&format!("  why            {reason}"))?;
     }
     if let Some(plan) = &line.held_plan {
         out.line(&format!("  held plan      {plan}: look at it with rosterd plans show {plan}"))?;
+    }
+    if let Some(StalePlan { plan, why }) = &line.stale_plan {
+        out.line(&format!("  stale plan     {plan} can't be approved any more: {why}"))?;
+        out.line(&format!(
+            "                 make it anew with rosterd sync {}, or drop it: rosterd discard {plan}",
+            line.sync
+        ))?;
     }
     if line.unresolved > 0 {
         out.line(&format!("  unresolved     {}: looked up first by the next run", line.unresolved))?;

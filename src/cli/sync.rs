@@ -1,9 +1,9 @@
 //! `sync` and `approve`: runs that send.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::approver::{is_short_enough, who};
 use super::args::{Format, Printing, Scope};
 use super::out::Out;
 use super::progress::Progress;
@@ -20,6 +20,7 @@ use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
 use crate::time::{self, Clock};
+use crate::visible::padded;
 
 /// `rosterd sync`.
 pub async fn command(
@@ -37,6 +38,7 @@ pub async fn command(
 
 /// `rosterd approve`.
 pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
+    reason.as_deref().map_or(Ok(()), is_short_enough)?;
     let lock = match SenderLock::take(&settings.state.path) {
         Ok(lock) => Some(lock),
         Err(_) if holder(&settings.state.path) == Some(Holder::Daemon) => None,
@@ -58,16 +60,6 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     let runner = runner(settings, state, &progress)?;
     let run = runner.approve(&plan, who(), reason).await?;
     finish(&[run], &progress, printing)
-}
-
-/// Who is at the keyboard, as far as the environment tells: behind sudo, the person before it; without a name, the
-/// number of the user whose process this is.
-pub fn who() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        .or_else(|| Some(format!("uid {}", std::fs::metadata("/proc/self").ok()?.uid())))
-        .unwrap_or_else(|| "unknown".into())
 }
 
 async fn send(
@@ -219,7 +211,10 @@ fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
         out.line(&format!("    {}", one_trouble(outcome)))?;
     }
     let named = total(|c| c.failed) + total(|c| c.unknown) + run.rejected;
-    if named > notable.len() as u64 {
+    if run.held_again && named > 0 {
+        // Held on the same plan, a run writes no outcomes: what the source has is seen by planning.
+        out.line(&format!("    … each of them, and why: rosterd plan {} -v", run.sync))?;
+    } else if named > notable.len() as u64 {
         out.line(&format!("    … all of them: rosterd outcomes --run {}", run.run))?;
     }
     Ok(())
@@ -238,5 +233,5 @@ fn one_trouble(outcome: &Outcome) -> String {
         Status::Rejected => "rejected",
         _ => "failed",
     };
-    format!("{key:<10} {what} {status}: {why}")
+    format!("{} {what} {status}: {why}", padded(key, 10))
 }

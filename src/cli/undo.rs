@@ -15,6 +15,7 @@ use crate::planner::{PAGE, Plan};
 use crate::record::Key;
 use crate::run::Undoing;
 use crate::state::{Access, State};
+use crate::visible::padded;
 
 /// How many people for whom something is left are named unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -58,12 +59,12 @@ fn text(out: &mut Out, settings: &Settings, run: &str, undoing: &Undoing, all: b
     each_left(plan, |key, why| {
         total += 1;
         if all || lines.len() < SHOWN {
-            lines.push(format!("    {:<10}  {why}", key.as_str()));
+            lines.push(format!("    {}  {why}", padded(key.as_str(), 10)));
         }
         Ok(())
     })?;
     if total > 0 {
-        out.line(&format!("\n  {}", out.style.warn(&format!("Left as it is {total}"))))?;
+        out.section(&format!("  {}", out.style.warn(&format!("Left as it is {total}"))))?;
         lines.iter().try_for_each(|line| out.line(line))?;
         if total > lines.len() as u64 {
             out.line(&out.style.faint(&format!("    … and {} more (-v shows all)", total - lines.len() as u64)))?;
@@ -71,13 +72,13 @@ fn text(out: &mut Out, settings: &Settings, run: &str, undoing: &Undoing, all: b
     }
     if undoing.forgotten > 0 {
         let many = words::count(undoing.forgotten, "operation of that run is", "operations of that run are");
-        out.line(&format!("\n  {many} not known any more: what they replaced was not kept, or has been pruned."))?;
+        out.section(&format!("  {many} not known any more: what they replaced was not kept, or has been pruned."))?;
     }
     if plan.total() == 0 {
-        return out.line("\n  There is nothing to take back.");
+        return out.section("  There is nothing to take back.");
     }
-    out.line(&format!(
-        "\n  {} held for approval, and nothing sent: rosterd approve {}",
+    out.section(&format!(
+        "  {} held for approval, and nothing sent: rosterd approve {}",
         words::count(plan.total(), "operation is", "operations are"),
         plan.id
     ))?;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::plan::{OpKind, Operation, shown};
 use crate::run::Counted;
+use crate::visible::padded;
 
 /// `1 record`, `2 records`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
@@ -49,7 +50,7 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
 /// Of a new account only the fields of `who` are shown unless `all` are asked for: a dozen values a person hide the
 /// people.
 pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
-    let mut text = format!("{:<10}", operation.key.as_str());
+    let mut text = padded(operation.key.as_str(), 10);
     if let Some(id) = operation.remote_id.as_deref().filter(|_| operation.kind != OpKind::Update) {
         let _ = write!(text, "  account {id}");
     }

@@ -63,23 +63,22 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The failure that a command ends with when the configuration has these errors: all of them as text, and 77 when
-/// open secrets are all that is wrong, otherwise 78.
+/// The failure that a command ends with when the configuration has these errors: each of them, and 77 when open
+/// secrets are all that is wrong, otherwise 78.
 pub fn failure(errors: &[Diagnostic]) -> Failure {
     let exit = errors.iter().map(|e| e.exit).fold(Exit::Ok, Exit::worse);
     let exit = if exit == Exit::Ok { Exit::Config } else { exit };
-    if let [only] = errors {
-        let Diagnostic { help, .. } = only;
-        let bare = Diagnostic { help: None, ..only.clone() };
-        let failure = Failure::new(exit, bare.to_string());
-        return match help {
+    let one = |error: &Diagnostic| {
+        let failure = Failure::new(exit, Diagnostic { help: None, ..error.clone() }.to_string());
+        match &error.help {
             Some(help) => failure.help(help.clone()),
             None => failure,
-        };
-    }
-    let lines: Vec<String> = errors.iter().map(|e| e.to_string()).collect();
-    // The first stands behind `error: `, which the command line writes before every failure.
-    Failure::new(exit, lines.join("\nerror: "))
+        }
+    };
+    let mut all = errors.iter().map(one);
+    let mut first = all.next().unwrap_or_else(|| Failure::new(exit, "the configuration can't be used"));
+    first.others = all.collect();
+    first
 }
 
 /// Help for a name that isn't known: the nearest one, or all there are.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Address;
 use chrono_tz::Tz;
 use regex::Regex;
 use serde_json::Value;
-use url::Url;
 
 pub use self::http::{BodyFormat, HttpSettings, PageSize, Pagination, Total};
 use super::secret::Secret;
@@ -179,7 +179,7 @@ pub struct TargetSettings {
     /// The kind, e.g. `juno`.
     pub kind: String,
     /// Where its API is; never ends in a slash.
-    pub base_url: Url,
+    pub base_url: Address,
     /// How we authenticate.
     pub auth: AuthSettings,
     /// Ceiling on all requests.
@@ -217,7 +217,7 @@ pub struct NetworkSettings {
     /// The certificate and key with which we identify ourselves, PEM.
     pub client_cert: Option<PathBuf>,
     /// The proxy that every request goes through.
-    pub proxy: Option<Url>,
+    pub proxy: Option<Address>,
 }
 
 /// `retry = { attempts, base, max }`.
@@ -264,7 +264,7 @@ pub enum AuthSettings {
     /// OAuth 2.0 client credentials.
     OAuth2 {
         /// Token endpoint.
-        token_url: Url,
+        token_url: Address,
         /// Client id.
         client_id: String,
         /// Client secret.

@@ -314,8 +314,10 @@ impl Work<'_> {
                 Step::Again(error)
             }
             Verdict::Unclear(error) => self.unclear(error),
-            Verdict::Duplicate { error, .. } if self.operation.kind == OpKind::Create => self.taken(error).await,
-            Verdict::Duplicate { error, .. } => Step::End(Box::new(self.failed(error))),
+            Verdict::Duplicate { error, fields } if self.operation.kind == OpKind::Create => {
+                self.taken(error, &fields).await
+            }
+            Verdict::Duplicate { error, fields } => Step::End(Box::new(self.failed(self.hidden(error, &fields)))),
             Verdict::NotFound => self.not_found(false).await,
         }
     }
@@ -382,13 +384,40 @@ impl Work<'_> {
     }
 
     /// Somebody has this address, or this key, already: perhaps it is this very person.
-    async fn taken(&mut self, error: OpError) -> Step {
+    async fn taken(&mut self, error: OpError, fields: &[String]) -> Step {
         match self.look_up().await {
             Ok(Found::Account(account)) => self.adopt(*account),
             Ok(Found::Conflict(conflict)) => Step::End(Box::new(self.failed(conflict))),
-            Ok(Found::Nobody) => Step::End(Box::new(self.failed(error))),
+            Ok(Found::Nobody) => Step::End(Box::new(self.failed(self.hidden(error, fields)))),
             Err(failure) => Step::End(Box::new(self.unknown(error, Some(failure)))),
         }
+    }
+
+    /// A value is taken, by an account that we are not shown: what it says, and who can see to it. `fields` are those that
+    /// the target complains of; where it names none, any that no two accounts may share.
+    fn hidden(&self, error: OpError, fields: &[String]) -> OpError {
+        let catalogue = self.at.client.engine().catalogue();
+        let unique = |name: &&String| catalogue.field(name).is_some_and(|field| field.unique);
+        let sent: Vec<&String> = self.operation.fields.keys().collect();
+        let named: Vec<&str> = match fields.is_empty() {
+            false => fields.iter().map(String::as_str).collect(),
+            true => sent.iter().copied().filter(unique).map(String::as_str).collect(),
+        };
+        let what = if named.is_empty() { "what it sends".to_string() } else { named.join(" or ") };
+        let target = self.at.client.target();
+        let message = match self.operation.kind {
+            OpKind::Create => format!(
+                "{}: {what} is taken, and nobody is found by it: a hidden or deleted account probably holds it; have the \
+                 administrator of {target} restore or purge that account, and run again",
+                error.message
+            ),
+            _ => format!(
+                "{}: {what} is taken by another account, perhaps a hidden or deleted one; the administrator of {target} can \
+                 tell whose it is",
+                error.message
+            ),
+        };
+        OpError { message, ..error }
     }
 
     pub(super) fn adopt(&mut self, account: Account) -> Step {

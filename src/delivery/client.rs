@@ -303,7 +303,9 @@ impl Client {
         let mut tries = 0;
         loop {
             tries += 1;
-            let trouble = match self.send(wire).await {
+            let answered = self.send(wire).await;
+            let status = answered.as_ref().ok().map(|answer| answer.status);
+            let trouble = match answered {
                 Err(Unanswered::Quota) => return Err(self.used_up()),
                 Err(Unanswered::State(failure)) => return Err(failure),
                 Err(Unanswered::Broken(error)) if error.kind == ErrorKind::Auth => {
@@ -325,7 +327,7 @@ impl Client {
             if !self.may_retry(tries) {
                 return Err(match trouble.kind {
                     ErrorKind::Refused => self.never_in_session(trouble),
-                    _ => self.unreachable(&trouble.message),
+                    _ => self.unusable(&trouble, status),
                 });
             }
             self.back_off(tries).await;
@@ -347,10 +349,24 @@ impl Client {
             .because(Refusal { error, status: SESSION_OVER })
     }
 
-    /// The target can't be reached.
-    pub fn unreachable(&self, why: &str) -> Failure {
-        Failure::new(Exit::Unavailable, format!("target {} can't be reached: {why}", self.settings.name))
-            .help("nothing is lost: what was not confirmed is looked up and sent in the next run")
+    /// The target gives no usable answer, however often it is asked; with the HTTP status, where it gave that. Whether
+    /// it can't be reached, is in trouble, or is not what the configuration takes it for is told apart.
+    pub fn unusable(&self, trouble: &OpError, status: Option<u16>) -> Failure {
+        let (name, why) = (&self.settings.name, &trouble.message);
+        let nothing_lost = "nothing is lost: what was not confirmed is looked up and sent in the next run";
+        let (message, help) = match (trouble.kind, status) {
+            (_, Some(500..)) => (format!("target {name} is in trouble: {why}"), nothing_lost.to_string()),
+            (ErrorKind::RateLimited, _) => (
+                format!("target {name} asks to slow down, however long it is waited: {why}"),
+                format!("{nothing_lost}; lower targets.{name}.rate"),
+            ),
+            (ErrorKind::Protocol, _) => (
+                format!("target {name} answers, and not as it should: {why}"),
+                format!("check targets.{name}: kind, base_url, proxy; {nothing_lost}"),
+            ),
+            _ => (format!("target {name} can't be reached: {why}"), nothing_lost.to_string()),
+        };
+        Failure::new(Exit::Unavailable, message).help(help)
     }
 
     /// What a read's refusal means for the run.

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::SyncSettings;
 use crate::exit::Failure;
 use crate::limits::Approved;
-use crate::outcome::{ErrorKind, Outcome, Status};
+use crate::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::plan::OpKind;
 use crate::planner::Plan;
 use crate::rules::SkipReason;
@@ -50,7 +50,7 @@ pub use clients::{Clients, LineReading};
 pub use ending::Finished;
 pub use prepare::{Seen, Unready};
 pub use refusal::Refusal;
-pub(crate) use transport::explained;
+pub(crate) use transport::{SendError, explained};
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -133,7 +133,7 @@ pub enum Stop {
     /// The credentials were refused.
     Denied(String),
     /// Whatever was tried, the target took nothing: it was down before anything was sent.
-    Unreachable(String),
+    Unreachable(OpError, Option<u16>),
     /// The day's requests are used up.
     Quota,
     /// The state failed: nothing may be sent that can't be journalled.
@@ -170,7 +170,7 @@ struct Shared {
     /// A request has, or may have, come to something.
     reached: AtomicBool,
     /// The first word of a target that took nothing.
-    down: std::sync::Mutex<Option<String>>,
+    down: std::sync::Mutex<Option<(OpError, Option<u16>)>>,
     /// A create brought no usable answer, and is to be looked up when everything else has ended.
     has_doubts: AtomicBool,
 }
@@ -251,7 +251,7 @@ impl Shared {
             (None | Some(Stop::Breaker | Stop::Failures { .. }), Some(down))
                 if !self.reached.load(Ordering::Relaxed) =>
             {
-                Some(Stop::Unreachable(down))
+                Some(Stop::Unreachable(down.0, down.1))
             }
             (Some(why), _) => Some(why),
             // Asked to stop, with nothing left to be stopped: it has ended by itself.
@@ -264,12 +264,10 @@ impl Shared {
 
     /// Notes whether the target took anything at all.
     fn watch_for_a_sign(&self, finished: &Finished) {
-        let error = finished.error.as_ref();
-        let silent = |kind| matches!(kind, ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited);
-        match (finished.status, error) {
-            (Status::Failed, Some(error)) if silent(error.kind) => {
+        match (finished.status, &finished.error) {
+            (Status::Failed, Some(error)) if is_silence(finished) => {
                 let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-                down.get_or_insert_with(|| error.message.clone());
+                down.get_or_insert_with(|| (error.clone(), finished.http_status));
             }
             // Nothing was asked of it.
             _ if finished.attempts == 0 => {}
@@ -291,7 +289,6 @@ impl Shared {
         if matches!(finished.effect, Effect::Doubtful { .. }) {
             self.has_doubts.store(true, Ordering::Relaxed);
         }
-        let kind = finished.error.as_ref().map(|e| e.kind);
         if finished.denied {
             self.halt_for(Stop::Denied(finished.error.as_ref().map_or_else(String::new, |e| e.message.clone())));
         }
@@ -305,17 +302,22 @@ impl Shared {
                 self.halt_for(Stop::Failures { failed, allowed });
             }
         }
-        match kind {
-            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited)
-                if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER =>
-            {
-                self.halt_for(Stop::Breaker);
-            }
-            Some(ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited) => {}
+        match is_silence(finished) {
+            true if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKER => self.halt_for(Stop::Breaker),
+            true => {}
             _ if finished.status != Status::Skipped => self.in_a_row.store(0, Ordering::Relaxed),
             _ => {}
         }
     }
+}
+
+/// Whether it ended for want of an answer of the target's: none came, or none over HTTP, or one that puts off.
+fn is_silence(finished: &Finished) -> bool {
+    finished.error.as_ref().is_some_and(|error| match error.kind {
+        ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited => true,
+        ErrorKind::Protocol => finished.attempts > 0 && finished.http_status.is_none(),
+        _ => false,
+    })
 }
 
 /// Halts when somebody pauses the sync meanwhile, which another process writes into the state.

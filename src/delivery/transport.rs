@@ -86,7 +86,7 @@ impl Transport {
             .pool_max_idle_per_host(settings.concurrency);
         let client = net::client(&owner, builder)?;
         let grant = grant(&owner, settings)?;
-        Ok(Transport { client, base: settings.base_url.clone(), timeout: settings.timeout, grant })
+        Ok(Transport { client, base: settings.base_url.whole(), timeout: settings.timeout, grant })
     }
 
     /// Sends one request and reads its whole answer, whatever the status. The target's time limit covers both.
@@ -219,6 +219,10 @@ async fn body(response: &mut Response, patience: &mut Patience) -> Result<(Vec<u
 
 /// An error of the client in our words. Its own text would show the URL, and with it what was looked for.
 pub(crate) fn explained(error: &reqwest::Error) -> SendError {
+    if let Some(what) = another_protocol(error) {
+        let (kind, maybe_sent) = (ErrorKind::Protocol, !error.is_connect());
+        return SendError { kind, maybe_sent, message: what.into() };
+    }
     let (kind, maybe_sent, what) = if error.is_builder() {
         (ErrorKind::Invalid, false, "the request can't be made")
     } else if error.is_connect() && error.is_timeout() {
@@ -237,6 +241,34 @@ pub(crate) fn explained(error: &reqwest::Error) -> SendError {
         None => what.to_string(),
     };
     SendError { kind, maybe_sent, message }
+}
+
+/// What speaks there, where something does and it is not what was expected: a server for mail, a port without TLS.
+fn another_protocol(error: &reqwest::Error) -> Option<&'static str> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Some("what answers there does not speak HTTP, or speaks it over TLS alone (https://)");
+        }
+        match wrapped_in(inner).downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Some("what answers there does not speak TLS: is it http://, or another port?");
+            }
+            Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)) => {
+                return Some("it speaks TLS, and does not agree to any way of doing so that is safe today");
+            }
+            _ => cause = inner.source(),
+        }
+    }
+    None
+}
+
+/// What an I/O error wraps, which it hands out by a way of its own; anything else as it is.
+fn wrapped_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => wrapped_in(inner),
+        None => error,
+    }
 }
 
 /// The deepest cause. While connecting, its text (which speaks of hosts and certificates); later only the kind of an
@@ -276,7 +308,7 @@ fn grant(owner: &str, settings: &TargetSettings) -> Result<Option<Grant>, Failur
     if let Some(scope) = scope {
         form.append_pair("scope", scope);
     }
-    Ok(Some(Grant { url: token_url.clone(), authorization, form: form.finish() }))
+    Ok(Some(Grant { url: token_url.whole(), authorization, form: form.finish() }))
 }
 
 fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {

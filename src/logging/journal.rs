@@ -15,6 +15,8 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::visible::visible;
+
 /// Where the journal listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -89,12 +91,13 @@ impl Entry {
 
     /// The message, and the fields that say something.
     fn line(&self) -> String {
-        let mut line = self.message.clone();
+        let mut line = visible(&self.message).into_owned();
         for (name, value) in self.fields.iter().filter(|(_, value)| !value.is_empty()) {
             let space = if line.is_empty() { "" } else { " " };
             let quoted = value.contains([' ', '"', '=']);
+            let shown = visible(value);
             let _ =
-                if quoted { write!(line, "{space}{name}={value:?}") } else { write!(line, "{space}{name}={value}") };
+                if quoted { write!(line, "{space}{name}={value:?}") } else { write!(line, "{space}{name}={shown}") };
         }
         let mut end = line.len().min(LONGEST_LINE);
         while !line.is_char_boundary(end) {

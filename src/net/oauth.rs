@@ -16,7 +16,9 @@ use url::Url;
 
 use super::{basic, prefixed, sensitive};
 use crate::config::secret::Secret;
+use crate::delivery::SendError;
 use crate::exit::{Exit, Failure, Result};
+use crate::outcome::ErrorKind;
 
 /// A token is renewed this long before it ends, so that it doesn't end on the way; or after half of its life, where
 /// that is shorter.
@@ -104,7 +106,7 @@ impl Tokens {
         let asked = Instant::now();
         let answer = match tokio::time::timeout(self.timeout, self.ask()).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(self.unreachable(&format!("no answer within {:?}", self.timeout))),
+            Err(_) => return Err(self.unusable(&format!("can't be reached: no answer within {:?}", self.timeout))),
         };
         let lasts = lifetime(&answer.expires_in).unwrap_or(UNTOLD);
         let until = asked + lasts.saturating_sub(EARLY).max(lasts / 2);
@@ -146,8 +148,7 @@ impl Tokens {
             .header(AUTHORIZATION, sensitive(&self.owner, &basic(&encode(&self.id), &encoded))?)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        let mut response =
-            request.send().await.map_err(|error| self.unreachable(&crate::delivery::explained(&error).message))?;
+        let mut response = request.send().await.map_err(|error| self.broken(&crate::delivery::explained(&error)))?;
         let status = response.status();
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -166,12 +167,17 @@ impl Tokens {
                 format!("{}: the token endpoint refused the credentials: HTTP {}", self.owner, status.as_u16()),
             )
             .help("check auth: client_id, client_secret, scope")),
-            status => Err(self.unreachable(&format!("HTTP {status}"))),
+            status => Err(self.unusable(&format!("is in trouble: HTTP {status}"))),
         }
     }
 
-    fn unreachable(&self, why: &str) -> Failure {
-        Failure::new(Exit::Unavailable, format!("{}: the token endpoint can't be reached: {why}", self.owner))
+    fn broken(&self, error: &SendError) -> Failure {
+        let what = if error.kind == ErrorKind::Protocol { "answers, and not as it should" } else { "can't be reached" };
+        self.unusable(&format!("{what}: {}", error.message))
+    }
+
+    fn unusable(&self, what: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("{}: the token endpoint {what}", self.owner))
             .help("check auth.token_url")
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         Some(sync) => planner.state.ask_blocking(UnresolvedKeys(sync))?,
         None => BTreeSet::new(),
     };
+    // Whoever they are by now: in the source, known, or neither any more.
+    let told = unresolved.iter().filter(|key| planner.is_meant(key)).cloned().collect();
     let mut merge = Merge {
         planner,
         listing,
@@ -58,7 +60,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             excluded: 0,
             unchanged: 0,
             in_step: 0,
-            unresolved: BTreeSet::new(),
+            unresolved: told,
             skipped: 0,
             skipped_with_work: 0,
             rejected: 0,
@@ -191,7 +193,6 @@ impl Merge<'_> {
             return Ok(self.may_be_alike(pair));
         }
         if self.unresolved.contains(key) {
-            self.out.unresolved.insert(key.clone());
             return Ok(false);
         }
         if let Some(record) = pair.record.as_ref().filter(|record| record.several.is_some()) {
@@ -228,7 +229,7 @@ impl Merge<'_> {
 
     /// Whether the plan is about others (`--only`).
     fn bystands(&self, key: &Key) -> bool {
-        !self.planner.only.is_empty() && !self.planner.only.contains(key)
+        !self.planner.is_meant(key)
     }
 
     /// Somebody is there, be their record good or bad: their grace would start anew. An incomplete read counts for

@@ -5,6 +5,7 @@
 //! after this module.
 
 mod claims;
+mod foreign;
 mod listed;
 pub mod listing;
 mod lookalikes;
@@ -244,6 +245,11 @@ impl Plan {
 }
 
 impl Planner {
+    /// Whether the plan is about this person, and not about others alone (`--only`).
+    fn is_meant(&self, key: &Key) -> bool {
+        self.only.is_empty() || self.only.contains(key)
+    }
+
     /// Makes the plan.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use futures_util::stream::{StreamExt, TryStreamExt};
 use serde_json::Value;
 
+use super::foreign::carries;
 use super::listed::{list, unless_used_up, worth_listing};
 use super::lookalikes;
 use super::scope::Standing;
@@ -153,6 +154,13 @@ async fn one(
     }
     let found = match judge(&planner.state, &planner.sync, &newcomer, candidates.accounts).await? {
         Judged::Found(found) => found,
+        Judged::Carries(account, other) => {
+            let is_there = |key: &Key| {
+                let intake = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                Ok(intake.contains(key)?)
+            };
+            carries(&planner.state, &planner.sync, &newcomer, (&account, &other), is_there).await?
+        }
         Judged::Owned(account, owner) => {
             let why = owned(planner, merged, &newcomer, &account, &owner)?;
             Found::Conflict(OpError::new(ErrorKind::Conflict, why))
@@ -347,12 +355,16 @@ enum Judged {
     Found(Found),
     /// The account belongs to another person of this sync.
     Owned(Box<Account>, Key),
+    /// The account of this id, as it may be shown, carries this key, which is not the newcomer's.
+    Carries(String, String),
 }
 
 /// Chooses among the candidates.
 async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, found: Vec<Account>) -> Result<Found> {
     Ok(match judge(state, sync, newcomer, found).await? {
         Judged::Found(found) => found,
+        // A look-up while something is sent knows the state alone.
+        Judged::Carries(account, other) => carries(state, sync, newcomer, (&account, &other), |_| Ok(false)).await?,
         Judged::Owned(account, owner) => {
             let shown = sync.target.engine.loggable_id(&account.remote_id);
             let (key, name) = (&newcomer.create.key, &sync.name);
@@ -385,7 +397,7 @@ async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut foun
     match (owner, carried) {
         (Some((owner, _)), _) if owner != sync.name => Err(two_syncs(&sync.name, &owner, &sync.target.name, &shown)),
         (Some((_, other)), _) if other != *key => Ok(Judged::Owned(Box::new(account), other)),
-        (_, Some(other)) => conflict(format!("account {shown} looks like {key} and carries the key {other}")),
+        (_, Some(other)) => Ok(Judged::Carries(shown, other.to_string())),
         (_, None) => Ok(Judged::Found(Found::Account(Box::new(account)))),
     }
 }

@@ -15,7 +15,7 @@ use crate::record::{Key, Reject};
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
 use crate::state::plans::{
-    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, Origin, PlanOperations, PlanStatus, Supersede,
+    DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, MarkStale, Origin, PlanOperations, PlanStatus, Supersede,
 };
 
 use super::Approval;
@@ -49,6 +49,30 @@ pub(super) fn basis(sync: &SyncSettings) -> Basis {
         mapping: blake3::Hash::from(sync.mapping.version()).to_hex().to_string(),
         limits: sync.limits.clone(),
         max_flaps: sync.max_flaps,
+    }
+}
+
+/// Why a held plan could not be approved as things stand: somebody tried, or the mapping or the limits are others than
+/// those under which it was made. What the source says by now only planning tells.
+pub fn stale_because(sync: &SyncSettings, plan: &HeldPlan) -> Option<String> {
+    let differences = made_by_others(plan.basis.as_ref(), sync);
+    if differences.is_empty() { plan.stale.clone() } else { Some(in_short(&differences)) }
+}
+
+/// In what mapping and limits differ from those of now.
+fn made_by_others(was: Option<&Basis>, sync: &SyncSettings) -> Vec<String> {
+    match was {
+        Some(was) => was.differences(&basis(sync)),
+        None => vec!["it was planned by an earlier version of rosterd".into()],
+    }
+}
+
+/// The first few differences, and how many there are.
+fn in_short(differences: &[String]) -> String {
+    let named = differences.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match differences.len().saturating_sub(NAMED) {
+        0 => named,
+        n => format!("{named}; and {n} more"),
     }
 }
 
@@ -95,6 +119,7 @@ impl Run<'_> {
             origin: self.wish.origin.clone(),
             basis: Some(basis(&self.who.sync)),
             partial: !self.wish.only.is_empty(),
+            stale: None,
         };
         let state = &self.runner.state;
         let (sync, whole) = (self.who.sync.name.clone(), self.wish.only.is_empty());
@@ -129,16 +154,15 @@ impl Run<'_> {
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
     pub(super) async fn consent(&self, mut plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
-        let mut differences = match &approval.basis {
-            Some(was) => was.differences(&basis(&self.who.sync)),
-            None => vec!["it was planned by an earlier version of rosterd".into()],
-        };
+        let mut differences = made_by_others(approval.basis.as_ref(), &self.who.sync);
         let present: BTreeSet<Digest> = plan.digests()?.intersection(&approval.operations).copied().collect();
         if present.len() < approval.operations.len() {
             differences.extend(self.different(&plan, approval, &present).await?);
         }
         if !differences.is_empty() {
-            return Err(self.stale(approval, differences));
+            let why = in_short(&differences);
+            self.runner.state.ask(MarkStale { plan: approval.plan.clone(), why: why.clone() }).await?;
+            return Err(self.stale(approval, &why));
         }
         plan.keep(&approval.operations)?;
         let approved = limits::consent(plan, &approval.operations, &present)
@@ -173,19 +197,14 @@ impl Run<'_> {
         }
     }
 
-    fn stale(&self, approval: &Approval, differences: Vec<String>) -> Failure {
-        let named = differences.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-        let more = match differences.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            n => format!("; and {n} more"),
-        };
+    fn stale(&self, approval: &Approval, why: &str) -> Failure {
         let sync = &self.who.sync.name;
         let anew = match &self.wish.origin {
             Origin::Sync => format!("make a new plan with rosterd sync {sync}"),
             Origin::Undo(run) => format!("make it anew with rosterd undo {run}"),
             Origin::Reconcile(_) => format!("compare anew with rosterd reconcile {sync}"),
         };
-        Failure::new(Exit::Held, format!("the approval of plan {} is stale: {named}{more}", approval.plan))
+        Failure::new(Exit::Held, format!("the approval of plan {} is stale: {why}", approval.plan))
             .help(format!("nothing was sent; {anew}, and look at it"))
     }
 

@@ -92,6 +92,9 @@ pub struct RunSummary {
     /// What held it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
+    /// An earlier run was held by the same plan: that one wrote the outcomes, and this one none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_again: bool,
     /// The first few people whom the limit is about.
     #[serde(skip)]
     pub first_keys: Vec<String>,
@@ -127,6 +130,7 @@ impl RunSummary {
             duration_ms: 0,
             error: None,
             held: None,
+            held_again: false,
             first_keys: Vec::new(),
             approved: None,
             note: None,
@@ -181,16 +185,15 @@ impl RunSummary {
         self.skipped = plan.skipped;
     }
 
-    /// The plan is held. `first`: not on an earlier run already.
+    /// The plan is held; `first`: not by an earlier run already, which then wrote its outcomes.
     pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool, first_keys: Vec<String>) {
         let id = &plan.id;
         let message = format!("{}; nothing was sent", breach.sentence(&first_keys));
         let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
         self.fail(&Failure::new(Exit::Held, message).help(help));
         self.plan = Some(plan.id.clone());
-        if first {
-            self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
-        }
+        self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
+        self.held_again = !first;
         self.held = Some(breach);
         self.first_keys = first_keys;
     }
@@ -233,6 +236,14 @@ impl RunSummary {
             }
             Some(stop) => Err(stopped(stop, client)),
         }
+    }
+
+    /// What it left over, in words; nothing where it left nothing.
+    pub fn left_over(&self) -> Option<String> {
+        let total = |pick: fn(&Counted) -> u64| self.counts.values().map(pick).sum::<u64>();
+        let left = [(total(|c| c.failed), "failed"), (total(|c| c.unknown), "unknown"), (self.rejected, "rejected")];
+        let told: Vec<String> = left.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
     }
 
     /// The row of the run in the ledger.
@@ -304,7 +315,7 @@ fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
         Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
             .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
-        Stop::Unreachable(why) => client.unreachable(&why),
+        Stop::Unreachable(why, status) => client.unusable(&why, status),
         Stop::Quota => client.used_up(),
         Stop::State(failure) => failure,
     }

@@ -130,6 +130,7 @@ impl Runner {
             origin: Origin::Undo(run.to_string()),
             basis: Some(super::hold::basis(sync)),
             partial: false,
+            stale: None,
         };
         if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {
             return Ok(());

@@ -1,10 +1,10 @@
 //! `rosterd sandbox`: the simulated targets for an operator to play with.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Options, Running, Sandbox};
+use crate::cli::out::Out;
 use crate::config::units::Rate;
 use crate::exit::{Exit, Failure, Result};
 
@@ -25,10 +25,9 @@ pub async fn command(
             .because(error)
             .help("choose another address with --listen; port 0 takes any free port")
     })?;
-    let mut out = io::stdout().lock();
-    out.write_all(welcome(&running, users).as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(Exit::Io, "cannot write to standard output").because(error))?;
+    let mut out = Out::stdout();
+    out.lines(&welcome(&running, users))?;
+    out.flush()?;
     drop(out);
     tokio::signal::ctrl_c()
         .await

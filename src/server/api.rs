@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::outcome::Status;
 use crate::state::history::{RecentOutcomes, RecentRuns};
 use crate::state::ledger::Filter;
+use crate::state::lock::Holder;
 use crate::{status, time};
 
 /// How many rows an answer has unless asked for more.
@@ -43,9 +44,10 @@ pub(super) struct OutcomesWanted {
 pub(super) async fn status(Extract(context): Extract<Context>) -> Result<Json<Value>, Refusal> {
     let state = context.ready.state()?;
     let settings = context.board.view().settings;
-    let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, context.clock.now()).await?;
+    let syncs = settings.syncs.values().map(AsRef::as_ref);
+    let lines = status::lines(syncs, state, Some(Holder::Daemon), context.clock.now()).await?;
     let unconfigured = status::unconfigured(&settings, state).await?;
-    Ok(Json(json!({ "syncs": lines, "unconfigured": unconfigured })))
+    Ok(Json(json!({ "daemon": true, "syncs": lines, "unconfigured": unconfigured })))
 }
 
 /// Rows of `v_runs`, newest first.

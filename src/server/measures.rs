@@ -6,11 +6,9 @@ use axum::response::IntoResponse;
 
 use super::{Context, Refusal};
 use crate::metrics::{self, Gauges};
-use crate::status::{self, Line};
+use crate::state::lock::Holder;
+use crate::status::{self, Line, STATES};
 use crate::time;
-
-/// Every word that a sync's state may be.
-const STATES: [&str; 6] = ["ok", "held", "failed", "untrusted", "paused", "never"];
 
 pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl IntoResponse, Refusal> {
     let view = context.board.view();
@@ -21,10 +19,11 @@ pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl In
     // Whoever scrapes gets what there is, also while the state can't be asked.
     if let Ok(state) = context.ready.state() {
         let syncs = view.settings.syncs.values().map(AsRef::as_ref);
-        let lines = status::lines(syncs, state, context.clock.now()).await.unwrap_or_else(|failure| {
-            tracing::warn!(error = %failure.chain(), "how the syncs stand is missing from the metrics");
-            Vec::new()
-        });
+        let lines =
+            status::lines(syncs, state, Some(Holder::Daemon), context.clock.now()).await.unwrap_or_else(|failure| {
+                tracing::warn!(error = %failure.chain(), "how the syncs stand is missing from the metrics");
+                Vec::new()
+            });
         for line in lines {
             of_sync(&mut gauges, &line);
             let running = view.running.contains_key(&line.sync);

@@ -33,6 +33,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::state::State;
 use crate::state::history::Ping;
 use crate::time::Clock;
+use crate::visible::visible_lines;
 use host::Hosts;
 use overview::Overview;
 
@@ -168,7 +169,8 @@ async fn readiness(Extract(context): Extract<Context>) -> Result<&'static str, R
 async fn status_page(Extract(context): Extract<Context>) -> Result<Html<String>, Refusal> {
     let state = context.ready.state()?;
     let overview = Overview::look(&context.board.view(), state, context.clock.now()).await?;
-    Ok(Html(page::render(&overview).into_string()))
+    // HTML's own characters are escaped where the page is drawn; what nobody would see is spelled here, wherever it is.
+    Ok(Html(visible_lines(&page::render(&overview).into_string()).into_owned()))
 }
 
 /// An answer that is none, as JSON in the shape that every command prints.

@@ -3,14 +3,17 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::config::Settings;
 use crate::daemon::{Pace, View};
 use crate::exit::Result;
 use crate::limits::counts_towards;
 use crate::outcome::{Outcome, Status};
 use crate::plan::{OpKind, Operation};
+use crate::run::stale_because;
 use crate::state::State;
 use crate::state::history::{Mark, Marks, RecentOutcomes};
 use crate::state::ledger::Filter;
+use crate::state::lock::Holder;
 use crate::state::ownership::Unconfigured;
 use crate::state::plans::{HeldPlan, HeldPlans, PlanOperations};
 use crate::status::{self, Line};
@@ -94,6 +97,8 @@ pub struct HeldView {
     pub operations: Vec<Operation>,
     /// How many they are in all.
     pub concerned: u64,
+    /// Why it can't be approved any more, if it can't.
+    pub stale: Option<String>,
 }
 
 impl Overview {
@@ -103,7 +108,7 @@ impl Overview {
     /// The state fails.
     pub async fn look(view: &View, state: &State, now: DateTime<Utc>) -> Result<Overview> {
         let settings = &view.settings;
-        let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, now).await?;
+        let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, Some(Holder::Daemon), now).await?;
         let mut syncs = Vec::with_capacity(lines.len());
         for line in lines {
             let marks = Marks { sync: line.sync.clone(), since: rfc3339(now - SPAN), limit: MOST_MARKS };
@@ -125,7 +130,7 @@ impl Overview {
             stopping: view.stopping,
             syncs,
             unconfigured: status::unconfigured(settings, state).await?,
-            held: held(state).await?,
+            held: held(settings, state).await?,
             failures: failures(state, now).await?,
             paces: view.paces.clone(),
             show_values: settings.server.as_ref().is_some_and(|server| server.show_values),
@@ -133,7 +138,7 @@ impl Overview {
     }
 }
 
-async fn held(state: &State) -> Result<Vec<HeldView>> {
+async fn held(settings: &Settings, state: &State) -> Result<Vec<HeldView>> {
     let mut held = Vec::new();
     for plan in state.ask(HeldPlans).await? {
         let (mut operations, mut from) = (Vec::new(), 0);
@@ -147,7 +152,9 @@ async fn held(state: &State) -> Result<Vec<HeldView>> {
             operations.extend(page.into_iter().filter(|operation| is_about(&plan.limit, operation)));
         }
         operations.truncate(OPERATIONS);
-        held.push(HeldView { concerned: concerned(&plan), operations, plan });
+        let sync = settings.syncs.get(&plan.sync);
+        let stale = sync.map_or_else(|| plan.stale.clone(), |sync| stale_because(sync, &plan));
+        held.push(HeldView { concerned: concerned(&plan), operations, stale, plan });
     }
     Ok(held)
 }

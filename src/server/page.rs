@@ -94,7 +94,7 @@ fn verdict(o: &Overview) -> (Hurry, String) {
     let told: Vec<(Hurry, String)> = [
         told(Hurry::Bad, "failed", &state("failed")),
         told(Hurry::Bad, "not trusted", &state("untrusted")),
-        told(Hurry::Odd, "held", &|sync| sync.line.held_plan.is_some()),
+        told(Hurry::Odd, "held", &|sync| sync.line.held_plan.is_some() || sync.line.state == "held"),
         told(Hurry::Odd, "paused", &state("paused")),
         told(Hurry::Odd, "with something left over", &left_over),
         Some(o.unconfigured.len()).filter(|n| *n > 0).map(|n| (Hurry::Odd, format!("{n} not configured"))),
@@ -118,8 +118,7 @@ fn verdict(o: &Overview) -> (Hurry, String) {
 /// Whether its last run that ended left something over, or something sent has no known fate. What failed altogether
 /// is told as that.
 fn left_over(sync: &SyncView) -> bool {
-    let last = sync.marks.iter().rev().find_map(|mark| mark.status.as_deref());
-    sync.line.unresolved > 0 || (sync.line.state == "ok" && last == Some("partial"))
+    sync.line.unresolved > 0 || sync.line.state == "partial"
 }
 
 /// How far up a sync belongs: what needs somebody most comes first.
@@ -155,8 +154,6 @@ fn table(o: &Overview) -> Markup {
 
 fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
     let line = &sync.line;
-    let (class, word) =
-        if line.state == "ok" && left_over(sync) { ("partial", "partial") } else { (line.state, line.state) };
     let since = |at: Option<&str>| at.map_or_else(|| "never".into(), |at| ago(at, now));
     html! {
         tr {
@@ -164,7 +161,7 @@ fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
             td class="state" {
                 @match sync.running {
                     Some(since) => span class="pill running" title={ "so far: " (line.state) } { "running " (brief(seconds(since, now))) },
-                    None => span class={ "pill " (class) } { (word) },
+                    None => span class={ "pill " (line.state) } { (line.state) },
                 }
                 @if line.unresolved > 0 { " " span class="warn" { (line.unresolved) " unresolved" } }
             }

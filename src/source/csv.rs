@@ -14,6 +14,7 @@ use super::file::{Input, unusable};
 use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
 use super::trailer::{Trailer, Untrailed};
+use crate::address::scrubbed;
 use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
 use crate::exit::{Exit, Failure, Result};
 use crate::nearest::nearest;
@@ -293,8 +294,10 @@ fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &m
 /// Tells which file it is about, beside what to do.
 fn placed(source: &SourceSettings, failure: Failure) -> Failure {
     let Some(path) = source.file() else { return failure };
-    let help =
-        failure.help.iter().fold(format!("look at {}", path.display()), |place, help| format!("{place}; {help}"));
+    let help = failure
+        .help
+        .iter()
+        .fold(format!("look at {}", scrubbed(&path.display().to_string())), |place, help| format!("{place}; {help}"));
     failure.help(help)
 }
 

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
+use crate::address::scrubbed;
 use crate::config::settings::SourceSettings;
 use crate::exit::{Exit, Failure, Result};
 
@@ -146,13 +147,14 @@ fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
             io::ErrorKind::PermissionDenied => ("may not be read by this user", "give this user the right to read it"),
             _ => ("can't be opened", "see whether it can be read by hand"),
         };
-        let message = format!("source {}: the file {} {what}", source.name, path.display());
+        let message = format!("source {}: the file {} {what}", source.name, scrubbed(&path.display().to_string()));
         Failure::new(Exit::Unavailable, message).help(help).because(error)
     };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(unusable(source, format!("{} is a directory", path.display())).help("name the file in it"));
+        return Err(unusable(source, format!("{} is a directory", scrubbed(&path.display().to_string())))
+            .help("name the file in it"));
     }
     Ok((file, metadata))
 }

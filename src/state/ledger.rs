@@ -284,6 +284,8 @@ impl Command for TotalsOf {
 pub struct SyncStatus {
     /// When its last run began, which may be under way.
     pub last_begun: Option<String>,
+    /// That run has no end yet: it is under way, or its process died.
+    pub under_way: bool,
     /// Its last run that ended. One that found the sync paused did nothing, and is not meant.
     pub last_ended: Option<EndedRun>,
     /// When its last good run of everybody ended.
@@ -327,8 +329,16 @@ impl Command for StatusOf {
         let number = |sql: &str| -> Result<i64, StateError> {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0))?)
         };
+        let last_begun = db
+            .prepare_cached(
+                "SELECT started_at, finished_at IS NULL FROM run WHERE sync = ?1 AND partial = 0
+                 ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([&sync], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
         Ok(SyncStatus {
-            last_begun: text("SELECT started_at FROM run WHERE sync = ?1 AND partial = 0 ORDER BY seq DESC LIMIT 1")?,
+            under_way: last_begun.as_ref().is_some_and(|(_, open)| *open),
+            last_begun: last_begun.map(|(at, _)| at),
             last_ended,
             last_good_run: text(
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0

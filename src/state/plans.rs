@@ -87,6 +87,9 @@ pub struct HeldPlan {
     /// It is of named people only (`--only`).
     #[serde(skip)]
     pub partial: bool,
+    /// Why its approval was refused, if it was: it would not be planned the same any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
 }
 
 /// What became of a plan.
@@ -135,7 +138,8 @@ impl Command for Hold {
         let plan = self.plan;
         let held = db
             .prepare_cached(
-                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6)
+                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6),
+                        stale = NULL
              WHERE id = ?1 AND status = 'held'",
             )?
             .execute(params![
@@ -278,7 +282,7 @@ impl Command for HeldPlans {
 
     fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
         let mut statement = db.prepare_cached(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
              WHERE status = 'held' ORDER BY sync, partial, made_at",
         )?;
         let rows = statement.query_map([], held_plan)?;
@@ -296,7 +300,7 @@ impl Command for FindPlan {
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         Ok(db
             .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial FROM plan
+                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
                  WHERE id = ?1 AND status <> 'unfinished'",
             )?
             .query_row([self.0], held_plan)
@@ -317,6 +321,7 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
         origin: Origin::read(&row.get::<_, String>(8)?),
         basis: row.get::<_, Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
         partial: row.get(10)?,
+        stale: row.get(11)?,
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))
@@ -347,6 +352,25 @@ impl Command for PlanOperations {
             operations.push(serde_json::from_str(&row?)?);
         }
         Ok(operations)
+    }
+}
+
+/// The approval of a held plan was refused. It goes on waiting: a run that plans the same makes it good again.
+#[derive(Debug)]
+pub struct MarkStale {
+    /// The plan.
+    pub plan: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Command for MarkStale {
+    type Reply = ();
+
+    fn run(self, db: &Connection) -> Result<(), StateError> {
+        db.prepare_cached("UPDATE plan SET stale = ?2 WHERE id = ?1 AND status = 'held'")?
+            .execute([&self.plan, &self.why])?;
+        Ok(())
     }
 }
 

@@ -54,7 +54,9 @@ impl Body {
     pub fn unclear(&self, answer: &Answer, what: &str) -> Verdict {
         match self {
             Body::Excessive(excess) => unclear(answer, &format!("with a body that {excess}; is it the API's?")),
-            _ => unclear(answer, what),
+            Body::Html => unclear(answer, "with an HTML page, which the API never sends: is base_url right?"),
+            Body::Unreadable => unclear(answer, "with a body that is not in the format of its definition"),
+            Body::Empty | Body::Value(_) => unclear(answer, what),
         }
     }
 }

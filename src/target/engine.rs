@@ -18,7 +18,6 @@ use super::proof::Proof;
 use super::scim::{Names, ScimPath};
 use super::template::Template;
 use super::wire::AccountState;
-use crate::outcome::OpError;
 use crate::plan::{OpKind, Operation};
 
 /// The definitions that are built in: kind and text.
@@ -304,30 +303,6 @@ impl Engine {
     /// The member whose values make this set, where it arrives as objects.
     pub(super) fn entry_id(&self, name: &str) -> Option<&str> {
         self.shapes.get(name)?.entry.as_ref().map(|(member, _)| member.as_str())
-    }
-
-    /// The error of an operation that the API does not offer in this way: which line of the definition says how.
-    pub(super) fn not_offered(&self, operation: &Operation, error: OpError) -> OpError {
-        let (name, method) = match operation.kind {
-            OpKind::Create if self.invites() => ("invite", self.calls.get("invite")),
-            OpKind::Delete => ("delete", self.calls.get("delete")),
-            _ => self.answered_call(operation).map_or(("update", None), |call| (call.name, Some(call))),
-        };
-        let method = method.map_or("this request", |call| call.method.as_str());
-        let whole = match self.calls.get("replace") {
-            Some(replace) if name == "update" => format!(
-                "; if it takes whole accounts only, give operations.update the method {} and the body \"merged\" of \
-                 operations.replace",
-                replace.method
-            ),
-            _ => String::new(),
-        };
-        let message = format!(
-            "{}: the API does not offer {method} here; see operations.{name}.method and operations.{name}.path in the \
-             target's definition (rosterd targets show {} prints it){whole}",
-            error.message, self.kind
-        );
-        OpError { message, ..error }
     }
 }
 

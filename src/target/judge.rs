@@ -18,9 +18,6 @@ use crate::outcome::{ErrorKind, OpError};
 use crate::plan::{OpKind, Operation};
 use crate::retry::retry_after;
 
-/// The longest code of a vendor that is repeated in a message; a longer one is a text, not a code.
-const LONGEST_CODE: usize = 40;
-
 impl Engine {
     /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
@@ -31,9 +28,7 @@ impl Engine {
                 Verdict::NotFound if operation.kind == OpKind::Create => {
                     Verdict::Refused(self.complaint(ErrorKind::Refused, answer, &body))
                 }
-                Verdict::Refused(error) if matches!(answer.status, 405 | 501) => {
-                    Verdict::Refused(self.not_offered(operation, error))
-                }
+                Verdict::Refused(error) => Verdict::Refused(self.with_remedy(operation, answer.status, error)),
                 other => other,
             };
         }
@@ -214,75 +209,15 @@ impl Engine {
                 format!("HTTP {}: a redirect, which is not followed; is base_url right?", answer.status),
             )),
             Meaning::Refused => Verdict::Refused(error(ErrorKind::Refused)),
+            Meaning::Unclear if answer.status < 300 && body.value().is_none() => {
+                body.unclear(answer, "with nothing, where its definition has it say that it is done")
+            }
             Meaning::Unclear => Verdict::Unclear(error(match answer.status {
                 408 | 504 => ErrorKind::Timeout,
                 502 => ErrorKind::Network,
                 _ => ErrorKind::Protocol,
             })),
         }
-    }
-
-    /// The error of a failed operation: status, code, names of fields.
-    pub(super) fn complaint(&self, kind: ErrorKind, answer: &Answer, body: &Body) -> OpError {
-        let mut message = format!("HTTP {}", answer.status);
-        if let Some(code) = self.code(body) {
-            message.push_str(&format!(", code {code}"));
-        }
-        let names = self.complained(body);
-        if !names.is_empty() {
-            message.push_str(&format!(", naming {}", names.join(", ")));
-        }
-        OpError::new(kind, message)
-    }
-
-    /// The vendor's code, where the definition says it is and it looks like one: a short word that can't be an address,
-    /// a name with a space, or prose.
-    pub(super) fn code(&self, body: &Body) -> Option<String> {
-        let value = body.value()?;
-        let code = self.errors.code.iter().find_map(|pointer| match value.pointer(pointer)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        })?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        (!code.is_empty() && code.len() <= LONGEST_CODE && code.chars().all(plain)).then_some(code)
-    }
-
-    /// The names of fields that an answer complains of, in the order of names, each once.
-    fn complained(&self, body: &Body) -> Vec<String> {
-        let Some(value) = body.value() else { return Vec::new() };
-        let mut told: Vec<&Value> = self.errors.fields.iter().filter_map(|pointer| value.pointer(pointer)).collect();
-        if told.is_empty() && !value.is_object() {
-            told.push(value);
-        }
-        let mut names = Vec::new();
-        told.into_iter().for_each(|value| self.collect_names(value, &mut names));
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    fn collect_names(&self, value: &Value, names: &mut Vec<String>) {
-        match value {
-            Value::String(text) => {
-                let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-                names.extend(text.split(word).filter_map(|word| self.known(word)));
-            }
-            Value::Array(items) => items.iter().for_each(|item| self.collect_names(item, names)),
-            Value::Object(members) => {
-                for (key, value) in members {
-                    names.extend(self.known(key));
-                    self.collect_names(value, names);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
-    /// The field that a word names, whatever its case.
-    fn known(&self, word: &str) -> Option<String> {
-        let names = self.catalogue.fields.keys().map(|name| name.strip_suffix(".*").unwrap_or(name));
-        names.into_iter().find(|name| name.eq_ignore_ascii_case(word)).map(str::to_string)
     }
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod catalogue;
 mod compile;
+mod complaints;
 mod definition;
 mod encode;
 mod engine;

@@ -10,6 +10,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use self::story::{Field, HeldFor, InSource, Next, Story, fields};
 use crate::config::settings::SyncSettings;
+use crate::config::units::Span;
 use crate::exit::{Exit, Failure, Result};
 use crate::mapping::{Desired, Mapped};
 use crate::plan::{OpKind, Operation};
@@ -19,7 +20,7 @@ use crate::rules::{PersonState, SkipReason};
 use crate::run::{Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
 use crate::state::binding::BoundTo;
-use crate::state::journal::UnresolvedKeys;
+use crate::state::journal::{Unresolved, UnresolvedPage};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
 use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, SyncId, WhoHas};
 use crate::state::plans::{HeldPlans, PlanOperations};
@@ -39,22 +40,21 @@ pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Re
     let read = readings.into_iter().next().map(|(read, _)| read);
     let read = read.ok_or_else(|| Failure::internal("no source was read"))?;
     let id = runner.state.ask(BoundTo(sync.name.clone())).await?.map(|bound| bound.id);
-    let teller = Teller { runner, sync, read: read.as_ref().ok(), id };
+    let teller = Teller { runner, sync, read: read.as_ref().map_err(AsRef::as_ref), id };
     let key = teller.find(who).await?;
-    let unreadable = read.as_ref().err().map(|failure| failure.chain());
-    teller.tell(key, unreadable).await
+    teller.tell(key).await
 }
 
 struct Teller<'a> {
     runner: &'a Runner,
     sync: &'a Arc<SyncSettings>,
-    read: Option<&'a Read>,
+    read: Result<&'a Read, &'a Failure>,
     id: Option<SyncId>,
 }
 
 impl Teller<'_> {
     fn intake(&self) -> Option<MutexGuard<'_, Intake>> {
-        self.read.map(|read| read.intake.lock().unwrap_or_else(PoisonError::into_inner))
+        self.read.ok().map(|read| read.intake.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn today(&self) -> NaiveDate {
@@ -93,11 +93,26 @@ impl Teller<'_> {
                 format!("more than one person of {} could be meant: {one}, {other} …", self.sync.name),
             )
             .help("ask by key")),
-            (None, _) => Err(Failure::new(
+            (None, _) => Err(self.nobody()),
+        }
+    }
+
+    /// Nobody is found. Where the source could not be asked, that is the answer: they may be in it.
+    fn nobody(&self) -> Failure {
+        let name = &self.sync.name;
+        let Err(unread) = self.read else {
+            return Failure::new(
                 Exit::Usage,
-                format!("neither the source nor the state of sync {} knows such a person", self.sync.name),
+                format!("neither the source nor the state of sync {name} knows such a person"),
             )
-            .help("ask by key (case-sensitive), by the target's id, or by a value of a match field")),
+            .help("ask by key (case-sensitive), by the target's id, or by a value of a match field");
+        };
+        let message =
+            format!("the state of sync {name} knows no such person, and its source can't be asked: {}", unread.chain());
+        let failure = Failure::new(unread.exit, message);
+        match &unread.help {
+            Some(help) => failure.help(help.clone()),
+            None => failure,
         }
     }
 
@@ -131,7 +146,7 @@ impl Teller<'_> {
         }
     }
 
-    async fn tell(&self, key: Key, unreadable: Option<String>) -> Result<Story> {
+    async fn tell(&self, key: Key) -> Result<Story> {
         let state = &self.runner.state;
         let (mut person, mut body, mut confirmed_at, mut paused) = (None, None, None, false);
         if let Some(sync) = self.id {
@@ -140,9 +155,9 @@ impl Teller<'_> {
             confirmed_at = state.ask(Confirmed { sync, key: key.clone() }).await?;
             paused = state.ask(IsPaused(sync)).await?;
         }
-        let (in_source, mapped) = match unreadable {
-            Some(why) => (InSource::Unreadable(why), Vec::new()),
-            None => self.in_source(&key)?,
+        let (in_source, mapped) = match self.read {
+            Err(unread) => (InSource::Unreadable(unread.exit, unread.chain()), Vec::new()),
+            Ok(_) => self.in_source(&key)?,
         };
         let protected = self.is_protected(&key, &mapped, person.as_ref(), body.as_ref());
         let next = self.next(&key, &in_source, person.as_ref(), &mapped).await?;
@@ -213,16 +228,14 @@ impl Teller<'_> {
     /// Plans for this person alone, as the next run would.
     async fn next(&self, key: &Key, in_source: &InSource, person: Option<&Person>, mapped: &[Field]) -> Result<Next> {
         let nothing = |reason: String| Next { reason, ..Next::default() };
-        let Some(read) = self.read else {
+        let Ok(read) = self.read else {
             return Ok(nothing("the source can't be read, or is not trusted".into()));
         };
+        if let Some(sent) = self.unresolved(key).await? {
+            return Ok(self.looked_up(&sent, in_source));
+        }
         if let InSource::Rejected(..) = in_source {
             return Ok(nothing("their record is rejected".into()));
-        }
-        if let Some(id) = self.id
-            && self.runner.state.ask(UnresolvedKeys(id)).await?.contains(key)
-        {
-            return Ok(nothing("an operation was sent and has no answer yet; they are looked up first".into()));
         }
         let planned = async {
             let known = self.runner.state.ask(FindSync(binding(self.sync))).await?;
@@ -241,6 +254,38 @@ impl Teller<'_> {
             Ok((None, None)) => nothing(unchanged(in_source, person).into()),
             Err(failure) => nothing(format!("what it would do can't be told: {}", failure.chain())),
         })
+    }
+
+    /// What was sent for them and has no known fate.
+    async fn unresolved(&self, key: &Key) -> Result<Option<Unresolved>> {
+        let Some(sync) = self.id else { return Ok(None) };
+        let mut after = 0;
+        loop {
+            let page = self.runner.state.ask(UnresolvedPage { sync, after, limit: PAGE }).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            after = last.entry;
+            if let Some(found) = page.into_iter().find(|unresolved| unresolved.operation.key == *key) {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// They are looked up before anything else: what was sent may have been done.
+    fn looked_up(&self, sent: &Unresolved, in_source: &InSource) -> Next {
+        let (kind, since) = (sent.operation.kind, &sent.since);
+        let settle = self.sync.target.settle;
+        let wait = match settle.is_zero() || kind != OpKind::Create {
+            true => String::new(),
+            false => format!(", not before {} have passed since then (settle)", Span(settle)),
+        };
+        let (op, then) = match in_source {
+            InSource::InScope(..) => (Some(kind), format!("if it was not done, it is sent again{wait}")),
+            InSource::Rejected(..) => (None, "nothing more is sent while their record is rejected".into()),
+            _ if kind.takes_access() => (Some(kind), "if it was not done, it is sent again".into()),
+            _ => (None, "if it was done, what is theirs is known again and they are treated as gone".into()),
+        };
+        let reason = format!("a {kind} was sent at {since} and has no answer yet; {then}");
+        Next { op, reason, looks_up: true, ..Next::default() }
     }
 
     fn planned(&self, operation: Operation, in_source: &InSource, mapped: &[Field]) -> Next {
@@ -272,7 +317,7 @@ impl Teller<'_> {
             reason.clone_from(&conflict.message);
         }
         let in_the_way = operation.conflict.is_some();
-        Next { op: Some(operation.kind), reason, in_the_way, fields: operation.fields }
+        Next { op: Some(operation.kind), reason, in_the_way, looks_up: false, fields: operation.fields }
     }
 
     fn skipped(&self, reason: &str, person: Option<&Person>) -> String {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::exit::Exit;
 use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
 use crate::outcome::Outcome;
 use crate::plan::{Change, OpKind, shown};
@@ -54,8 +55,8 @@ pub struct Story {
 /// What the source has of somebody.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InSource {
-    /// It could not be read, or is not trusted.
-    Unreadable(String),
+    /// It could not be read, or is not trusted: with this exit code a run would end, for this reason.
+    Unreadable(Exit, String),
     /// Nothing.
     Absent,
     /// A row, or several, that can't be used.
@@ -86,6 +87,8 @@ pub struct Next {
     pub reason: String,
     /// It is due, and can't be done: the reason says what is in the way.
     pub in_the_way: bool,
+    /// What an earlier run sent has no answer: they are looked up before anything else.
+    pub looks_up: bool,
     /// The fields that it would write.
     pub fields: BTreeMap<String, Change>,
 }
@@ -129,10 +132,15 @@ impl Story {
         let mapped: Map<String, Value> =
             self.mapped.iter().filter_map(|f| Some((f.field.clone(), f.value.clone()?))).collect();
         let from: Map<String, Value> = self.mapped.iter().map(|f| (f.field.clone(), json!(f.how))).collect();
+        // Of a source that could not be read nobody knows.
+        let in_source = match self.in_source {
+            InSource::Unreadable(..) => None,
+            _ => Some(self.in_source != InSource::Absent),
+        };
         let mut story = json!({
             "sync": self.sync,
             "key": self.key,
-            "in_source": !matches!(self.in_source, InSource::Absent | InSource::Unreadable(_)),
+            "in_source": in_source,
             "excluded": matches!(self.in_source, InSource::Excluded(..)),
             "mapped": if self.mapped.is_empty() { Value::Null } else { Value::Object(mapped) },
             "state": if self.state == PersonState::None { Value::Null } else { json!(self.state.name()) },
@@ -141,6 +149,9 @@ impl Story {
             "next": { "op": self.next.op, "reason": self.next.reason },
             "outcomes": self.outcomes,
         });
+        if let InSource::Unreadable(code, message) = &self.in_source {
+            story["source_error"] = json!({ "code": code, "message": message });
+        }
         if !from.is_empty() {
             story["from"] = Value::Object(from);
         }
@@ -163,7 +174,10 @@ impl Story {
     fn of_source(&self) -> Vec<String> {
         let (key, source) = (&self.key, &self.source);
         match &self.in_source {
-            InSource::Unreadable(why) => vec![format!("What {source} says of {key} can't be told: {why}.")],
+            InSource::Unreadable(_, why) => vec![
+                format!("What {source} says of {key} can't be told: {why}."),
+                "What follows is what the state knows.".into(),
+            ],
             InSource::Absent => {
                 let mut told = vec![format!("{key} is not in {source}, which was read to its end.")];
                 if let Some(since) = &self.absent_since {
@@ -243,6 +257,9 @@ impl Story {
             Some(OpKind::Unlink) => "unlinks their account",
         };
         let mut told = vec![match self.next.in_the_way {
+            _ if self.next.looks_up => {
+                format!("The next run looks them up on {} first: {}.", self.target, self.next.reason)
+            }
             false => format!("The next run {what}: {}.", self.next.reason),
             true => format!("The next run {what}, were it possible: {}.", self.next.reason),
         }];

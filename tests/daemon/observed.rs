@@ -84,6 +84,55 @@ fn endpoints_answer_as_documented() {
 }
 
 #[test]
+fn the_daemon_says_partial_everywhere() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    home.people(&people(3));
+    sim.script(json!({"method": "POST", "key": "E1", "do": "status:422"}));
+    let daemon = Daemon::start(&home);
+    let run = home.run_json(&["trigger", "staff", "--wait"]).exits(75).the_run();
+    assert_eq!(run["status"], "partial");
+    let status = daemon.json("/api/v1/status");
+    assert_eq!((&status["daemon"], &status["syncs"][0]["state"]), (&json!(true), &json!("partial")), "{status}");
+    assert_eq!(status["syncs"][0]["unresolved"], 0);
+    assert_eq!(daemon.json("/api/v1/runs?sync=staff")["runs"][0]["status"], "partial");
+    let metrics = daemon.get("/metrics").1;
+    for line in [
+        "{sync=\"staff\",state=\"partial\"} 1",
+        "{sync=\"staff\",state=\"ok\"} 0",
+        "{sync=\"staff\",status=\"partial\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
+    }
+    let page = daemon.get("/").1;
+    assert!(page.contains("1 sync: 1 with something left over") && page.contains("pill partial"), "{page}");
+    let told = home.run_json(&["status"]).exits(0).json();
+    assert_eq!((&told["daemon"], &told["syncs"][0]["state"]), (&json!(true), &json!("partial")), "{told}");
+    let text = home.run(&["status"]).exits(0).stdout;
+    assert!(text.contains("next run") && !text.contains("no daemon"), "{text}");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn what_strangers_wrote_is_spelled_out_on_the_page_and_in_the_log() {
+    let sim = Sim::start();
+    let home = home(&sim, "schedule = \"0 0 3 * * *\"");
+    home.people(&people(3));
+    home.configure("[syncs.staff.limits]\ncreate = 0");
+    let daemon = Daemon::start(&home);
+    home.run(&["trigger", "staff", "--wait"]).exits(3);
+    let id = home.run_json(&["plans"]).json()["plans"][0]["id"].as_str().expect("a plan").to_string();
+    sim.script(json!({"method": "POST", "do": "status:422"}));
+    home.run(&["approve", &id, "--reason", "<b>\u{202e}x\u{1b}[2J\u{200b}"]).exits(75);
+    let page = daemon.get("/").1;
+    assert!(!page.chars().any(|c| c != '\n' && (c.is_control() || "\u{202e}\u{200b}".contains(c))), "{page}");
+    assert!(daemon.json("/api/v1/runs")["runs"][0]["reason"].as_str().is_some_and(|why| why.contains('\u{202e}')));
+    let log = daemon.log();
+    assert!(!log.contains('\u{1b}'), "{log}");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
 fn systemd_is_told_how_it_is() {
     let sim = Sim::start();
     let home = home(&sim, "schedule = \"0 0 3 * * *\"");

@@ -216,7 +216,8 @@ fn a_plan_held_again_has_its_outcomes_once_and_another_takes_its_place() {
     leave(&home, 3);
     let first = held(&home, &["sync"], "ban", 3, 2);
     let run = run_of(&home.run_json(&["sync"]).exits(3));
-    assert_eq!((run["plan"].as_str(), &run["counts"]), (Some(first.as_str()), &json!({})));
+    assert_eq!((run["plan"].as_str(), &run["counts"]["ban"]["held"]), (Some(first.as_str()), &json!(3)));
+    assert_eq!(run["held_again"], true, "told by the run, written once");
     assert_eq!(outcomes(&home, &["--status", "held"]).len(), 3);
     leave(&home, 4);
     let second = held(&home, &["sync"], "ban", 4, 2);

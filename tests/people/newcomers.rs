@@ -92,7 +92,8 @@ fn an_account_of_another_key_is_never_taken() {
         let run = run_of(&home.run_json(&["sync"]).exits(75));
         assert_eq!(run["counts"]["create"]["failed"], json!(1));
         let message = conflict(&home, "E0001");
-        assert!(message.contains("E0001") && message.contains("X77"), "{message}");
+        assert!(message.contains("E0001") && message.contains("carries another key"), "{message}");
+        assert!(!message.contains("X77"), "a stranger's key is not shown: {message}");
         assert_eq!(sim.user("X77").expect("an account")["first_name"], Value::Null);
     }
 }

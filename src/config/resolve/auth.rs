@@ -85,9 +85,11 @@ fn by_kind(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: RawAuth) ->
         "token" => secret(report, "token", raw.token).map(AuthSettings::Token),
         "header" => {
             let name = text(report, "name", raw.name);
-            if let Some(bad) = name.as_ref().filter(|n| reqwest::header::HeaderName::from_bytes(n.as_bytes()).is_err())
-            {
-                report.error(&path.join("name"), format!("{bad:?} is not the name of a header"), None);
+            let is_name = |name: &String| reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
+            if name.as_ref().is_some_and(|name| !is_name(name)) {
+                // Not shown: it is often the whole header, with its value.
+                let help = "write the name alone, e.g. name = \"X-Api-Key\"; what follows the colon belongs into value";
+                report.error(&path.join("name"), "this is not the name of a header", Some(help.into()));
             }
             let value = secret(report, "value", raw.value);
             Some(AuthSettings::Header { name: name?, value: value? })

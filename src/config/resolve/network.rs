@@ -9,6 +9,7 @@ use super::super::locate::KeyPath;
 use super::super::raw::RawRetry;
 use super::super::settings::{NetworkSettings, RetrySettings};
 use super::Report;
+use crate::address::{self, Address};
 
 /// What an address is used for, which decides what it may look like.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,9 +27,8 @@ const RETRY: RetrySettings =
     RetrySettings { attempts: 5, base: Duration::from_millis(500), max: Duration::from_secs(60) };
 
 /// Reads an http or https address.
-pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use) -> Option<Url> {
-    // What stands before an @ is a password, whatever was meant.
-    let shown = if used == Use::Secret || text.contains('@') { "this".to_owned() } else { format!("{text:?}") };
+pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use) -> Option<Address> {
+    let shown = if used == Use::Secret { "this".to_owned() } else { format!("{:?}", address::typed(text)) };
     let help = |text: &str| Some(text.to_owned());
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
@@ -54,7 +54,7 @@ pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use
         report.error(path, message, help("write https://; http:// with credentials is for this machine alone"));
         return None;
     }
-    Some(url)
+    Some(url.into())
 }
 
 /// Whether an address never leaves this machine.
@@ -103,7 +103,7 @@ pub(super) fn network(
         let key = path.join(key);
         let file = report.path(&key, &file?);
         if !file.is_file() {
-            report.error(&key, format!("there is no file {}", file.display()), None);
+            report.error(&key, format!("there is no file {}", address::scrubbed(&file.display().to_string())), None);
         }
         Some(file)
     };

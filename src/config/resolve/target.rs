@@ -9,6 +9,7 @@ use super::super::settings::{AuthSettings, TargetSettings};
 use super::super::units::Rate;
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
+use crate::address::{self, Address};
 use crate::exit::Exit;
 use crate::target::{DefinitionError, Engine};
 
@@ -52,7 +53,7 @@ pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: 
     // What is missing has been reported, and settings with errors are never used: stand-ins let the syncs on this
     // target be judged in the same go.
     let auth = auth.unwrap_or(AuthSettings::None);
-    let Some(base_url) = base_url.or_else(|| url::Url::parse("https://missing.invalid").ok()) else {
+    let Some(base_url) = base_url.or_else(|| url::Url::parse("https://missing.invalid").ok().map(Address::from)) else {
         return Made::Broken;
     };
     let name = name.to_owned();
@@ -75,22 +76,22 @@ pub(super) fn resolve(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: 
 }
 
 /// The address below which the API is, without a slash at its end.
-fn base_url(report: &mut Report<'_>, path: &KeyPath, raw: Option<String>, auth: Option<&str>) -> Option<url::Url> {
+fn base_url(report: &mut Report<'_>, path: &KeyPath, raw: Option<String>, auth: Option<&str>) -> Option<Address> {
     let path = path.join("base_url");
     let text = report.required(&path, raw, r#"write base_url = "https://…""#)?;
     let used = if auth == Some("none") { Use::Open } else { Use::Credentials };
-    let mut address = url(report, &path, &text, used)?;
+    let mut address = url(report, &path, &text, used)?.whole();
     if address.query().is_some() {
         report.error(
             &path,
-            format!("{text:?} has a query (?…)"),
+            format!("{:?} has a query", address::typed(&text)),
             Some("the API's paths are put behind it: take it out".into()),
         );
         return None;
     }
     let trimmed = address.path().trim_end_matches('/').to_owned();
     address.set_path(&trimmed);
-    Some(address)
+    Some(address.into())
 }
 
 fn engine(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: &RawTarget) -> Made<Engine> {
@@ -136,7 +137,11 @@ fn own(report: &mut Report<'_>, path: &KeyPath, raw: &RawTarget, options: &toml:
     let text = match std::fs::read_to_string(&absolute) {
         Ok(text) => text,
         Err(error) => {
-            report.error(&key, format!("cannot read {}: {error}", absolute.display()), Some(help.into()));
+            report.error(
+                &key,
+                format!("cannot read {}: {error}", address::scrubbed(&absolute.display().to_string())),
+                Some(help.into()),
+            );
             return Made::Broken;
         }
     };

@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use super::{AuthSettings, NetworkSettings, Rate, RetrySettings, TextSettings};
+use crate::address::Address;
 
 /// An export behind an address.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// Where its first page is.
-    pub url: Url,
+    pub url: Address,
     /// What its pages are.
     pub format: BodyFormat,
     /// JSON pointer to the list of records; empty: the document itself.

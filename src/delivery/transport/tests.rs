@@ -134,7 +134,7 @@ async fn every_kind_of_authentication_has_its_header() {
 fn what_cannot_authenticate_is_refused_before_anything_is_sent() {
     let session = AuthSettings::Session { username: "u".into(), password: secret("s3cret") };
     let oauth = AuthSettings::OAuth2 {
-        token_url: "https://x.y".parse().expect("a URL"),
+        token_url: url::Url::parse("https://x.y").expect("a URL").into(),
         client_id: "c".into(),
         client_secret: secret("s3cret"),
         scope: None,

@@ -164,9 +164,13 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
                     @if more(held.operations.len()) > 0 { li class="quiet" { "and " (more(held.operations.len())) " more" } }
                 }
             }
+            @if let Some(why) = &held.stale { p { "It can't be approved any more: " (why) } }
             (commands(&[
                 ("look", format!("rosterd plans show {}", plan.id)),
-                ("release", format!("rosterd approve {} --reason \"…\"", plan.id)),
+                match held.stale {
+                    Some(_) => ("make it anew", format!("rosterd trigger {} --wait", plan.sync)),
+                    None => ("release", format!("rosterd approve {} --reason \"…\"", plan.id)),
+                },
                 ("drop", format!("rosterd discard {}", plan.id)),
             ]))
         },

@@ -23,6 +23,7 @@ fn line(sync: &str, state: &'static str) -> Line {
         age_seconds: None,
         next_run: None,
         held_plan: (state == "held").then(|| "3f9a0c12be77".to_string()),
+        stale_plan: None,
         unresolved: 0,
         reason: Some("source hr is not trusted: <too small>".into()),
     }
@@ -44,6 +45,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         origin: Default::default(),
         basis: None,
         partial: false,
+        stale: None,
     };
     Overview {
         now,
@@ -63,7 +65,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
             })
             .collect(),
         unconfigured: Vec::new(),
-        held: vec![HeldView { plan, operations: vec![operation], concerned: 3 }],
+        held: vec![HeldView { plan, operations: vec![operation], concerned: 3, stale: None }],
         failures: Vec::new(),
         paces: vec![Pace {
             reading: LineReading {

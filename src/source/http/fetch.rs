@@ -128,7 +128,7 @@ impl Fetcher {
                 Some(Tokens::new(
                     owner.clone(),
                     net::client(&owner, builder()?)?,
-                    token_url.clone(),
+                    token_url.whole(),
                     who,
                     scope.clone(),
                     settings.timeout,
@@ -224,6 +224,10 @@ impl Fetcher {
         }
         let response = request.send().await.map_err(|error| {
             let error = explained(&error);
+            if error.kind == ErrorKind::Protocol {
+                let message = format!("it answers, and not as it should: {}", error.message);
+                return Trouble::passing(Exit::Unavailable, message).help("check url: scheme, host and port");
+            }
             let help = reaching(at, &error.message);
             Trouble::passing(Exit::Unavailable, format!("it can't be reached: {}", error.message)).help(help)
         })?;

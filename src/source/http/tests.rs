@@ -19,7 +19,7 @@ use crate::trust::ReadStats;
 pub(super) fn settings(format: BodyFormat) -> HttpSettings {
     let second = std::time::Duration::from_secs(1);
     HttpSettings {
-        url: Url::parse("http://127.0.0.1:1/").expect("an address"),
+        url: Url::parse("http://127.0.0.1:1/").expect("an address").into(),
         format,
         records: if format == BodyFormat::Json { "/data".into() } else { String::new() },
         auth: AuthSettings::None,
@@ -163,7 +163,7 @@ fn the_next_page_is_fetched_while_one_is_consumed_and_no_more_than_that() {
     const PAGES: usize = 6;
     let server = Pages::of(PAGES, 3);
     let mut settings = settings(BodyFormat::Json);
-    settings.url = Url::parse(&format!("http://127.0.0.1:{}/1", server.port)).expect("an address");
+    settings.url = Url::parse(&format!("http://127.0.0.1:{}/1", server.port)).expect("an address").into();
     settings.timeout = std::time::Duration::from_secs(60);
     let source =
         Arc::new(SourceSettings { kind: SourceKind::Http(Box::new(settings.clone())), ..source(BodyFormat::Json) });

@@ -248,6 +248,7 @@ fn held_plan(id: &str) -> HeldPlan {
         origin: crate::state::plans::Origin::Sync,
         basis: None,
         partial: false,
+        stale: None,
     }
 }
 

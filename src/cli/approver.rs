@@ -1,0 +1,88 @@
+//! Who decides, and why: what stands beside an approval in the ledger.
+//!
+//! The user id is the kernel's word. A name in the environment is whatever somebody put there, so it never stands alone:
+//! `root (uid 0), sudo by alice`.
+
+use crate::exit::{Exit, Failure, Result};
+
+/// The most characters of a name that the environment gives.
+const LONGEST_NAME: usize = 64;
+
+/// The most characters of a reason: a paragraph.
+const LONGEST_REASON: usize = 1_000;
+
+/// Who is at the keyboard.
+pub fn who() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    // Users of a directory service are in no file; without the file they are a number.
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    told(uid, &users, |name| std::env::var(name).ok())
+}
+
+fn told(uid: u32, users: &str, environment: impl Fn(&str) -> Option<String>) -> String {
+    let said = |name: &str| {
+        let value = environment(name).filter(|value| !value.trim().is_empty())?;
+        Some(value.trim().chars().take(LONGEST_NAME).collect::<String>())
+    };
+    let who = match name_of(uid, users) {
+        Some(name) => format!("{name} (uid {uid})"),
+        None => match said("USER").or_else(|| said("LOGNAME")) {
+            Some(name) => format!("uid {uid}, USER {name}"),
+            None => format!("uid {uid}"),
+        },
+    };
+    match said("SUDO_USER") {
+        Some(before) => format!("{who}, sudo by {before}"),
+        None => who,
+    }
+}
+
+/// The name of a user, by the lines of `passwd(5)`.
+fn name_of(uid: u32, users: &str) -> Option<&str> {
+    let found = users.lines().find(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))?;
+    found.split(':').next().filter(|name| !name.is_empty())
+}
+
+/// Refuses a reason that nobody reads to its end.
+///
+/// # Errors
+/// It is too long (64).
+pub fn is_short_enough(reason: &str) -> Result<()> {
+    match reason.chars().count() {
+        0..=LONGEST_REASON => Ok(()),
+        length => Err(Failure::new(
+            Exit::Usage,
+            format!("the reason has {length} characters, and at most {LONGEST_REASON} are kept"),
+        )
+        .help("say it in a sentence, and where the rest is to be read")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_id_is_told_and_the_environment_stands_beside_it() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        let environment = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string())
+        };
+        for (uid, pairs, expected) in [
+            (0, &[("SUDO_USER", "alice"), ("USER", "root")][..], "root (uid 0), sudo by alice"),
+            (1000, &[("USER", "ceo")], "ann (uid 1000)"),
+            (1000, &[("SUDO_USER", "ceo")], "ann (uid 1000), sudo by ceo"),
+            (7, &[("USER", "grace")], "uid 7, USER grace"),
+            (7, &[("USER", " ")], "uid 7"),
+        ] {
+            assert_eq!(told(uid, users, environment(pairs)), expected);
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_paragraph_at_most() {
+        assert!(is_short_enough(&"é".repeat(LONGEST_REASON)).is_ok());
+        let refused = is_short_enough(&"x".repeat(LONGEST_REASON + 1)).expect_err("too long");
+        assert_eq!(refused.exit, Exit::Usage);
+    }
+}
