@@ -12,11 +12,18 @@ pub struct Page {
 }
 
 /// All pages, by topic.
-pub const PAGES: [Page; 1] = [Page {
-    topic: "security",
-    summary: "what is protected, from whom, and by what",
-    text: include_str!("manual/security.md"),
-}];
+pub const PAGES: [Page; 2] = [
+    Page {
+        topic: "restore",
+        summary: "backups, and what happens after one was put back",
+        text: include_str!("manual/restore.md"),
+    },
+    Page {
+        topic: "security",
+        summary: "what is protected, from whom, and by what",
+        text: include_str!("manual/security.md"),
+    },
+];
 
 /// The page on this topic, in whatever case it is typed.
 pub fn page(topic: &str) -> Option<&'static Page> {

@@ -200,3 +200,35 @@ fn a_secret_is_read_through_links_and_judged_by_the_file_at_their_end() {
     let told = format!("{}{}", ran.stdout, ran.stderr);
     assert!(told.contains(&format!("chmod o-r {}", real.display())), "{told}");
 }
+
+#[test]
+fn who_may_only_read_the_state_looks_into_it_all_the_same() {
+    let sim = Sim::start();
+    let home = home(&sim);
+    home.run(&["sync"]).exits(0);
+    let state = home.path().join("state");
+    // What root may do says nothing: then somebody else looks, with a copy of the binary that they can reach.
+    let root = is_root(&home);
+    let binary = home.path().join("rosterd");
+    fs::copy(home.command(&[]).get_program(), &binary).expect("copied");
+    if root {
+        give(&state, OTHER);
+        give(&home.path().join("config"), OTHER);
+        chown(home.path(), Some(OTHER), Some(OTHER)).expect("given");
+    }
+    set_mode(&state, 0o500);
+    let commands: [&[&str]; 5] =
+        [&["status"], &["plan"], &["outcomes"], &["why", "staff", "E1"], &["check", "--connect"]];
+    for command in commands {
+        let mut run = std::process::Command::new(if root { "setpriv" } else { "env" });
+        if root {
+            run.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        run.arg(&binary).arg("--config").arg(home.config()).args(command).current_dir(home.path());
+        run.env("TMPDIR", home.path()).env("ROSTERD_TARGETS__JUNO__DAILY_QUOTA", "1000");
+        crate::support::Ran::of(&run.output().expect("it runs")).exits(0);
+    }
+    set_mode(&state, 0o700);
+    let left: Vec<_> = fs::read_dir(&state).expect("a directory").map(|e| e.expect("one").file_name()).collect();
+    assert_eq!(left.len(), 4, "database, lock, mark and rate: {left:?}");
+}

@@ -51,6 +51,15 @@ pub enum StateCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Put a backup in the database's place, and have it compared with the targets before anything is sent
+    ///
+    /// Nobody may be sending meanwhile. The database that was there stays beside it under another name.
+    #[command(after_help = "Example:\n  rosterd state restore /var/backups/rosterd-2026-11-22.db")]
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Move what is kept of a sync to the name that it has in the configuration now
     ///
     /// Without it, a sync under a new name takes up whom it finds again, and knows nothing of those who have left: their

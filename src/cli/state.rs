@@ -1,4 +1,4 @@
-//! `state info`, `state verify`, `state backup` and `state prune`: looking after the database. What concerns a whole sync
+//! `state info`, `verify`, `backup`, `restore` and `prune`: looking after the database. What concerns a whole sync
 //! has its page in `syncs`.
 
 use std::path::Path;
@@ -13,7 +13,9 @@ use crate::config::Settings;
 use crate::config::units::Span;
 use crate::daemon::prune_request;
 use crate::exit::{Exit, Failure, Result};
+use crate::state::lock::SenderLock;
 use crate::state::prune::Pruned;
+use crate::state::restore::{RestoredState, restore};
 use crate::state::{Access, State, backup::backup, info, verify};
 use crate::time::Clock;
 
@@ -23,6 +25,7 @@ pub async fn command(settings: &Settings, command: StateCommand, printing: Print
         StateCommand::Info => show(settings, printing),
         StateCommand::Verify => check(settings, printing),
         StateCommand::Backup { file } => copy(settings, &file, printing),
+        StateCommand::Restore { file } => put_back(settings, &file, printing),
         StateCommand::Prune { older_than } => prune(settings, older_than, printing).await,
         StateCommand::RenameSync { old, new } => syncs::rename(settings, &old, &new, printing).await,
         StateCommand::ForgetSync { name } => syncs::forget(settings, &name, printing).await,
@@ -68,6 +71,26 @@ fn copy(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
             out.line(&format!("{} holds everything up to now ({} kB).", file.display(), bytes.div_ceil(1000)))?;
         }
     }
+    Ok(Exit::Ok)
+}
+
+fn put_back(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
+    let path = &settings.state.path;
+    let _lock = SenderLock::take(path)?;
+    let stamp = Clock::system().now().format("%Y%m%dT%H%M%SZ").to_string();
+    let RestoredState { users, backup_at, kept } = restore(path, file, &stamp)?;
+    let mut out = Out::stdout();
+    if printing.format == Format::Json {
+        out.json(&json!({ "path": path, "from": file, "users": users, "backup_at": backup_at, "kept": kept }))?;
+        return Ok(Exit::Ok);
+    }
+    let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+    let users = count(users.unsigned_abs(), "person", "people");
+    out.line(&format!("{} is the backup {}{of} now, with {users}.", path.display(), file.display()))?;
+    if let Some(kept) = kept {
+        out.line(&format!("The database that was there is {}; remove it when you don't need it.", kept.display()))?;
+    }
+    out.line("The next run of each sync compares every account with its target before it sends anything.")?;
     Ok(Exit::Ok)
 }
 

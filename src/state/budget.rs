@@ -6,8 +6,8 @@
 //! is the machine's time since it started (`CLOCK_BOOTTIME`), which all processes share and no change of date moves.
 //! What another boot wrote, what is torn, and what is missing begins anew with an empty bucket.
 //!
-//! A process that had to wait goes before one that has just been served, so that one that sends all the time starves
-//! nobody.
+//! Processes that have to wait go in the order in which they asked, and before one that has just been served, so that one
+//! that sends all the time starves nobody.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -25,8 +25,11 @@ use super::{StateError, runtime};
 use crate::exit::Exit;
 use crate::identity::TargetIdentity;
 
-/// How long somebody who had to wait goes before others. A timer wakes a millisecond or two after it should.
+/// How long somebody who had to wait goes before the next one. A timer wakes a millisecond or two after it should.
 const HEAD_START: u64 = 5_000_000;
+
+/// So many processes that wait are served in their order; beyond that, chance decides.
+const WAITERS: usize = 6;
 
 /// When a lock that another process holds for some microseconds is tried again.
 const LOCKED: Duration = Duration::from_millis(1);
@@ -37,7 +40,8 @@ const TRIES_TO_PAUSE: u32 = 1000;
 /// The most targets that the file knows; beyond that the one that nobody asked for the longest time is forgotten.
 const MOST_TARGETS: u64 = 256;
 
-const RECORD: usize = 64;
+/// The target's hash, four times, who waits, and a sum over all that.
+const RECORD: usize = 16 + 4 * 8 + WAITERS * 8 + 8;
 
 /// How fast somebody may go: nanoseconds from one request to the next, and how far ahead of that a burst may be.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +71,8 @@ struct Schedule {
     /// When everything let through so far would have gone at the even pace.
     served_by: u64,
     paused_until: u64,
-    /// Who had to wait and has not been served since; 0: nobody.
-    waiting: u64,
+    /// Who had to wait and has not been served since, the first first; 0: nobody.
+    waiting: [u64; WAITERS],
 }
 
 impl Schedule {
@@ -86,17 +90,19 @@ impl Schedule {
     fn take(&mut self, now: u64, pace: Pace, who: u64) -> Turn {
         let interval = nanos(pace.interval);
         let open_from = self.served_by.saturating_sub(nanos(pace.tolerance)).max(self.paused_until);
-        let others_first = self.waiting != 0 && self.waiting != who;
-        let head_start = if others_first { HEAD_START.min(interval / 2) } else { 0 };
+        let before = self.waiting.iter().position(|waits| *waits == who || *waits == 0).unwrap_or(WAITERS);
+        let head_start = HEAD_START.min(interval / (2 * WAITERS as u64)).saturating_mul(before as u64);
         let due = open_from.saturating_add(head_start);
         if now < due {
-            if self.waiting == 0 {
-                self.waiting = who;
+            if let Some(place) = self.waiting.get_mut(before) {
+                *place = who;
             }
             return Turn::Wait(Duration::from_nanos(due - now));
         }
-        // It was that one's, or they have let their chance pass.
-        self.waiting = 0;
+        // Those before have let their chance pass.
+        let served = if self.waiting.get(before) == Some(&who) { before + 1 } else { before };
+        self.waiting.rotate_left(served.min(WAITERS));
+        self.waiting[WAITERS - served.min(WAITERS)..].fill(0);
         self.served_by = self.served_by.max(now).saturating_add(interval);
         Turn::Now
     }
@@ -104,7 +110,7 @@ impl Schedule {
     fn to_bytes(self, target: &[u8; 16]) -> [u8; RECORD] {
         let mut bytes = [0; RECORD];
         bytes[..16].copy_from_slice(target);
-        let numbers = [self.boot, self.written_at, self.served_by, self.paused_until, self.waiting];
+        let numbers = [self.boot, self.written_at, self.served_by, self.paused_until].into_iter().chain(self.waiting);
         for (place, number) in bytes[16..].chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -120,13 +126,15 @@ impl Schedule {
             return None;
         }
         let mut numbers = body[16..].chunks_exact(8).map(number);
-        Some(Schedule {
+        let mut schedule = Schedule {
             boot: numbers.next()?,
             written_at: numbers.next()?,
             served_by: numbers.next()?,
             paused_until: numbers.next()?,
-            waiting: numbers.next()?,
-        })
+            waiting: [0; WAITERS],
+        };
+        schedule.waiting.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+        Some(schedule)
     }
 }
 
@@ -181,12 +189,13 @@ impl Budget {
             Some(Err(error)) => error.message,
             None => "there is no state yet".to_string(),
         };
-        let elsewhere = runtime::directory(database).unwrap_or_else(std::env::temp_dir);
-        let path = elsewhere.join(format!("rosterd-{}-{}.rate", files::user(), runtime::name_of(database)));
-        match BudgetFile::open(path, true) {
-            Ok(file) => Ok(Budget(Arc::new(Kept::File(file)))),
-            Err(error) => {
-                tracing::debug!(why, %error, "the rate is kept by this process alone");
+        let name = format!("rosterd-{}-{}.rate", files::user(), runtime::name_of(database));
+        let elsewhere = runtime::directory(database).or_else(|| runtime::shared(database));
+        match elsewhere.map(|directory| BudgetFile::open(directory.join(name), true)) {
+            Some(Ok(file)) => Ok(Budget(Arc::new(Kept::File(file)))),
+            unusable => {
+                let error = unusable.and_then(Result::err).map(|error| error.message);
+                tracing::debug!(why, error, "the rate is kept by this process alone");
                 Ok(Budget::of_this_process())
             }
         }

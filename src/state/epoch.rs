@@ -1,11 +1,16 @@
 //! Whether this is still the database that was sent with last: a restored backup knows nothing of what was done since.
 //!
-//! Two marks tell. A copy that `state backup` makes says so itself. And a number that grows when somebody begins and
-//! when they end sending is in the database and in a file beside it (`NAME.epoch`): a database whose number is behind
-//! the file's is older than the last run, and one whose file is missing came from elsewhere. What is behind is not
-//! refused: every sync in it is marked, and compares its accounts with the target before it plans anything.
+//! Three marks tell. A copy that `state backup` makes says so itself. A number that grows when somebody begins and when
+//! they end sending is in the database and in a file beside it (`NAME.epoch`): a database whose number is behind the
+//! file's is older than the last run, and one whose file is missing came from elsewhere. And the same number is kept
+//! outside of the state's directory ([`super::runtime`]), under a number that the database has of its own: so a directory
+//! that was put back whole is noticed too, for as long as that file lives, which is until the machine is started anew.
+//! What is behind is not refused: every sync in it is marked, and compares its accounts with the target before it plans
+//! anything.
 //!
-//! Killed between the two writes, the database is ahead of the file, which is never a sign of age.
+//! A mark is written after the database. Killed in between, the database is ahead of it, which is never a sign of age; a
+//! mark that is ahead was written for a later state of this very database. A state that was moved to another machine finds
+//! no mark there, and none is missed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,28 +19,65 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::files::{self, Use, side_file};
 use super::people::SyncId;
-use super::{Command, State, StateError};
+use super::{Command, State, StateError, runtime};
+
+/// No state is sent with so often: what claims to be as high is no number of ours.
+const HIGHEST: i64 = 1 << 52;
 
 /// A number is shorter than this.
 const LONGEST: u64 = 64;
 
-/// The number beside the database.
+/// The number beside the database, and the one elsewhere.
 #[derive(Clone, Debug)]
-pub struct EpochFile(PathBuf);
+pub struct EpochFile {
+    beside: NumberFile,
+    database: PathBuf,
+}
 
 impl EpochFile {
-    /// The one of this database.
+    /// The ones of this database.
     pub fn beside(database: &Path) -> EpochFile {
-        EpochFile(side_file(database, ".epoch"))
+        EpochFile { beside: NumberFile(side_file(database, ".epoch")), database: database.to_path_buf() }
     }
 
+    /// The mark outside of the state's directory, where this process can have one.
+    fn elsewhere(&self, id: &str) -> Option<NumberFile> {
+        let directory = runtime::directory(&self.database).or_else(|| runtime::shared(&self.database))?;
+        Some(NumberFile(directory.join(format!("rosterd-{id}.epoch"))))
+    }
+
+    /// The highest number that was seen elsewhere. It only adds to what the database knows: that it can't be read stops
+    /// nobody.
+    fn seen_elsewhere(&self, id: &str) -> Option<i64> {
+        self.elsewhere(id)?.read().unwrap_or_else(|error| {
+            tracing::debug!(%error, "the mark outside of the state's directory can't be read");
+            None
+        })
+    }
+
+    fn write(&self, id: &str, epoch: i64) -> Result<(), StateError> {
+        self.beside.write(epoch)?;
+        if let Some(Err(error)) = self.elsewhere(id).map(|file| file.write(epoch)) {
+            tracing::debug!(%error, "no mark is kept outside of the state's directory");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct NumberFile(PathBuf);
+
+impl NumberFile {
     /// The number in it; none when it is missing or can't be understood.
     fn read(&self) -> Result<Option<i64>, StateError> {
         let Some(file) = files::open(&self.0, Use::Look)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let read = file.take(LONGEST).read_to_end(&mut bytes);
         read.map_err(|e| StateError::io(format!("cannot read {}: {e}", self.0.display())))?;
-        Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()))
+        Ok(std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|n| (0..HIGHEST).contains(n)))
     }
 
     fn write(&self, epoch: i64) -> Result<(), StateError> {
@@ -64,8 +106,10 @@ pub enum Begun {
 /// # Errors
 /// The database or the file beside it can't be written.
 pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError> {
-    let (epoch, begun) = state.ask(BeginEpoch { beside: file.read()? }).await?;
-    file.write(epoch)?;
+    let id = state.ask(IdOf).await?;
+    let seen = file.beside.read()?;
+    let (epoch, begun) = state.ask(BeginEpoch { beside: seen, elsewhere: file.seen_elsewhere(&id) }).await?;
+    file.write(&id, epoch)?;
     Ok(begun)
 }
 
@@ -74,14 +118,27 @@ pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError>
 /// # Errors
 /// As [`begin`].
 pub async fn end(state: &State, file: &EpochFile) -> Result<(), StateError> {
-    let epoch = state.ask(EndEpoch).await?;
-    file.write(epoch)
+    let (id, epoch) = state.ask(EndEpoch).await?;
+    file.write(&id, epoch)
+}
+
+/// The number that the database has of its own.
+#[derive(Debug)]
+struct IdOf;
+
+impl Command for IdOf {
+    type Reply = String;
+
+    fn run(self, db: &Connection) -> Result<String, StateError> {
+        Ok(db.prepare_cached("SELECT coalesce(id, '') FROM epoch")?.query_row([], |row| row.get(0))?)
+    }
 }
 
 /// Compares the database's number with the one beside it, marks every sync where it is behind, and counts on.
 #[derive(Debug)]
 struct BeginEpoch {
     beside: Option<i64>,
+    elsewhere: Option<i64>,
 }
 
 impl Command for BeginEpoch {
@@ -95,8 +152,9 @@ impl Command for BeginEpoch {
             Some(beside) => beside > epoch,
             // A database that was never sent with since it knows of epochs has no file yet.
             None => epoch > 0,
-        };
-        let next = epoch.max(self.beside.unwrap_or(0)) + 1;
+        } || self.elsewhere.is_some_and(|elsewhere| elsewhere > epoch);
+        let highest = [self.beside, self.elsewhere].into_iter().flatten().fold(epoch, i64::max);
+        let next = highest.saturating_add(1);
         db.prepare_cached("UPDATE epoch SET n = ?1, backup_at = NULL")?.execute([next])?;
         if !people || !(behind || backup_at.is_some()) {
             return Ok((next, Begun::Current));
@@ -110,10 +168,11 @@ impl Command for BeginEpoch {
 struct EndEpoch;
 
 impl Command for EndEpoch {
-    type Reply = i64;
+    type Reply = (String, i64);
 
-    fn run(self, db: &Connection) -> Result<i64, StateError> {
-        Ok(db.prepare_cached("UPDATE epoch SET n = n + 1 RETURNING n")?.query_row([], |row| row.get(0))?)
+    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        let mut counted = db.prepare_cached("UPDATE epoch SET n = n + 1 RETURNING coalesce(id, ''), n")?;
+        Ok(counted.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 }
 

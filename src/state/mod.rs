@@ -26,6 +26,7 @@ pub mod prune;
 pub mod quota;
 pub mod rekey;
 pub mod requests;
+pub mod restore;
 mod runtime;
 mod schema;
 pub mod sources;

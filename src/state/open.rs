@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
@@ -63,14 +64,25 @@ pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
 /// (POSIX, fcntl). A look into the file beside an open connection would take away the lock by which other processes
 /// know that the database is in use, and the next of them to close it would remove the log under our feet.
 pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
+    // SQLite is to follow no link, and takes that of the whole path: the directory is resolved before.
+    let named = resolved(path)?;
+    match (ready(&named, access, OpenFlags::empty()), access) {
+        (Err(error), Access::Read) if error.exit == Exit::Io && is_at_rest(path) => match unchanging(&named) {
+            Some(named) => ready(Path::new(&named), access, OpenFlags::SQLITE_OPEN_URI),
+            None => Err(error),
+        },
+        (opened, _) => opened,
+    }
+}
+
+/// Opens it, and sees that it is ours and of a version that is known.
+fn ready(path: &Path, access: Access, more: OpenFlags) -> Result<Connection, StateError> {
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    // SQLite is to follow no link, and takes that of the whole path: the directory is resolved before.
-    let named = resolved(path)?;
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let db = Connection::open_with_flags(named, flags)?;
+    let flags = flags | more | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let db = Connection::open_with_flags(path, flags)?;
     configure(&db)?;
     check_ownership(&db, path)?;
     match access {
@@ -81,6 +93,18 @@ pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
         Access::Read => check_version(&db)?,
     }
     Ok(db)
+}
+
+/// Whether nobody has it open: everything is in the one file then.
+fn is_at_rest(path: &Path) -> bool {
+    ["-wal", "-shm"].iter().all(|suffix| !side_file(path, suffix).exists())
+}
+
+/// The name by which a database in a directory that can't be written is read: SQLite would make its side files there
+/// (SQLite, "Uniform Resource Identifiers", `immutable`).
+fn unchanging(path: &Path) -> Option<String> {
+    const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+    Some(format!("file:{}?immutable=1", utf8_percent_encode(path.to_str()?, AS_IT_IS)))
 }
 
 /// An empty database in memory.

@@ -21,11 +21,22 @@ pub fn directory(database: &Path) -> Option<PathBuf> {
         named("XDG_RUNTIME_DIR"),
         Some(format!("/run/user/{}", user()).into()),
     ];
-    let owner = std::fs::metadata(super::files::parent(database)).map_or_else(|_| user(), |metadata| metadata.uid());
+    let owner = owner(database);
     candidates.into_iter().flatten().find(|directory| {
         let is_theirs = |owner: u32| std::fs::metadata(directory).is_ok_and(|d| d.is_dir() && d.uid() == owner);
         directory.is_absolute() && is_theirs(owner) && judge_directory(&directory.join("file")).is_ok()
     })
+}
+
+/// The machine's directory for temporary files, where the state is of the user that runs this: what root made there for
+/// somebody else would be in their way.
+pub fn shared(database: &Path) -> Option<PathBuf> {
+    (owner(database) == user()).then(std::env::temp_dir)
+}
+
+/// Whose state it is; that of the user that runs this, where there is none yet.
+fn owner(database: &Path) -> u32 {
+    std::fs::metadata(super::files::parent(database)).map_or_else(|_| user(), |metadata| metadata.uid())
 }
 
 /// A name for what belongs to this database: a hash of where it is.
