@@ -261,6 +261,44 @@ fn credentials_of_every_kind_and_tokens_that_end() {
 }
 
 #[test]
+fn tokens_that_end_twice_under_one_page_stop_nothing_and_those_never_accepted_are_refused() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    for good_from in [3, usize::MAX] {
+        let sim = Sim::start();
+        let pages = linked(people(1..=6), 2);
+        let tokens = AtomicUsize::new(0);
+        let export = Export::start(move |asked| {
+            if asked.path() == "/token" {
+                let number = tokens.fetch_add(1, SeqCst) + 1;
+                return Reply::json(&json!({ "access_token": format!("t{number}"), "expires_in": 3600 }));
+            }
+            let number = asked.header("authorization").and_then(|text| text.strip_prefix("Bearer t")?.parse().ok());
+            // The first page is shown to the first token; the second to none before the third.
+            let wanted = match (good_from, asked.line.contains("page=2")) {
+                (usize::MAX, _) => usize::MAX,
+                (_, false) => 1,
+                (good_from, true) => good_from,
+            };
+            if number >= Some(wanted) { pages(asked) } else { Reply::status(401) }
+        });
+        let lines = format!(
+            "records = \"/data\"\npagination = {{ kind = \"link\" }}\nretry = {{ base = \"10ms\" }}\n\
+             auth = {{ kind = \"oauth2\", token_url = \"{}/token\", client_id = \"me\", \
+             client_secret = {{ file = \"juno.token\" }} }}",
+            export.url()
+        );
+        let home = over_http(&sim, &format!("{}/people", export.url()), &lines);
+        if good_from == 3 {
+            assert_eq!(creates(&home), 6);
+        } else {
+            home.run(&["sync"]).exits(77);
+        }
+        let asked = export.taken().iter().filter(|asked| asked.path() == "/token").count();
+        assert_eq!(asked, if good_from == 3 { 3 } else { 2 });
+    }
+}
+
+#[test]
 fn redirects_within_the_host_and_passing_troubles_are_got_over() {
     let sim = Sim::start();
     let tries = std::sync::atomic::AtomicUsize::new(0);

@@ -40,7 +40,8 @@ pub fn restore(database: &Path, from: &Path, stamp: &str) -> Result<RestoredStat
         let what = if is_itself { "is the state database itself" } else { "is no file" };
         return Err(StateError::new(Exit::Usage, format!("{} {what}", from.display())).help("name a backup of it"));
     }
-    let part = side_file(database, &format!(".restore-{}", std::process::id()));
+    // One name for all: what a killed one left is removed by the next, and there is one at a time.
+    let part = side_file(database, ".restore");
     let made = copied(from, &part).and_then(|()| proven(&part, from)).and_then(|(users, backup_at)| {
         let kept = set_aside(database, stamp)?;
         fs::rename(&part, database).map_err(|e| failed(database, &e))?;
