@@ -136,7 +136,8 @@ fn a_directory_that_was_put_back_whole_is_noticed_and_one_that_was_moved_is_not_
     assert!(!ran.stderr.contains("restored"), "{}", ran.stderr);
     // Where nothing can be kept outside of the directory, nothing is missed either.
     let mut blind = home.command(&["sync"]);
-    blind.env("XDG_RUNTIME_DIR", "/nonexistent").env("TMPDIR", "/nonexistent");
+    fs::create_dir(home.path().join("empty")).expect("made");
+    blind.env("XDG_RUNTIME_DIR", "/nonexistent").env("TMPDIR", home.path().join("empty"));
     let ran = Ran::of(&blind.output().expect("it runs")).exits(0);
     assert!(!ran.stderr.contains("restored"), "{}", ran.stderr);
 }

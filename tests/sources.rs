@@ -282,7 +282,7 @@ fn tokens_that_end_twice_under_one_page_stop_nothing_and_those_never_accepted_ar
             if number >= Some(wanted) { pages(asked) } else { Reply::status(401) }
         });
         let lines = format!(
-            "records = \"/data\"\npagination = {{ kind = \"link\" }}\nretry = {{ base = \"10ms\" }}\n\
+            "records = \"/data\"\npagination = {{ kind = \"link\" }}\n\
              auth = {{ kind = \"oauth2\", token_url = \"{}/token\", client_id = \"me\", \
              client_secret = {{ file = \"juno.token\" }} }}",
             export.url()
