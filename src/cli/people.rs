@@ -1,6 +1,6 @@
 //! `pause`, `resume`, `rekey`: what an operator tells a sync by hand.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -52,10 +52,7 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
             Failure::new(failure.exit, untold(&failure.chain())).help(help)
         })?;
         let today = clock.now().with_timezone(&sync.timezone).date_naive();
-        let found = {
-            let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
-            standing(&intake, &sync.mapping, old, today)?
-        };
+        let found = standing(&read.intake, &sync.mapping, old, today)?;
         let name = &sync.name;
         match (found, read.incomplete) {
             (Standing::InScope, _) => {

@@ -6,7 +6,7 @@
 mod leaving;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use self::leaving::is_new;
 use super::lookalikes::{self, Tellings};
@@ -32,7 +32,7 @@ use crate::value::is_empty;
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
 pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
-    let intake = planner.intake.lock().unwrap_or_else(PoisonError::into_inner);
+    let intake = &planner.intake;
     let bound = planner.sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
     })?;
@@ -45,7 +45,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
     let mut merge = Merge {
         planner,
         listing,
-        intake: &intake,
+        intake,
         bound,
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,

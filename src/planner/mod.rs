@@ -54,7 +54,7 @@ pub struct Planner {
     /// What the state knows of it.
     pub known: KnownSync,
     /// The trusted read, shared with the other syncs on the source.
-    pub intake: Arc<Mutex<Intake>>,
+    pub intake: Arc<Intake>,
     /// The state.
     pub state: State,
     /// The target, for looking up.
@@ -298,8 +298,8 @@ pub(crate) struct Merged {
 impl Merged {
     /// Whether so many rows can't be used that the read is not to be trusted.
     fn is_refused(&self, planner: &Planner) -> bool {
-        let intake = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (rows, rejected) = (intake.stats().rows(), intake.stats().rejected_rows + self.rejected_rows);
+        let stats = planner.intake.stats();
+        let (rows, rejected) = (stats.rows(), stats.rejected_rows + self.rejected_rows);
         planner.sync.source.gate.max_rejected.allowed(rows).is_some_and(|allowed| rejected > allowed)
     }
 
@@ -309,7 +309,7 @@ impl Merged {
 }
 
 fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
-    let stats = planner.intake.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stats().clone();
+    let stats = planner.intake.stats().clone();
     let mut plan = Plan {
         spool: merged.spool,
         id: String::new(),

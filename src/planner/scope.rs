@@ -1,6 +1,5 @@
 //! Whether somebody is in scope, asked of one person at a time.
 
-use std::sync::PoisonError;
 
 use chrono::NaiveDate;
 
@@ -48,7 +47,6 @@ impl Planner {
     /// # Errors
     /// The read can't be looked at.
     pub(super) fn standing_of(&self, key: &Key) -> Result<Standing> {
-        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        standing(&intake, &self.sync.mapping, key, self.today)
+        standing(&self.intake, &self.sync.mapping, key, self.today)
     }
 }

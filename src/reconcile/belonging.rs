@@ -2,7 +2,7 @@
 //! after this is orphaned. Who has more than one account is told too; neither is ever touched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 
@@ -200,10 +200,7 @@ async fn of_another(
 ) -> Result<()> {
     let only_once = matches!(&other.source.kind, SourceKind::Csv(csv) if csv.path.as_os_str() == "-");
     if other.source.name == sync.source.name {
-        let has_columns = {
-            let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
-            other.mapping.bind(intake.columns()).is_ok()
-        };
+        let has_columns = other.mapping.bind(read.intake.columns()).is_ok();
         if has_columns || only_once {
             return from_source(runner, other, read, listing, None).await;
         }
@@ -239,7 +236,6 @@ async fn from_source(
     let today = runner.clock.now().with_timezone(&sync.timezone).date_naive();
     let (sync, intake, listing) = (Arc::clone(sync), Arc::clone(&read.intake), Arc::clone(listing));
     tokio::task::spawn_blocking(move || {
-        let intake = intake.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(bound) = sync.mapping.bind(intake.columns()) else { return Ok(()) };
         records(&sync, &intake, &bound, today, &listing, ours.as_ref())?;
         rejects(&intake, &listing)

@@ -4,7 +4,7 @@
 //! Nothing is written to the target. Who isn't found again is forgotten: the next plan looks at them as at anybody new.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::config::settings::SyncSettings;
 use crate::exit::{Failure, Result};
@@ -44,7 +44,6 @@ pub(super) async fn rebind(
     };
     let (intake, today) = (Arc::clone(&read.intake), runner.clock.now().with_timezone(&sync.timezone).date_naive());
     found += tokio::task::spawn_blocking(move || {
-        let intake = intake.lock().unwrap_or_else(PoisonError::into_inner);
         search.by_record(&intake, today)
     })
     .await

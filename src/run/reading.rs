@@ -1,7 +1,7 @@
 //! Reading each source once, and judging it before anybody looks at a person in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -23,7 +23,7 @@ use crate::trust::{self, Baseline, ReadStats, Verdict};
 #[derive(Clone)]
 pub struct Read {
     /// What was read.
-    pub intake: Arc<Mutex<Intake>>,
+    pub intake: Arc<Intake>,
     /// Why it may not be used to tell who has left, if so.
     pub incomplete: Option<String>,
     /// What the syncs that wait for it find.
@@ -143,10 +143,9 @@ pub async fn known_somewhere<T: AsRead>(only: &BTreeSet<Key>, readings: &[Readin
                 strangers.retain(|key| !people.contains_key(key));
             }
         }
-        let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left = BTreeSet::new();
         for key in strangers {
-            if !intake.contains(&key)? {
+            if !read.intake.contains(&key)? {
                 left.insert(key);
             }
         }
@@ -245,14 +244,13 @@ pub async fn keep_version(
     clock: &Clock,
 ) -> Result<()> {
     let version = excluded.filter(|_| read.incomplete.is_none()).and_then(|excluded| {
-        let intake = read.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        let Validators { etag, last_modified } = intake.validators()?.clone();
+        let Validators { etag, last_modified } = read.intake.validators()?.clone();
         Some(Version {
             source: sync.source.name.clone(),
             configuration: configuration(sync, clock.now()),
             etag,
             last_modified,
-            records: intake.stats().records,
+            records: read.intake.stats().records,
             excluded,
         })
     });
@@ -319,7 +317,7 @@ pub async fn read_source(
             Judgement::default()
         }
     };
-    Ok(Read { intake: Arc::new(Mutex::new(intake)), incomplete, judgement })
+    Ok(Read { intake: Arc::new(intake), incomplete, judgement })
 }
 
 /// Why the read may not be used to tell who has left, if so, and whether it uses up an acceptance.

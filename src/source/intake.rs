@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::csv::CsvReader;
 use super::parsed::Sink;
@@ -17,8 +17,11 @@ use crate::trust::{Completeness, ReadStats};
 /// A source, read to its end or to where it broke.
 ///
 /// Only the columns that were asked for are kept. Lives in one temporary file, which is gone when this is dropped.
+///
+/// Shared by the syncs on the source, which plan side by side: the file is held for the length of one page alone.
 pub struct Intake {
-    spool: Spool,
+    spool: Mutex<Spool>,
+    warnings: Vec<String>,
     columns: Columns,
     stats: ReadStats,
     validators: Option<Validators>,
@@ -107,7 +110,8 @@ impl Intake {
             ..stats
         };
         let columns = Columns::new(wanted.iter().cloned());
-        Ok(Intake { spool, columns, stats, validators: None, members: Vec::new() })
+        let warnings = spool.warnings().to_vec();
+        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, validators: None, members: Vec::new() })
     }
 
     pub(super) fn with_members(self, members: Vec<Member>) -> Intake {
@@ -141,34 +145,38 @@ impl Intake {
 
     /// What is worth saying about it that rejects nothing, a bounded number of sentences.
     pub fn warnings(&self) -> &[String] {
-        self.spool.warnings()
+        &self.warnings
+    }
+
+    fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The person of this key, if their rows can be used.
     pub fn record(&self, key: &Key) -> Result<Option<Record>> {
-        self.spool.record(key)
+        self.spool().record(key)
     }
 
     /// A page of people whose rows can be used, in the order of keys, from the first after `after`. It may hold fewer
     /// than `limit`, but none only when there are none left.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
-        self.spool.rows(after, limit)
+        self.spool().rows(after, limit)
     }
 
     /// A page of rejects in the source's order, from the first after the record number `after` (0 to begin with,
     /// then the last reject's `position.record`). There is one for each rejected key, and one for each row without.
     pub fn rejects(&self, after: u64, limit: usize) -> Result<Vec<Reject>> {
-        self.spool.rejects(after, limit)
+        self.spool().rejects(after, limit)
     }
 
     /// A page of rejected keys in order, from the first after `after`.
     pub fn rejected_keys(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
-        self.spool.rejected_keys(after, limit)
+        self.spool().rejected_keys(after, limit)
     }
 
     /// Whether the key has a row that was rejected.
     pub fn is_rejected(&self, key: &Key) -> Result<bool> {
-        Ok(self.spool.rejected_position(key)?.is_some())
+        Ok(self.spool().rejected_position(key)?.is_some())
     }
 
     /// Whether the key has any row, good or rejected.
@@ -178,9 +186,10 @@ impl Intake {
 
     /// Where the key's row stands; of several, the first.
     pub fn position(&self, key: &Key) -> Result<Option<Position>> {
-        match self.spool.good_position(key)? {
+        let spool = self.spool();
+        match spool.good_position(key)? {
             Some(position) => Ok(Some(position)),
-            None => self.spool.rejected_position(key),
+            None => spool.rejected_position(key),
         }
     }
 }

@@ -4,7 +4,7 @@ pub mod parts;
 pub mod story;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 
@@ -53,8 +53,8 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn intake(&self) -> Option<MutexGuard<'_, Intake>> {
-        self.read.ok().map(|read| read.intake.lock().unwrap_or_else(PoisonError::into_inner))
+    fn intake(&self) -> Option<&Intake> {
+        self.read.ok().map(|read| read.intake.as_ref())
     }
 
     fn today(&self) -> NaiveDate {
@@ -186,7 +186,7 @@ impl Teller<'_> {
     fn in_source(&self, key: &Key) -> Result<(InSource, Vec<Field>)> {
         let Some(intake) = self.intake() else { return Ok((InSource::Absent, Vec::new())) };
         let Some(record) = intake.record(key)? else {
-            return Ok((rejected(&intake, key)?.unwrap_or(InSource::Absent), Vec::new()));
+            return Ok((rejected(intake, key)?.unwrap_or(InSource::Absent), Vec::new()));
         };
         let bound = self.sync.mapping.bind(intake.columns()).map_err(|missing| {
             Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))

@@ -101,13 +101,6 @@ pub(super) fn resolve(
     let typed_protect = raw.protect.take().map(|p| p.0).unwrap_or_default();
     let protect = protection(report, path, &typed_protect, target.as_ref().map(|t| t.engine.catalogue()));
     let tests = tests(report, path, std::mem::take(&mut raw.tests), &fields);
-    if let (Some(RawOnLeave::Delete), Some(target)) = (raw.on_leave, &target)
-        && !target.engine.can_delete()
-    {
-        let message =
-            format!("accounts of target {} can't be removed: {} has no request for it", target.name, target.kind);
-        report.error(&path.join("on_leave"), message, Some("write on_leave = \"ban\"".into()));
-    }
     if let (Some(source), Some(mapping)) = (&source, &mapping) {
         unused_test_columns(report, path, &tests, source, mapping);
     }
