@@ -31,11 +31,14 @@ pub fn run(
     out: &mut Out,
 ) -> Result<Exit, Failure> {
     let Judged { settings, mut errors, mut warnings } = config::judge(files, env);
-    if let Some(settings) = settings.as_ref().filter(|_| errors.is_empty()) {
-        for (is_missing, diagnostic) in unusable_secrets(settings) {
-            if is_missing { &mut errors } else { &mut warnings }.push(diagnostic);
+    if let Some(settings) = &settings {
+        let is_right = errors.is_empty();
+        for (is_mistake, diagnostic) in unusable_secrets(settings) {
+            if is_mistake { &mut errors } else { &mut warnings }.push(diagnostic);
         }
-        warnings.extend(unconfigured(settings));
+        if is_right {
+            warnings.extend(unconfigured(settings));
+        }
     }
     let settings = settings.filter(|_| errors.is_empty());
     let exit = match &settings {
@@ -49,8 +52,8 @@ pub fn run(
     Ok(exit)
 }
 
-/// Secrets that a run would not get, as things stand here; of each, whether it is missing or empty. What is there, but
-/// open to others, or is given by systemd to the service alone, is no mistake of the configuration.
+/// Secrets that a run would not get, as things stand here; of each, whether that is a mistake for certain: it is missing
+/// or empty, or everybody can read it. What this user can't read, or systemd gives to the service alone, may be right.
 fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
     let of_targets =
         settings.targets.iter().map(|(name, target)| (format!("targets.{name}.auth"), target.auth.secret()));
@@ -67,16 +70,17 @@ fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
     unusable
         .map(|(key, secret, failure)| {
             let is_missing = failure.exit == Exit::Config && !secret.is_for_the_service_alone();
+            let is_mistake = is_missing || secret.is_open_to_all();
             let consequence = format!("a run started here would end with {}: ", failure.exit.code());
             let diagnostic = Diagnostic {
                 file: "secrets".into(),
                 line: None,
                 key,
-                message: format!("{}{}", if is_missing { "" } else { &consequence }, failure.chain()),
+                message: format!("{}{}", if is_mistake { "" } else { &consequence }, failure.chain()),
                 help: failure.help.clone(),
                 exit: failure.exit,
             };
-            (is_missing, diagnostic)
+            (is_mistake, diagnostic)
         })
         .collect()
 }
@@ -207,17 +211,137 @@ mod tests {
         (exit, kept.text())
     }
 
-    fn sample() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rosterd.toml")
-    }
-
     #[test]
     fn what_is_right_is_said_in_a_few_lines() {
-        let (exit, text) = check(&[sample()], Format::Text);
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let copied = |name: &str| {
+            let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+            let copy = dir.path().join(name);
+            std::fs::copy(sample, &copy).expect("a copy");
+            // Git forgets that a secret is not for everybody.
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600)).expect("set");
+            copy
+        };
+        copied("juno.token");
+        let (exit, text) = check(&[copied("rosterd.toml")], Format::Text);
         assert_eq!(exit, Exit::Ok);
         assert!(text.contains("is right: 1 source, 1 target, 1 sync, 2 mapping tests."), "{text}");
         let sentence = "sync staff: brings the people of hr to juno, bans leavers (at most 10 or 5% a run), when asked";
         assert!(text.contains(sentence), "{text}");
+    }
+
+    /// A configuration with these parts, and what is said of it: the exit, errors, warnings.
+    fn said(kind: &str, include: &str, email: &str, more: &str, mode: u32) -> (Exit, Vec<String>, Vec<String>) {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("r.toml");
+        let token = dir.path().join("token");
+        std::fs::write(&token, "secret").expect("written");
+        std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).expect("set");
+        let source = match kind {
+            "csv" => "kind = \"csv\"\npath = \"hr.csv\"\nkey = \"id\"",
+            _ => "kind = \"http\"\nurl = \"http://127.0.0.1:9/hr\"\nformat = \"json\"\nkey = \"id\"",
+        };
+        let text = format!(
+            "[state]\npath = \"s.db\"\n[sources.hr]\n{source}\n[targets.juno]\nkind = \"juno\"\n\
+             base_url = \"https://x.example.com/api\"\nauth = {{ kind = \"bearer\", token = {{ file = \"token\" }} }}\n\
+             [syncs.staff]\nsource = \"hr\"\ntarget = \"juno\"\ninclude = '''{include}'''\n\
+             [syncs.staff.map]\nclient_id = \"id\"\nfirst_name = \"first\"\nlast_name = \"last\"\n\
+             email = {{ cel = '''{email}''' }}\n{more}\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        let (exit, text) = check(&[file], Format::Json);
+        let report: serde_json::Value = serde_json::from_str(&text).expect("one document");
+        let list = |what: &str| {
+            let all = report[what].as_array().expect("a list").iter();
+            let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
+            all.map(|d| format!("{}: {} / {}", word(&d["key"]), word(&d["message"]), word(&d["help"]))).collect()
+        };
+        (exit, list("errors"), list("warnings"))
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_told_at_once_with_the_remedy() {
+        let plain = "email.trim()";
+        let active = "status == 'active'";
+        for (kind, include, email, parts) in [
+            ("csv", "status", plain, &["syncs.staff.include", "gives a text", "status == \"active\""][..]),
+            ("csv", "\"x\"", plain, &["syncs.staff.include", "gives a text"]),
+            ("http", "1 + 1", plain, &["syncs.staff.include", "gives a number"]),
+            (
+                "csv",
+                "level > 3",
+                plain,
+                &["syncs.staff.include", "every column of this source is text", "int(level) > "],
+            ),
+            ("csv", "age == 30", plain, &["syncs.staff.include", "every column of this source", "age == \"30\""]),
+            ("csv", active, "Work Email.trim()", &["syncs.staff.map.email", "row[\"Work Email\"]"]),
+            ("csv", active, "\"Work Email\".trim()", &["syncs.staff.map.email", "row[\"Work Email\"]"]),
+        ] {
+            let (exit, errors, warnings) = said(kind, include, email, "", 0o600);
+            assert_eq!((exit, errors.len(), warnings.len()), (Exit::Config, 1, 0), "{include} {email}: {errors:?}");
+            assert!(parts.iter().all(|part| errors[0].contains(part)), "{include} {email}: {errors:?}");
+        }
+        let (_, errors, _) = said("csv", "level > 3", "Work Email.trim()", "[syncs.staff.limits]\nban = -1", 0o644);
+        assert_eq!(errors.len(), 4, "all of them at once: {errors:?}");
+    }
+
+    #[test]
+    fn what_is_ordinary_is_not_told() {
+        for (kind, include, email) in [
+            ("csv", "status == 'active' && int(level) > 3", "row[\"Work Email\"].trim().lowerAscii()"),
+            ("csv", "true", "email != '' ? email : first + '.' + last + '@acme.com'"),
+            ("csv", "['a', 'b'].exists(x, x == status)", "'%s@acme.com'.format([first])"),
+            ("http", "active", "email"),
+            ("http", "level > 3 && age == 30", "email"),
+        ] {
+            let (exit, errors, warnings) = said(kind, include, email, "", 0o640);
+            assert_eq!((exit, errors, warnings), (Exit::Ok, vec![], vec![]), "{include} {email}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_everybody_can_read_is_an_error_of_its_own_exit() {
+        let (exit, errors, _) = said("csv", "status == 'active'", "email", "", 0o644);
+        assert_eq!((exit, errors.len()), (Exit::Denied, 1), "{errors:?}");
+        assert!(errors[0].contains("targets.juno.auth") && errors[0].contains("chmod o-r"), "{errors:?}");
+    }
+
+    #[test]
+    fn two_syncs_that_would_own_the_same_people_are_told_with_an_example() {
+        let second = |include: &str| {
+            let include = if include.is_empty() { String::new() } else { format!("include = '''{include}'''\n") };
+            format!(
+                "[syncs.more]\nsource = \"hr\"\ntarget = \"juno\"\n{include}[syncs.more.map]\nclient_id = \"id\"\n\
+                 first_name = \"first\"\nlast_name = \"last\"\nemail = \"email\"\n"
+            )
+        };
+        for (one, other, example) in [
+            ("status == 'active'", "status == 'active'", "status = \"active\""),
+            ("status == 'active'", "", "status = \"active\""),
+            ("country == 'CH'", "status == 'active'", "country = \"CH\", status = \"active\""),
+            ("end == '' || end >= today", "country in ['CH', 'DE']", "is both's"),
+            ("true", "", "everybody in it is both's"),
+        ] {
+            let (exit, errors, warnings) = said("csv", one, "email", &second(other), 0o600);
+            assert_eq!(
+                (exit, errors.len(), warnings.len()),
+                (Exit::Ok, 0, 1),
+                "{one} {other}: {errors:?} {warnings:?}"
+            );
+            assert!(warnings[0].contains("sync staff") && warnings[0].contains("sync more"), "{warnings:?}");
+            assert!(warnings[0].contains(example), "{warnings:?}");
+        }
+        for (one, other) in [
+            ("country == 'CH'", "country == 'DE'"),
+            ("country == 'CH'", "country != 'CH'"),
+            ("dept.startsWith('A')", "!dept.startsWith('A')"),
+            ("a == '1' && b == '2' && country in ['CH', 'FR']", "a == '1' && b == '2' && country in ['DE', 'AT']"),
+        ] {
+            let (exit, errors, warnings) = said("csv", one, "email", &second(other), 0o600);
+            assert_eq!((exit, errors, warnings), (Exit::Ok, vec![], vec![]), "{one} {other}");
+        }
     }
 
     #[test]

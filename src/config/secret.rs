@@ -50,6 +50,12 @@ impl Secret {
         matches!(self, Secret::Credential(_)) && std::env::var_os(CREDENTIALS_DIRECTORY).is_none()
     }
 
+    /// Whether it stands in a file that everybody on this machine can read: whoever runs us, it is refused.
+    pub fn is_open_to_all(&self) -> bool {
+        let Secret::File(path) = self else { return false };
+        fs::metadata(path).is_ok_and(|file| is_open(&file))
+    }
+
     fn read_with(&self, env: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<SecretString, Failure> {
         match self {
             Secret::Env(name) => {
@@ -82,13 +88,17 @@ impl Secret {
     }
 }
 
+fn is_open(file: &fs::Metadata) -> bool {
+    file.permissions().mode() & READABLE_BY_THE_WORLD != 0
+}
+
 /// Reads a secret's file. Links are followed: Kubernetes and the directories of certificates hand files out that way. What
 /// counts is the mode of the file that was opened; where `private` is set, one that everybody can read is refused.
 fn read_file(path: &Path, private: bool) -> Result<SecretString, Failure> {
     let place = format!("the secret file {}", path.display());
     let file = File::open(path).map_err(|e| unreadable(path, e))?;
     let metadata = file.metadata().map_err(|e| unreadable(path, e))?;
-    if private && metadata.permissions().mode() & READABLE_BY_THE_WORLD != 0 {
+    if private && is_open(&metadata) {
         let opened = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let message = format!("{place} can be read by everybody on this machine");
         return Err(Failure::new(Exit::Denied, message).help(format!("chmod o-r {}", opened.display())));

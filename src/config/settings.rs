@@ -95,6 +95,15 @@ pub struct SourceSettings {
 }
 
 impl SourceSettings {
+    /// Whether every cell that it has is a text, as in delimited files.
+    pub fn is_all_text(&self) -> bool {
+        match &self.kind {
+            SourceKind::Csv(_) => true,
+            SourceKind::Http(http) => http.format == BodyFormat::Csv,
+            SourceKind::Union(members) => members.iter().all(|member| member.is_all_text()),
+        }
+    }
+
     /// The file that it is, where it is one.
     pub fn file(&self) -> Option<&Path> {
         match &self.kind {

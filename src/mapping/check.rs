@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::coerce::Admits;
 use super::expression::Expression;
+use super::infer::Gives;
 use super::telling;
 use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Severity, Source, ValueFrom};
 use crate::nearest::nearest;
@@ -15,6 +16,8 @@ use crate::target::{Catalogue, Field};
 #[derive(Default)]
 pub(super) struct Checked {
     pub found: Vec<Finding>,
+    /// Every column of the source is a text.
+    pub all_text: bool,
 }
 
 impl Checked {
@@ -37,7 +40,7 @@ impl Checked {
 
     /// Compiles an expression; what is wrong with it becomes errors of this place.
     pub fn expression(&mut self, place: Place, text: &str) -> Option<Expression> {
-        match Expression::compile(text) {
+        match Expression::over(text, self.all_text) {
             Ok(expression) => Some(expression),
             Err(problems) => {
                 for problem in problems {
@@ -46,6 +49,24 @@ impl Checked {
                 None
             }
         }
+    }
+}
+
+impl Checked {
+    /// Compiles `include`, which says whether somebody belongs there, and nothing else.
+    pub fn include(&mut self, text: &str) -> Option<Expression> {
+        let include = self.expression(Place::Include, text)?;
+        if matches!(include.gives(), Gives::Truth | Gives::Unknown) {
+            return Some(include);
+        }
+        let message =
+            format!("include gives {}, not true or false, so every record would be rejected", include.gives().named());
+        let help = match text.trim() {
+            column if include.columns() == [column] => format!("compare it: {column} == \"active\""),
+            _ => "compare something with something: status == \"active\"".into(),
+        };
+        self.found(Severity::Error, Place::Include, message, Some(help));
+        None
     }
 }
 

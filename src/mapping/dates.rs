@@ -83,7 +83,7 @@ fn checked(value: &Value, what: &CowVal<'_, '_>) -> Result<String, ExecutionErro
 }
 
 /// A column as an expression spells it.
-fn spelled(name: &str) -> String {
+pub(super) fn spelled(name: &str) -> String {
     let plain = |part: &str| {
         part.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -13,8 +13,10 @@ use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
+use regex::Regex;
 use serde_json::{Number, Value};
 
+use super::infer::{self, Gives};
 use super::meter::{self, LARGEST, METER};
 use super::scan::{self, LEVELS};
 use super::walk::{self, ROW_PREFIX};
@@ -62,6 +64,8 @@ pub struct Expression {
     /// The size of its inputs up to which the plain tree can't exceed the budget.
     harmless_up_to: Option<u64>,
     columns: Vec<String>,
+    texts: Vec<String>,
+    gives: Gives,
     uses_today: bool,
 }
 
@@ -102,22 +106,30 @@ impl Drop for Tree {
 }
 
 impl Expression {
-    /// Compiles the expression.
+    /// Compiles an expression over columns of which nothing is known.
+    ///
+    /// # Errors
+    /// As [`Expression::over`].
+    pub fn compile(text: &str) -> Result<Expression, Vec<Problem>> {
+        Expression::over(text, false)
+    }
+
+    /// Compiles the expression. `all_text`: every column of the source is a text.
     ///
     /// # Errors
     /// Everything that is wrong with it: what is too long or too deep, syntax with its position, functions that don't
     /// exist, wrong uses of `row`, patterns that are no regular expressions.
-    pub fn compile(text: &str) -> Result<Expression, Vec<Problem>> {
+    pub fn over(text: &str, all_text: bool) -> Result<Expression, Vec<Problem>> {
         if text.trim().is_empty() {
             return Err(vec![Problem::new("the expression is empty")]);
         }
         scan::bounded(text).map_err(|problem| vec![problem])?;
-        roomy(|| Expression::parse(text)).unwrap_or_else(|error| {
+        roomy(|| Expression::parse(text, all_text)).unwrap_or_else(|error| {
             Err(vec![Problem::new(format!("the system gives no thread to read it on: {error}"))])
         })
     }
 
-    fn parse(text: &str) -> Result<Expression, Vec<Problem>> {
+    fn parse(text: &str, all_text: bool) -> Result<Expression, Vec<Problem>> {
         let parser = ENVIRONMENT.parser().max_recursion_depth(PARSED);
         let mut tree = parser.parse(text).map_err(|errors| vec![syntax_problem(text, &errors)])?;
         let levels = walk::levels(&tree);
@@ -130,7 +142,13 @@ impl Expression {
         if !facts.problems.is_empty() {
             return Err(facts.problems);
         }
+        let (gives, problems) = infer::infer(&tree, all_text);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         Ok(Expression {
+            gives,
+            texts: facts.texts.into_iter().collect(),
             harmless_up_to: weigh::harmless_up_to(&tree),
             guarded: Tree::new(guard::guarded(&tree)),
             plain: Tree::new(tree),
@@ -142,6 +160,16 @@ impl Expression {
     /// The columns it refers to, sorted.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The constant texts in it, sorted.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// What kind of value it gives.
+    pub fn gives(&self) -> Gives {
+        self.gives
     }
 
     /// Whether its result depends on the date.
@@ -337,7 +365,8 @@ fn syntax_problem(text: &str, errors: &ParseErrors) -> Problem {
         _ => String::new(),
     };
     let problem = Problem::new(format!("the expression does not parse{place}: {what}"));
-    match habit(text) {
+    let spaced = spaced_name(text).map(|name| format!("a column whose name has spaces is written row[{name:?}]"));
+    match habit(text).map(str::to_string).or(spaced) {
         Some(help) => problem.help(help),
         None => problem,
     }
@@ -373,6 +402,17 @@ fn readable(message: &str) -> String {
         return "something is missing in it".into();
     }
     message.split(" expecting {").next().unwrap_or(message).to_string()
+}
+
+/// Names that stand side by side, as nothing in the language does: the name of a column with spaces.
+fn spaced_name(text: &str) -> Option<String> {
+    static NAMES: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\p{Alphabetic}[\w]*(?: +[\p{Alphabetic}(/&#]?[\w/&#)]+)*"#;
+        Regex::new(pattern).expect("a pattern of ours")
+    });
+    let named = |found: &&str| found.contains(' ') && !found.starts_with(['"', '\'']) && !found.contains(" in ");
+    let name = NAMES.find_iter(text).map(|found| found.as_str()).find(named)?;
+    Some(name.split_once('(').map_or(name, |(before, _)| before).trim().to_string())
 }
 
 /// The remedy for what people bring along from other languages.
@@ -539,6 +579,12 @@ mod tests {
             ("email.matches('[')", "regular expression", None),
             ("Person{name: 'x'}", "Person", None),
             ("has(row.email)", "has()", Some("!= \"\"")),
+            ("Work Email.trim()", "Email", Some("row[\"Work Email\"]")),
+            ("status == 'New Hire' && Cost Center Name != ''", "column", Some("row[\"Cost Center Name\"]")),
+            ("\"Work Email\".trim()", "constant", Some("row[\"Work Email\"]")),
+            ("'Work Email'.trim().lowerAscii()", "constant", Some("row[\"Work Email\"]")),
+            ("\"Status\" == \"active\"", "constant", Some("row[\"Status\"]")),
+            ("'a b'.size() > 3", "constant", Some("row[\"a b\"]")),
         ] {
             let problems = Expression::compile(text).err().unwrap_or_else(|| panic!("{text} compiled"));
             assert!(problems[0].message.contains(expected), "{text}: {problems:?}");

@@ -13,6 +13,7 @@ mod coerce;
 mod dates;
 mod expression;
 mod guard;
+mod infer;
 mod meter;
 mod scan;
 mod telling;
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
 
 pub use bound::{Bound, Decided, Desired, DesiredField, Mapped};
 pub use expression::{Expression, Problem, Scope};
+pub use infer::Gives;
 
 use crate::record::Columns;
 use crate::target::Catalogue;
@@ -47,6 +49,8 @@ pub struct MappingSpec {
     pub include: Option<String>,
     /// The target fields by which existing accounts are recognised (`match`).
     pub recognised_by: Vec<String>,
+    /// Every column of the source is a text.
+    pub all_text: bool,
 }
 
 /// Where one target field's value comes from.
@@ -167,10 +171,11 @@ impl Mapping {
     pub fn compile(spec: &MappingSpec, catalogue: &Catalogue) -> Result<(Mapping, Vec<Finding>), Vec<Finding>> {
         let mut checked = check::Checked::default();
         let telling = catalogue.recognised_by(&spec.recognised_by);
+        checked.all_text = spec.all_text;
         let compiled = |rule: &FieldRule| check::rule(rule, catalogue, telling.contains(&rule.field), &mut checked);
         let rules: Vec<Rule> = spec.fields.iter().filter_map(compiled).collect();
         check::together(spec, catalogue, &mut checked);
-        let include = spec.include.as_deref().and_then(|text| checked.expression(Place::Include, text));
+        let include = spec.include.as_deref().and_then(|text| checked.include(text));
         if checked.errors() > 0 {
             return Err(checked.found);
         }
@@ -196,6 +201,11 @@ impl Mapping {
     /// The `include` expression as configured.
     pub fn include(&self) -> Option<&str> {
         self.inner.spec.include.as_deref()
+    }
+
+    /// The compiled `include` expression.
+    pub fn scope(&self) -> Option<&Expression> {
+        self.inner.include.as_ref()
     }
 
     /// Whether results depend on the date.
@@ -320,7 +330,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn compile(fields: Vec<FieldRule>, include: Option<&str>) -> Mapping {
-        let spec = MappingSpec { fields, include: include.map(Into::into), recognised_by: vec!["email".into()] };
+        let recognised_by = vec!["email".into()];
+        let spec = MappingSpec { fields, include: include.map(Into::into), recognised_by, ..MappingSpec::default() };
         Mapping::compile(&spec, &catalogue()).expect("it compiles").0
     }
 

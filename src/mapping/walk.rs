@@ -106,6 +106,10 @@ const ALIASES: [(&str, &str); 16] = [
 #[derive(Default)]
 pub(super) struct Facts {
     pub columns: BTreeSet<String>,
+    /// The constant texts.
+    pub texts: BTreeSet<String>,
+    /// Functions that are called on a constant text, or comparisons of one: the text.
+    asked_of_constants: Vec<String>,
     pub uses_today: bool,
     pub problems: Vec<Problem>,
 }
@@ -114,7 +118,14 @@ pub(super) struct Facts {
 pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
     let mut walk = Walk { facts: Facts::default(), locals: Vec::new() };
     walk.node(tree);
-    walk.facts
+    let mut facts = walk.facts;
+    // Where there is no column at all, a text that something is asked about was meant to be one.
+    if let (true, false, Some(text)) = (facts.columns.is_empty(), facts.uses_today, facts.asked_of_constants.first()) {
+        let message = format!("the expression asks about the constant text {text:?}, and refers to no column");
+        let help = format!("the column of that name is row[{text:?}]; a constant is written {{ value = … }}");
+        facts.problems.push(Problem::new(message).help(help));
+    }
+    facts
 }
 
 struct Walk {
@@ -138,6 +149,9 @@ impl Walk {
             return;
         }
         match &mut node.expr {
+            Expr::Literal(LiteralValue::String(text)) => {
+                self.facts.texts.insert(text.inner().to_string());
+            }
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.variable(&[name.trim_start_matches('.')]),
             Expr::Select(select) => {
@@ -249,6 +263,7 @@ impl Walk {
             );
             return;
         }
+        self.note_constant(call);
         self.keep_pattern(call);
         if call.target.is_none() && call.args.len() == 2 && call.args.iter().any(|side| self.is_dated(side)) {
             if COMPARISONS.contains(&call.func_name.as_str()) {
@@ -280,6 +295,20 @@ impl Walk {
             }
         }
         self.nodes(&mut call.args);
+    }
+
+    /// Notes a constant text of which something is asked: `"Work Email".trim()`. A format is one by nature.
+    fn note_constant(&mut self, call: &CallExpr) {
+        let asked = match &call.target {
+            Some(target) if call.func_name != "format" => Some(&**target),
+            None if COMPARISONS.contains(&call.func_name.as_str()) => call.args.first(),
+            _ => None,
+        };
+        if let Some(Expr::Literal(LiteralValue::String(text))) = asked.map(|asked| &asked.expr)
+            && !text.inner().is_empty()
+        {
+            self.facts.asked_of_constants.push(text.inner().to_string());
+        }
     }
 
     /// A literal pattern that is no regular expression would fail on every record: better here. `matches` becomes ours.

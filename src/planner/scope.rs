@@ -1,6 +1,5 @@
 //! Whether somebody is in scope, asked of one person at a time.
 
-
 use chrono::NaiveDate;
 
 use super::Planner;

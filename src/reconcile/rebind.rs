@@ -43,11 +43,9 @@ pub(super) async fn rebind(
         at: runner.clock.stamp(),
     };
     let (intake, today) = (Arc::clone(&read.intake), runner.clock.now().with_timezone(&sync.timezone).date_naive());
-    found += tokio::task::spawn_blocking(move || {
-        search.by_record(&intake, today)
-    })
-    .await
-    .map_err(|e| Failure::internal("finding people again broke off").because(e))??;
+    found += tokio::task::spawn_blocking(move || search.by_record(&intake, today))
+        .await
+        .map_err(|e| Failure::internal("finding people again broke off").because(e))??;
     runner.state.ask(Rebind { old: was.id, new, binding: now }).await?;
     tracing::info!(sync = %sync.name, found, known_before = was.people, "bound anew");
     Ok((found, was.people.saturating_sub(found)))

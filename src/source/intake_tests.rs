@@ -11,6 +11,21 @@ use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete, RowsPerPe
 use crate::exit::{Exit, Failure};
 use crate::limits::Limit;
 
+#[test]
+fn a_read_is_shared_by_those_who_plan_side_by_side() {
+    fn shared<T: Send + Sync>(of: T) -> T {
+        of
+    }
+    let intake = shared(Arc::new(read("id,mail,name\n1,a@x,A\n2,b@x,B\n3,c@x,C\n")));
+    // Somebody is in the middle of it while somebody else reads it from end to end.
+    let first = intake.rows(None, 1).expect("a page");
+    let other = Arc::clone(&intake);
+    let all = std::thread::spawn(move || keys(&other)).join().expect("it waits for nobody");
+    assert_eq!(all, ["1", "2", "3"]);
+    let rest = intake.rows(first.last().map(|record| &record.key), 10).expect("the rest");
+    assert_eq!(rest.len(), 2);
+}
+
 fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
     let text = TextSettings { delimiter, quote: b'"', encoding: encoding.into(), trailer: None };
     let csv = CsvSettings { path, text };

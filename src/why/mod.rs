@@ -198,7 +198,7 @@ impl Teller<'_> {
             }
             Mapped::Excluded => {
                 let desired = bound.regardless_of_scope(&record, self.today()).into_iter().next().unwrap_or_default();
-                (InSource::Excluded(decided.position, self.refusing(&intake, &record)), desired)
+                (InSource::Excluded(decided.position, self.refusing(intake, &record)), desired)
             }
             Mapped::Rejected(reason) => return Ok((InSource::Rejected(decided.position, reason), Vec::new())),
         };

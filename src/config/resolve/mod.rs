@@ -5,6 +5,7 @@
 
 pub(super) mod auth;
 mod network;
+mod overlap;
 pub(super) mod source;
 mod sync;
 pub(super) mod target;
@@ -225,13 +226,15 @@ pub(super) fn resolve(raw: Raw, report: &mut Report<'_>) -> Option<Settings> {
             report.warning(&KeyPath::of([section, &name]), format!("{why}; it is left alone"), None);
         }
     }
+    let syncs = ready(syncs);
+    overlap::warn(report, &syncs);
     Some(Settings {
         state: state?,
         server: server.map_or(Some(None), |s| s.map(Some))?,
         notify: notify.map_or(Some(None), |n| n.map(Some))?,
         sources: ready(sources),
         targets: ready(targets),
-        syncs: ready(syncs),
+        syncs,
     })
 }
 

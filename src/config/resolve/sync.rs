@@ -77,6 +77,7 @@ pub(super) fn resolve(
     let match_fields: Vec<String> = typed_match.clone().unwrap_or_else(default_match);
     let mut spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
     spec.recognised_by.clone_from(&match_fields);
+    spec.all_text = source.as_ref().is_some_and(|source| source.is_all_text());
     let mapping = match &target {
         Some(target) => mapping(report, path, &spec, &fields, target.engine.catalogue()),
         None => {
@@ -289,8 +290,7 @@ fn mapping(
 /// Judges the expressions of a sync whose target is wrong or missing: they are right or wrong on their own.
 fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fields: &[String]) {
     let rules = spec.fields.iter().filter(|r| matches!(r.from, ValueFrom::Cel(_)));
-    let spec =
-        MappingSpec { fields: rules.cloned().collect(), include: spec.include.clone(), ..MappingSpec::default() };
+    let spec = MappingSpec { fields: rules.cloned().collect(), recognised_by: Vec::new(), ..spec.clone() };
     let any = Field {
         kind: FieldType::Text,
         writable: Ok(()),

@@ -1,0 +1,292 @@
+//! What an expression gives, as far as its tree tells: a text, a number, yes or no. What can't come out right on any
+//! record is told before there is one.
+
+use cel::IdedExpr;
+use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
+
+use super::dates::{DAY, DAY_IN};
+use super::expression::Problem;
+use super::guard::runs_once;
+use super::meter::{MATCHES, MATCHES_ANY};
+use super::walk::{ROW_PREFIX, path_of, qualified};
+
+/// What kind of value an expression gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// A text.
+    Text,
+    /// A number.
+    Number,
+    /// True or false.
+    Truth,
+    /// A list or a map.
+    Several,
+    /// There is no telling.
+    Unknown,
+}
+
+impl Gives {
+    /// In words.
+    pub fn named(self) -> &'static str {
+        match self {
+            Gives::Text => "a text",
+            Gives::Number => "a number",
+            Gives::Truth => "true or false",
+            Gives::Several => "a list or a map",
+            Gives::Unknown => "anything",
+        }
+    }
+}
+
+/// The comparisons, as they are written.
+const COMPARED: [(&str, &str); 7] = [
+    (operators::EQUALS, "=="),
+    (operators::NOT_EQUALS, "!="),
+    (operators::LESS, "<"),
+    (operators::LESS_EQUALS, "<="),
+    (operators::GREATER, ">"),
+    (operators::GREATER_EQUALS, ">="),
+    (operators::IN, "in"),
+];
+
+/// What is found about an inspected tree. `all_text`: every column of the source is a text.
+pub(super) fn infer(tree: &IdedExpr, all_text: bool) -> (Gives, Vec<Problem>) {
+    let mut infer = Infer { all_text, problems: Vec::new(), locals: Vec::new() };
+    let gives = infer.node(tree);
+    (gives, infer.problems)
+}
+
+struct Infer<'t> {
+    all_text: bool,
+    problems: Vec<Problem>,
+    locals: Vec<&'t str>,
+}
+
+impl<'t> Infer<'t> {
+    fn node(&mut self, tree: &'t IdedExpr) -> Gives {
+        match &tree.expr {
+            Expr::Literal(LiteralValue::String(_)) => Gives::Text,
+            Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => Gives::Number,
+            Expr::Literal(LiteralValue::Boolean(_)) => Gives::Truth,
+            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => Gives::Unknown,
+            Expr::Ident(_) => self.column(&tree.expr),
+            Expr::Select(select) if select.test => Gives::Truth,
+            Expr::Select(select) => match path_of(&tree.expr) {
+                Some(_) => self.column(&tree.expr),
+                None => {
+                    self.node(&select.operand);
+                    Gives::Unknown
+                }
+            },
+            Expr::List(list) => {
+                for item in &list.elements {
+                    self.node(item);
+                }
+                Gives::Several
+            }
+            Expr::Map(_) => Gives::Several,
+            Expr::Call(call) => self.call(call),
+            Expr::Comprehension(inner) => {
+                self.node(&inner.accu_init);
+                self.node(&inner.iter_range);
+                let known = self.locals.len();
+                self.locals.push(&inner.accu_var);
+                let mut gives = self.node(&inner.result);
+                self.locals.push(&inner.iter_var);
+                self.locals.extend(inner.iter_var2.as_deref());
+                self.node(&inner.loop_step);
+                self.locals.truncate(known);
+                if !runs_once(inner) && gives == Gives::Unknown {
+                    gives = match &inner.accu_init.expr {
+                        Expr::Literal(LiteralValue::Boolean(_)) => Gives::Truth,
+                        Expr::List(_) => Gives::Several,
+                        _ => Gives::Unknown,
+                    };
+                }
+                gives
+            }
+        }
+    }
+
+    /// A column, the date, or a variable of a loop, of which nothing is known.
+    fn column(&self, expr: &Expr) -> Gives {
+        let root = path_of(expr).map(|path| path[0]).unwrap_or_default();
+        match root {
+            "today" => Gives::Text,
+            _ if self.locals.contains(&root) || (root.starts_with('@') && !root.starts_with(ROW_PREFIX)) => {
+                Gives::Unknown
+            }
+            _ if self.all_text => Gives::Text,
+            _ => Gives::Unknown,
+        }
+    }
+
+    fn call(&mut self, call: &'t CallExpr) -> Gives {
+        let name = qualified(call);
+        let mut sides = Vec::new();
+        if let (None, Some(target)) = (&name, &call.target) {
+            sides.push(self.node(target));
+        }
+        for argument in &call.args {
+            sides.push(self.node(argument));
+        }
+        let function = name.as_deref().unwrap_or(&call.func_name);
+        if let Some((_, written)) = COMPARED.iter().find(|(operator, _)| *operator == function) {
+            self.compared(call, written, &sides);
+            return Gives::Truth;
+        }
+        match function {
+            operators::CONDITIONAL if sides.get(1) == sides.get(2) => sides[1],
+            operators::ADD if sides.first() == sides.get(1) => sides[0],
+            operators::LOGICAL_AND
+            | operators::LOGICAL_OR
+            | operators::LOGICAL_NOT
+            | DAY_IN
+            | MATCHES
+            | MATCHES_ANY => Gives::Truth,
+            "contains" | "startsWith" | "endsWith" | "bool" => Gives::Truth,
+            operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO
+                if sides.contains(&Gives::Number) =>
+            {
+                Gives::Number
+            }
+            operators::NEGATE | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => Gives::Number,
+            "string" | "trim" | "lowerAscii" | "upperAscii" | "replace" | "substring" | "charAt" | "join"
+            | "format" | "strings.quote" | DAY => Gives::Text,
+            "split" | "sort" | "distinct" | "flatten" | "slice" | "lists.range" => Gives::Several,
+            _ => Gives::Unknown,
+        }
+    }
+
+    /// A number and a text are never equal, and there is no order of them.
+    fn compared(&mut self, call: &CallExpr, written: &str, sides: &[Gives]) {
+        let (&left, &right) = match sides {
+            [left, right] => (left, right),
+            _ => return,
+        };
+        let mut right = right;
+        let numbers = |list: &Expr| match list {
+            Expr::List(list) if !list.elements.is_empty() => list.elements.iter().all(|item| {
+                matches!(
+                    item.expr,
+                    Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_))
+                )
+            }),
+            _ => false,
+        };
+        if written == "in" {
+            right =
+                if call.args.get(1).is_some_and(|list| numbers(&list.expr)) { Gives::Number } else { Gives::Unknown };
+        }
+        let at = match (left, right) {
+            (Gives::Text, Gives::Number) => 0,
+            (Gives::Number, Gives::Text) => 1,
+            _ => return,
+        };
+        let [Some(text), Some(number)] = [call.args.get(at), call.args.get(1 - at)] else { return };
+        let shown = shown(&text.expr).unwrap_or_else(|| "…".into());
+        let figure = match &number.expr {
+            Expr::Literal(LiteralValue::Int(number)) => Some(number.inner().to_string()),
+            _ => None,
+        };
+        let message = match self.is_column(&text.expr) {
+            true => format!("{shown} {written} compares a text with a number: every column of this source is text"),
+            false => format!("{shown} {written} compares a text with a number"),
+        };
+        let never = if matches!(written, "==" | "!=" | "in") { "they are never equal" } else { "they have no order" };
+        let as_text = match (figure, written) {
+            (Some(figure), "==" | "!=") => format!(", or as texts: {shown} {written} \"{figure}\""),
+            (_, "in") => format!(", or with texts: {shown} in [\"1\", \"2\"]"),
+            _ => String::new(),
+        };
+        let help = format!(
+            "compare numbers: int({shown}) {written} …, which rejects a record where it is no whole number{as_text}"
+        );
+        self.problems.push(Problem::new(format!("{message}, and {never}")).help(help));
+    }
+
+    fn is_column(&self, expr: &Expr) -> bool {
+        path_of(expr).is_some_and(|path| path != ["today"] && !self.locals.contains(&path[0]))
+    }
+}
+
+/// An operand as it is written, where it is a column.
+fn shown(expr: &Expr) -> Option<String> {
+    let path = path_of(expr)?.join(".");
+    Some(match path.strip_prefix(ROW_PREFIX) {
+        Some(column) => super::dates::spelled(column),
+        None => path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::expression::Expression;
+    use super::*;
+
+    fn told(text: &str, all_text: bool) -> Result<Gives, String> {
+        match Expression::over(text, all_text) {
+            Ok(expression) => Ok(expression.gives()),
+            Err(problems) => Err(format!("{} / {}", problems[0].message, problems[0].help.clone().unwrap_or_default())),
+        }
+    }
+
+    #[test]
+    fn what_an_expression_gives_is_told_where_it_is_certain() {
+        for (text, gives) in [
+            ("status", Gives::Text),
+            ("row['Job Title']", Gives::Text),
+            ("'x'", Gives::Text),
+            ("1 + 1", Gives::Number),
+            ("a + b", Gives::Text),
+            ("a.size() - 1", Gives::Number),
+            ("a == 'x' ? b : c", Gives::Text),
+            ("a == 'x' ? b : 1", Gives::Unknown),
+            ("a == 'x'", Gives::Truth),
+            ("!(a == 'x') && b.matches('y')", Gives::Truth),
+            ("a.split(',').exists(x, x == 'y')", Gives::Truth),
+            ("a.split(',').exists_one(x, x == 'y')", Gives::Truth),
+            ("a.split(',').map(x, x.trim())", Gives::Several),
+            ("a.split(',').map(x, x)[0]", Gives::Unknown),
+            ("{'x': true}[a]", Gives::Unknown),
+            ("start >= today", Gives::Truth),
+            ("today in [start]", Gives::Truth),
+            ("true", Gives::Truth),
+        ] {
+            assert_eq!(told(text, true), Ok(gives), "{text}");
+        }
+        assert_eq!(told("active", false), Ok(Gives::Unknown), "JSON has truths");
+        assert_eq!(told("a + b", false), Ok(Gives::Unknown));
+    }
+
+    #[test]
+    fn a_number_compared_with_a_text_is_told_with_the_remedy() {
+        for (text, parts) in [
+            ("level > 3", ["level > compares a text with a number", "int(level) > …"]),
+            ("30 == age", ["age == compares", "age == \"30\""]),
+            ("row['Cost Center'] != 7", ["row[\"Cost Center\"] != compares", "row[\"Cost Center\"] != \"7\""]),
+            ("level in [1, 2]", ["level in compares", "level in [\"1\", \"2\"]"]),
+            ("status == 'x' && level >= 3", ["level >= compares", "int(level)"]),
+            ("level.trim() < 3", ["compares a text with a number", "int("]),
+            ("size(name) == '3'", ["compares a text with a number", "int("]),
+        ] {
+            let told = told(text, true).expect_err(text);
+            assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");
+        }
+        for text in [
+            "int(level) > 3",
+            "level > '3'",
+            "size(name) > 3",
+            "name.split(',').size() == 2",
+            "level in ['1', '2']",
+            "name.split(',').exists(x, x.size() > 1)",
+            "level == '' ? false : double(level) > 1.5",
+            "name.indexOf('a') == -1",
+        ] {
+            told(text, true).unwrap_or_else(|told| panic!("{text}: {told}"));
+        }
+        for text in ["level > 3", "age == 30", "level in [1, 2]", "people.exists(p, p.age > 3)"] {
+            assert!(told(text, false).is_ok(), "{text} of JSON");
+        }
+    }
+}
