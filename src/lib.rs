@@ -56,6 +56,7 @@ pub mod metrics;
 pub mod nearest;
 pub mod net;
 pub mod panics;
+pub mod room;
 pub mod sabotage;
 pub mod sandbox;
 pub mod stack;

@@ -8,13 +8,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::delivery::Client;
-use crate::exit::Result;
+use crate::exit::{Exit, Result};
+use crate::room::{Room, Short};
 use crate::state::StateError;
 use crate::target::{Account, AccountState};
 
 /// What a target listed.
 #[derive(Debug)]
-pub struct Listing(Mutex<Connection>);
+pub struct Listing {
+    db: Mutex<Connection>,
+    room: Room,
+}
 
 /// Where an account's id stands among the values by which it is found: no field has this name.
 const ITS_ID: &str = "";
@@ -31,6 +35,18 @@ const TABLES: &str = "
     BEGIN;
 ";
 
+/// Why a listing is not spooled any further.
+fn no_room(short: Short) -> StateError {
+    match short {
+        Short::Endless(what) => {
+            StateError::new(Exit::Unavailable, format!("the listing of the target is no listing: {what}"))
+                .help("nothing was sent; ask the platform why its listing does not end")
+        }
+        Short::Disk(what) => StateError::io(format!("the listing of the target can't be kept: {what}"))
+            .help("nothing was sent; free some room, or point TMPDIR at a larger disk"),
+    }
+}
+
 impl Listing {
     /// An empty listing.
     ///
@@ -41,7 +57,7 @@ impl Listing {
         db.set_prepared_statement_cache_capacity(32);
         crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
-        Ok(Listing(Mutex::new(db)))
+        Ok(Listing { db: Mutex::new(db), room: Room::of_temporary_database() })
     }
 
     /// Lists a target, a page in memory at a time; nothing when that takes more than `most_pages` requests.
@@ -53,6 +69,7 @@ impl Listing {
         let listing = Listing::new()?;
         let add = |anew: bool, accounts: Vec<Account>| {
             if anew {
+                listing.room.anew();
                 listing
                     .db()
                     .execute_batch("DELETE FROM listed; DELETE FROM listed_match;")
@@ -65,23 +82,21 @@ impl Listing {
     }
 
     pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an account; one that is listed twice counts once, and one that has come is not undone by an invitation that
     /// is still about.
     pub fn add(&self, account: &Account, match_fields: &[String]) -> Result<(), StateError> {
+        let attributes = serde_json::to_string(&account.attributes)?;
+        // The id and what recognises stand in it twice.
+        self.room.take(attributes.len() + 2 * account.remote_id.len()).map_err(no_room)?;
         let db = self.db();
         db.prepare_cached(
             "INSERT INTO listed (remote_id, key, state, attributes) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (remote_id) DO UPDATE SET key = ?2, state = ?3, attributes = ?4 WHERE ?3 <> 3",
         )?
-        .execute(params![
-            account.remote_id,
-            account.key,
-            code(account.state),
-            serde_json::to_string(&account.attributes)?
-        ])?;
+        .execute(params![account.remote_id, account.key, code(account.state), attributes])?;
         let mut add = db.prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?;
         for field in match_fields {
             for value in account.recognised_by(field) {

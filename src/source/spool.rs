@@ -14,6 +14,7 @@ use super::rows::MAX_ROW;
 use crate::config::settings::RowsPerPerson;
 use crate::exit::{Exit, Failure, Result};
 use crate::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
+use crate::room::{Room, Short};
 
 /// The page cache, in KiB: what bounds the spool's memory.
 const CACHE_KIB: i64 = 32 * 1024;
@@ -71,6 +72,7 @@ pub(super) struct Tally {
 /// Rows by key.
 pub(super) struct Spool {
     db: Connection,
+    room: Room,
     tally: Tally,
     expected: RowsPerPerson,
     warnings: Vec<String>,
@@ -121,7 +123,8 @@ impl Spool {
         // The file is open now; dropping its name leaves it to the connection alone.
         drop(file);
         let (tally, members) = (Tally::default(), Members::default());
-        Ok(Spool { db, tally, expected, warnings: Vec::new(), unlisted_warnings: 0, members })
+        let room = Room::new(directory);
+        Ok(Spool { db, room, tally, expected, warnings: Vec::new(), unlisted_warnings: 0, members })
     }
 
     /// The rows that follow are those of this member of a union, and come after `before` others.
@@ -131,6 +134,7 @@ impl Spool {
 
     /// Adds a row that can be used.
     pub fn good(&mut self, key: &Key, at: Position, cells: &str) -> Result<()> {
+        self.room.take(key.as_str().len() + cells.len()).map_err(no_room)?;
         let mut insert = self
             .db
             .prepare_cached("INSERT OR IGNORE INTO good (key, record, line, cells) VALUES (?1, ?2, ?3, ?4)")
@@ -194,6 +198,7 @@ impl Spool {
 
     /// Adds a row that can't be used.
     pub fn bad(&mut self, key: Option<&Key>, at: Position, reason: &str) -> Result<()> {
+        self.room.take(key.map_or(0, |key| key.as_str().len()) + reason.len()).map_err(no_room)?;
         match key {
             Some(key) => self.beside(key, at, &Beside::Unusable(reason)),
             None => {
@@ -457,6 +462,16 @@ fn cells_of(text: &str) -> Result<Vec<Value>> {
 
 fn stored_key(text: &str) -> Result<Key> {
     Key::parse(text).ok_or_else(|| Failure::internal("the spool holds an empty key"))
+}
+
+/// Why a source is not spooled any further.
+fn no_room(short: Short) -> Failure {
+    match short {
+        Short::Endless(what) => Failure::new(Exit::Untrusted, format!("the source is not to be trusted: {what}"))
+            .help("nothing was sent; look at the export, or ask for fewer columns"),
+        Short::Disk(what) => Failure::new(Exit::Io, format!("what the source holds can't be kept: {what}"))
+            .help("nothing was sent; free some room, or point TMPDIR at a larger disk"),
+    }
 }
 
 fn failed(error: rusqlite::Error) -> Failure {
