@@ -3,6 +3,7 @@
 //! The clock itself is [`Clock`], handed to whoever needs to know what time it is.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 
@@ -70,6 +71,15 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
 }
 
+/// The time of a file. A file system can hold times that no calendar has: those are none.
+pub fn of_file(time: SystemTime) -> Option<DateTime<Utc>> {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).ok();
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => DateTime::from_timestamp(seconds(after)?, after.subsec_nanos()),
+        Err(before) => DateTime::from_timestamp(seconds(before.duration())?.checked_neg()?, 0),
+    }
+}
+
 /// The time that this text means: a time, a date (its beginning in UTC), or how long before `now` (`2h`, `7d`).
 pub fn since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
@@ -104,6 +114,17 @@ mod tests {
         assert_eq!(rfc3339(a), "2026-11-22T03:34:00.123Z");
         let b = parse("2026-11-22T04:34:00+01:00").expect("a time");
         assert!(rfc3339(b) < rfc3339(a));
+    }
+
+    #[test]
+    fn a_file_of_a_time_that_no_calendar_has_is_of_none() {
+        let at = |seconds: u64| of_file(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(1_795_318_440).map(rfc3339).as_deref(), Some("2026-11-22T03:34:00.000Z"));
+        assert_eq!(at(i64::MAX as u64), None);
+        let early = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+        assert_eq!(of_file(early).map(rfc3339).as_deref(), Some("1969-12-31T00:00:00.000Z"));
+        let earliest = SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(i64::MAX as u64));
+        assert_eq!(earliest.and_then(of_file), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read};
 use chrono::{DateTime, Utc};
 
 use super::decode::Utf8Reader;
+use super::document::shortened;
 use super::file::{Input, unusable};
 use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
@@ -201,7 +202,7 @@ impl CsvReader {
     fn column(&self, at: usize) -> String {
         match self.header.get(at).map(String::as_str).unwrap_or_default() {
             "" => format!("column {}", at + 1),
-            name => format!("column {}", printable(name)),
+            name => format!("column {}", printable(shortened(name))),
         }
     }
 
@@ -332,7 +333,7 @@ fn check_header(
     let missing: Vec<String> = needed
         .into_iter()
         .filter(|name| !header.contains(name) && !source.also_key.contains(name))
-        .map(|name| match nearest(name, header.iter().map(String::as_str)) {
+        .map(|name| match nearest(name, header.iter().map(|name| shortened(name))) {
             Some(near) => format!("{name:?} (did you mean “{}”?)", printable(near)),
             None => format!("{name:?}"),
         })
@@ -341,7 +342,7 @@ fn check_header(
         return Ok(());
     }
     if !missing.is_empty() {
-        let there: Vec<String> = header.iter().take(LISTED).map(|name| printable(name)).collect();
+        let there: Vec<String> = header.iter().take(LISTED).map(|name| printable(shortened(name))).collect();
         let more = if header.len() > LISTED { ", …" } else { "" };
         let plural = if missing.len() == 1 { "" } else { "s" };
         wrong.push(format!("no column{plural} {}; it has {}{more}", missing.join(", "), there.join(", ")));

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use crate::address::scrubbed;
 use crate::config::settings::SourceSettings;
 use crate::exit::{Exit, Failure, Result};
+use crate::time;
 
 /// To how many times its size a file may unpack. Exports of people shrink to a tenth, highly repetitive ones to a
 /// fiftieth; a bomb is made to shrink to a thousandth.
@@ -93,7 +94,7 @@ impl Input {
 
     /// When the file was last changed, where there is a file.
     pub fn modified_at(&self) -> Option<DateTime<Utc>> {
-        self.watched.as_ref().and_then(|f| f.modified).map(DateTime::from)
+        self.watched.as_ref().and_then(|f| f.modified).and_then(time::of_file)
     }
 
     /// Whether what was read is what was opened. `to_the_end`: nothing was left over.

@@ -4,20 +4,24 @@
 //! records it has and where the next one is, so that this one can be fetched meanwhile. The second time ([`records`])
 //! gives the records, one in memory at a time.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
 
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
+use super::document::{self, Document, Wants};
 use super::hints::{self, Glance, Hints, Said};
 
 /// How many field names a message lists before it stops.
 const LISTED: usize = 20;
+
+/// The longest text, in bytes, that is the address or the mark of a next page.
+const LONGEST_TEXT: usize = 64_000;
+
+/// A name that is longer, in bytes, is none that is looked for.
+const LONGEST_NAME: usize = 10_000;
 
 /// A JSON pointer (RFC 6901), taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,17 +74,13 @@ pub(super) struct Skimmed {
 /// # Errors
 /// It is not JSON, is cut off, or has no list of records where it should: a sentence that holds no value.
 pub(super) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> {
-    let mut count = 0;
-    let mut each = |_: IgnoredAny| {
-        count += 1;
-        true
-    };
-    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, &mut each) };
+    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, Each::Counted(0)) };
     let spot =
         |pointer: &Option<Pointer>| pointer.as_ref().map(|pointer| Spot { pointer: pointer.clone(), found: None });
     walk.spots = [spot(&places.total), spot(&places.next), spot(&places.success)];
     walk.go(page)?;
-    let Walk { spots, hints, .. } = walk;
+    let Walk { spots, hints, each, .. } = walk;
+    let count = if let Each::Counted(count) = each { count } else { 0 };
     let [total, next, success] = spots.map(|spot| spot.and_then(|spot| spot.found));
     Ok(Skimmed { count, total, next, success, hints: hints.unwrap_or_default() })
 }
@@ -92,9 +92,10 @@ pub(super) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> 
 pub(super) fn records(
     page: impl Read,
     records: &Pointer,
+    wants: &Wants,
     each: &mut dyn FnMut(Document) -> bool,
 ) -> Result<(), String> {
-    Walk::new(records, each).go(page)
+    Walk::new(records, Each::Read(wants, each)).go(page)
 }
 
 /// What a parser complains of, without quoting anything.
@@ -117,20 +118,28 @@ struct Spot {
     found: Option<Value>,
 }
 
+/// What is done with each record.
+enum Each<'a> {
+    /// They are counted.
+    Counted(u64),
+    /// They are read and handed over.
+    Read(&'a Wants, &'a mut dyn FnMut(Document) -> bool),
+}
+
 /// A walk through a document that stops by where something is looked for and passes over the rest.
-struct Walk<'a, T> {
+struct Walk<'a> {
     records: &'a Pointer,
     spots: [Option<Spot>; 3],
     /// What the document says about itself, where that is asked.
     hints: Option<Hints>,
-    each: &'a mut dyn FnMut(T) -> bool,
+    each: Each<'a>,
     lists: u32,
     stopped: bool,
     names: Vec<String>,
 }
 
-impl<'a, T: DeserializeOwned> Walk<'a, T> {
-    fn new(records: &'a Pointer, each: &'a mut dyn FnMut(T) -> bool) -> Self {
+impl<'a> Walk<'a> {
+    fn new(records: &'a Pointer, each: Each<'a>) -> Self {
         Walk { records, spots: [None, None, None], hints: None, each, lists: 0, stopped: false, names: Vec::new() }
     }
 
@@ -169,6 +178,37 @@ impl<'a, T: DeserializeOwned> Walk<'a, T> {
         }
     }
 
+    /// A text, which may be an address or a mark: both have an end.
+    fn text<E: de::Error>(&mut self, path: &[String], text: &str) -> Result<(), E> {
+        if text.len() <= LONGEST_TEXT {
+            self.scalar(path, text.into());
+        } else if let Some(spot) = self.spots.iter().flatten().find(|spot| spot.pointer.0 == path) {
+            let kilobytes = LONGEST_TEXT / 1_000;
+            return Err(E::custom(format!("the text at {} is longer than {kilobytes} kB", place(&spot.pointer))));
+        }
+        Ok(())
+    }
+
+    /// The records of the list; whether no more are wanted.
+    fn records<'de, A: SeqAccess<'de>>(&mut self, mut list: A) -> Result<(), A::Error> {
+        match &mut self.each {
+            Each::Counted(count) => {
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    *count += 1;
+                }
+            }
+            Each::Read(wants, each) => {
+                while let Some(document) = list.next_element_seed(*wants)? {
+                    if !each(document) {
+                        self.stopped = true;
+                        return Err(de::Error::custom("stopped"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn note(&mut self, path: &[String], said: Said) {
         if let Some(hints) = &mut self.hints {
             hints.note(path, said);
@@ -186,12 +226,12 @@ fn place(pointer: &Pointer) -> String {
 }
 
 /// One place in the document.
-struct Node<'w, 'a, 'p, T> {
-    walk: &'w mut Walk<'a, T>,
+struct Node<'w, 'a, 'p> {
+    walk: &'w mut Walk<'a>,
     path: &'p mut Vec<String>,
 }
 
-impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Node<'_, '_, '_, T> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -199,7 +239,7 @@ impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Node<'_, '_, '_, T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
+impl<'de> Visitor<'de> for Node<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,9 +247,9 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(Name(name)) = map.next_key()? {
             if self.path.is_empty() && self.walk.names.len() <= LISTED {
-                self.walk.names.push(name.clone());
+                self.walk.names.push(document::shortened(&name).to_string());
             }
             self.path.push(name);
             if self.walk.leads_somewhere(self.path) {
@@ -242,13 +282,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
             return Ok(());
         }
         self.walk.lists += 1;
-        while let Some(record) = list.next_element::<T>()? {
-            if !(self.walk.each)(record) {
-                self.walk.stopped = true;
-                return Err(A::Error::custom("stopped"));
-            }
-        }
-        Ok(())
+        self.walk.records(list)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
@@ -271,9 +305,8 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
         Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.walk.scalar(self.path, value.into());
-        Ok(())
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.walk.text(self.path, value)
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
@@ -282,85 +315,28 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Node<'_, '_, '_, T> {
     }
 }
 
-/// A JSON value in which a field that stands twice is noticed: which of the two is meant can't be known.
-#[derive(Debug)]
-pub(super) struct Document {
-    /// The value, with the last of doubled fields.
-    pub value: Value,
-    /// The name of a field that stands twice in one object.
-    pub doubled: Option<String>,
-}
+/// The name of a field, cut off where it is longer than any that is looked for.
+struct Name(String);
 
-impl<'de> serde::Deserialize<'de> for Document {
+impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut doubled = None;
-        let value = deserializer.deserialize_any(Strict(&mut doubled))?;
-        Ok(Document { value, doubled })
-    }
-}
+        struct AnyName;
 
-struct Strict<'d>(&'d mut Option<String>);
+        impl Visitor<'_> for AnyName {
+            type Value = Name;
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Strict(self.0))?;
-            if fields.insert(name.clone(), value).is_some() {
-                *self.0 = Some(name);
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name.len() > LONGEST_NAME {
+                    true => Name(format!("{}…", document::shortened(name))),
+                    false => Name(name.to_string()),
+                })
             }
         }
-        Ok(Value::Object(fields))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(Strict(self.0))? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+        deserializer.deserialize_str(AnyName)
     }
 }
 
@@ -376,19 +352,6 @@ pub(super) fn column<'v>(record: &'v Map<String, Value>, name: &str) -> Option<&
         Some(Value::Object(inner)) => column(inner, &name[dot + 1..]),
         _ => None,
     })
-}
-
-/// Adds the names of a record's columns: fields of objects within it by dotted path.
-pub(super) fn column_names(record: &Map<String, Value>, before: &str, names: &mut BTreeSet<String>) {
-    for (name, value) in record {
-        let path = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
-        match value {
-            Value::Object(inner) if !inner.is_empty() => column_names(inner, &path, names),
-            _ => {
-                names.insert(path);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -454,9 +417,13 @@ mod tests {
         }
     }
 
+    fn wants() -> Wants {
+        Wants::new("a", &["b", "c", "d"].map(String::from))
+    }
+
     fn all(text: &str, at: &str) -> Result<Vec<Value>, String> {
         let mut found = Vec::new();
-        records(text.as_bytes(), &Pointer::parse(at), &mut |document| {
+        records(text.as_bytes(), &Pointer::parse(at), &wants(), &mut |document| {
             found.push(document.value);
             true
         })?;
@@ -472,7 +439,7 @@ mod tests {
             let (total, next) = (Some(json!(3)), Some(json!("/p2")));
             let expected = Skimmed { count: 3, total, next, ..Skimmed::default() };
             assert_eq!(skimmed(text, "/data"), Ok(expected), "{text}");
-            assert_eq!(all(text, "/data"), Ok(vec![json!({"a": 1}), json!(2), json!("x")]));
+            assert_eq!(all(text, "/data"), Ok(vec![json!({"a": 1}), json!(null), json!(null)]));
         }
         assert_eq!(skimmed("[1,2]", ""), Ok(Skimmed { count: 2, ..Skimmed::default() }));
         assert_eq!(skimmed(r#"{"a/b":{"~":[1]}}"#, "/a~1b/~0").map(|s| s.count), Ok(1));
@@ -498,15 +465,11 @@ mod tests {
         let deep = "[".repeat(100_000);
         assert!(skimmed(&deep, "").is_err());
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(all(&deep, "").expect_err("too deep").starts_with("it is not JSON"));
-    }
-
-    #[test]
-    fn a_doubled_field_is_noticed_at_any_depth() {
-        let document: Document = serde_json::from_str(r#"{"a":{"b":1,"b":2}}"#).expect("JSON");
-        assert_eq!(document.doubled.as_deref(), Some("b"));
-        let document: Document = serde_json::from_str(r#"{"a":{"b":1},"c":[{"b":2}]}"#).expect("JSON");
-        assert_eq!(document.doubled, None);
+        assert_eq!(all(&deep, ""), Ok(vec![json!(null)]), "a record that is none, and whatever follows it");
+        let long = format!("{{\"data\":[],\"meta\":{{\"next\":\"{}\"}}}}", "x".repeat(LONGEST_TEXT + 1));
+        assert_eq!(skimmed(&long, "/data"), Err("the text at \"/meta/next\" is longer than 64 kB".into()));
+        let named = format!("{{\"{}\":1}}", "x".repeat(1_000_000));
+        assert!(skimmed(&named, "/data").expect_err("no list").len() < 400);
     }
 
     #[test]
@@ -519,10 +482,6 @@ mod tests {
         }
         assert_eq!(column(&record, "name.last"), None);
         assert_eq!(column(&record, "id.x"), None);
-        let mut names = BTreeSet::new();
-        column_names(&record, "", &mut names);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert_eq!(names, ["a.b", "id", "list", "name.first", "name.x.y.z", "none"]);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -544,7 +503,8 @@ mod tests {
         #[test]
         fn records_come_back_as_they_are(list in proptest::collection::vec(any_json(), 0..12), other in any_json()) {
             let page = json!({"other": other, "data": list, "meta": {"total": list.len()}}).to_string();
-            prop_assert_eq!(all(&page, "/data"), Ok(list.clone()));
+            let only_objects = |value: &Value| if value.is_object() { value.clone() } else { Value::Null };
+            prop_assert_eq!(all(&page, "/data"), Ok(list.iter().map(only_objects).collect::<Vec<_>>()));
             let skim = skimmed(&page, "/data").expect("a page");
             prop_assert_eq!((skim.count, skim.total), (list.len() as u64, Some(json!(list.len()))));
         }
@@ -559,7 +519,7 @@ mod tests {
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = skim(bytes.as_slice(), &at("/a"));
-            let _ = records(bytes.as_slice(), &Pointer::parse(""), &mut |_| true);
+            let _ = records(bytes.as_slice(), &Pointer::parse(""), &wants(), &mut |_| true);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A JSON record, judged: is it somebody's, and can its values be taken for what the source holds?
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Map, Value};
 
-use super::json::{Document, column};
+use super::document::{Document, Wants};
+use super::json::column;
 use super::parsed::Parsed;
 use super::rows::MAX_FIELD;
 use crate::record::{Key, Position};
@@ -20,6 +22,7 @@ pub(super) struct Judge {
     wanted: Vec<String>,
     /// Columns that are wanted or required, and whether some record has had them.
     needed: Vec<(String, bool)>,
+    hasher: RandomState,
     count: u64,
     objects: u64,
 }
@@ -34,6 +37,7 @@ impl Judge {
             also_key: Vec::new(),
             wanted: wanted.iter().cloned().collect(),
             needed,
+            hasher: RandomState::new(),
             count: 0,
             objects: 0,
         }
@@ -43,6 +47,11 @@ impl Judge {
     pub fn calling_key(mut self, also: &[String]) -> Judge {
         self.needed.retain(|(name, _)| !also.contains(name));
         Judge { also_key: also.to_vec(), ..self }
+    }
+
+    /// What of a record has to be read.
+    pub fn wants(&self) -> Wants {
+        Wants::new(&self.key, self.wanted.iter().chain(self.needed.iter().map(|(name, _)| name)))
     }
 
     /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
@@ -56,12 +65,12 @@ impl Judge {
         self.count += 1;
         let position = Position { line, record: self.count };
         let bad = |key: Option<Key>, reason: String| Parsed::Bad { certain: key.is_some(), key, position, reason };
-        let Document { value, doubled } = match document {
+        let Document { value, blank, doubled, excess, print, .. } = match document {
             Ok(document) => document,
             Err(reason) => return bad(None, reason),
         };
         let Value::Object(row) = value else { return bad(None, "it is not an object".into()) };
-        if row.values().all(is_blank) {
+        if blank {
             return Parsed::Blank(position);
         }
         self.objects += 1;
@@ -70,8 +79,11 @@ impl Judge {
         }
         let key = match self.key_of(&row) {
             Ok(key) => key,
-            Err(reason) => return bad(None, reason),
+            Err(reason) => return bad(None, excess.map_or(reason, |what| format!("it {what}"))),
         };
+        if let Some(what) = excess {
+            return bad(Some(key), format!("it {what}"));
+        }
         if let Some(name) = doubled {
             // Where the key itself may be the doubled one, whose record it is can't be known.
             let key = Some(key).filter(|_| self.key.rsplit('.').next() != Some(&name));
@@ -92,7 +104,7 @@ impl Judge {
             cells.push(cell);
         }
         let cells = serde_json::to_string(&cells).expect("JSON values always serialise");
-        Parsed::Good { digest: self.digest(&key, &row), key, position, cells }
+        Parsed::Good { digest: self.digest(&key, print), key, position, cells }
     }
 
     fn key_of(&self, row: &Map<String, Value>) -> Result<Key, String> {
@@ -106,30 +118,12 @@ impl Judge {
         Key::read(&text).map_err(|fault| format!("the key, column {name}, {fault}"))
     }
 
-    /// Hash of the whole record, the key in its normal form, fields in the order of names.
-    fn digest(&self, key: &Key, row: &Map<String, Value>) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(key.as_str().as_bytes());
-        let mut fields: Vec<(&String, &Value)> = row.iter().filter(|(name, _)| **name != self.key).collect();
-        fields.sort_by_key(|(name, _)| *name);
-        for (name, value) in fields {
-            hash_text(&mut hasher, b'k', name);
-            hash(&mut hasher, value);
-        }
+    /// A print of the whole record, the key in its normal form.
+    fn digest(&self, key: &Key, print: u64) -> [u8; 16] {
         let mut digest = [0; 16];
-        hasher.finalize_xof().fill(&mut digest);
+        digest[..8].copy_from_slice(&self.hasher.hash_one(key.as_str()).to_le_bytes());
+        digest[8..].copy_from_slice(&print.to_le_bytes());
         digest
-    }
-}
-
-/// Whether a value says nothing.
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        Value::Array(items) => items.iter().all(is_blank),
-        Value::Object(fields) => fields.values().all(is_blank),
-        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -147,40 +141,15 @@ fn unusable(value: &Value) -> Option<&'static str> {
     }
 }
 
-fn hash_text(hasher: &mut blake3::Hasher, tag: u8, text: &str) {
-    hasher.update(&[tag]).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-}
-
-fn hash(hasher: &mut blake3::Hasher, value: &Value) {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            hasher.update(b"{");
-            for (name, value) in fields {
-                hash_text(hasher, b'k', name);
-                hash(hasher, value);
-            }
-            hasher.update(b"}");
-        }
-        Value::Array(items) => {
-            hasher.update(b"[");
-            items.iter().for_each(|item| hash(hasher, item));
-            hasher.update(b"]");
-        }
-        Value::String(text) => hash_text(hasher, b's', text),
-        other => hash_text(hasher, b'j', &other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn judge(record: &str) -> Parsed {
         let wanted = ["mail", "name.first", "groups"].map(String::from).into();
-        let document = serde_json::from_str(record).map_err(|_| "no JSON".to_string());
-        Judge::new("id", &wanted, &[]).next(0, document)
+        let mut judge = Judge::new("id", &wanted, &[]);
+        let document = judge.wants().of_text(record.as_bytes()).map_err(|_| "no JSON".to_string());
+        judge.next(0, document)
     }
 
     fn reason(record: &str) -> (Option<String>, String) {
@@ -207,8 +176,9 @@ mod tests {
         assert_eq!(good(r#"{"id":" 007 ","mail":true}"#).0, "007");
         assert_eq!(good(r#"{"id":18446744073709551615}"#).0, "18446744073709551615");
         let of_key = |record: &str| {
-            let document = serde_json::from_str(record).map_err(|_| "no JSON".to_string());
-            match Judge::new("id", &["id".to_string()].into(), &[]).next(0, document) {
+            let mut judge = Judge::new("id", &["id".to_string()].into(), &[]);
+            let document = judge.wants().of_text(record.as_bytes()).map_err(|_| "no JSON".to_string());
+            match judge.next(0, document) {
                 Parsed::Good { cells, .. } => cells,
                 _ => panic!("bad: {record}"),
             }

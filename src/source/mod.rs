@@ -6,6 +6,7 @@
 
 mod csv;
 mod decode;
+mod document;
 mod file;
 mod hints;
 mod http;

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::csv::CsvReader;
 use super::http::{self, Took};
-use super::json::column_names;
 use super::parsed::Parsed;
 use super::union;
 use crate::config::settings::{SourceKind, SourceSettings};
@@ -21,6 +20,9 @@ const ROWS: u64 = 500;
 
 /// How many good records are kept.
 const SAMPLES: usize = 3;
+
+/// How many columns are kept: of JSON records, each may have others.
+const COLUMNS: usize = 10_000;
 
 /// What the beginning of a source looks like.
 #[derive(Debug)]
@@ -116,7 +118,10 @@ pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Resul
             let mut take = |took: Took<'_>| {
                 match took {
                     Took::Row(row) => preview.take(row)?,
-                    Took::Seen(record) => column_names(record, "", &mut columns),
+                    Took::Seen(names) => {
+                        let room = COLUMNS.saturating_sub(columns.len());
+                        columns.extend(names.iter().take(room).cloned());
+                    }
                     Took::Header(names) => header = names.to_vec(),
                     Took::EndOfPage => {}
                 }

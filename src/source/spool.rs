@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::rows::MAX_ROW;
+use crate::bounded;
 use crate::config::settings::RowsPerPerson;
 use crate::exit::{Exit, Failure, Result};
 use crate::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
@@ -160,7 +161,7 @@ impl Spool {
         }
         self.db
             .prepare_cached("UPDATE good SET more = more + 1, bytes = bytes + ?2 WHERE key = ?1")
-            .and_then(|mut update| update.execute(params![key.as_str(), int(cells.len() as u64)]))
+            .and_then(|mut update| update.execute(params![key.as_str(), int(weight_of(cells) as u64)]))
             .map_err(failed)?;
         if too_many || more + 1 == MOST_ROWS {
             let reason = format!("there are more than {MOST_ROWS} rows of this person that differ, or 16 MB of them");
@@ -349,8 +350,9 @@ impl Spool {
             let key: String = row.get(0).map_err(failed)?;
             let position = position_at(row, 1).map_err(failed)?;
             let text = row.get_ref(3).map_err(failed)?.as_str().map_err(|error| failed(error.into()))?;
-            bytes += text.len();
-            let mut record = Record::new(stored_key(&key)?, position, cells_of(text)?);
+            let cells = cells_of(text)?;
+            bytes += cells.iter().map(bounded::weight).sum::<usize>();
+            let mut record = Record::new(stored_key(&key)?, position, cells);
             if row.get::<_, i64>(4).map_err(failed)? > 0 {
                 record.several = Some(Box::new(self.several(&record, &mut bytes)?));
             }
@@ -385,7 +387,7 @@ impl Spool {
                 }
                 None => {
                     let text: String = next.get(3).map_err(failed)?;
-                    *bytes += text.len();
+                    *bytes += weight_of(&text);
                     numbers.push(int(position.record));
                     several.rows.push(PersonRow::new(position, cells_of(&text)?));
                 }
@@ -453,6 +455,12 @@ fn position_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
 /// A count as SQLite stores it; none of ours comes near the end of its range.
 fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What cells take in memory, by the look of their text.
+fn weight_of(cells: &str) -> usize {
+    // Few are so long that a look at them is worth it.
+    if cells.len() < 1_000 { cells.len() } else { bounded::weight_of_text(cells) }
 }
 
 fn cells_of(text: &str) -> Result<Vec<Value>> {

@@ -138,7 +138,7 @@ fn pass(
     let (sender, mut events) = mpsc::channel(1);
     let named = Arc::clone(source);
     let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, first, sender, most)));
-    let mut parser = Parser::new(source, settings, wanted);
+    let mut parser = Parser::new(source, settings, wanted, most == 1);
     let mut fetched =
         Fetched { completeness: Completeness::Complete, modified_at: None, validators: None, moved: None };
     let mut ended = true;

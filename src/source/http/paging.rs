@@ -83,7 +83,7 @@ impl<'a> Pager<'a> {
 
     /// Goes on from a page that told this; `base` is where it really came from, `total` how many records there are.
     pub fn go_on(&mut self, told: &Told<'_>, base: &Url, total: Option<u64>) -> Next {
-        self.records += told.count;
+        self.records = self.records.saturating_add(told.count);
         let next = match self.next(told, base, total) {
             Next::Go(next) => next,
             other => return other,
@@ -143,8 +143,10 @@ impl<'a> Pager<'a> {
             {
                 Next::End
             }
-            Pagination::Page { param, start, .. } => self.with(param, &(start + self.page).to_string()),
-            Pagination::Offset { param, start, .. } => self.with(param, &(start + self.records).to_string()),
+            Pagination::Page { param, start, .. } => self.with(param, &start.saturating_add(self.page).to_string()),
+            Pagination::Offset { param, start, .. } => {
+                self.with(param, &start.saturating_add(self.records).to_string())
+            }
         }
     }
 

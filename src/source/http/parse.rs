@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufReader};
 
-use serde_json::{Map, Value};
-
 use super::super::csv::CsvReader;
 use super::super::decode::Utf8Reader;
+use super::super::document::{Document, Wants};
 use super::super::file::{self, Input};
 use super::super::json::{self, Places, Pointer, Skimmed};
 use super::super::judge::Judge;
@@ -74,6 +73,7 @@ pub(super) struct Parser<'a> {
     settings: &'a HttpSettings,
     wanted: &'a BTreeSet<String>,
     judge: Judge,
+    wants: Wants,
     rows: u64,
     /// Rows without content among them.
     blank: u64,
@@ -87,8 +87,8 @@ pub(super) struct Parser<'a> {
 pub(in crate::source) enum Took<'a> {
     /// A row, judged.
     Row(Parsed),
-    /// A JSON record as it came, before it is judged.
-    Seen(&'a Map<String, Value>),
+    /// The columns of a JSON record, where they are listed.
+    Seen(&'a [String]),
     /// The columns of a CSV page.
     Header(&'a [String]),
     /// A page is through.
@@ -100,12 +100,18 @@ pub(super) type Take<'t> = dyn FnMut(Took<'_>) -> Result<()> + 't;
 
 impl<'a> Parser<'a> {
     /// A parser of the pages of one read.
-    pub fn new(source: &'a SourceSettings, settings: &'a HttpSettings, wanted: &'a BTreeSet<String>) -> Parser<'a> {
+    pub fn new(
+        source: &'a SourceSettings,
+        settings: &'a HttpSettings,
+        wanted: &'a BTreeSet<String>,
+        lists_columns: bool,
+    ) -> Parser<'a> {
         let judge = Judge::new(&source.key, wanted, &source.required).calling_key(&source.also_key);
         Parser {
             source,
             settings,
             wanted,
+            wants: judge.wants().listing_columns(lists_columns),
             judge,
             rows: 0,
             blank: 0,
@@ -136,7 +142,7 @@ impl<'a> Parser<'a> {
         };
         let mut failed = None;
         let (judge, log) = (&mut self.judge, &mut self.log);
-        let walked = json::records(page, &Pointer::parse(&self.settings.records), &mut |document| {
+        let walked = json::records(page, &Pointer::parse(&self.settings.records), &self.wants, &mut |document| {
             let given = give((judge, log), 0, Ok(document), take);
             given.map_err(|failure| failed = Some(failure)).is_ok()
         });
@@ -159,7 +165,7 @@ impl<'a> Parser<'a> {
                 Ok(None) => return Ok(Completeness::Complete),
                 Err(why) => return Ok(Completeness::Incomplete(why)),
             };
-            let document = serde_json::from_slice(line.bytes).map_err(|error| json::complaint(&error));
+            let document = self.wants.of_text(line.bytes).map_err(|error| json::complaint(&error));
             if let (Err(_), true) = (&document, line.unterminated) {
                 return Ok(Completeness::Incomplete(format!("it is cut off inside line {}", line.number)));
             }
@@ -243,11 +249,13 @@ impl<'a> Parser<'a> {
 fn give(
     (judge, log): (&mut Judge, &mut PageLog),
     line: u64,
-    document: Result<json::Document, String>,
+    document: Result<Document, String>,
     take: &mut Take<'_>,
 ) -> Result<()> {
-    if let Ok(json::Document { value: Value::Object(row), .. }) = &document {
-        take(Took::Seen(row))?;
+    if let Ok(Document { columns, .. }) = &document
+        && !columns.is_empty()
+    {
+        take(Took::Seen(columns))?;
     }
     let row = judge.next(line, document);
     log.row(&row);

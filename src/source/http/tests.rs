@@ -67,7 +67,7 @@ fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) 
     let mut last = Completeness::Complete;
     let mut counted = 0;
     {
-        let mut parser = Parser::new(&source, &settings, &wanted);
+        let mut parser = Parser::new(&source, &settings, &wanted, false);
         let mut take = |took: Took<'_>| match took {
             Took::Row(parsed) => sink.take(parsed).map(|_| ()),
             Took::EndOfPage | Took::Seen(_) | Took::Header(_) => Ok(()),

@@ -1,0 +1,546 @@
+//! A JSON record as a stream: what is wanted of it is kept, within a budget; of the rest only that it is there.
+//!
+//! Of fields that nobody uses nothing is kept, however large they are: they leave a print, by which equal records are
+//! equal, and whether they say anything. Nothing of a record can end the reading of those after it, as long as the text
+//! can be followed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::bounded::{self, Budget, DEEPEST};
+
+/// The most that is kept of a record, as it lies in memory.
+pub(super) const MOST_KEPT: usize = 16_000_000;
+
+/// The most that is kept of a key, which is no key when it is longer.
+const MOST_KEY: usize = 100_000;
+
+/// The most fields of one object; of a row of delimited text there may be as many.
+const MOST_FIELDS: usize = 100_000;
+
+/// Up to so many names are compared one by one to see whether one is there twice.
+const FEW: usize = 48;
+
+/// The most bytes of a name that a message, or a list of columns, holds.
+const LONGEST_NAME: usize = 200;
+
+/// The most names of columns that one record shows.
+const MOST_COLUMNS: usize = 5_000;
+
+/// What is known of a record.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Document {
+    /// What is wanted of it: where it is an object, the fields that lead to wanted columns.
+    pub value: Value,
+    /// Whether it says nothing.
+    pub blank: bool,
+    /// The name of a field that stands twice in one object: which of the two is meant can't be known.
+    pub doubled: Option<String>,
+    /// What about it is too much, to follow "it".
+    pub excess: Option<String>,
+    /// Equal records have equal prints, whatever the order of their fields; the key does not count.
+    pub print: u64,
+    /// The names of its columns, fields of objects by dotted path; where they are asked for.
+    pub columns: Vec<String>,
+}
+
+/// Reads the records of one source.
+#[derive(Clone)]
+pub(super) struct Wants {
+    key: String,
+    /// The columns that are used, the key among them.
+    columns: Vec<String>,
+    lists_columns: bool,
+    hasher: RandomState,
+}
+
+impl Wants {
+    /// Of records that have their key in this column, these columns are wanted.
+    pub fn new<'c>(key: &str, columns: impl IntoIterator<Item = &'c String>) -> Wants {
+        let mut columns: Vec<String> = columns.into_iter().cloned().chain([key.to_string()]).collect();
+        columns.sort();
+        columns.dedup();
+        Wants { key: key.into(), columns, lists_columns: false, hasher: RandomState::new() }
+    }
+
+    /// The same, and the names of all columns that are there.
+    pub fn listing_columns(self, lists_columns: bool) -> Wants {
+        Wants { lists_columns, ..self }
+    }
+
+    /// The record that this text is.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn of_text(&self, text: &[u8]) -> Result<Document, serde_json::Error> {
+        let mut parser = serde_json::Deserializer::from_slice(text);
+        let document = self.deserialize(&mut parser)?;
+        parser.end().map(|()| document)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Wants {
+    type Value = Document;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
+        let mut state = State {
+            wants: self,
+            budget: Budget::of(MOST_KEPT),
+            names: Vec::new(),
+            doubled: None,
+            excess: None,
+            path: self.lists_columns.then(String::new),
+            columns: Vec::new(),
+        };
+        let columns = self.columns.iter().map(|name| Column { rest: name.as_str(), key: *name == self.key }).collect();
+        let seen = Place { state: &mut state, keep: Keep::Parts(columns), depth: 0 }.deserialize(deserializer)?;
+        let State { budget, doubled, excess, columns, .. } = state;
+        let excess = excess.or_else(|| budget.excess().map(|excess| format!("uses too much: what is used {excess}")));
+        Ok(Document { value: seen.value, blank: seen.blank, doubled, excess, print: seen.print, columns })
+    }
+}
+
+/// What one record has come to so far.
+struct State<'w> {
+    wants: &'w Wants,
+    budget: Budget,
+    /// Prints of the names in the objects that are open, one after the other.
+    names: Vec<u64>,
+    doubled: Option<String>,
+    excess: Option<String>,
+    /// Where we are, as long as columns are listed and this is no list.
+    path: Option<String>,
+    columns: Vec<String>,
+}
+
+impl State<'_> {
+    fn hash(&self, what: impl Hash) -> u64 {
+        self.wants.hasher.hash_one(what)
+    }
+
+    /// This place is a column.
+    fn note_column(&mut self) {
+        if let Some(path) = self.path.as_ref().filter(|path| !path.is_empty() && self.columns.len() < MOST_COLUMNS) {
+            self.columns.push(path.clone());
+        }
+    }
+}
+
+/// A column that is wanted, from where we are.
+#[derive(Clone, Copy)]
+struct Column<'w> {
+    rest: &'w str,
+    /// It is the key, which is kept whatever the others take: it tells whose record this is.
+    key: bool,
+}
+
+/// What is kept of a value.
+#[derive(Clone)]
+enum Keep<'w> {
+    Nothing,
+    /// Of an object, what leads to these columns; of anything else nothing.
+    Parts(Vec<Column<'w>>),
+    /// All; whether it is the key.
+    Whole(bool),
+}
+
+impl<'w> Keep<'w> {
+    /// What is kept of the field of this name in an object of which this is kept.
+    fn field(&self, name: &str) -> Keep<'w> {
+        let columns = match self {
+            Keep::Parts(columns) => columns,
+            Keep::Whole(_) => return Keep::Whole(false),
+            Keep::Nothing => return Keep::Nothing,
+        };
+        if let Some(column) = columns.iter().find(|column| column.rest == name) {
+            return Keep::Whole(column.key);
+        }
+        let below = |column: &Column<'w>| {
+            let rest = column.rest.strip_prefix(name)?.strip_prefix('.')?;
+            Some(Column { rest, ..*column })
+        };
+        let below: Vec<Column<'w>> = columns.iter().filter_map(below).collect();
+        if below.is_empty() { Keep::Nothing } else { Keep::Parts(below) }
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Keep::Nothing)
+    }
+
+    fn has_key(&self) -> bool {
+        match self {
+            Keep::Nothing => false,
+            Keep::Parts(columns) => columns.iter().any(|column| column.key),
+            Keep::Whole(key) => *key,
+        }
+    }
+}
+
+/// A value that has been read.
+struct Seen {
+    value: Value,
+    print: u64,
+    blank: bool,
+}
+
+/// A value that is to be read.
+struct Place<'s, 'w> {
+    state: &'s mut State<'w>,
+    keep: Keep<'w>,
+    depth: usize,
+}
+
+impl Place<'_, '_> {
+    /// A value that is neither text, list nor object.
+    fn plain(self, value: Value, what: impl Hash, blank: bool) -> Seen {
+        self.state.note_column();
+        let print = self.state.hash(what);
+        Seen { value: if matches!(self.keep, Keep::Whole(_)) { value } else { Value::Null }, print, blank }
+    }
+
+    /// What is too deep: nothing of it is kept, and its print is that of all that is so deep.
+    fn too_deep(self) -> Seen {
+        if matches!(self.keep, Keep::Whole(_)) {
+            self.state.excess.get_or_insert_with(|| format!("is nested deeper than {DEEPEST} levels in what is used"));
+        }
+        Seen { value: Value::Null, print: 0, blank: false }
+    }
+
+    /// Whether there is room for something of which this is kept.
+    fn has_room(&self, keep: &Keep<'_>) -> bool {
+        !keep.is_nothing() && (keep.has_key() || self.state.budget.excess().is_none())
+    }
+
+    /// The path before a field of an object is entered, and the path within.
+    fn enter(&mut self, name: Option<&str>) -> usize {
+        let Some(path) = &mut self.state.path else { return 0 };
+        let before = path.len();
+        if before > 0 {
+            path.push('.');
+        }
+        path.push_str(name.unwrap_or_default());
+        before
+    }
+
+    fn leave(&mut self, before: usize) {
+        if let Some(path) = &mut self.state.path {
+            path.truncate(before);
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_, '_> {
+    type Value = Seen;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_, '_> {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Seen, A::Error> {
+        if self.depth >= DEEPEST {
+            bounded::rest_of_map(map)?;
+            return Ok(self.too_deep());
+        }
+        let begin = self.state.names.len();
+        let (mut kept, mut print, mut blank, mut many) = (Map::new(), 0u64, true, None);
+        while let Some(field) = map.next_key_seed(Name { place: &self, begin, many: &mut many })? {
+            self.state.names.push(field.print);
+            if self.state.doubled.is_none() {
+                self.state.doubled = field.doubled;
+            }
+            if self.state.names.len() - begin > MOST_FIELDS {
+                self.state.excess.get_or_insert_with(|| format!("has more than {MOST_FIELDS} fields in one object"));
+                map.next_value::<IgnoredAny>()?;
+                bounded::rest_of_map(map)?;
+                break;
+            }
+            if !field.keep.is_nothing() {
+                self.state.budget.take_member(field.name.as_ref().map_or(0, String::len), kept.len());
+            }
+            let before = self.enter(field.name.as_deref());
+            let (keep, depth) = (field.keep.clone(), self.depth + 1);
+            let seen = map.next_value_seed(Place { state: self.state, keep, depth })?;
+            self.leave(before);
+            blank &= seen.blank;
+            let its_key = self.depth == 0 && field.name.as_deref() == Some(&self.state.wants.key);
+            if !its_key {
+                print = print.wrapping_add(self.state.hash((field.print, seen.print)));
+            }
+            if let Some(name) = field.name.filter(|_| self.has_room(&field.keep)) {
+                kept.insert(name, seen.value);
+            }
+        }
+        let count = self.state.names.len() - begin;
+        self.state.names.truncate(begin);
+        if count == 0 {
+            self.state.note_column();
+        }
+        let print = self.state.hash(('o', count, print));
+        Ok(Seen { value: if self.keep.is_nothing() { Value::Null } else { Value::Object(kept) }, print, blank })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seen, A::Error> {
+        if self.depth >= DEEPEST {
+            bounded::rest_of_list(list)?;
+            return Ok(self.too_deep());
+        }
+        self.state.note_column();
+        let path = self.state.path.take();
+        let keep = if matches!(self.keep, Keep::Whole(_)) { Keep::Whole(false) } else { Keep::Nothing };
+        let (mut kept, mut print, mut blank, depth) = (Vec::new(), 0u64, true, self.depth + 1);
+        while let Some(seen) = list.next_element_seed(Place { state: self.state, keep: keep.clone(), depth })? {
+            print = self.state.hash((print, seen.print));
+            blank &= seen.blank;
+            if !keep.is_nothing() && self.state.budget.take_item(kept.len()) {
+                kept.push(seen.value);
+            } else {
+                kept = Vec::new();
+            }
+        }
+        self.state.path = path;
+        let print = self.state.hash(('l', print));
+        Ok(Seen { value: if keep.is_nothing() { Value::Null } else { Value::Array(kept) }, print, blank })
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Seen, E> {
+        self.state.note_column();
+        let value = match self.keep {
+            Keep::Whole(true) if text.len() > MOST_KEY => {
+                self.state.excess.get_or_insert_with(|| format!("has a key of more than {} kB", MOST_KEY / 1000));
+                Value::Null
+            }
+            Keep::Whole(true) => text.into(),
+            Keep::Whole(false) if self.state.budget.take_text(text.len()) => text.into(),
+            _ => Value::Null,
+        };
+        Ok(Seen { value, print: self.state.hash(('s', text)), blank: text.trim().is_empty() })
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Seen, E> {
+        Ok(self.plain(value.into(), ('b', value), false))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Seen, E> {
+        Ok(self.plain(value.into(), ('u', value), false))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Seen, E> {
+        Ok(self.plain(value.into(), ('i', value), false))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Seen, E> {
+        let number = Number::from_f64(value).map_or(Value::Null, Value::Number);
+        Ok(self.plain(number, ('f', value.to_bits()), false))
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(self.plain(Value::Null, 'n', true))
+    }
+}
+
+/// The name of a field, when its turn has come.
+struct Field<'w> {
+    print: u64,
+    keep: Keep<'w>,
+    /// The name, where anything of the field is kept or columns are listed.
+    name: Option<String>,
+    /// The name, where it was there before.
+    doubled: Option<String>,
+}
+
+/// Looks at the name of a field.
+struct Name<'n, 's, 'w> {
+    place: &'n Place<'s, 'w>,
+    /// Where the names of its object begin.
+    begin: usize,
+    /// Those names, once they are many.
+    many: &'n mut Option<HashSet<u64>>,
+}
+
+impl Name<'_, '_, '_> {
+    /// Whether the object has a name of this print already.
+    fn is_doubled(&mut self, print: u64) -> bool {
+        let before = &self.place.state.names[self.begin..];
+        match self.many {
+            Some(many) => !many.insert(print),
+            None if before.len() < FEW => before.contains(&print),
+            None => !self.many.insert(before.iter().copied().collect()).insert(print),
+        }
+    }
+}
+
+impl<'de, 'w> DeserializeSeed<'de> for Name<'_, '_, 'w> {
+    type Value = Field<'w>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<'w>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'w> Visitor<'_> for Name<'_, '_, 'w> {
+    type Value = Field<'w>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(mut self, name: &str) -> Result<Field<'w>, E> {
+        let print = self.place.state.hash(('k', name));
+        let keep = self.place.keep.field(name);
+        let doubled = self.is_doubled(print).then(|| shortened(name).to_string());
+        let whole = self.place.has_room(&keep).then(|| name.to_string());
+        let name = whole.or_else(|| self.place.state.path.is_some().then(|| shortened(name).to_string()));
+        Ok(Field { print, keep, name, doubled })
+    }
+}
+
+/// As much of a name as is shown.
+pub(super) fn shortened(name: &str) -> &str {
+    &name[..name.floor_char_boundary(LONGEST_NAME)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::column;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn wants(columns: &[&str]) -> Wants {
+        let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+        Wants::new("id", &columns)
+    }
+
+    fn read(text: &str) -> Document {
+        wants(&["mail", "name.first"]).of_text(text.as_bytes()).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_wanted_is_kept_and_nothing_else() {
+        let text =
+            r#"{"id":7,"mail":{"a":[1,{"b":null}]},"name":{"first":"A","last":"B"},"other":[{"id":1}],"name.x":2}"#;
+        let document = read(text);
+        assert_eq!(document.value, json!({"id": 7, "mail": {"a": [1, {"b": null}]}, "name": {"first": "A"}}));
+        assert_eq!((document.blank, document.doubled, document.excess), (false, None, None));
+        assert_eq!(read("[1]").value, Value::Null);
+    }
+
+    #[test]
+    fn a_doubled_field_is_noticed_at_any_depth_and_among_many() {
+        for (text, name) in [
+            (r#"{"a":{"b":1,"b":2}}"#, Some("b")),
+            (r#"{"a":{"b":1},"c":[{"b":2}],"b":3}"#, None),
+            (r#"{"x":[[{"b":1,"b":1}]]}"#, Some("b")),
+        ] {
+            assert_eq!(read(text).doubled.as_deref(), name, "{text}");
+        }
+        for many in [10, FEW - 1, FEW, FEW + 1, 500] {
+            let names: Vec<String> = (0..many).map(|n| format!("\"f{n}\":0")).collect();
+            assert_eq!(read(&format!("{{{}}}", names.join(","))).doubled, None, "{many}");
+            let twice = read(&format!("{{{},\"f{}\":0}}", names.join(","), many - 1));
+            assert_eq!(twice.doubled, Some(format!("f{}", many - 1)));
+        }
+    }
+
+    #[test]
+    fn unused_fields_may_be_huge_and_used_ones_are_bounded_and_the_key_is_there_all_the_same() {
+        let tiny = format!("[{}]", vec!["{\"\":0}"; 300_000].join(","));
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let long = format!("\"{}\"", "x".repeat(20_000_000));
+        for huge in [&tiny, &deep, &long] {
+            let unused = read(&format!("{{\"x\":{huge},\"id\":\"E1\",\"mail\":\"a\"}}"));
+            assert_eq!((unused.value, unused.excess), (json!({"id": "E1", "mail": "a"}), None));
+            let used = read(&format!("{{\"mail\":{huge},\"id\":\"E1\",\"name\":{{\"first\":1}}}}"));
+            assert_eq!(used.value["id"], "E1");
+            assert!(used.excess.is_some());
+        }
+        let wide =
+            |n: usize| format!("{{\"id\":1,{}}}", (0..n).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+        assert_eq!(read(&wide(MOST_FIELDS - 1)).excess, None);
+        assert!(read(&wide(MOST_FIELDS)).excess.is_some_and(|why| why.contains("100000 fields")));
+        assert!(read(&format!("{{\"id\":{long}}}")).excess.is_some());
+    }
+
+    #[test]
+    fn columns_are_listed_by_dotted_path() {
+        let text = r#"{"id":7,"name":{"first":"A","x.y":{"z":1}},"a.b":2,"list":[{"no":1}],"none":{}}"#;
+        let document = wants(&[]).listing_columns(true).of_text(text.as_bytes()).expect("JSON");
+        assert_eq!(document.columns, ["id", "name.first", "name.x.y.z", "a.b", "list", "none"]);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf =
+            prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), "[a-z ]{0,2}".prop_map(Value::from)];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[ab](\\.[ab])?", inner, 0..4).prop_map(|m| m.into_iter().collect()),
+            ]
+        })
+    }
+
+    fn is_blank(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::String(text) => text.trim().is_empty(),
+            Value::Array(items) => items.iter().all(is_blank),
+            Value::Object(fields) => fields.values().all(is_blank),
+            Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_column_is_what_it_is_in_the_whole_record(
+            record in proptest::collection::btree_map("[ab](\\.[ab])?", any_json(), 0..4),
+            columns in proptest::collection::vec("[ab](\\.[ab]){0,2}", 1..4),
+        ) {
+            let record: Map<String, Value> = record.into_iter().collect();
+            let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+            let whole = Value::Object(record.clone());
+            let document = wants(&names).of_text(whole.to_string().as_bytes()).expect("JSON");
+            let Value::Object(kept) = &document.value else { panic!("an object") };
+            for name in &columns {
+                prop_assert_eq!(column(kept, name), column(&record, name), "{}", name);
+            }
+            prop_assert_eq!(document.blank, is_blank(&whole));
+            prop_assert_eq!((document.doubled, document.excess), (None, None));
+        }
+
+        #[test]
+        fn records_are_equal_when_their_prints_are(a in any_json(), b in any_json()) {
+            let wants = wants(&[]);
+            let print = |value: &Value| wants.of_text(value.to_string().as_bytes()).expect("JSON").print;
+            prop_assert_eq!(print(&a) == print(&b), a == b);
+        }
+
+        #[test]
+        fn a_text_that_was_changed_anywhere_is_a_record_when_serde_reads_it(
+            value in any_json(),
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = value.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            prop_assert_eq!(wants(&["a", "b.a"]).of_text(&bytes).is_ok(), serde_json::from_slice::<Value>(&bytes).is_ok());
+        }
+
+        #[test]
+        fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(wants(&["a"]).of_text(&bytes));
+        }
+    }
+}
