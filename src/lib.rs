@@ -53,6 +53,8 @@ mod link;
 pub mod logging;
 pub mod manual;
 pub mod metrics;
+#[cfg(test)]
+mod mutated;
 pub mod nearest;
 pub mod net;
 pub mod panics;

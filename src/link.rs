@@ -39,3 +39,21 @@ fn is_next(parameters: &str) -> bool {
             && relations.split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutated;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_header_makes_reading_panic_and_what_is_found_stands_in_it(
+            header in mutated::text_of(&["</p1>; rel=prev, </p3>; title=\"a, b; rel=next\"; rel=\"last NEXT\"", "<>;rel=next"]),
+        ) {
+            if let Ok(Some(target)) = next(&header) {
+                prop_assert!(header.contains(&format!("<{target}>")));
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backup;
+mod bounds;
 mod budget;
 mod daemon;
 mod disk;

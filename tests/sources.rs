@@ -2,12 +2,12 @@
 //! nothing at all is sent.
 
 mod baseline;
-mod export;
+pub mod export;
 mod hostile;
 mod proof;
 mod records;
 mod requests;
-mod stage;
+pub mod stage;
 
 use std::io::Write;
 use std::process::Stdio;

@@ -448,3 +448,29 @@ fn clients_of_one_platform_are_places_of_their_own() {
     assert_eq!((rivals("one"), rivals("one-more"), rivals("two")), ("one-more".into(), "one".into(), String::new()));
     assert_eq!(settings.targets["two"].identity().to_string(), "https://a.example?client=2");
 }
+
+mod fuzz {
+    use super::*;
+    use crate::mutated;
+    use proptest::prelude::*;
+
+    /// The example that is to be copied, and what these tests type.
+    fn texts() -> Vec<String> {
+        vec![include_str!("../../config/rosterd.toml").to_string(), minimal()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn no_configuration_makes_reading_panic(
+            text in mutated::text_of(&texts().iter().map(String::as_str).collect::<Vec<_>>()),
+            value in mutated::text_of(&["10/s", "5%", "{ a = 1 }", "18446744073709551616d"]),
+        ) {
+            match load_all(&[&text], &[("ROSTERD_TARGETS__JUNO__RATE", &value)]) {
+                Ok(_) => {}
+                Err(errors) => prop_assert!(!errors.is_empty()),
+            }
+        }
+    }
+}

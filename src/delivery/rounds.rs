@@ -19,6 +19,9 @@ const MOST_IDLE_PAGES: u32 = 3;
 /// The most pages of one listing: as many as a source's by default.
 const MOST_PAGES: u64 = 100_000;
 
+/// The most accounts of one listing: what is kept of them to see who comes twice is a hundred megabytes.
+const MOST_ACCOUNTS: u64 = 5_000_000;
+
 /// The most pages, and accounts, of one search: a target that passes over what is sought shows all that it has.
 const MOST_SOUGHT: (u64, u64) = (1_000, 100_000);
 
@@ -92,6 +95,9 @@ impl Rounds {
         self.pages += 1;
         if self.pages > MOST_PAGES {
             return Err(Flaw::Endless("it has more pages than any listing that is read"));
+        }
+        if self.entries > MOST_ACCOUNTS {
+            return Err(Flaw::Endless("it has more accounts than any listing that is read (5,000,000)"));
         }
         if self.search && (self.pages > MOST_SOUGHT.0 || self.entries > MOST_SOUGHT.1) {
             return Err(Flaw::Endless("what was sought is one value, and it shows more and more accounts"));

@@ -7,6 +7,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use serde_json::{Number, Value};
 
+use crate::bounded::{self, Budget, Fault};
 use crate::target::Field;
 use crate::value::{FieldType, is_empty};
 
@@ -15,6 +16,9 @@ const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// How many allowed values a message lists before it stops.
 const LISTED: usize = 12;
+
+/// The most that a list, or an object, which stands in a text takes in memory.
+const MOST: usize = 4_000_000;
 
 /// What a field admits.
 #[derive(Clone, Debug)]
@@ -202,13 +206,24 @@ fn list(value: Value) -> Result<Value, String> {
     match value {
         Value::Array(_) => Ok(value),
         Value::Bool(_) | Value::Number(_) => Ok(Value::Array(vec![value])),
-        Value::String(text) if text.trim_start().starts_with('[') => match serde_json::from_str(text.trim()) {
+        Value::String(text) if text.trim_start().starts_with('[') => match bounded::parse(text.trim().as_bytes(), MOST)
+        {
             Ok(items @ Value::Array(_)) => Ok(items),
+            Err(Fault::Excess(excess)) => Err(format!("{excess}")),
             _ => Err("must be a list: a JSON array, or items between commas or semicolons".into()),
         },
         Value::String(text) => {
             let items = text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty());
-            Ok(Value::Array(items.map(Value::from).collect()))
+            let mut budget = Budget::of(MOST);
+            let mut list = Vec::new();
+            for item in items {
+                budget.take_item(list.len());
+                if !budget.take_text(item.len()) {
+                    break;
+                }
+                list.push(Value::from(item));
+            }
+            budget.excess().map_or(Ok(Value::Array(list)), |excess| Err(excess.to_string()))
         }
         _ => Err("must be a list, not an object".into()),
     }
@@ -229,8 +244,9 @@ fn without_repetition(items: Value) -> Value {
 fn object(value: Value) -> Result<Value, String> {
     match value {
         Value::Object(_) => Ok(value),
-        Value::String(text) => match serde_json::from_str(&text) {
+        Value::String(text) => match bounded::parse(text.as_bytes(), MOST) {
             Ok(object @ Value::Object(_)) => Ok(object),
+            Err(Fault::Excess(excess)) => Err(format!("{excess}")),
             _ => Err("must be a JSON object".into()),
         },
         _ => Err("must be a JSON object".into()),
@@ -317,6 +333,21 @@ mod tests {
         for (kind, value, expected) in rows {
             assert_eq!(admits(kind).coerce(value.clone()).ok(), expected, "{kind:?} from {value}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_far_more_as_a_list_or_an_object_is_none() {
+        let tiny = vec!["{\"\":0}"; 100_000].join(",");
+        let objects = format!("{{\"a\":[{tiny}]}}");
+        for (kind, text) in [
+            (FieldType::List, format!("[{tiny}]")),
+            (FieldType::Set, "a,".repeat(100_000)),
+            (FieldType::Object, objects),
+        ] {
+            let refused = admits(kind).coerce(json!(text)).expect_err("too much");
+            assert!(refused.contains("holds more than is kept in memory (4 MB)"), "{refused}");
+        }
+        assert!(admits(FieldType::Set).coerce(json!("group,".repeat(10_000))).is_ok());
     }
 
     #[test]

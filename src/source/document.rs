@@ -99,7 +99,8 @@ impl<'de> DeserializeSeed<'de> for &Wants {
         let columns = self.columns.iter().map(|name| Column { rest: name.as_str(), key: *name == self.key }).collect();
         let seen = Place { state: &mut state, keep: Keep::Parts(columns), depth: 0 }.deserialize(deserializer)?;
         let State { budget, doubled, excess, columns, .. } = state;
-        let excess = excess.or_else(|| budget.excess().map(|excess| format!("uses too much: what is used {excess}")));
+        let too_much = || format!("holds more of what is used than is kept in memory ({} MB)", MOST_KEPT / 1_000_000);
+        let excess = excess.or_else(|| budget.excess().map(|_| too_much()));
         Ok(Document { value: seen.value, blank: seen.blank, doubled, excess, print: seen.print, columns })
     }
 }

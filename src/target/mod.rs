@@ -11,6 +11,8 @@ mod complaints;
 mod definition;
 mod encode;
 mod engine;
+#[cfg(test)]
+mod fuzz_tests;
 mod identity;
 mod judge;
 mod load;

@@ -93,7 +93,7 @@ const LONGEST_ID: usize = 8_000;
 
 /// Whether an id can stand in a path.
 pub(super) fn usable_id(id: &str) -> bool {
-    !matches!(id, "" | "." | "..") && id.len() <= LONGEST_ID
+    !matches!(id, "" | "." | "..") && id.len() <= LONGEST_ID && !id.contains('\0')
 }
 
 impl Engine {
@@ -329,6 +329,8 @@ mod tests {
             (json!(u64::MAX), Some("18446744073709551615")),
             (json!(".."), None),
             (json!("  "), None),
+            (json!("a\u{0}"), None),
+            (json!("x".repeat(LONGEST_ID + 1)), None),
             (json!(null), None),
             (json!(true), None),
         ] {

@@ -243,3 +243,29 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_page_makes_reading_panic_and_the_two_looks_at_it_agree(
+        format in prop::sample::select(vec![BodyFormat::Json, BodyFormat::Ndjson, BodyFormat::Csv]),
+        page in crate::mutated::of(
+            [
+                r#"{"data":[{"id":"A","mail":"x","more":{"a":[1,{"b":null}]}},{"id":2,"mail":"y"}],"next":"/p2","meta":{"total":2}}"#,
+                "{\"id\":\"A\",\"mail\":\"x\"}\n{\"id\":2,\"mail\":[\"y\"]}\n\n{\"id\":\"C\"}\n",
+                "id,mail,more\nA,x,\"a \"\"b\"\"\"\nB,y,\nC,\"z\nz\",1\n",
+            ]
+            .map(|text| text.as_bytes().to_vec())
+            .to_vec(),
+        ),
+    ) {
+        let (completeness, counted, intake) = parsed(format, std::slice::from_ref(&page));
+        let stats = intake.stats();
+        let arrived = stats.records + stats.further_rows + stats.duplicate_equal + stats.rejected_rows + stats.blank_rows;
+        prop_assert!(arrived <= page.len() as u64 + 1);
+        if completeness == Completeness::Complete {
+            prop_assert_eq!(arrived, counted);
+        }
+    }
+}
