@@ -253,14 +253,7 @@ fn of_an_address_neither_query_nor_user_are_shown() {
             let text = fs::read_to_string(home.config()).expect("a configuration");
             assert!(text.contains(from), "{from}");
             home.secret("config/rosterd.toml", &text.replacen(from, &to, 1));
-            for args in [
-                &["check"][..],
-                &["check", "--format", "json"],
-                &["plan"],
-                &["sync", "-vv"],
-                &["why", "staff", "E1"],
-                &["status"],
-            ] {
+            for args in [&["check"][..], &["check", "--format", "json"], &["sync", "-vv"]] {
                 silent(&format!("{args:?} {to}"), &home.run(args));
             }
         }

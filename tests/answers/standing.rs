@@ -69,6 +69,7 @@ fn somebody_without_an_answer_is_looked_up_first_and_listed_whoever_they_are() {
     home.people(&[row("E1", "Nurse"), row("E2", "Nurse"), row("E3", "Nurse"), row("E4", "Nurse")]);
     sim.script(json!({"method": "POST", "key": "E4", "do": "close-before-commit"}));
     home.run(&["sync"]).exits(75);
+    sim.calm();
     let why = home.run(&["why", "staff", "E4"]).exits(0).stdout;
     assert!(why.contains("The next run looks them up on juno first: a create was sent at "), "{why}");
     assert!(!why.contains("does nothing"), "{why}");
