@@ -207,7 +207,8 @@ async fn a_failed_handshake_means_that_nothing_was_sent() {
     });
     let base = base.replace("http://", "https://");
     let error = transport(&base).send(&wire("GET", "/")).await.expect_err("no TLS");
-    assert_eq!((error.kind, error.maybe_sent), (ErrorKind::Network, false), "{error}");
+    // Somebody is there, and speaks another protocol; what was to be sent never left.
+    assert_eq!((error.kind, error.maybe_sent), (ErrorKind::Protocol, false), "{error}");
 }
 
 #[tokio::test]
