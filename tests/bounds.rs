@@ -172,7 +172,9 @@ fn scim(url: &str) -> Home {
 /// A page of a hundred accounts that nobody has seen, of a number that is never reached.
 fn endless(asked: &Asked, name: impl Fn(u64) -> String) -> Reply {
     let start: u64 = asked.param("startIndex").and_then(|start| start.parse().ok()).unwrap_or(1);
-    let users: Vec<Value> = (start..start + 100).map(|n| json!({"id": format!("u{n}"), "userName": name(n)})).collect();
+    let users: Vec<Value> = (start..start + 100)
+        .map(|n| json!({"id": format!("u{n}"), "userName": name(n), "externalId": name(n)}))
+        .collect();
     Reply::json(&json!({"totalResults": u64::MAX, "startIndex": start, "itemsPerPage": 100, "Resources": users}))
 }
 

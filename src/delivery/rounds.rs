@@ -23,7 +23,7 @@ const MOST_PAGES: u64 = 100_000;
 const MOST_ACCOUNTS: u64 = 5_000_000;
 
 /// The most pages, and accounts, of one search: a target that passes over what is sought shows all that it has.
-const MOST_SOUGHT: (u64, u64) = (1_000, 100_000);
+const MOST_SOUGHT: (u64, u64) = (100, 100_000);
 
 /// As many accounts as are kept of one search: two are a conflict already.
 const MOST_FOUND: usize = 20;
