@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::sources::export::{Asked, Export, Reply};
 use crate::sources::stage::{HEADER, file, http_source, person, put, row, set_source};
-use crate::support::{Home, Ran, Sim, Started};
+use crate::support::{Home, Ran, Sim};
 
 /// What a process may take, in MiB.
 const MOST: u64 = 256;
@@ -18,15 +18,20 @@ fn run(home: &Home, args: &[&str]) -> (Ran, u64) {
     let mut command = home.command(&[args, &["--format", "json"]].concat());
     let network = [("TIMEOUT", "60s"), ("RETRY__ATTEMPTS", "1")];
     command.envs(network.map(|(name, value)| (format!("ROSTERD_TARGETS__JUNO__{name}"), value)));
-    let started = Started::of(command);
-    let status = format!("/proc/{}/status", started.id());
+    // Into files: a pipe that nobody empties would hold the process up.
+    let output = |name: &str| home.path().join(name);
+    let create = |name: &str| std::fs::File::create(output(name)).expect("a file");
+    let mut child = command.stdout(create("stdout")).stderr(create("stderr")).spawn().expect("the binary starts");
+    let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     // What is shown only ever grows, and is gone with the process.
     while let Some(now) = std::fs::read_to_string(&status).ok().as_deref().and_then(peak) {
         most = now;
         std::thread::sleep(Duration::from_millis(3));
     }
-    (started.ends(), most / 1024)
+    let code = child.wait().expect("its end").code().unwrap_or(-1);
+    let read = |name: &str| std::fs::read_to_string(output(name)).expect("text");
+    (Ran { code, stdout: read("stdout"), stderr: read("stderr") }, most / 1024)
 }
 
 fn peak(status: &str) -> Option<u64> {
