@@ -163,6 +163,8 @@ impl Stage {
             }
         }
         command.env_remove("RUST_LOG").env("NO_COLOR", "1").envs(self.environment());
+        // What is kept outside of a state's directory goes with the demo.
+        command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", self.dir.path());
         command.current_dir(self.dir.path()).args(args);
         // The sandbox serves on this runtime meanwhile, so the wait is on a thread of its own.
         let output = tokio::task::spawn_blocking(move || command.output())
