@@ -153,9 +153,9 @@ impl Fetcher {
     /// # Errors
     /// There is none, after all retries.
     pub async fn get(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
-        let mut tries = 0;
+        let mut tries = 1;
+        let mut renewed = false;
         loop {
-            tries += 1;
             let trouble = match self.follow(url, known).await {
                 Ok(got) => {
                     self.tokens.iter().for_each(Tokens::accepted);
@@ -164,12 +164,15 @@ impl Fetcher {
                 Err(trouble) => trouble,
             };
             let asked = match (&trouble.again, &self.tokens) {
-                (Again::LoggedIn, Some(tokens)) if tries == 1 => {
+                // Each try may renew the token once.
+                (Again::LoggedIn, Some(tokens)) if !renewed => {
+                    renewed = true;
                     tokens.forget().await;
                     continue;
                 }
                 // Tokens can end more than once; where one was accepted, the credentials are right.
                 (Again::LoggedIn, Some(tokens)) if tokens.were_accepted() && self.backoff.allows_another(tries) => {
+                    renewed = false;
                     tokens.forget().await;
                     None
                 }
@@ -179,6 +182,7 @@ impl Fetcher {
             tracing::debug!(owner = %self.owner, tries, "trying again: {}", trouble.message);
             let chance = rand::rng().random::<f64>();
             tokio::time::sleep(self.backoff.pause(tries, chance, asked)).await;
+            tries += 1;
         }
     }
 
