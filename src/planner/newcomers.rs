@@ -155,7 +155,7 @@ async fn one(
     let found = match judge(&planner.state, &planner.sync, &newcomer, candidates.accounts).await? {
         Judged::Found(found) => found,
         Judged::Carries(account, other) => {
-            let is_there = |key: &Key| Ok(planner.intake.contains(key)?);
+            let is_there = |key: &Key| planner.intake.contains(key);
             carries(&planner.state, &planner.sync, &newcomer, (&account, &other), is_there).await?
         }
         Judged::Owned(account, owner) => {
