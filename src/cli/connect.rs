@@ -22,6 +22,7 @@ use crate::mapping::{Mapped, ValueFrom};
 use crate::nearest::nearest;
 use crate::panics;
 use crate::plan::shown;
+use crate::sabotage;
 use crate::source::{Preview, preview};
 use crate::target::Proof;
 use crate::time::Clock;
@@ -132,6 +133,7 @@ fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
 
 /// Reads the first page of a source, and maps one of its records for each sync.
 async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: bool) -> Result<Vec<SourceLine>> {
+    sabotage::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
     let previews = tokio::task::spawn_blocking(move || preview(&reading, &wanted))
