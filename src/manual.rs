@@ -12,7 +12,7 @@ pub struct Page {
 }
 
 /// All pages, by topic.
-pub const PAGES: [Page; 2] = [
+pub const PAGES: [Page; 3] = [
     Page {
         topic: "restore",
         summary: "backups, and what happens after one was put back",
@@ -22,6 +22,11 @@ pub const PAGES: [Page; 2] = [
         topic: "security",
         summary: "what is protected, from whom, and by what",
         text: include_str!("manual/security.md"),
+    },
+    Page {
+        topic: "sizing",
+        summary: "what is bounded by what, and what comes of more",
+        text: include_str!("manual/sizing.md"),
     },
 ];
 
