@@ -13,9 +13,11 @@ mod resolve;
 pub mod schema;
 pub mod secret;
 pub mod settings;
+mod typed;
 pub mod units;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, did_you_mean, failure};
 pub use settings::Settings;
@@ -55,8 +57,14 @@ pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>)
         Err(errors) => return Judged { settings: None, errors, warnings: Vec::new() },
     };
     let mut report = resolve::Report::new(&layers);
+    let typed = typed::Typed::of(&merged);
     let raw = layers::typed(merged, &mut report);
-    let settings = resolve::resolve(raw, &mut report);
+    let mut settings = resolve::resolve(raw, &mut report);
+    if let Some(settings) = &mut settings {
+        for (name, sync) in &mut settings.syncs {
+            Arc::make_mut(sync).typed = typed.of_sync(name);
+        }
+    }
     let (errors, warnings) = report.into_parts();
     Judged { settings, errors, warnings }
 }

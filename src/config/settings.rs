@@ -350,6 +350,8 @@ pub struct SyncSettings {
     pub rivals: BTreeSet<String>,
     /// The mapping tests.
     pub tests: Vec<TestSettings>,
+    /// A hash of what was typed for it, its target and the sources: see `typed`.
+    pub typed: [u8; 32],
 }
 
 impl SyncSettings {

@@ -258,15 +258,11 @@ pub async fn keep_version(
     Ok(())
 }
 
-/// Hash of everything that decides what a sync makes of its source, the date included where it counts. Built of what
-/// is shown in `Debug`, which holds no secret.
+/// Hash of everything that decides what a sync makes of its source, the date included where it counts.
 fn configuration(sync: &SyncSettings, now: DateTime<Utc>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&sync.mapping.version());
-    let target = (&sync.target.name, &sync.target.kind, &sync.target.base_url);
-    let leaving = (&sync.on_leave, &sync.leave_grace, &sync.release_on_ban, &sync.protect);
-    let rest = (&sync.match_fields, &sync.max_flaps, &sync.flap_window, &sync.limits);
-    hasher.update(format!("{:?}{target:?}{leaving:?}{rest:?}", sync.source).as_bytes());
+    hasher.update(&sync.typed);
     if sync.mapping.uses_today() {
         hasher.update(now.with_timezone(&sync.timezone).date_naive().to_string().as_bytes());
     }

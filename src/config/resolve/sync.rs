@@ -134,6 +134,7 @@ pub(super) fn resolve(
             reconcile_repair: raw.reconcile_repair.unwrap_or(false),
         },
         tests,
+        typed: [0; 32],
     })
 }
 
