@@ -46,7 +46,7 @@ pub const WELL: &str = "ok";
 /// What is sent: a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// `held`, `failed`, `untrusted`, `partial` or `recovered`.
+    /// `held`, `failed`, `untrusted` or `recovered`.
     pub event: &'static str,
     /// The sync.
     pub sync: String,
@@ -64,9 +64,14 @@ pub struct Message {
     pub help: Option<String>,
 }
 
-/// The state that a run left its sync in: that of the run, as it is told everywhere. A pause is somebody's own doing.
+/// The state that a run left its sync in, where that is worth a word. What a partial run left over has outcomes of its
+/// own and shows in the metrics; the sync itself works.
 pub fn state_of(summary: &RunSummary) -> Option<&'static str> {
-    (summary.status != "paused").then_some(summary.status)
+    match summary.status {
+        "ok" | "partial" => Some(WELL),
+        "paused" => None,
+        other => Some(other),
+    }
 }
 
 /// The message that is due, if the state has changed.
@@ -216,15 +221,13 @@ mod tests {
     fn a_message_is_due_once_a_change() {
         for (was, now, event) in [
             (None, "ok", None),
-            (None, "partial", Some("partial")),
-            (Some("partial"), "partial", None),
-            (Some("partial"), "ok", Some("recovered")),
+            (None, "partial", None),
             (None, "held", Some("held")),
             (Some("held"), "held", None),
             (Some("held"), "paused", None),
             (Some("held"), "failed", Some("failed")),
             (Some("failed"), "untrusted", Some("untrusted")),
-            (Some("untrusted"), "partial", Some("partial")),
+            (Some("untrusted"), "partial", Some("recovered")),
             (Some("untrusted"), "ok", Some("recovered")),
             (Some("ok"), "ok", None),
         ] {

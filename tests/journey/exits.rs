@@ -102,8 +102,8 @@ fn a_state_or_a_secret_that_others_can_read_is_77() {
     stage.home.run(&["status"]).exits(0);
     open(&stage.home.path().join("config/juno.token"), 0o644);
     stage.home.run(&["sync"]).exits(77);
-    // A clone of the samples has no better: that is said, and nothing is wrong with the configuration.
-    assert!(stage.home.run(&["check"]).exits(0).stdout.contains("would end with 77"));
+    let told = stage.home.run(&["check"]).exits(77).stdout;
+    assert!(told.contains("juno.token can be read by everybody") && told.contains("chmod o-r"), "{told}");
 }
 
 #[test]
