@@ -14,6 +14,7 @@ use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::config::bounded_file;
 use crate::config::secret::Secret;
 use crate::config::settings::{AuthSettings, NetworkSettings};
 use crate::exit::{Exit, Failure, Result};
@@ -47,7 +48,7 @@ pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Res
         .tcp_keepalive(KEEPALIVE);
     if let Some(path) = &network.ca_file {
         let unusable = |why: String| wrong(format!("ca_file {} can't be used: {why}", path.display()));
-        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let pem = bounded_file::read(path).map_err(|error| unusable(error.to_string()))?;
         let authorities = Certificate::from_pem_bundle(&pem).map_err(|_| unusable("it is not PEM".into()))?;
         if authorities.is_empty() {
             return Err(unusable("it holds no certificate".into()));

@@ -166,6 +166,8 @@ fn run_blocking(command: &[String], input: &[u8], patience: Duration) -> Result<
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
+        // Nor are our logs filled by it: its exit code is what is told.
+        .stderr(Stdio::null())
         .spawn()
         .map_err(|e| failed("can't be started", e))?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -73,7 +73,7 @@ pub async fn lines<'a>(
     let held = state.ask(HeldPlans).await?;
     let mut lines = Vec::new();
     for sync in syncs {
-        let mut status = state.ask(StatusOf(sync.name.clone())).await?;
+        let mut status = state.ask(StatusOf { sync: sync.name.clone(), at_rest: sender.is_none() }).await?;
         if sender.is_none() && status.under_way {
             // Whoever sends next writes the same into its row.
             status.under_way = false;
@@ -137,7 +137,7 @@ mod tests {
             |id: &str, at: &str| BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false };
         let (first, second) = ("2026-11-22T03:00:00.000Z", "2026-11-22T03:15:00.000Z");
         state.ask(begin("r1", first)).await.expect("begun");
-        let status = state.ask(StatusOf("staff".into())).await.expect("a status");
+        let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("a status");
         assert_eq!((state_word(&status), status.last_begun.as_deref()), ("running", Some(first)));
         let finish = FinishRun {
             id: "r1".into(),
@@ -152,7 +152,7 @@ mod tests {
         };
         state.ask(finish).await.expect("finished");
         state.ask(begin("r2", second)).await.expect("begun");
-        let status = state.ask(StatusOf("staff".into())).await.expect("a status");
+        let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("a status");
         assert_eq!((state_word(&status), status.last_begun.as_deref()), ("failed", Some(second)));
         assert_eq!(status.last_ended.and_then(|run| run.reason).as_deref(), Some("the target is down"));
     }

@@ -299,3 +299,22 @@ fn what_cannot_be_looked_up_yet_stays_open_and_nothing_is_sent_for_it() {
     stage.sim.stop();
     stage.home.run_json(&["sync"]).exits(0);
 }
+
+#[test]
+fn what_a_killed_run_left_is_unresolved_for_everybody_who_asks() {
+    let (stage, _) = set(Scene::Load);
+    assert!(kill(&stage, Moment::Fault("commit-then-hang", "E0007")));
+    stage.sim.calm();
+    let planned = stage.home.run_json(&["plan"]).json()["syncs"][0]["unresolved"].as_array().map_or(0, Vec::len);
+    assert!(planned > 0, "the run was killed in the middle of something");
+    let status = stage.home.run_json(&["status"]).exits(0).json();
+    assert_eq!(status["syncs"][0]["unresolved"], planned, "{status}");
+    let why = stage.home.run_json(&["why", "staff", "E0007"]).exits(0).json();
+    let reason = why["next"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("has no answer yet"), "{why}");
+    // While somebody sends, what is under way is no trouble.
+    stage.sim.calm();
+    stage.home.run(&["sync"]).exits(0);
+    let status = stage.home.run_json(&["status"]).exits(0).json();
+    assert_eq!(status["syncs"][0]["unresolved"], 0, "{status}");
+}

@@ -195,6 +195,7 @@ fn no_wrong_configuration_gets_a_secret_into_words() {
         r#"{ kind = "baerer", token = "canary-token-1" }"#,
         r#"{ kind = "basic", username = "ops", pasword = "canary-token-1" }"#,
         r#""canary-token-1""#,
+        r#"{ kind = "bearer", token = { env = "canary-token-1" } }"#,
     ] {
         let home = home("http://127.0.0.1:1", true);
         let text = fs::read_to_string(home.config()).expect("a configuration");
@@ -237,6 +238,7 @@ fn of_an_address_neither_query_nor_user_are_shown() {
             ("path = \"hr.csv\"", format!("path = {address:?}")),
             ("rate = \"1000/s\"", format!("rate = \"1000/s\"\nproxy = {address:?}")),
             ("rate = \"1000/s\"", format!("rate = \"1000/s\"\nca_file = {address:?}")),
+            ("rate = \"1000/s\"", format!("rate = {address:?}")),
             ("kind = \"juno\"\nbase_url", format!("kind = \"rest\"\ndefinition = {address:?}\nbase_url")),
             (
                 "auth = { kind = \"bearer\", token = { file = \"juno.token\" } }",

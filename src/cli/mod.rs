@@ -127,7 +127,13 @@ fn start(cli: Cli) -> Result<Exit> {
         .block_on(carry_out(cli))
 }
 
+/// SIGXFSZ on Linux (signal(7)).
+const FILE_TOO_LARGE: i32 = 25;
+
 async fn carry_out(cli: Cli) -> Result<Exit> {
+    // Heard and not heeded: where the size of files is limited (`ulimit -f`), the write that goes beyond fails, as one on
+    // a full disk does. Unheard, the signal would end the process.
+    let _heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE));
     let global = &cli.global;
     match cli.command {
         Command::Demo => demo::command().await.map(|()| Exit::Ok),

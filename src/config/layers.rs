@@ -11,6 +11,7 @@ use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml_edit::Document;
 
+use super::bounded_file;
 use super::diagnostic::Diagnostic;
 use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
 use super::raw::Raw;
@@ -21,9 +22,6 @@ use crate::wording;
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "ROSTERD_";
-
-/// Bytes of a configuration file: a wrong path to a large file must not fill the memory.
-const LONGEST_FILE: u64 = 16_000_000;
 
 /// Variables with the prefix that are options of the command line, not settings.
 const NOT_SETTINGS: [&str; 5] = [
@@ -88,15 +86,14 @@ pub(super) fn read(
 
 fn read_file(file: &Path) -> Result<(FileLayer, Dict), Diagnostic> {
     let shown = file.display().to_string();
-    if let Some(length) = std::fs::metadata(file).ok().map(|file| file.len()).filter(|length| *length > LONGEST_FILE) {
-        let mut error =
-            Diagnostic::file(&shown, format!("the file has {length} bytes, and {LONGEST_FILE} are admitted"));
-        error.help = Some("check the path: a configuration of a thousand syncs has about 1 MB".into());
-        return Err(error);
-    }
-    let bytes = std::fs::read(file).map_err(|e| {
+    let bytes = bounded_file::read(file).map_err(|e| {
         let mut error = Diagnostic::file(&shown, format!("the configuration file can't be read: {e}"));
-        error.help = Some("name it with --config FILE or ROSTERD_CONFIG; config/rosterd.toml is one to copy".into());
+        error.help = Some(match e.kind() {
+            std::io::ErrorKind::FileTooLarge => {
+                "check the path: a configuration of a thousand syncs has about 1 MB".into()
+            }
+            _ => "name it with --config FILE or ROSTERD_CONFIG; config/rosterd.toml is one to copy".into(),
+        });
         error
     })?;
     let text = String::from_utf8(bytes).map_err(|e| {

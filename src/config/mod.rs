@@ -5,6 +5,7 @@
 //! catalogue, schedules. What comes out is [`Settings`], in which nothing has to be checked again, or every mistake
 //! there is, each with its place.
 
+pub mod bounded_file;
 mod diagnostic;
 mod layers;
 mod locate;
@@ -18,6 +19,8 @@ pub mod units;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use crate::address;
 
 pub use diagnostic::{Diagnostic, did_you_mean, failure};
 pub use settings::Settings;
@@ -54,7 +57,7 @@ pub struct Judged {
 pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Judged {
     let (layers, merged) = match layers::read(files, env) {
         Ok(read) => read,
-        Err(errors) => return Judged { settings: None, errors, warnings: Vec::new() },
+        Err(errors) => return Judged { settings: None, errors: without_secrets(errors), warnings: Vec::new() },
     };
     let mut report = resolve::Report::new(&layers);
     let typed = typed::Typed::of(&merged);
@@ -66,7 +69,16 @@ pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>)
         }
     }
     let (errors, warnings) = report.into_parts();
-    Judged { settings, errors, warnings }
+    Judged { settings, errors: without_secrets(errors), warnings: without_secrets(warnings) }
+}
+
+/// What is said quotes what was typed: where an address was typed, whatever was wanted there, its query and user are left
+/// out.
+fn without_secrets(mut said: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for diagnostic in &mut said {
+        diagnostic.message = address::scrubbed(&diagnostic.message);
+    }
+    said
 }
 
 /// The process's environment, as [`load`] takes it. What isn't Unicode can't be a setting of ours.

@@ -14,6 +14,7 @@ use super::client::{Carrier, Client, Line};
 use super::login::Login;
 use super::rate::GateCounters;
 use super::transport::Transport;
+use crate::config::bounded_file;
 use crate::config::settings::TargetSettings;
 use crate::config::units::Rate;
 use crate::exit::Result;
@@ -140,7 +141,7 @@ fn credentials(settings: &TargetSettings) -> Result<[u8; 32]> {
     }
     for file in [&settings.network.ca_file, &settings.network.client_cert].into_iter().flatten() {
         // One that can't be read is for whoever connects to complain of.
-        hasher.update(&std::fs::read(file).unwrap_or_default());
+        hasher.update(&bounded_file::read(file).unwrap_or_default());
     }
     Ok(hasher.finalize().into())
 }

@@ -91,7 +91,11 @@ impl Tree {
             let value = meter::metered(|| cel::Value::resolve(&self.root, &context))?;
             to_json(value.map_err(|error| describe(&error))?)
         };
-        if self.deep { roomy(run).map_err(|_| "the system gives no thread to evaluate it on")? } else { run() }
+        if self.deep {
+            roomy(usize::MAX, run).map_err(|_| "the system gives no thread to evaluate it on")?
+        } else {
+            run()
+        }
     }
 }
 
@@ -100,7 +104,7 @@ impl Drop for Tree {
         if self.deep {
             let root = std::mem::take(&mut self.root);
             // Without a thread it is dropped here, which takes much less of the stack than evaluating it does.
-            drop(roomy(move || drop(root)));
+            drop(roomy(usize::MAX, move || drop(root)));
         }
     }
 }
@@ -124,7 +128,7 @@ impl Expression {
             return Err(vec![Problem::new("the expression is empty")]);
         }
         scan::bounded(text).map_err(|problem| vec![problem])?;
-        roomy(|| Expression::parse(text, all_text)).unwrap_or_else(|error| {
+        roomy(text.len(), || Expression::parse(text, all_text)).unwrap_or_else(|error| {
             Err(vec![Problem::new(format!("the system gives no thread to read it on: {error}"))])
         })
     }

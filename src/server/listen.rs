@@ -105,12 +105,12 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, hosts: Hosts, m
             seat = Arc::clone(&seats).acquire_owned() => seat,
         };
         let Ok(seat) = seat else { break };
-        let guest = Guest { number, busy: Arc::default(), leave: stop.child_token() };
+        let guest = Guest { number, busy: Arc::default(), leave: CancellationToken::new() };
         let leave = guest.leave.clone();
         guests.list().push_back(guest);
-        let (guests, routes, hosts) = (guests.clone(), routes.clone(), Arc::clone(&hosts));
+        let (guests, routes, hosts, stop) = (guests.clone(), routes.clone(), Arc::clone(&hosts), stop.clone());
         tasks.spawn(async move {
-            attend(stream, address, &guests, number, routes, &hosts, &leave).await;
+            attend(stream, address, &guests, number, routes, &hosts, (&leave, &stop)).await;
             guests.left(number);
             drop(seat);
         });
@@ -139,7 +139,7 @@ async fn attend(
     number: u64,
     routes: TowerToHyperService<Router>,
     hosts: &Hosts,
-    leave: &CancellationToken,
+    (leave, stop): (&CancellationToken, &CancellationToken),
 ) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let answer = hosts.admit(&request, address).map(|()| routes.call(request));
@@ -162,7 +162,9 @@ async fn attend(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = leave.cancelled() => {
+        // It says nothing, or takes nothing of what it was answered: there is nothing to wait for.
+        () = leave.cancelled() => return,
+        () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

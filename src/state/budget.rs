@@ -289,7 +289,7 @@ pub fn stuck() -> StateError {
 #[derive(Debug)]
 struct BudgetFile {
     path: PathBuf,
-    /// Removed by whoever ends: it is of use only while somebody asks.
+    /// Removed by whoever ends when it holds nobody back any more: it is of use only while somebody asks.
     passing: bool,
     boot: u64,
     file: Mutex<File>,
@@ -297,9 +297,12 @@ struct BudgetFile {
 
 impl Drop for BudgetFile {
     fn drop(&mut self) {
-        if self.passing
-            && let Err(error) = fs::remove_file(&self.path)
-        {
+        if !self.passing {
+            return;
+        }
+        let removed =
+            self.has_nothing_to_tell().and_then(|idle| if idle { fs::remove_file(&self.path) } else { Ok(()) });
+        if let Err(error) = removed {
             tracing::debug!(%error, "the file for the rate stays");
         }
     }
@@ -332,6 +335,20 @@ impl BudgetFile {
         let changed = self.locked(&file, target, pace, how);
         file.unlock().map_err(|e| self.trouble(&e))?;
         changed.map(Some).map_err(|e| self.trouble(&e))
+    }
+
+    /// Whether whoever comes next has to wait for nothing that is in the file. Somebody who finds it gone begins with an
+    /// empty bucket.
+    fn has_nothing_to_tell(&self) -> std::io::Result<bool> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.try_lock().is_err() {
+            return Ok(false);
+        }
+        let mut bytes = vec![0; RECORD * MOST_TARGETS as usize];
+        let read = file.read_at(&mut bytes, 0)?;
+        let now = now();
+        let is_past = |record: &[u8]| record[32..56].chunks_exact(8).all(|time| number(time) <= now);
+        Ok(bytes[..read].chunks_exact(RECORD).all(is_past))
     }
 
     fn locked<T>(

@@ -16,7 +16,9 @@ use crate::rules::PersonState;
 use crate::target::Kept;
 use crate::value::Attributes;
 
-pub use super::unresolved::{CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedPage};
+pub use super::unresolved::{
+    CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedOf, UnresolvedPage,
+};
 
 /// The number of an entry.
 pub type EntryId = i64;

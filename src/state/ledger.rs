@@ -309,13 +309,18 @@ pub struct EndedRun {
 
 /// Asks for a sync's status.
 #[derive(Debug)]
-pub struct StatusOf(pub String);
+pub struct StatusOf {
+    /// Which sync.
+    pub sync: String,
+    /// Whether nobody sends: then nothing is under way, and whatever was intended and has no answer is unresolved.
+    pub at_rest: bool,
+}
 
 impl Command for StatusOf {
     type Reply = SyncStatus;
 
     fn run(self, db: &Connection) -> Result<SyncStatus, StateError> {
-        let sync = self.0;
+        let StatusOf { sync, at_rest } = self;
         let last_ended = db
             .prepare_cached(
                 "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
@@ -336,6 +341,11 @@ impl Command for StatusOf {
             )?
             .query_row([&sync], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
+        let unresolved: i64 = db
+            .prepare_cached(
+                "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND (j.unknown = 1 OR ?2)",
+            )?
+            .query_row(params![sync, at_rest], |row| row.get(0))?;
         Ok(SyncStatus {
             under_way: last_begun.as_ref().is_some_and(|(_, open)| *open),
             last_begun: last_begun.map(|(at, _)| at),
@@ -348,10 +358,7 @@ impl Command for StatusOf {
                 "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
                  ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
             )?,
-            unresolved: number(
-                "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND j.unknown = 1",
-            )?
-            .unsigned_abs(),
+            unresolved: unresolved.unsigned_abs(),
             paused: number("SELECT count(*) FROM sync WHERE name = ?1 AND paused_at IS NOT NULL")? > 0,
         })
     }

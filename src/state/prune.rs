@@ -159,7 +159,7 @@ mod tests {
                 .expect("counted"),
             1
         );
-        let status = state.ask(StatusOf("staff".into())).await.expect("status");
+        let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("status");
         assert_eq!(status.last_good_run.as_deref(), Some("2026-01-02T00:00:00.000Z"), "the last good run is kept");
         assert_eq!(state.ask(prune).await.expect("pruned"), Pruned::default(), "nothing is left to do");
     }

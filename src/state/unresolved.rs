@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
@@ -97,6 +97,37 @@ impl Command for UnresolvedPage {
             found.push(Unresolved { entry, since, operation: serde_json::from_str(&text)? });
         }
         Ok(found)
+    }
+}
+
+/// What was sent for a person and has no known fate: the last of it.
+#[derive(Debug)]
+pub struct UnresolvedOf {
+    /// Whose.
+    pub sync: SyncId,
+    /// The person.
+    pub key: Key,
+    /// Whether nobody sends: then nothing is under way, and what was intended and has no answer is unresolved.
+    pub at_rest: bool,
+}
+
+impl Command for UnresolvedOf {
+    type Reply = Option<Unresolved>;
+
+    fn run(self, db: &Connection) -> Result<Option<Unresolved>, StateError> {
+        let found: Option<(EntryId, String, String)> = db
+            .prepare_cached(
+                "SELECT id, intended_at, operation FROM journal
+                 WHERE sync = ?1 AND key = ?2 AND (unknown = 1 OR ?3) ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![self.sync, self.key.as_str(), self.at_rest], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let read = |(entry, since, text): (EntryId, String, String)| {
+            Ok(Unresolved { entry, since, operation: serde_json::from_str(&text)? })
+        };
+        found.map(read).transpose()
     }
 }
 

@@ -20,8 +20,9 @@ use crate::rules::{PersonState, SkipReason};
 use crate::run::{Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
 use crate::state::binding::BoundTo;
-use crate::state::journal::{Unresolved, UnresolvedPage};
+use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
+use crate::state::lock::holder;
 use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, SyncId, WhoHas};
 use crate::state::plans::{HeldPlans, PlanOperations};
 use crate::time;
@@ -259,15 +260,8 @@ impl Teller<'_> {
     /// What was sent for them and has no known fate.
     async fn unresolved(&self, key: &Key) -> Result<Option<Unresolved>> {
         let Some(sync) = self.id else { return Ok(None) };
-        let mut after = 0;
-        loop {
-            let page = self.runner.state.ask(UnresolvedPage { sync, after, limit: PAGE }).await?;
-            let Some(last) = page.last() else { return Ok(None) };
-            after = last.entry;
-            if let Some(found) = page.into_iter().find(|unresolved| unresolved.operation.key == *key) {
-                return Ok(Some(found));
-            }
-        }
+        let at_rest = holder(&self.runner.settings.state.path).is_none();
+        Ok(self.runner.state.ask(UnresolvedOf { sync, key: key.clone(), at_rest }).await?)
     }
 
     /// They are looked up before anything else: what was sent may have been done.

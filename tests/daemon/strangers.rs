@@ -49,6 +49,26 @@ fn connections_that_say_nothing_stop_no_sync_and_no_other_question() {
 }
 
 #[test]
+fn answers_that_nobody_takes_keep_nobody_out() {
+    let sim = Sim::start();
+    let home = home(&sim, "");
+    home.people(&people(3));
+    let daemon = Daemon::start(&home);
+    let question = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500);
+    let mut deaf = Vec::new();
+    for _ in 0..70 {
+        let mut stream = TcpStream::connect(daemon.address).expect("connected");
+        stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket");
+        // One whose answers are not taken takes no more questions.
+        let _full = stream.write_all(question.as_bytes());
+        deaf.push(stream);
+    }
+    assert_eq!(daemon.get("/healthz"), (200, "ok\n".into()));
+    let run = home.run_json(&["trigger", "staff", "--wait"]).exits(0).the_run();
+    assert_eq!(run["counts"]["create"]["ok"], 3, "{run}");
+}
+
+#[test]
 fn a_connection_that_goes_on_saying_nothing_is_closed_and_one_that_asks_is_kept() {
     let sim = Sim::start();
     let home = home(&sim, "");

@@ -153,7 +153,14 @@ impl<'a> Report<'a> {
             RawSecret::Table(table) => table,
         };
         match (table.env, table.file, table.credential) {
-            (Some(name), None, None) => Some(Secret::Env(name)),
+            (Some(name), None, None) if is_variable(&name) => Some(Secret::Env(name)),
+            (Some(_), None, None) => {
+                let help = "name the variable that holds it: { env = \"JUNO_TOKEN\" }; its value does not belong here";
+                let message =
+                    "this is not the name of an environment variable, and not shown, for it may be the secret";
+                self.error(&path.join("env"), message, Some(help.into()));
+                None
+            }
             (None, Some(file), None) => Some(Secret::File(self.path(&path.join("file"), &file))),
             (None, None, Some(name)) if !name.is_empty() && !name.contains('/') => Some(Secret::Credential(name)),
             (None, None, Some(_)) => {
@@ -316,6 +323,11 @@ fn server(raw: RawServer, report: &mut Report<'_>) -> Option<ServerSettings> {
         hosts,
         max_connections,
     })
+}
+
+/// Whether this can be the name of an environment variable: letters, digits and underscores.
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether this is a host as it stands in an address: a name or an IP address, without a port.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::bounded_file;
 use super::super::diagnostic::{Diagnostic, did_you_mean};
 use super::super::locate::KeyPath;
 use super::super::raw::RawTarget;
@@ -134,7 +135,7 @@ fn own(report: &mut Report<'_>, path: &KeyPath, raw: &RawTarget, options: &toml:
     let help = "name the file: definition = \"my-target.toml\"; `rosterd targets show juno` prints one to copy";
     let Some(file) = report.required(&key, raw.definition.as_ref(), help) else { return Made::Broken };
     let absolute = report.path(&key, file);
-    let text = match std::fs::read_to_string(&absolute) {
+    let text = match bounded_file::read_text(&absolute) {
         Ok(text) => text,
         Err(error) => {
             report.error(
