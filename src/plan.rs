@@ -238,9 +238,16 @@ impl PlanHasher {
     }
 }
 
-/// A value as a plan shows it to a person.
+/// How many characters of a value are shown to a person.
+const SHOWN: usize = 500;
+
+/// A value as a plan shows it to a person. Of a very long one its beginning and its length are told; JSON has it whole.
 pub fn shown(value: &Value) -> String {
     match value {
+        Value::String(text) if text.chars().nth(SHOWN).is_some() => {
+            let begin: String = text.chars().take(SHOWN).collect();
+            format!("“{begin}… ({} characters)”", text.chars().count())
+        }
         Value::Null => "(empty)".into(),
         Value::String(text) if text.is_empty() => "(empty)".into(),
         Value::String(text) => format!("“{text}”"),

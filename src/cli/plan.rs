@@ -240,7 +240,10 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
             out.section(&format!("  {}", style.warn(&format!("It would be {}.", breach.sentence(named)))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }
-        None if plan.total() == 0 => out.section("  Nothing to do: the target is in step."),
+        None if plan.total() == 0 && plan.unresolved.is_empty() && plan.rejected == 0 => {
+            out.section("  Nothing to do: the target is in step.")
+        }
+        None if plan.total() == 0 => out.section("  Nothing else to do."),
         None => out.section(&format!(
             "  {}. Nothing has been sent; rosterd sync {} sends it.",
             words::count(plan.total(), "operation", "operations"),

@@ -4,13 +4,14 @@
 //! who else may read the file are those of ssh's keys, less strict by one step: the group may (systemd and
 //! configuration management hand files out that way), the world may not.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::bounded_file;
 use crate::exit::{Exit, Failure};
 
 /// The directory that systemd puts a service's credentials into.
@@ -96,7 +97,7 @@ fn is_open(file: &fs::Metadata) -> bool {
 /// counts is the mode of the file that was opened; where `private` is set, one that everybody can read is refused.
 fn read_file(path: &Path, private: bool) -> Result<SecretString, Failure> {
     let place = format!("the secret file {}", path.display());
-    let file = File::open(path).map_err(|e| unreadable(path, e))?;
+    let file = bounded_file::open(path).map_err(|e| unreadable(path, e))?;
     let metadata = file.metadata().map_err(|e| unreadable(path, e))?;
     if private && is_open(&metadata) {
         let opened = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());

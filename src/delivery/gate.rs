@@ -15,6 +15,9 @@ use crate::identity::TargetIdentity;
 use crate::state::StateError;
 use crate::state::budget::{Budget, Share, Turn, stuck};
 
+/// A wait from which on it is told.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
 /// Another process changes the schedule within microseconds. One that has had it locked for so long was stopped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,6 +57,9 @@ impl TargetGate {
             queue.begun = true;
         }
         if !queue.paced {
+            if let Some(rest) = self.pace.rests_for() {
+                tell_of(rest);
+            }
             self.pace.acquire_as_of(asked).await;
             queue.paced = true;
         }
@@ -63,6 +69,7 @@ impl TargetGate {
                 Turn::Now => break,
                 Turn::Wait(time) => {
                     locked_since = None;
+                    tell_of(time);
                     tokio::time::sleep(time).await;
                 }
                 Turn::Busy(time) => {
@@ -91,6 +98,16 @@ impl TargetGate {
     /// What it has seen.
     pub fn counters(&self) -> GateCounters {
         self.pace.counters()
+    }
+}
+
+/// Whoever waits for a command should know for what.
+fn tell_of(rest: Duration) {
+    if rest >= WORTH_TELLING {
+        tracing::info!(
+            seconds = rest.as_secs(),
+            "waits before the next request: the target asked for it, or its rate does"
+        );
     }
 }
 

@@ -136,6 +136,11 @@ impl RateGate {
         }
     }
 
+    /// How long nothing is let through any more, where a pause was ordered.
+    pub(super) fn rests_for(&self) -> Option<Duration> {
+        self.pause_end()?.checked_duration_since(Instant::now())
+    }
+
     fn pause_end(&self) -> Option<Instant> {
         *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,8 @@
 //!
 //! Every finding at once. What certainly can't work is an error; what may is a warning.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::coerce::Admits;
@@ -137,14 +139,19 @@ fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
 
 /// What only shows when the rules are seen together.
 pub(super) fn together(spec: &MappingSpec, catalogue: &Catalogue, checked: &mut Checked) {
-    for (at, rule) in spec.fields.iter().enumerate() {
-        let earlier = &spec.fields[..at];
-        if earlier.iter().any(|other| other.field == rule.field) {
+    let (mut seen, mut spoken_for) = (BTreeSet::new(), BTreeMap::new());
+    for rule in &spec.fields {
+        let name = rule.field.as_str();
+        if !seen.insert(name) {
             checked.error(&rule.field, format!("{} is mapped twice", rule.field), Some("keep one of the rules".into()));
         }
-        if let Some(other) = earlier.iter().find(|other| one_thing(catalogue, &other.field, &rule.field)) {
-            let message = format!("{} and {} are the same thing on the target", other.field, rule.field);
+        let same = catalogue.field(name).and_then(|field| field.same_as.as_deref()).filter(|same| *same != name);
+        if let Some(other) = spoken_for.get(name).copied().or(same.filter(|same| seen.contains(same))) {
+            let message = format!("{other} and {name} are the same thing on the target");
             checked.error(&rule.field, message, Some("map one of the two".into()));
+        }
+        if let Some(same) = same {
+            spoken_for.entry(same).or_insert(name);
         }
     }
     for (name, field) in &catalogue.fields {

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 
 use crate::address::scrubbed;
+use crate::config::bounded_file;
 use crate::config::settings::SourceSettings;
 use crate::exit::{Exit, Failure, Result};
 use crate::time;
@@ -151,7 +152,7 @@ fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
         let message = format!("source {}: the file {} {what}", source.name, scrubbed(&path.display().to_string()));
         Failure::new(Exit::Unavailable, message).help(help).because(error)
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = bounded_file::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
         return Err(unusable(source, format!("{} is a directory", scrubbed(&path.display().to_string())))
