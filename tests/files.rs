@@ -173,6 +173,13 @@ fn outcomes_are_appended_to_streams_and_files_and_not_through_links() {
     assert!(ran.stdout.contains("\"key\":\"E1\""), "{}", ran.stdout);
     home.people(&["E1,Ann,Lee,ann@acme.example,,Chef,Bern,active"]);
     home.run(&["sync", "--outcomes", "plain.jsonl"]).exits(0);
+    // A second run appends; a name that was mistyped spoils nothing.
+    home.run(&["sync", "--outcomes", "plain.jsonl"]).exits(0);
+    for dear in ["config/juno.token", "config/rosterd.toml", "state/rosterd.db"] {
+        let before = std::fs::read(home.path().join(dear)).expect("a file");
+        home.run(&["sync", "--outcomes", dear]).exits(64);
+        assert!(std::fs::read(home.path().join(dear)).expect("a file").starts_with(&before[..before.len().min(100)]));
+    }
     assert!(fs::read_to_string(home.path().join("plain.jsonl")).expect("there").contains("\"key\":\"E1\""));
 }
 

@@ -1,7 +1,7 @@
 //! Who watches a run: the log, the outcome file, and on a terminal a bar with rate and time left.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -69,13 +69,31 @@ fn open(path: &Path) -> Result<File> {
     let is_stream = directory == Path::new("/dev") || directory.starts_with("/proc");
     let flags = if is_stream { OFlags::empty() } else { OFlags::NOFOLLOW };
     let opened = OpenOptions::new().create(true).append(true).custom_flags(flags.bits().cast_signed()).open(path);
-    opened.map_err(|e| match fs::read_link(path) {
+    let file = opened.map_err(|e| match fs::read_link(path) {
         Ok(end) if !is_stream => {
             let message = format!("the outcome file {} is a symbolic link, which is not followed", path.display());
             Failure::new(Exit::Denied, message).help(format!("name the file itself: {}", end.display()))
         }
         _ => Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e),
-    })
+    })?;
+    let is_plain = file.metadata().map_err(|e| unusable(path).because(e))?.is_file();
+    if is_plain && !holds_outcomes(path).map_err(|e| unusable(path).because(e))? {
+        let message = format!("{} holds something else than outcomes", path.display());
+        return Err(Failure::new(Exit::Usage, message)
+            .help("name another file; outcomes are appended to it, one JSON object a line"));
+    }
+    Ok(file)
+}
+
+/// Whether a file is empty or begins as a line of JSON does: a name that was mistyped must not spoil a secret or a
+/// database.
+fn holds_outcomes(path: &Path) -> std::io::Result<bool> {
+    let mut first = [0];
+    Ok(File::open(path)?.read(&mut first)? == 0 || first == *b"{")
+}
+
+fn unusable(path: &Path) -> Failure {
+    Failure::new(Exit::Io, format!("the outcome file {} can't be used", path.display()))
 }
 
 impl Watch for Progress {
