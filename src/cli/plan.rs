@@ -334,7 +334,7 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
     }
     if !plan.unresolved.is_empty() {
         let heading = format!(
-            "Unresolved {}: sent by an earlier run without an answer, looked up first by the next",
+            "Unresolved {}: sent, and without an answer so far; looked up first by the next run",
             plan.unresolved.len()
         );
         out.section(&format!("  {}", out.style.warn(&heading)))?;
