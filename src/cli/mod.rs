@@ -120,12 +120,18 @@ fn start(cli: Cli) -> Result<Exit> {
         rust_log: std::env::var("RUST_LOG").ok(),
         told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?
-        .block_on(carry_out(cli))
+        .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?;
+    let result = runtime.block_on(carry_out(cli));
+    // What still waits for a file, on a network disk that does not answer for instance, is not waited for.
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    result
 }
+
+/// How long a thread that reads or writes a file may take to end after everything has been done.
+const LAST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// SIGXFSZ on Linux (signal(7)).
 const FILE_TOO_LARGE: i32 = 25;
