@@ -341,7 +341,12 @@ fn defaults_are_what_the_program_takes() {
     }
     assert!(added > 80, "{added} defaults");
     let spelt = stage.load(&spelt).unwrap_or_else(|errors| panic!("{errors:#?}"));
-    assert_eq!(format!("{plain:#?}"), format!("{spelt:#?}"));
+    // What was typed is not the same, and so is its hash; what it means is.
+    let meant = |mut settings: Settings| {
+        settings.syncs.values_mut().for_each(|sync| std::sync::Arc::make_mut(sync).typed = [0; 32]);
+        format!("{settings:#?}")
+    };
+    assert_eq!(meant(plain), meant(spelt));
 }
 
 #[test]
