@@ -282,7 +282,9 @@ fn stopped_in_the_middle(signals: u32) -> Duration {
     sim.behave(json!({"clear": true}));
     let unknown = home.run(&["status", "--format", "json"]).exits(0).json();
     let open = unknown["syncs"][0]["unresolved"].as_u64();
-    assert_eq!(open, Some(if signals == 1 { 3 } else { 0 }), "a process that ended at once wrote nothing more");
+    assert_eq!(open, Some(3), "whichever way it ended, they have no answer");
+    let written = home.query("SELECT count(*) FROM journal WHERE unknown = 1")[0][0].clone();
+    assert_eq!(written, if signals == 1 { 3 } else { 0 }, "a process that ended at once wrote nothing more");
     let mark = sim.mark();
     home.run(&["sync"]).exits(0);
     assert_eq!((sim.users().len(), sim.committed_since(mark, Op::Create)), (3, 0));
