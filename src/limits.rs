@@ -470,6 +470,66 @@ mod tests {
         assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
     }
 
+    /// Each kind of operation counts where it should, once each time, and nowhere else.
+    #[test]
+    fn operations_count_by_what_they_do() {
+        use crate::plan::Change;
+        use serde_json::json;
+        let key = || crate::record::Key::parse("E1").expect("a key");
+        let of = |kind| Operation::new(kind, key(), Some("1".into()));
+        let emptying = |kind| {
+            let mut operation = of(kind);
+            operation.fields.insert("phone".into(), Change { old: json!("1"), new: json!(null) });
+            operation
+        };
+        let clears = |n: u64| -> BTreeMap<String, u64> { [("phone".to_string(), n)].into() };
+        let none = Tally::default;
+        let back = Operation { reactivates: true, ..of(OpKind::Adopt) };
+        for (operation, counted, limits) in [
+            (of(OpKind::Create), Tally { creates: 3, ..none() }, vec!["create"]),
+            (of(OpKind::Update), Tally { updates: 3, ..none() }, vec!["update"]),
+            (
+                emptying(OpKind::Update),
+                Tally { updates: 3, clears: clears(3), ..none() },
+                vec!["update", "clear.phone"],
+            ),
+            (of(OpKind::Reinstate), Tally { reinstates: 3, ..none() }, vec!["reinstate"]),
+            (of(OpKind::Adopt), Tally { adopts: 3, ..none() }, vec!["adopt"]),
+            (back, Tally { adopts: 3, reinstates: 3, ..none() }, vec!["reinstate", "adopt"]),
+            (
+                emptying(OpKind::Adopt),
+                Tally { adopts: 3, updates: 3, clears: clears(3), ..none() },
+                vec!["update", "adopt", "clear.phone"],
+            ),
+            (of(OpKind::Ban), Tally { bans: 3, ..none() }, vec!["ban", "ban_per_day", "ban_all"]),
+            // Who leaves and gives a value up is no column that came empty.
+            (emptying(OpKind::Ban), Tally { bans: 3, ..none() }, vec!["ban", "ban_per_day", "ban_all"]),
+            (emptying(OpKind::Delete), Tally { bans: 3, ..none() }, vec!["ban", "ban_per_day", "ban_all"]),
+            (of(OpKind::Unlink), none(), vec![]),
+            (Operation { step: true, ..of(OpKind::Update) }, none(), vec![]),
+        ] {
+            let mut tally = none();
+            (0..3).for_each(|_| tally.add(&operation));
+            assert_eq!(tally, counted, "{}", operation.kind);
+            let all = [
+                "create",
+                "update",
+                "reinstate",
+                "adopt",
+                "ban",
+                "ban_per_day",
+                "ban_all",
+                "clear.phone",
+                "clear.fax",
+                "x",
+            ];
+            let named: Vec<&str> = all.into_iter().filter(|limit| counts_towards(&operation, limit)).collect();
+            let mut expected = limits;
+            expected.sort_by_key(|limit| all.iter().position(|name| name == limit));
+            assert_eq!(named, expected, "{}", operation.kind);
+        }
+    }
+
     #[test]
     fn what_a_plan_was_judged_by_is_compared_limit_by_limit() {
         let was = Basis { mapping: "a1".into(), limits: defaults(), max_flaps: 3 };
