@@ -470,6 +470,16 @@ mod tests {
         assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
     }
 
+    #[test]
+    fn of_three_people_at_least_one_keeps_access_whatever_the_limits_say() {
+        let limits = Limits { ban: Limit::Unlimited, ban_per_day: Limit::Unlimited, ..defaults() };
+        for (users, bans, allowed) in [(2, 2, None), (3, 2, None), (3, 3, Some(2)), (100, 100, Some(99))] {
+            let found = breach(&Tally { users, bans, ..Tally::default() }, &limits);
+            let expected = allowed.map(|allowed| Breach { limit: "ban_all".into(), count: bans, allowed });
+            assert_eq!(found, expected, "{bans} of {users}");
+        }
+    }
+
     /// Each kind of operation counts where it should, once each time, and nowhere else.
     #[test]
     fn operations_count_by_what_they_do() {
