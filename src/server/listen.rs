@@ -20,7 +20,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,7 +33,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may last: longer than the largest answer takes on a slow line, and than scrapers pause.
 const WHOLE: Duration = Duration::from_secs(300);
 
-/// How long nothing is taken when the process has no file descriptor left.
+/// How long nothing is taken when the process has no file descriptor left, or when all who are connected are busy.
 const RESPITE: Duration = Duration::from_millis(100);
 
 /// The largest head of a request, in bytes: that of hyper's smallest buffer. What browsers send is a tenth of it.
@@ -96,15 +96,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, hosts: Hosts, m
             },
         };
         exhausted = false;
-        if seats.available_permits() == 0 {
-            guests.one_gives_way();
-        }
-        let seat = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            seat = Arc::clone(&seats).acquire_owned() => seat,
-        };
-        let Ok(seat) = seat else { break };
+        let Some(seat) = seat(&seats, &guests, &stop).await else { break };
         let guest = Guest { number, busy: Arc::default(), leave: CancellationToken::new() };
         let leave = guest.leave.clone();
         guests.list().push_back(guest);
@@ -118,6 +110,22 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, hosts: Hosts, m
     drop(listener);
     tasks.close();
     tasks.wait().await;
+}
+
+/// Waits for a seat, and has somebody who is idle give way as long as there is none; nothing when the server ends.
+async fn seat(seats: &Arc<Semaphore>, guests: &Guests, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
+            return Some(seat);
+        }
+        guests.one_gives_way();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            seat = Arc::clone(seats).acquire_owned() => return seat.ok(),
+            () = tokio::time::sleep(RESPITE) => {}
+        }
+    }
 }
 
 /// What can't be taken now is taken later: the connection itself may be broken, or the process without descriptors.
