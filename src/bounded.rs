@@ -345,6 +345,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn within_its_budget_a_text_is_what_it_is_to_everybody(value in any_json(), most in 0usize..20_000) {
             let text = value.to_string();

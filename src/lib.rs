@@ -58,6 +58,8 @@ mod mutated;
 pub mod nearest;
 pub mod net;
 pub mod panics;
+#[cfg(test)]
+mod properties;
 pub mod room;
 pub mod sabotage;
 pub mod sandbox;

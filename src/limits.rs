@@ -432,6 +432,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn nothing_is_approved_that_exceeds_a_limit_and_nothing_held_that_does_not(
             tally in any_tally(), limits in any_limits(),

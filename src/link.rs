@@ -47,6 +47,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_header_makes_reading_panic_and_what_is_found_stands_in_it(
             header in mutated::text_of(&["</p1>; rel=prev, </p3>; title=\"a, b; rel=next\"; rel=\"last NEXT\"", "<>;rel=next"]),

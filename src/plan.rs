@@ -345,6 +345,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         /// The same inputs make the same plan, byte for byte, in whatever order they were met.
         #[test]
         fn the_order_in_which_operations_are_found_does_not_matter(

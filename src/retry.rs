@@ -131,6 +131,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_pause_exceeds_the_maximum(attempt in 0u32.., chance in proptest::num::f64::ANY, asked in any::<Option<u64>>()) {
             let asked = asked.map(Duration::from_secs);

@@ -346,6 +346,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         /// Whatever the zone and the moment: the next time is later, the clock then shows a time of the line (but at
         /// the end of a gap), and nothing between is passed over.
         #[test]

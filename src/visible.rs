@@ -160,6 +160,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn nothing_gets_through_and_json_says_the_same(text in any::<String>()) {
             prop_assert!(!visible(&text).chars().any(is_spelled_out));

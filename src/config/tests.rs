@@ -460,7 +460,7 @@ mod fuzz {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(150))]
+        #![proptest_config(crate::properties::cases(150))]
 
         #[test]
         fn no_configuration_makes_reading_panic(

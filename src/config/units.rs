@@ -402,6 +402,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn a_printed_duration_reads_back(millis in 0u64..=3_000_000_000_000) {
             let span = Span(Duration::from_millis(millis));

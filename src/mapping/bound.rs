@@ -433,6 +433,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn fingerprints_differ_where_a_used_cell_differs_and_nowhere_else(
             a in "[a-c]{0,3}", b in "[a-c]{0,3}", c in "[a-c]{0,3}", d in "[a-c]{0,3}", x in "[a-c]{0,3}",

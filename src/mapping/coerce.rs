@@ -367,6 +367,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_message_repeats_the_value(text in "[a-zA-Z]{6,20}") {
             for kind in [FieldType::Integer, FieldType::Number, FieldType::Date, FieldType::DateTime, FieldType::Object] {

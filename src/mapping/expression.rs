@@ -635,6 +635,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_text_makes_the_compiler_panic(text in "\\PC{0,40}") {
             let _ = Expression::compile(&text);

@@ -198,6 +198,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn any_text_survives_in_any_step(text in "\\PC{0,60}", step in 1usize..9) {
             prop_assert_eq!(all(&utf16(&text, true), "utf-8", step), text.as_bytes());

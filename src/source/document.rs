@@ -503,6 +503,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn a_column_is_what_it_is_in_the_whole_record(
             record in proptest::collection::btree_map("[ab](\\.[ab])?", any_json(), 0..4),

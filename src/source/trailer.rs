@@ -187,6 +187,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn nothing_is_lost_or_invented(text in "[ab\\n\\r ;]{0,60}", step in 1usize..9, ends in any::<bool>()) {
             let whole = if ends { format!("{text}\nTOTAL;3\n") } else { text.clone() };

@@ -66,7 +66,7 @@ fn engines() -> Vec<Engine> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::properties::cases(400))]
 
     #[test]
     fn no_answer_makes_an_engine_panic_and_none_is_a_page_of_more_than_it_holds(answer in answers()) {

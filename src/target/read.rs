@@ -347,6 +347,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn conversion_is_idempotent(text in ".{0,12}", number in any::<i64>()) {
             use FieldType::*;

@@ -573,6 +573,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_text_makes_parsing_panic(text in "[a-c:.\\[\\]\" eqé]{0,24}") {
             let _ = ScimPath::parse(&text);

@@ -143,6 +143,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn an_encoded_value_comes_back_and_splits_nothing(value in ".{0,30}") {
             let text = encoded(&value);

@@ -290,6 +290,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
+
         #[test]
         fn no_header_and_no_value_makes_it_panic(header in "\\PC{0,40}", links in "[<>;,=\"a-z ?/]{0,40}", value in "\\PC{0,20}") {
             let base = url(START);

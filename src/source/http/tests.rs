@@ -55,7 +55,8 @@ fn source(format: BodyFormat) -> SourceSettings {
     }
 }
 
-/// Reads these pages; the last word on completeness, the records counted by the first look, and what came of it.
+/// Reads these pages; the last word on completeness, the records counted by the first look, and what came of it. As in
+/// a run, a page that the first look refuses is not read.
 fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) {
     let source = source(format);
     let mut counting = settings(format);
@@ -74,10 +75,13 @@ fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) 
         };
         for (n, page) in pages.iter().enumerate() {
             let body = Body::Memory(page.clone().into());
-            counted += look_through(&body, &counting).map_or(0, |skimmed| skimmed.count);
-            last = match parser.page(n as u64 + 1, &body, &mut take) {
-                Ok(completeness) => completeness,
-                Err(failure) => Completeness::Unusable(failure.message),
+            last = match look_through(&body, &counting) {
+                Err(why) => Completeness::Unusable(why),
+                Ok(skimmed) => {
+                    counted += skimmed.count;
+                    let read = parser.page(n as u64 + 1, &body, &mut take);
+                    read.unwrap_or_else(|failure| Completeness::Unusable(failure.message))
+                }
             };
             if last != Completeness::Complete {
                 break;
@@ -199,7 +203,7 @@ fn the_next_page_is_fetched_while_one_is_consumed_and_no_more_than_that() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::properties::cases(64))]
 
     #[test]
     fn however_it_is_cut_into_pages_every_record_is_counted_once(
@@ -245,7 +249,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::properties::cases(200))]
 
     #[test]
     fn no_page_makes_reading_panic_and_the_two_looks_at_it_agree(
@@ -268,4 +272,15 @@ proptest! {
             prop_assert_eq!(arrived, counted);
         }
     }
+}
+
+#[test]
+fn where_only_the_first_look_sees_that_a_page_is_no_text_it_is_not_read() {
+    // Of what stands beside the records the second look follows nothing, not even whether it is UTF-8.
+    let mut page = br#"{"data":[{"id":"A","mail":"x"}],"next":"/p2","meta":{"?otal":2}}"#.to_vec();
+    let at = page.iter().position(|byte| *byte == b'?').expect("the name");
+    page[at] = 0x80;
+    let (completeness, counted, _) = parsed(BodyFormat::Json, &[page]);
+    assert!(matches!(completeness, Completeness::Unusable(_)), "{completeness:?}");
+    assert_eq!(counted, 0);
 }

@@ -369,6 +369,8 @@ fn options_must_be_given_where_they_have_no_default() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
+
     #[test]
     fn no_text_makes_it_panic(cut in 0..GOOD.len(), noise in ".{0,10}") {
         let _ = errors(&format!("{}{noise}{}", &GOOD[..cut], &GOOD[cut..]));

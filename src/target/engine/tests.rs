@@ -198,6 +198,8 @@ fn the_catalogue_of_juno_is_that_of_the_vendor_page() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
+
     #[test]
     fn whatever_the_values_bodies_are_json_and_paths_stay_put(id in ".{1,12}", text in ".{0,20}") {
         let update = operation(OpKind::Update, Some(&id), &[("title", json!(text))]);

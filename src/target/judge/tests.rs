@@ -367,6 +367,8 @@ fn success_and_failure_can_be_in_the_body() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
+
     #[test]
     fn no_answer_makes_it_panic_and_none_but_2xx_is_a_success(
         status in 100u16..600,
