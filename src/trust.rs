@@ -428,5 +428,34 @@ mod tests {
             ]
         );
         assert!(reasons[1].help("hr").ends_with("rosterd accept hr"));
+        let accepting = Baseline { largest_trusted: Some(400), accepted: Some(30) };
+        let Verdict::Untrusted(reasons) = judge(&self::gate(), &read(1), &accepting, now()) else { panic!("trusted") };
+        assert_eq!(
+            reasons[0].to_string(),
+            "it has 1 record, 29 fewer than the 30 that were accepted; max_shrink allows 10 fewer"
+        );
+    }
+
+    #[test]
+    fn every_row_is_one_whatever_became_of_it() {
+        let stats = ReadStats { further_rows: 20, rejected_rows: 300, duplicate_equal: 4_000, rejects: 9, ..read(1) };
+        assert_eq!((stats.rows(), stats.present()), (4_321, 10));
+    }
+
+    #[test]
+    fn an_age_is_told_in_its_two_largest_units() {
+        for (seconds, told) in [
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h"),
+            (5_580, "1 h 33 min"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 day"),
+            (90_060, "1 day 1 h"),
+            (200_000, "2 days 7 h"),
+        ] {
+            assert_eq!(rough(Duration::from_secs(seconds)), told, "{seconds}");
+        }
     }
 }

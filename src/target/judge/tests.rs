@@ -356,14 +356,108 @@ fn success_and_failure_can_be_in_the_body() {
         (200, "", "unclear protocol"),
         (200, "<html>", "unclear protocol"),
         (403, "{}", "denied"),
+        (409, "{}", "duplicate "),
+        (429, "", "slow None"),
+        (501, "", "refused refused"),
+        (505, "", "unclear protocol"),
     ] {
         let verdict = engine.judge(&operation(OpKind::Update), &answer(status, body), now());
         assert_eq!(word(&verdict), expected, "{status} {body}");
     }
+    let Verdict::Unclear(error) = engine.judge(&operation(OpKind::Update), &answer(200, ""), now()) else {
+        panic!("clear")
+    };
+    assert!(error.message.ends_with("where its definition has it say that it is done"), "{}", error.message);
     let listed = r#"{"message": {"code": 0}, "items": [{"uid": 1, "active": "0"}]}"#;
     let page = engine.page(&engine.list(), &answer(200, listed)).expect("a page");
     assert_eq!((page.accounts[0].state, page.next), (AccountState::Banned, None));
     assert_eq!(engine.page_size(), u32::MAX);
+}
+
+#[test]
+fn an_invitation_is_known_by_its_address() {
+    let engine = Engine::builtin("juicebox", &"client = 1".parse().expect("TOML")).expect("a definition");
+    let judged = |operation: &Operation, body: &str| match engine.judge(operation, &answer(201, body), now()) {
+        Verdict::Done { remote_id, state, .. } => format!("{} {state:?}", remote_id.unwrap_or_default()),
+        other => word(&other),
+    };
+    for (body, expected) in [
+        ("", "ann@acme.com Some(Invited)"),
+        ("{}", "ann@acme.com Some(Invited)"),
+        (r#"{"email": "Ann@ACME.com"}"#, "Ann@ACME.com Some(Invited)"),
+        (r#"{"email": "bob@acme.com"}"#, "unclear protocol"),
+        ("<html>", "unclear protocol"),
+    ] {
+        assert_eq!(judged(&operation(OpKind::Create), body), expected, "{body}");
+    }
+    let nobody = Operation { fields: Default::default(), ..operation(OpKind::Create) };
+    assert_eq!(judged(&nobody, "{}"), "unclear protocol");
+    // Who gets another address is known by that one from then on.
+    assert_eq!(judged(&operation(OpKind::Update), ""), "ann@acme.com None");
+    assert_eq!(judged(&Operation { fields: Default::default(), ..operation(OpKind::Update) }, ""), " None");
+}
+
+#[test]
+fn a_server_takes_single_changes_unless_it_says_that_it_does_not() {
+    let scim = Engine::builtin("scim", &toml::Table::new()).expect("a definition");
+    for (status, body, takes) in [
+        (200, r#"{"patch": {"supported": false}}"#, false),
+        (200, r#"{"patch": {"supported": true}}"#, true),
+        (200, r#"{"patch": {}}"#, true),
+        (200, "<html>", true),
+        (404, r#"{"patch": {"supported": false}}"#, true),
+        (500, "", true),
+    ] {
+        assert_eq!(scim.takes_changes(&answer(status, body)), takes, "{status} {body}");
+    }
+    assert!(juno().takes_changes(&answer(200, r#"{"patch": {"supported": false}}"#)), "it is not asked");
+}
+
+#[test]
+fn an_account_that_is_sent_back_is_there_as_it_came_with_its_version() {
+    let headers = vec![("etag".to_string(), "W/\"7\"".to_string())];
+    let shown = Answer { headers, ..answer(200, r#"{"user": {"id": 5, "unknown": [1]}}"#) };
+    let (account, current) = juno().current(&shown).expect("readable").expect("there");
+    assert_eq!(account.remote_id, "5");
+    assert_eq!(current.account, json!({"id": 5, "unknown": [1]}));
+    assert_eq!(current.version.as_deref(), Some("W/\"7\""));
+    assert!(juno().current(&answer(404, "{}")).expect("readable").is_none());
+}
+
+#[test]
+fn what_an_answer_shows_is_that_of_the_call_which_is_made() {
+    let text = r#"
+        format = 1
+        kind = "other"
+        title = "Other"
+        auth = { kinds = ["token"] }
+        account = { id = "/uid" }
+        state = { field = "active", active = 1, banned = 0 }
+        [operations]
+        create = { method = "POST", path = "/people", answer = "id", id_at = "/result/new" }
+        update = { method = "PATCH", path = "/people/{id}" }
+        ban = { method = "POST", path = "/people/{id}/off", answer = "any" }
+        reinstate = { method = "POST", path = "/people/{id}/on", answer = "any" }
+        get = { method = "GET", path = "/people/{id}" }
+        list = { method = "GET", path = "/people", paging = { style = "none" } }
+        [fields]
+        active = { type = "boolean", read_only = "it is access" }
+        email = { type = "text" }
+    "#;
+    let engine = Engine::from_definition("other.toml", text, &toml::Table::new()).expect("a definition");
+    let with = |kind, reactivates| Operation { reactivates, ..operation(kind) };
+    for (operation, body, expected) in [
+        (with(OpKind::Create, false), r#"{"result": {"new": 7}}"#, "done 7"),
+        (with(OpKind::Create, false), r#"{"uid": 7}"#, "unclear protocol"),
+        (with(OpKind::Update, false), r#"{"ok": 1}"#, "unclear protocol"),
+        (with(OpKind::Ban, false), r#"{"ok": 1}"#, "done -"),
+        (with(OpKind::Reinstate, false), r#"{"ok": 1}"#, "done -"),
+        (with(OpKind::Adopt, true), r#"{"ok": 1}"#, "done -"),
+        (with(OpKind::Adopt, false), r#"{"ok": 1}"#, "unclear protocol"),
+    ] {
+        let verdict = engine.judge(&operation, &answer(200, body), now());
+        assert_eq!(word(&verdict), expected, "{} {} {body}", operation.kind, operation.reactivates);
+    }
 }
 
 proptest! {
