@@ -115,6 +115,8 @@ fn a_newcomer_takes_what_somebody_gives_up_in_the_same_run() {
                 .map(|i| with(10 + i, &format!("p{}@acme.example", i + if i == 0 { 1 } else { 20 }), "Nurse")),
         );
         home.people(&people);
+        let plan = home.run(&["plan"]).exits(0).stdout;
+        assert!(!plan.contains("rekey"), "who is renamed stays who they are: {plan}");
         let run = run_of(&home.run_json(&["sync"]).exits(0));
         assert_eq!(run["counts"]["create"]["ok"], json!(newcomers));
         no_conflict_since(&sim, mark);

@@ -216,3 +216,21 @@ fn what_a_removed_account_had_is_free_for_a_newcomer_of_the_same_run_where_that_
         assert_eq!((sim.committed_since(mark, Op::Delete), sim.committed_since(mark, Op::Create)), (0, 0));
     }
 }
+
+/// HR may go on listing a leaver, and change them: without an account they are nobody that a newcomer could be.
+#[test]
+fn whose_account_was_removed_before_is_no_suspect_though_their_record_changes() {
+    let left = |title: &str| super::with(1, "p1@acme.example", title).replace(",active", ",left");
+    let others = |first: Vec<String>| [first, without(1)].concat();
+    for kind in KINDS {
+        let (sim, home) = kind.staffed("", "");
+        home.people(&others(vec![left("Nurse")]));
+        home.run(&["sync"]).exits(0);
+        let mark = sim.mark();
+        home.people(&others(vec![left("Retired"), super::with(90, "p1@acme.example", "Nurse")]));
+        let run = run_of(&home.run_json(&["sync"]).exits(0));
+        assert_eq!(run["counts"]["create"]["ok"], 1, "{run:#}");
+        super::no_conflict_since(&sim, mark);
+        assert!(kind.there(&sim).contains(&"E0090".to_string()));
+    }
+}

@@ -107,6 +107,7 @@ fn two_accounts_for_one_person_are_reported_with_both() {
     home.run(&["sync"]).exits(75);
     let message = conflict(&home, "E0001");
     assert!(made.iter().all(|user| message.contains(&user["id"].to_string())), "{message}");
+    assert!(!message.contains("and more"), "{message}");
     assert_eq!(sim.user("E0001"), None);
     assert!(sim.user("E0003").is_some(), "one conflict stops nobody else");
 }
@@ -127,6 +128,25 @@ fn an_account_that_two_newcomers_would_adopt_is_left_to_neither() {
         assert_eq!(sim.committed_since(mark, Op::Create), others);
         assert_eq!(cell::<i64>(&home, "SELECT count(*) FROM v_users"), others as i64);
         assert!(sim.users().iter().any(|user| user["title"] == "Surgeon"));
+    }
+}
+
+#[test]
+fn an_account_that_two_newcomers_fit_by_different_fields_is_left_to_neither() {
+    // Looked up one by one, and found in a listing.
+    for others in [0, 6] {
+        let (sim, home) = staffed(0, "", "");
+        replace(&home, "match = [\"email\"]", "match = [\"email\", \"phone\"]");
+        let made = sim.seed(json!([{"email": "p1@acme.example", "phone": "555-2"}]));
+        home.people(&[rows(1..=2), rows(10..10 + others)].concat());
+        let mark = sim.mark();
+        home.run(&["sync"]).exits(75);
+        for key in ["E0001", "E0002"] {
+            let message = conflict(&home, key);
+            let account = made[0]["id"].to_string();
+            assert!(message.contains(&account) && message.contains("both are newcomers whom it fits"), "{message}");
+        }
+        assert_eq!((sim.committed_since(mark, Op::Create), sim.committed_since(mark, Op::Update)), (others, 0));
     }
 }
 

@@ -293,6 +293,37 @@ fn who_shares_an_address_with_somebody_in_scope_is_told_so_without_a_rekey() {
 }
 
 #[test]
+fn of_several_accounts_that_could_be_a_newcomers_none_is_taken_from_a_leaver() {
+    let (sim, home) = staffed(3, "", "");
+    replace(&home, "match = [\"email\"]", "match = [\"email\", \"phone\"]");
+    // What the target shows of the leaver by now is known from the look-up alone.
+    crate::answers::by_hand(&sim, "E0001", json!({"phone": "555-9"}));
+    sim.seed(json!([{"email": "p9@acme.example"}]));
+    home.people(&[rows(2..=3), vec![row(9)]].concat());
+    let mark = sim.mark();
+    let run = run_of(&home.run_json(&["sync"]).exits(75));
+    let of = |key: &str| outcomes(&home, &["--run", run["run"].as_str().expect("an id"), "--key", key]);
+    assert_eq!(of("E0001")[0]["reason"], "rekey_suspected", "{:?}", of("E0001"));
+    let message = of("E0009")[0]["error"]["message"].clone();
+    assert!(message.as_str().is_some_and(|m| m.contains("more than one account could be E0009")), "{message}");
+    assert!(sim.writes_since(mark).is_empty());
+}
+
+#[test]
+fn who_is_written_to_gives_up_nothing_by_that_alone() {
+    let (sim, home) = staffed(4, "", "");
+    home.people(
+        &[vec![with(1, "p1@acme.example", "Surgeon")], rows(2..=4), vec![with(9, "p1@acme.example", "Nurse")]].concat(),
+    );
+    let mark = sim.mark();
+    let run = run_of(&home.run_json(&["sync"]).exits(75));
+    assert_eq!((sim.committed_since(mark, Op::Update), sim.committed_since(mark, Op::Create)), (1, 0), "{run:#}");
+    let message = outcomes(&home, &["--key", "E0009"])[0]["error"]["message"].clone();
+    assert!(message.as_str().is_some_and(|m| m.contains("belongs to E0001")), "{message}");
+    super::no_conflict_since(&sim, mark);
+}
+
+#[test]
 fn a_refused_look_up_fails_one_newcomer_alone() {
     let (sim, home) = staffed(0, "", "");
     let there: Vec<Value> = (400..=1200).map(|n| json!({"email": format!("p{n}@acme.example")})).collect();
