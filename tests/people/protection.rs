@@ -99,6 +99,27 @@ fn a_protected_account_that_appears_at_delivery_is_linked_as_it_is() {
     assert_eq!(sim.users()[0]["title"], "Chief");
 }
 
+/// Protection that ends leaves nothing behind: what was linked as it is is brought in step, and a leaver's grace counts
+/// from the first run that could have banned them.
+#[test]
+fn who_is_no_longer_protected_is_treated_like_everybody_from_then_on() {
+    let (sim, home) = staffed(0, "protect = [\"E0001\", \"E0002\"]\nleave_grace = \"3d\"", "");
+    sim.seed(json!([{"email": "p1@acme.example", "title": "Chief"}]));
+    home.people(&rows(1..=5));
+    home.run(&["sync"]).exits(0);
+    home.people(&[rows([1]), rows(3..=5)].concat());
+    home.run(&["sync"]).exits(0);
+    assert_eq!(sim.users().iter().filter(|user| user["title"] == "Chief").count(), 1);
+    replace(&home, "protect = [\"E0001\", \"E0002\"]\n", "");
+    let mark = sim.mark();
+    let run = run_of(&super::later(&home, 4 * super::DAY, &["sync", "--format", "json"]).exits(0));
+    assert_eq!((&run["counts"]["update"]["ok"], &run["skipped"]), (&json!(1), &json!(1)), "{run:#}");
+    assert_eq!(sim.writes_since(mark).len(), 1);
+    assert_eq!(sim.user("E0001").expect("an account")["title"], "Nurse");
+    let run = run_of(&super::later(&home, 8 * super::DAY, &["sync", "--format", "json"]).exits(0));
+    assert_eq!(run["counts"]["ban"]["ok"], json!(1), "{run:#}");
+}
+
 #[test]
 fn what_is_not_mapped_is_never_sent() {
     let (sim, home) = staffed(2, "", "");
