@@ -364,6 +364,18 @@ mod tests {
             let tally = Tally { users: 100, clears, ..Tally::default() };
             assert_eq!(limit_of(&tally).as_deref(), expected);
         }
+        for (flaps, expected) in [(2, None), (3, None), (4, Some("flap"))] {
+            let tally = Tally { users: 100, flaps, max_flaps: 3, ..Tally::default() };
+            assert_eq!(limit_of(&tally).as_deref(), expected, "{flaps} flaps");
+        }
+    }
+
+    #[test]
+    fn one_is_told_as_one() {
+        for (count, told) in [(1, "1 person would lose access"), (2, "2 people would lose access")] {
+            let breach = Breach { limit: "ban".into(), count, allowed: 0 };
+            assert_eq!(breach.sentence(&[]), format!("held by the limit ban: {told}, at most 0 allowed"));
+        }
     }
 
     #[test]
