@@ -51,6 +51,19 @@ fn one_newcomer_among_many_is_looked_up() {
 }
 
 #[test]
+fn whom_the_look_up_finds_by_key_is_linked_whatever_their_address_there() {
+    let (sim, home) = staffed(120, "", "");
+    sim.seed(json!([{"client_id": "E0200", "email": "before@acme.example"}]));
+    home.people(&[rows(1..=120), vec![row(200)]].concat());
+    let mark = sim.mark();
+    let run = run_of(&home.run_json(&["sync"]).exits(0));
+    assert_eq!((&run["planned"], &run["counts"]["adopt"]["ok"]), (&json!({"adopt": 1}), &json!(1)), "{run:#}");
+    assert_eq!(reads(&sim, mark, Op::List), 0, "they are looked up");
+    assert!(sim.writes_since(mark).iter().all(|request| request.op == Op::Update), "nothing is tried that is refused");
+    assert_eq!(sim.user("E0200").expect("an account")["email"], "p200@acme.example");
+}
+
+#[test]
 fn a_lost_database_makes_nobody_twice() {
     let (sim, home) = staffed(30, "", "");
     std::fs::remove_dir_all(home.path().join("state")).expect("the state");
