@@ -320,16 +320,24 @@ fn what_is_no_page_is_never_an_empty_one() {
     }
 }
 
-/// Success and failure in the body, as some APIs have it, and rules on codes.
-#[test]
-fn success_and_failure_can_be_in_the_body() {
-    let text = r#"
+/// A definition of this and what every one needs.
+fn other(definition: &str) -> Engine {
+    let head = r#"
         format = 1
         kind = "other"
         title = "Other"
         auth = { kinds = ["token"] }
         account = { id = "/uid" }
         state = { field = "active", active = 1, banned = 0 }
+    "#;
+    Engine::from_definition("other.toml", &format!("{head}{definition}"), &toml::Table::new()).expect("a definition")
+}
+
+/// Success and failure in the body, as some APIs have it, and rules on codes.
+#[test]
+fn success_and_failure_can_be_in_the_body() {
+    let engine = other(
+        r#"
         success = { body = [{ pointer = "/message/code", is = [0] }] }
         errors = { code = ["/message/code"] }
         failures = [
@@ -345,8 +353,8 @@ fn success_and_failure_can_be_in_the_body() {
         [fields]
         active = { type = "boolean", read_only = "it is access" }
         email = { type = "text" }
-    "#;
-    let engine = Engine::from_definition("other.toml", text, &toml::Table::new()).expect("a definition");
+    "#,
+    );
     for (status, body, expected) in [
         (200, r#"{"message": {"code": 0}}"#, "done -"),
         (200, r#"{"message": {"code": "0"}}"#, "done -"),
@@ -426,13 +434,8 @@ fn an_account_that_is_sent_back_is_there_as_it_came_with_its_version() {
 
 #[test]
 fn what_an_answer_shows_is_that_of_the_call_which_is_made() {
-    let text = r#"
-        format = 1
-        kind = "other"
-        title = "Other"
-        auth = { kinds = ["token"] }
-        account = { id = "/uid" }
-        state = { field = "active", active = 1, banned = 0 }
+    let engine = other(
+        r#"
         [operations]
         create = { method = "POST", path = "/people", answer = "id", id_at = "/result/new" }
         update = { method = "PATCH", path = "/people/{id}" }
@@ -443,8 +446,8 @@ fn what_an_answer_shows_is_that_of_the_call_which_is_made() {
         [fields]
         active = { type = "boolean", read_only = "it is access" }
         email = { type = "text" }
-    "#;
-    let engine = Engine::from_definition("other.toml", text, &toml::Table::new()).expect("a definition");
+    "#,
+    );
     let with = |kind, reactivates| Operation { reactivates, ..operation(kind) };
     for (operation, body, expected) in [
         (with(OpKind::Create, false), r#"{"result": {"new": 7}}"#, "done 7"),
