@@ -135,7 +135,7 @@ fn rendered(line: &str) -> String {
 
 /// How many columns prose may take on standard output: as many as the terminal has, within reason.
 pub fn room() -> usize {
-    let told = comfy_table::Table::new().width().map(usize::from);
+    let told = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
     let told = told.or_else(|| std::env::var("COLUMNS").ok()?.trim().parse().ok());
     match told {
         Some(0) => ORDINARY,
