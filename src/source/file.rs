@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::address::scrubbed;
 use crate::config::bounded_file;
@@ -81,7 +83,7 @@ impl Input {
         let (unpacked, packed): (Box<dyn Read + Send>, bool) = if kind.starts_with(GZIP) {
             (Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, whole))), true)
         } else if kind.starts_with(ZSTD) {
-            (Box::new(zstd::stream::read::Decoder::new(whole)?), true)
+            (Box::new(Zstd::new(whole)), true)
         } else {
             (Box::new(whole), false)
         };
@@ -136,6 +138,84 @@ fn fill(from: &mut impl BufRead, to: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Unpacks zstd (RFC 8878) as its command line does: frame after frame, skippable ones passed over, each held against its
+/// length and its checksum. A frame that wants a window of more than 128 MB is refused.
+pub(super) struct Zstd<R> {
+    packed: R,
+    frame: FrameDecoder,
+    /// How many bytes of the frame were given out; none between frames.
+    given: Option<u64>,
+}
+
+impl<R: BufRead> Zstd<R> {
+    /// Reads nothing yet.
+    pub fn new(packed: R) -> Zstd<R> {
+        Zstd { packed, frame: FrameDecoder::new(), given: None }
+    }
+
+    /// Begins the next frame that is not skippable, if there is one.
+    fn begin(&mut self) -> io::Result<()> {
+        while !self.packed.fill_buf()?.is_empty() {
+            match self.frame.reset(&mut self.packed) {
+                Ok(()) => {
+                    self.given = Some(0);
+                    return Ok(());
+                }
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                    let length = u64::from(length);
+                    if io::copy(&mut (&mut self.packed).take(length), &mut io::sink())? < length {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+                Err(error) => return Err(of_frame(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the frame that ended has the length and the checksum that it names, where it names them.
+    fn whole(&self, given: u64) -> bool {
+        let announced = self.frame.content_size();
+        let named = self.frame.get_checksum_from_data();
+        (announced == 0 || announced == given) && (named.is_none() || named == self.frame.get_calculated_checksum())
+    }
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.given.is_none() {
+                self.begin()?;
+            }
+            let Some(given) = self.given else { return Ok(0) };
+            while self.frame.can_collect() == 0 && !self.frame.is_finished() {
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                self.frame.decode_blocks(&mut self.packed, one).map_err(of_frame)?;
+            }
+            let n = self.frame.read(buffer)?;
+            self.given = Some(given + n as u64);
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            if !self.whole(given) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a zstd frame is damaged"));
+            }
+            self.given = None;
+        }
+    }
+}
+
+/// Of the kind of what went wrong while reading, where that is why a frame can't be unpacked.
+fn of_frame(error: FrameDecoderError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut kind = io::ErrorKind::InvalidData;
+    while let Some(inner) = cause {
+        kind = inner.downcast_ref::<io::Error>().map_or(kind, io::Error::kind);
+        cause = inner.source();
+    }
+    io::Error::new(kind, error)
 }
 
 pub(super) fn unusable(source: &SourceSettings, what: String) -> Failure {
@@ -203,8 +283,16 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write;
+
+    use super::*;
+
+    /// Two frames of the reference implementation with the same text, and two skippable ones between them. The second
+    /// frame has a checksum.
+    const FRAMES: &[u8] = b"\x28\xb5\x2f\xfd\0\x48\x69\0\0id,mail\nE1,a\n\
+        \x50\x2a\x4d\x18\x03\0\0\0\x01\x02\x03\
+        \x5f\x2a\x4d\x18\0\0\0\0\
+        \x28\xb5\x2f\xfd\x04\x88\x69\0\0id,mail\nE1,a\n\xfd\xd4\x4a\x18";
 
     fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
@@ -224,7 +312,7 @@ mod tests {
         assert_eq!(unpack(text.to_vec()).expect("plain"), text);
         assert_eq!(unpack(gz(text)).expect("gzip"), text);
         assert_eq!(unpack([gz(&text[..5]), gz(&text[5..])].concat()).expect("members"), text);
-        assert_eq!(unpack(zstd::encode_all(text, 3).expect("into memory")).expect("zstd"), text);
+        assert_eq!(unpack(FRAMES.to_vec()).expect("zstd"), [text, text].concat());
         assert_eq!(unpack(b"x".to_vec()).expect("short"), b"x");
         assert_eq!(unpack(Vec::new()).expect("nothing"), b"");
     }
@@ -236,10 +324,19 @@ mod tests {
             assert!(unpack(packed[..cut].to_vec()).is_err(), "cut at {cut}");
         }
         assert!(unpack([packed, b"more".to_vec()].concat()).is_err());
-        let packed = zstd::encode_all(b"id,mail\nE1,a\n".as_slice(), 3).expect("into memory");
-        for cut in 4..packed.len() {
-            assert!(unpack(packed[..cut].to_vec()).is_err(), "cut at {cut}");
+        for cut in 4..FRAMES.len() {
+            // A file may end after any frame.
+            if ![22, 33, 41].contains(&cut) {
+                let error = unpack(FRAMES[..cut].to_vec()).expect_err("cut");
+                assert_eq!(error.to_string(), "the compressed data is cut off", "cut at {cut}");
+            }
         }
+        for damaged in [FRAMES.len() - 6, FRAMES.len() - 1] {
+            let mut packed = FRAMES.to_vec();
+            packed[damaged] ^= 1;
+            assert!(unpack(packed).is_err(), "damaged at {damaged}");
+        }
+        assert!(unpack([FRAMES, b"more"].concat()).is_err());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap};
 
+use crate::source::file::Zstd;
+
 /// Up to how many bytes a page stays in memory; beyond, it goes to a temporary file.
 const IN_MEMORY: usize = 1_000_000;
 
@@ -143,7 +145,7 @@ pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u6
     let packed = BufReader::with_capacity(CHUNK, body.reader().map_err(Unkept::Disk)?);
     let mut reader: Box<dyn Read> = match packing {
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed).map_err(Unkept::Unpacking)?),
+        Packing::Zstd => Box::new(Zstd::new(packed)),
         Packing::Brotli => Box::new(brotli_decompressor::Decompressor::new(packed, CHUNK)),
     };
     let mut store = Store::new(directory, most);
@@ -160,6 +162,8 @@ pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u6
 
 #[cfg(test)]
 mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
     use super::*;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -191,7 +195,7 @@ mod tests {
         let text: Vec<u8> = (0..4_000u32).flat_map(|n| n.to_string().into_bytes()).collect();
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gz.write_all(&text).expect("into memory");
-        let zstd = zstd::encode_all(text.as_slice(), 3).expect("into memory");
+        let zstd = compress_to_vec(text.as_slice(), CompressionLevel::Fastest);
         for (packing, bytes) in [(Packing::Gzip, gz.finish().expect("into memory")), (Packing::Zstd, zstd)] {
             let unpack =
                 |bytes: &[u8], most| unpacked(&Body::Memory(bytes.to_vec().into()), packing, directory.path(), most);
