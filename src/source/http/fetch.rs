@@ -120,7 +120,7 @@ impl Fetcher {
         let owner = format!("source {}", source.name);
         net::clock_can_judge_certificates(&owner, &settings.url)?;
         let builder = || net::builder(&owner, &settings.network, settings.timeout);
-        let client = net::client(&owner, builder()?.no_gzip().no_brotli())?;
+        let client = net::client(&owner, builder()?.no_gzip())?;
         let tokens = match &settings.auth {
             AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } => {
                 client_secret.read()?;
