@@ -212,7 +212,7 @@ impl Home {
     /// build of it, for tests that run it thousands of times.
     pub fn command(&self, args: &[&str]) -> Command {
         let other = std::env::var_os("TEST_BINARY").map(PathBuf::from);
-        let mut command = Command::new(other.unwrap_or_else(|| assert_cmd::cargo::cargo_bin!("rosterd").to_path_buf()));
+        let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_rosterd").into()));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ROSTERD_") {
                 command.env_remove(name);
