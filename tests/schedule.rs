@@ -4,7 +4,7 @@
 use chrono::{DateTime, Datelike, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds};
-use rosterd::schedule::Schedule;
+use rosterd::domain::schedule::Schedule;
 
 /// Zones that differ in when, how far and in which direction they change, and one more that never does.
 const ZONES: [Tz; 11] = [

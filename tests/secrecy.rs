@@ -177,7 +177,7 @@ fn no_panic_gets_a_value_into_words_and_nothing_is_lost_by_it() {
     let mut command = home.command(&["sync", "--format", "json", "-vvv"]);
     command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full").env("ROSTERD_TEST_PANIC", "E5");
     let ran = Ran::of(&command.output().expect("the binary runs")).exits(70);
-    assert!(ran.stderr.contains("rosterd broke off at src/sabotage.rs"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rosterd broke off at src/failpoints/mod.rs"), "{}", ran.stderr);
     let run = ran.the_run();
     assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!(70)), "{run}");
     silent(&home, "a panic", &ran);

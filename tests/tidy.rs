@@ -1,30 +1,80 @@
-//! The house rules that a compiler doesn't check: pure modules are pure, files have a page at their head and are
-//! small, and nothing is left for later.
+//! The house rules that a compiler doesn't check: layers use only what they may, pure modules are pure, files have a page
+//! at their head and are small, and nothing is left for later.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules that do no I/O, know no clock and no chance. A name without `.rs` is a folder.
-const PURE: [&str; 18] = [
-    "bounded.rs",
-    "identity.rs",
-    "record.rs",
-    "value.rs",
-    "mapping",
-    "diff.rs",
-    "rules.rs",
-    "plan.rs",
-    "limits.rs",
-    "retry.rs",
-    "schedule.rs",
-    "outcome.rs",
-    "trust.rs",
-    "undo.rs",
-    "nearest.rs",
-    "visible.rs",
-    "address.rs",
-    "target",
+/// The layers, in the order in which they build on each other, and which of those above each may use. `src/lib.rs` lists
+/// them in the same order.
+const LAYERS: [(&str, &[&str]); 22] = [
+    ("domain", &[]),
+    ("os", &["domain"]),
+    ("failpoints", &["domain"]),
+    ("telemetry", &["domain", "os"]),
+    ("mapping", &["domain", "os"]),
+    ("api", &["domain", "failpoints"]),
+    ("http", &["domain", "os", "telemetry"]),
+    ("config", &["domain", "os", "mapping", "api", "http"]),
+    ("state", &["domain", "os"]),
+    ("source", &["domain", "os", "failpoints", "http", "config"]),
+    ("account", &["domain", "os", "failpoints", "telemetry", "api", "http", "config", "state"]),
+    ("plan", &["domain", "os", "failpoints", "mapping", "api", "config", "state", "source", "account"]),
+    ("delivery", &["domain", "os", "failpoints", "api", "http", "config", "state", "account", "plan"]),
+    (
+        "run",
+        &[
+            "domain",
+            "os",
+            "failpoints",
+            "mapping",
+            "api",
+            "http",
+            "config",
+            "state",
+            "source",
+            "account",
+            "plan",
+            "delivery",
+        ],
+    ),
+    ("report", &["domain", "os", "mapping", "config", "state", "source", "plan", "run"]),
+    ("terminal", &["domain", "telemetry"]),
+    ("sandbox", &["domain", "os"]),
+    ("manual", &[]),
+    ("server", &["domain", "os", "telemetry", "config", "state", "account", "run", "report"]),
+    ("daemon", &["domain", "os", "telemetry", "config", "state", "account", "delivery", "run", "server"]),
+    ("demo", &["domain", "os", "terminal", "sandbox"]),
+    ("cli", EVERYTHING),
 ];
+
+/// What the command line may use.
+const EVERYTHING: &[&str] = &[
+    "domain",
+    "os",
+    "failpoints",
+    "telemetry",
+    "mapping",
+    "api",
+    "http",
+    "config",
+    "state",
+    "source",
+    "account",
+    "plan",
+    "delivery",
+    "run",
+    "report",
+    "terminal",
+    "sandbox",
+    "manual",
+    "server",
+    "daemon",
+    "demo",
+];
+
+/// Folders that do no input or output, know no clock and no chance.
+const PURE: [&str; 3] = ["domain", "mapping", "api"];
 
 /// What a pure module must not mention.
 const IMPURE: [&str; 14] = [
@@ -68,11 +118,141 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The code of a file without its comments and its tests.
-fn code(path: &Path) -> String {
-    let text = fs::read_to_string(path).expect("readable source");
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+/// The code of a text without its comments and the tests at its end.
+fn code(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests =
+        |at: usize| lines[at].trim() == "#[cfg(test)]" && lines.get(at + 1).is_some_and(|l| l.ends_with("mod tests {"));
+    let end = (0..lines.len()).find(|at| tests(*at)).unwrap_or(lines.len());
+    lines[..end].iter().filter(|line| !line.trim_start().starts_with("//")).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a file holds tests and nothing else.
+fn is_of_tests(path: &Path) -> bool {
+    path.components().any(|part| {
+        matches!(part.as_os_str().to_str(), Some("tests.rs" | "tests" | "budget_tests.rs" | "fuzz_tests.rs"))
+    })
+}
+
+/// The module that a file of `src` is: `src/state/people.rs` is `state`, `people`.
+fn module(path: &Path) -> Vec<String> {
+    let relative = path.strip_prefix(root()).expect("below src").with_extension("");
+    let mut parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    parts.retain(|part| !matches!(part.as_str(), "mod" | "lib" | "main"));
+    parts
+}
+
+/// The folders of which a module of this code uses something, by `use` or by path.
+fn uses(module: &[String], code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::").chain(code.match_indices("super::")) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue; // `rosterd_crate::`, `super::super::`: met from its beginning
+        }
+        let (mut rest, mut base) = (&code[at..], module.to_vec());
+        if let Some(path) = rest.strip_prefix("crate::") {
+            (rest, base) = (path, Vec::new());
+        }
+        while let Some(path) = rest.strip_prefix("super::") {
+            rest = path;
+            base.pop();
+        }
+        match base.first() {
+            Some(folder) => found.extend([folder.clone()]),
+            None => heads(rest, &mut found),
+        }
+    }
+    found
+}
+
+/// The first names of a path, or of each in a list of them: `a::b` begins with `a`, `{a::b, c::{d, e}}` with `a` and `c`.
+fn heads(path: &str, found: &mut BTreeSet<String>) {
+    let Some(list) = path.strip_prefix('{') else {
+        let name: String = path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        found.extend((!name.is_empty()).then_some(name));
+        return;
+    };
+    let (mut depth, mut begin) = (0, 0);
+    for (at, letter) in list.char_indices() {
+        match letter {
+            ',' | '}' if depth == 0 => {
+                heads(list[begin..at].trim(), found);
+                begin = at + 1;
+                if letter == '}' {
+                    return;
+                }
+            }
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// What a file uses and may not, one sentence each.
+fn offences(module: &[String], code: &str) -> Vec<String> {
+    let Some(own) = module.first() else { return Vec::new() };
+    let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| layer == own) else {
+        return vec![format!("the folder {own} is not in the table of layers")];
+    };
+    let layers = uses(module, code).into_iter().filter(|used| LAYERS.iter().any(|(layer, _)| layer == used));
+    let wrong = layers.filter(|used| used != own && !allowed.contains(&used.as_str()));
+    wrong.map(|used| format!("{} uses {used}, and {own} may not", module.join("::"))).collect()
+}
+
+#[test]
+fn layers_use_only_what_they_may() {
+    let mut found = Vec::new();
+    let files = sources(&root());
+    for path in files.iter().filter(|path| !is_of_tests(path)) {
+        let text = fs::read_to_string(path).expect("readable source");
+        found.extend(offences(&module(path), &code(&text)));
+    }
+    assert!(files.len() > 200 && found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn no_two_layers_use_each_other_and_lib_rs_lists_them_in_their_order() {
+    for (at, (layer, allowed)) in LAYERS.iter().enumerate() {
+        let above: Vec<&str> = LAYERS[..at].iter().map(|(name, _)| *name).collect();
+        let wrong: Vec<_> = allowed.iter().filter(|used| !above.contains(used)).collect();
+        assert!(wrong.is_empty(), "{layer} may use {wrong:?}, which stand below it");
+    }
+    let listed = fs::read_to_string(root().join("lib.rs")).expect("lib.rs");
+    let listed: Vec<&str> =
+        listed.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert_eq!(listed, LAYERS.map(|(layer, _)| layer), "src/lib.rs and the table of layers");
+}
+
+#[test]
+fn a_layer_that_uses_what_it_may_not_is_noticed() {
+    let seen = |module: &str, code: &str| {
+        let module: Vec<String> = module.split("::").map(str::to_string).collect();
+        !offences(&module, code).is_empty()
+    };
+    for wrong in [
+        "use crate::run::Runner;",
+        "use crate::{domain::record::Key, run::{Runner, Read}};",
+        "    let run = crate::run::binding(1);",
+        "use super::super::run::Runner;",
+        "pub use super::super::{\n    state,\n    run::Runner,\n};",
+        "fn f(x: &crate::run::Runner) {}",
+    ] {
+        assert!(seen("plan::merge", wrong), "{wrong}");
+    }
+    for right in [
+        "use crate::domain::record::Key;",
+        "use crate::{domain::record::{Key, Record}, state::State};",
+        "use super::run::Runner;",
+        "let other_crate::run = 1;",
+        "use crate::plan::run;",
+    ] {
+        assert!(!seen("plan::merge", right), "{right}");
+    }
+    assert!(seen("attic::old", "use std::fmt;"), "a folder that the table does not have");
+    let commented = code("use std::fmt;\n// crate::run\n#[cfg(test)]\nmod tests {\n    use crate::run::Runner;\n}\n");
+    assert!(!seen("domain::record", &commented), "{commented}");
 }
 
 #[test]
@@ -81,8 +261,8 @@ fn pure_modules_are_pure() {
     for module in PURE {
         let files = sources(&root().join(module));
         assert!(!files.is_empty(), "{module} has no sources");
-        for path in files.iter().filter(|p| !p.ends_with("tests.rs")) {
-            let code = code(path);
+        for path in files.iter().filter(|path| !is_of_tests(path)) {
+            let code = code(&fs::read_to_string(path).expect("readable source"));
             let found = IMPURE.iter().filter(|word| code.contains(**word));
             offences.extend(found.map(|word| format!("{} mentions {word}", path.display())));
         }
@@ -95,7 +275,7 @@ fn each_file_has_a_page_at_its_head_and_one_subject() {
     let mut offences = Vec::new();
     for path in sources(&root()) {
         let text = fs::read_to_string(&path).expect("readable source");
-        let tests_only = path.ends_with("tests.rs") || path.to_string_lossy().contains("_tests");
+        let tests_only = is_of_tests(&path);
         if !text.starts_with("//!") && !tests_only {
             offences.push(format!("{} has no module page", path.display()));
         }

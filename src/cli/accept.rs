@@ -3,15 +3,16 @@
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::nearest::nearest;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::nearest::nearest;
+use crate::domain::time::rfc3339;
+use crate::os::clock::Clock;
 use crate::run::{Accepted, accept};
 use crate::state::sources::ACCEPTED_FOR;
 use crate::state::{Access, State};
-use crate::time::{Clock, rfc3339};
+use crate::terminal::out::Out;
 
 /// `rosterd accept`. Works beside a process that is sending.
 pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Result<Exit> {

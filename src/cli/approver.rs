@@ -3,7 +3,7 @@
 //! The user id is the kernel's word. A name in the environment is whatever somebody put there, so it never stands alone:
 //! `root (uid 0), sudo by alice`.
 
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
 
 /// The most characters of a name that the environment gives.
 const LONGEST_NAME: usize = 64;

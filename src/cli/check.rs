@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::Format;
-use super::out::Out;
-use crate::address;
 use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
-use crate::config::units::Span;
 use crate::config::{self, Diagnostic, Judged, Settings};
-use crate::exit::{Exit, Failure};
+use crate::domain::address;
+use crate::domain::error::{Exit, Failure};
+use crate::domain::units::Span;
 use crate::state::ownership;
+use crate::terminal::out::Out;
 
 /// The report, as `--format json` prints it.
 #[derive(Debug, Serialize)]
@@ -201,8 +201,8 @@ fn sync_line(sync: &SyncSettings) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::out::tests::Kept;
     use super::*;
+    use crate::terminal::out::tests::Kept;
     use std::path::Path;
 
     fn check(files: &[PathBuf], format: Format) -> (Exit, String) {

@@ -3,6 +3,7 @@
 //!
 //! Keys are shown, since they are what one looks for; values are masked unless they are asked for.
 
+use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +13,21 @@ use serde_json::{Value, json};
 
 use super::args::{Format, Printing};
 use super::looking;
-use super::out::Out;
 use super::words;
+use crate::account::{Client, Clients};
+use crate::api::Proof;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Loaded, Settings};
-use crate::delivery::{Client, Clients};
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::nearest::nearest;
+use crate::domain::operation::shown;
+use crate::domain::visible::padded;
+use crate::failpoints;
 use crate::mapping::{Mapped, ValueFrom};
-use crate::nearest::nearest;
-use crate::panics;
-use crate::plan::shown;
-use crate::sabotage;
+use crate::os::clock::Clock;
+use crate::os::panics;
 use crate::source::{Preview, preview};
-use crate::target::Proof;
-use crate::time::Clock;
-use crate::visible::padded;
+use crate::terminal::out::Out;
 
 /// Up to how many characters not even the length of a masked value is told.
 const SHORT: usize = 8;
@@ -133,12 +134,10 @@ fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
 
 /// Reads the first page of a source, and maps one of its records for each sync.
 async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: bool) -> Result<Vec<SourceLine>> {
-    sabotage::panic_in("source", &source.name);
+    failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
-    let previews = tokio::task::spawn_blocking(move || preview(&reading, &wanted))
-        .await
-        .map_err(|error| Failure::internal("reading broke off").because(error))??;
+    let previews = off_thread("reading broke off", move || preview(&reading, &wanted)).await??;
     previews
         .into_iter()
         .map(|preview| {

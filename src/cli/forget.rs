@@ -3,16 +3,16 @@
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::record::Key;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::record::Key;
 use crate::run::chosen;
 use crate::state::binding::BoundTo;
 use crate::state::forget::{Forget, Forgotten, scrub};
 use crate::state::people::People;
 use crate::state::{Access, State};
+use crate::terminal::out::Out;
 
 /// `rosterd forget`. Works beside a process that is sending; somebody about whom it is sending is refused.
 pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Printing) -> Result<Exit> {

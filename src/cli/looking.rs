@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::account::Clients;
 use crate::config::Settings;
 use crate::config::settings::TargetSettings;
-use crate::delivery::Clients;
-use crate::exit::{Exit, Result};
+use crate::domain::error::{Exit, Result};
+use crate::os::clock::Clock;
 use crate::state::budget::Budget;
 use crate::state::{Access, State};
-use crate::time::Clock;
 
 /// The state to look into, and the clients that ask.
 pub struct Looking {

@@ -1,9 +1,9 @@
 //! `manual`: a page of the manual, or which pages there are.
 
-use super::out::Out;
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::nearest::nearest;
 use crate::manual::{PAGES, page};
-use crate::nearest::nearest;
+use crate::terminal::out::Out;
 
 /// `rosterd manual`.
 pub fn command(topic: Option<&str>) -> Result<Exit> {

@@ -3,6 +3,8 @@
 //! A command returns an [`Exit`] or a [`Failure`]; this module prints the failure where the caller looks for it (JSON
 //! on standard output when JSON was asked for, else text on standard error) and turns it into the exit code.
 
+pub(crate) mod sandbox;
+
 mod accept;
 mod approver;
 pub mod args;
@@ -11,7 +13,6 @@ mod connect;
 mod forget;
 mod looking;
 mod manual;
-pub(crate) mod out;
 mod outcomes;
 mod people;
 mod plan;
@@ -40,13 +41,16 @@ use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
 use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
-use self::out::Out;
+use crate::api::Engine;
 use crate::config::{self, Settings};
-use crate::exit::{Exit, Failure, Result};
-use crate::reconcile::Remedy;
-use crate::record::Key;
-use crate::target::Engine;
-use crate::{demo, logging, panics, sandbox};
+use crate::demo;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::record::Key;
+use crate::domain::remedy::Remedy;
+use crate::os::panics;
+use crate::telemetry::logging;
+use crate::terminal::out;
+use crate::terminal::out::Out;
 
 /// Runs the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -59,7 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(NotRun::Usage { failure, text }) => {
             // Standard error may be gone: the code tells.
             let _ = Out::stderr().lines(&text);
-            return failure.exit.into();
+            return failure.exit.code().into();
         }
     };
     let json = cli.command.prints_json();
@@ -90,7 +94,7 @@ fn finish(result: Result<Exit>, json: bool) -> ExitCode {
         report(&lost, false);
         exit = exit.worse(lost.exit);
     }
-    exit.into()
+    exit.code().into()
 }
 
 /// Prints a failure.
@@ -258,7 +262,7 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
 }
 
 fn schema(definition: bool) -> Result<Exit> {
-    let schema = if definition { crate::target::definition_schema() } else { config::schema::configuration() };
+    let schema = if definition { crate::api::definition_schema() } else { config::schema::configuration() };
     let text =
         serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
     Out::stdout().lines(&text)?;

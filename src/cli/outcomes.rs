@@ -3,15 +3,16 @@
 use chrono::{DateTime, Utc};
 
 use super::args::{LedgerFormat, OutcomesArgs};
-use super::out::Out;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::outcome::{Outcome, Status};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::outcome::{Outcome, Status};
+use crate::domain::time;
+use crate::domain::visible::{padded, visible};
+use crate::os::clock::Clock;
 use crate::run::chosen;
 use crate::state::ledger::{Filter, Outcomes, RunExists};
 use crate::state::{Access, State};
-use crate::time::{self, Clock};
-use crate::visible::{padded, visible};
+use crate::terminal::out::Out;
 
 /// How many rows are in memory at once.
 const PAGE: usize = 500;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::exit::{Exit, Failure, Result};
-use crate::planner::scope::{Standing, standing};
-use crate::record::Key;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::record::Key;
+use crate::os::clock::Clock;
+use crate::plan::scope::{Standing, standing};
 use crate::run::{binding, chosen, read_sources_quietly};
 use crate::state::lock::SenderLock;
 use crate::state::people::{BindSync, FindSync, SetPaused};
 use crate::state::rekey::{Rekey, Rekeyed};
 use crate::state::{Access, State};
-use crate::time::Clock;
+use crate::terminal::out::Out;
 
 /// `rosterd pause` and `rosterd resume`. Works beside a process that is sending.
 pub async fn pause(settings: &Settings, sync: &str, pause: bool, printing: Printing) -> Result<Exit> {

@@ -8,24 +8,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
 use super::looking::{Looking, look};
-use super::out::{Comma, Out};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::delivery::Watch;
-use crate::exit::{Exit, Failure, Result};
-use crate::limits::{Breach, breach};
-use crate::outcome::Outcome;
-use crate::panics;
-use crate::plan::{OpKind, Operation};
-use crate::planner::{PAGE, Plan};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::limits::{Breach, breach};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::Outcome;
+use crate::domain::visible::padded;
+use crate::failpoints;
+use crate::os::clock::Clock;
+use crate::os::panics;
+use crate::plan::{PAGE, Plan};
 use crate::run::{
     Announcements, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly,
 };
-use crate::sabotage;
 use crate::state::people::FindSync;
-use crate::time::Clock;
-use crate::visible::padded;
+use crate::terminal::out::{Comma, Out};
 
 /// How many operations of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -93,9 +93,9 @@ async fn one(
     runner: &Runner,
     sync: &Arc<SyncSettings>,
     read: &Read,
-    only: &std::collections::BTreeSet<crate::record::Key>,
+    only: &std::collections::BTreeSet<crate::domain::record::Key>,
 ) -> Result<Plan> {
-    sabotage::panic_in("sync", &sync.name);
+    failpoints::panic_in("sync", &sync.name);
     let known = runner.state.ask(FindSync(binding(sync))).await?;
     let client = runner.clients.of(&sync.target)?;
     let plan = make_plan(runner, sync, &client, read, known, only).await;
@@ -188,7 +188,7 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
 }
 
 /// Visits the rejected records, in the source's order.
-fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::record::Reject) -> Result<()>) -> Result<()> {
+fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::domain::record::Reject) -> Result<()>) -> Result<()> {
     let mut after = (0, 0, 0);
     loop {
         let page = plan.spool().rejects(after, PAGE)?;

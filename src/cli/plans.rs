@@ -4,17 +4,18 @@ use serde_json::json;
 
 use super::approver::who;
 use super::args::{Format, PlansCommand, Printing};
-use super::out::Out;
 use super::plan::{Sections, operation_json};
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::limits::Breach;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::limits::Breach;
+use crate::domain::time;
+use crate::os::clock::Clock;
 use crate::run::{spent, stale_because};
 use crate::state::ledger::{RunTotals, TotalsOf};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
 use crate::state::{Access, State};
-use crate::time::{self, Clock};
+use crate::terminal::out::Out;
 
 /// How many operations are in memory at once.
 const PAGE: usize = 500;

@@ -11,10 +11,10 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use rustix::fs::OFlags;
 
 use crate::delivery::Watch;
-use crate::exit::{Exit, Failure, Result};
-use crate::logging;
-use crate::outcome::{Outcome, Status};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::outcome::{Outcome, Status};
 use crate::state::files;
+use crate::telemetry::logging;
 
 /// How many outcomes that need attention are named at the end; the ledger has all of them.
 const NAMED: usize = 10;
@@ -34,7 +34,7 @@ impl Progress {
     /// The file can't be opened for appending.
     pub fn new(file: Option<&Path>, quiet: bool) -> Result<Progress> {
         let bar = match std::io::stderr().is_terminal() && !quiet {
-            true => crate::logging::bars().add(ProgressBar::new(0)),
+            true => crate::telemetry::logging::bars().add(ProgressBar::new(0)),
             false => ProgressBar::hidden(),
         };
         let file = file.map(open).transpose()?;

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Format, Printing};
-use super::out::{Comma, Out};
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::exit::{Exit, Failure, Result};
-use crate::plan::{Operation, shown};
-use crate::reconcile::{Comparison, Difference, Remedy};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::operation::{Operation, shown};
+use crate::domain::remedy::Remedy;
+use crate::domain::visible::padded;
+use crate::run::reconcile::{Comparison, Difference};
 use crate::run::{RunError, RunSummary, chosen};
 use crate::state::lock::SenderLock;
 use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
-use crate::status;
-use crate::visible::padded;
+use crate::terminal::out::{Comma, Out};
 
 /// How many of a kind are printed unless everything is asked for with `-v`.
 const SHOWN: usize = 20;
@@ -37,7 +37,7 @@ pub async fn command(
     let _lock = remedy.any().then(|| SenderLock::take(&settings.state.path)).transpose()?;
     let progress = Arc::new(Progress::new(None, false)?);
     let state = State::open(&settings.state.path, Access::Write)?;
-    let unconfigured = status::unconfigured(&configured, &state).await?;
+    let unconfigured = crate::run::unconfigured(&configured, &state).await?;
     let runner = super::sync::runner(settings, state, &progress)?;
     let readings = runner.read_to_reconcile(&syncs, remedy).await?;
     let (json, forsaken) = (printing.format == Format::Json, !unconfigured.is_empty());
@@ -271,7 +271,7 @@ impl Page {
         }
     }
 
-    fn end_of_sync(&mut self, run: Option<&RunSummary>, notable: &[crate::outcome::Outcome]) -> Result<()> {
+    fn end_of_sync(&mut self, run: Option<&RunSummary>, notable: &[crate::domain::outcome::Outcome]) -> Result<()> {
         match (self.json, run) {
             (true, Some(run)) => self.out.piece(&format!(",\"run\":{}}}", json!(run))),
             (true, None) => self.out.piece("}"),

@@ -20,7 +20,7 @@ pub struct OutcomesArgs {
     pub key: Option<String>,
     /// With this status: ok, failed, unknown, rejected, held, skipped
     #[arg(long, value_name = "STATUS", value_parser = status)]
-    pub status: Option<crate::outcome::Status>,
+    pub status: Option<crate::domain::outcome::Status>,
     /// Since then: a time (2026-11-22, 2026-11-22T03:34:00Z) or how long ago (2h, 7d)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -29,9 +29,9 @@ pub struct OutcomesArgs {
     pub format: LedgerFormat,
 }
 
-fn status(name: &str) -> Result<crate::outcome::Status, String> {
-    let names = crate::outcome::Status::ALL.map(|s| s.name());
-    crate::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
+fn status(name: &str) -> Result<crate::domain::outcome::Status, String> {
+    let names = crate::domain::outcome::Status::ALL.map(|s| s.name());
+    crate::domain::outcome::Status::parse(name).ok_or_else(|| format!("statuses are {}", names.join(", ")))
 }
 
 /// `state …`.
@@ -88,6 +88,6 @@ pub enum StateCommand {
     Prune {
         /// How old they must be, e.g. 90d
         #[arg(long, value_name = "SPAN")]
-        older_than: crate::config::units::Span,
+        older_than: crate::domain::units::Span,
     },
 }

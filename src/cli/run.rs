@@ -9,19 +9,19 @@ use tokio::time::{Instant, sleep};
 
 use super::approver::who;
 use super::args::{Format, Global, Printing};
-use super::out::Out;
 use super::sync::print;
 use crate::config::Settings;
 use crate::daemon::{self, Told};
-use crate::exit::{Exit, Failure, Result};
-use crate::outcome::{Outcome, Status};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::outcome::{Outcome, Status};
+use crate::os::clock::Clock;
 use crate::run::chosen;
 use crate::state::history::RecentOutcomes;
 use crate::state::ledger::Filter;
 use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::requests::{Ask, Leave, Progress, ProgressOf, RequestId, Withdraw};
 use crate::state::{Access, State};
-use crate::time::Clock;
+use crate::terminal::out::Out;
 
 /// How often it is looked whether the daemon has answered.
 const LOOK: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::config::units::Rate;
+use crate::domain::units::Rate;
 
 /// `sandbox`.
 #[derive(Args, Clone, Debug)]

@@ -6,18 +6,18 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::{Format, Printing, StateCommand};
-use super::out::Out;
 use super::syncs;
 use super::words::count;
 use crate::config::Settings;
-use crate::config::units::Span;
 use crate::daemon::prune_request;
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::units::Span;
+use crate::os::clock::Clock;
 use crate::state::lock::SenderLock;
 use crate::state::prune::Pruned;
 use crate::state::restore::{RestoredState, restore};
 use crate::state::{Access, State, backup::backup, info, verify};
-use crate::time::Clock;
+use crate::terminal::out::Out;
 
 /// `rosterd state …`.
 pub async fn command(settings: &Settings, command: StateCommand, printing: Printing) -> Result<Exit> {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use crate::config::Settings;
-use crate::exit::{Exit, Result};
+use crate::domain::error::{Exit, Result};
+use crate::domain::time;
+use crate::os::clock::Clock;
+use crate::report::status::{Line, StalePlan, lines};
 use crate::run::chosen;
+use crate::run::unconfigured;
 use crate::state::lock::{Holder, holder};
 use crate::state::ownership::Unconfigured;
 use crate::state::{Access, State};
-use crate::status::{Line, StalePlan, lines, unconfigured};
-use crate::time::{self, Clock};
+use crate::terminal::out::Out;
 
 /// `rosterd status`.
 pub async fn command(settings: &Arc<Settings>, syncs: &[String], printing: Printing) -> Result<Exit> {

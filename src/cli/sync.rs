@@ -5,22 +5,23 @@ use std::sync::Arc;
 
 use super::approver::{is_short_enough, who};
 use super::args::{Format, Printing, Scope};
-use super::out::Out;
 use super::progress::Progress;
 use super::words;
+use crate::account::Clients;
 use crate::config::Settings;
-use crate::delivery::Clients;
-use crate::exit::{Exit, Failure, Result};
-use crate::limits::Breach;
-use crate::outcome::{Outcome, Status};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::limits::Breach;
+use crate::domain::outcome::{Outcome, Status};
+use crate::domain::time;
+use crate::domain::visible::padded;
+use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner, Wish, spent};
 use crate::state::budget::Budget;
 use crate::state::epoch::EpochFile;
 use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::{Access, State};
-use crate::time::{self, Clock};
-use crate::visible::padded;
+use crate::terminal::out::Out;
 
 /// `rosterd sync`.
 pub async fn command(

@@ -3,16 +3,15 @@
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use super::words::count;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
-use crate::nearest::nearest;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::nearest::nearest;
 use crate::state::forget::scrub;
 use crate::state::lock::SenderLock;
 use crate::state::syncs::{ForgetSync, ForgottenSync, RenameSync, Renamed};
 use crate::state::{Access, State, info};
-use crate::status;
+use crate::terminal::out::Out;
 
 /// `rosterd state rename-sync`.
 pub async fn rename(settings: &Settings, old: &str, new: &str, printing: Printing) -> Result<Exit> {
@@ -102,7 +101,7 @@ fn open(settings: &Settings) -> Result<(SenderLock, State)> {
 }
 
 async fn unknown(settings: &Settings, state: &State, name: &str) -> Result<Failure> {
-    let known = status::unconfigured(settings, state).await?;
+    let known = crate::run::unconfigured(settings, state).await?;
     let help = match known.is_empty() {
         true => "every sync in the state is in the configuration too".to_string(),
         false => {

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Result};
+use crate::domain::error::{Exit, Result};
 use crate::mapping::testing;
+use crate::os::clock::Clock;
 use crate::run::chosen;
-use crate::time::Clock;
+use crate::terminal::out::Out;
 
 #[derive(Debug, Serialize)]
 struct Tested {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::out::Out;
 use super::plan::Sections;
 use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
-use crate::exit::{Exit, Result};
-use crate::planner::{PAGE, Plan};
-use crate::record::Key;
+use crate::domain::error::{Exit, Result};
+use crate::domain::record::Key;
+use crate::domain::visible::padded;
+use crate::plan::{PAGE, Plan};
 use crate::run::Undoing;
 use crate::state::{Access, State};
-use crate::visible::padded;
+use crate::terminal::out::Out;
 
 /// How many people for whom something is left are named unless everything is asked for with `-v`.
 const SHOWN: usize = 20;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::args::{Format, Printing};
 use super::looking::{Looking, look};
-use super::out::Out;
 use super::progress::Progress;
 use crate::config::Settings;
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::report::why::explain;
 use crate::run::chosen;
-use crate::why::explain;
+use crate::terminal::out::Out;
 
 /// `rosterd why`.
 pub async fn command(settings: Arc<Settings>, sync: &str, who: &str, printing: Printing) -> Result<Exit> {

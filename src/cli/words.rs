@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::plan::{OpKind, Operation, shown};
+use crate::domain::operation::{OpKind, Operation, shown};
+use crate::domain::visible::padded;
 use crate::run::Counted;
-use crate::visible::padded;
 
 /// `1 record`, `2 records`.
 pub fn count(n: u64, one: &str, many: &str) -> String {

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::exit::{Exit, Failure};
-use crate::nearest::nearest;
+use crate::domain::error::{Exit, Failure};
+use crate::domain::nearest::nearest;
 
 /// One finding. Its serialised form is an element of `check`'s `errors` and `warnings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -11,14 +11,14 @@ use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml_edit::Document;
 
-use super::bounded_file;
 use super::diagnostic::Diagnostic;
 use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
 use super::raw::Raw;
 use super::resolve::Report;
-use super::units::HELP_MARK;
-use crate::nearest::nearest;
-use crate::wording;
+use crate::domain::nearest::nearest;
+use crate::domain::units::HELP_MARK;
+use crate::domain::wording;
+use crate::os::bounded_file;
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "ROSTERD_";

@@ -5,22 +5,19 @@
 //! catalogue, schedules. What comes out is [`Settings`], in which nothing has to be checked again, or every mistake
 //! there is, each with its place.
 
-pub mod bounded_file;
 mod diagnostic;
 mod layers;
 mod locate;
 mod raw;
 mod resolve;
 pub mod schema;
-pub mod secret;
 pub mod settings;
 mod typed;
-pub mod units;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::address;
+use crate::domain::address;
 
 pub use diagnostic::{Diagnostic, did_you_mean, failure};
 pub use settings::Settings;

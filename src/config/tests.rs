@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::settings::{AuthSettings, OnIncomplete, OnLeave, SourceKind};
+use super::settings::{OnIncomplete, OnLeave, SourceKind};
 use super::*;
-use crate::exit::Exit;
-use crate::limits::Limit;
+use crate::domain::error::Exit;
+use crate::domain::limits::Limit;
+use crate::http::settings::AuthSettings;
 
 /// The smallest configuration that does something, in three parts to be replaced one by one.
 const STATE: &str = "[state]\npath = \"s.db\"\n";
@@ -161,7 +162,7 @@ fn a_later_file_can_say_where_else_a_secret_is() {
     let over = "[targets.juno.auth]\ntoken = { file = \"t\" }\n";
     let settings = load_all(&[&minimal(), over], &[]).map_err(told).expect("valid").settings;
     let AuthSettings::Bearer(secret) = &settings.targets["juno"].auth else { panic!("bearer") };
-    assert!(matches!(secret, secret::Secret::File(path) if path.is_absolute()));
+    assert!(matches!(secret, crate::http::secret::Secret::File(path) if path.is_absolute()));
 }
 
 #[test]
@@ -181,7 +182,9 @@ fn the_environment_wins_and_finds_names_with_dashes() {
     let settings = load_all(&[&text], &env).map_err(told).expect("valid").settings;
     let target = &settings.targets["ju-no"];
     assert_eq!((target.rate.count, target.concurrency), (5, 3));
-    let AuthSettings::Bearer(secret::Secret::Literal(token)) = &target.auth else { panic!("{:?}", target.auth) };
+    let AuthSettings::Bearer(crate::http::secret::Secret::Literal(token)) = &target.auth else {
+        panic!("{:?}", target.auth)
+    };
     assert_eq!(token.expose_secret(), "12345", "digits are text where text is wanted");
     assert!(!settings.syncs["staff"].bans_first);
     assert_eq!(settings.syncs["staff"].limits.ban, Limit::AtMost { count: Some(3), percent: Some(1) });
@@ -451,7 +454,7 @@ fn clients_of_one_platform_are_places_of_their_own() {
 
 mod fuzz {
     use super::*;
-    use crate::mutated;
+    use crate::domain::mutated;
     use proptest::prelude::*;
 
     /// The example that is to be copied, and what these tests type.
@@ -460,7 +463,7 @@ mod fuzz {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(150))]
+        #![proptest_config(crate::domain::properties::cases(150))]
 
         #[test]
         fn no_configuration_makes_reading_panic(

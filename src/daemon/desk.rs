@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::job::Task;
 use super::{Daemon, RunResult, ending};
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::time::rfc3339;
+use crate::os::clock::Clock;
 use crate::run::{RunSummary, chosen, spent};
 use crate::state::State;
 use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::requests::{Ask, CloseStale, Reply, RequestId, TakeAll, Taken};
-use crate::time::{Clock, rfc3339};
 
 /// Who waits for an answer.
 pub(super) type Asker = RequestId;

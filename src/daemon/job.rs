@@ -9,8 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{RunResult, ending};
 use crate::config::settings::SyncSettings;
-use crate::exit::{Failure, Result};
-use crate::reconcile::{Comparison, Remedy};
+use crate::domain::error::{Failure, Result};
+use crate::domain::remedy::Remedy;
+use crate::run::reconcile::Comparison;
 use crate::run::{Asked, Runner, Wish, read_sources};
 use crate::state::plans::HeldPlan;
 

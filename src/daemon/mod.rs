@@ -5,13 +5,13 @@
 //! the next run brings everything in step anyway. Only the loop decides, so nothing here needs a lock.
 
 mod agenda;
-mod board;
 mod desk;
 mod job;
 mod pulse;
 mod reload;
 mod watch;
 
+use crate::os::panics::off_thread;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,20 +25,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::Clients;
 use crate::config::Settings;
-use crate::delivery::Clients;
-use crate::exit::{Exit, Failure, Result};
-use crate::metrics;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::time;
+use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
+pub use crate::server::board::{Board, Pace, View};
 use crate::state::budget::Budget;
 use crate::state::epoch::EpochFile;
 use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::prune::Prune;
 use crate::state::{Access, State};
-use crate::time::{self, Clock};
+use crate::telemetry::metrics;
 use agenda::{Agenda, TurnKind, Work};
-pub use board::{Board, Pace, View};
 pub use desk::Told;
 use job::{Ended, Job, Task};
 use pulse::Heart;
@@ -130,9 +131,7 @@ pub async fn run(start: Start) -> Result<()> {
         let state = State::open(&path, Access::Write)?;
         Ok::<_, Failure>((state, State::open_beside(&path)?, Budget::beside(&path)?))
     };
-    let (state, reader, budget) = tokio::task::spawn_blocking(open)
-        .await
-        .map_err(|e| Failure::internal("opening the state broke off").because(e))??;
+    let (state, reader, budget) = off_thread("opening the state broke off", open).await??;
     let clients = Arc::new(Clients::new(state.clone(), start.clock.clone(), budget));
     board.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {

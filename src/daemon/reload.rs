@@ -2,12 +2,14 @@
 //!
 //! Runs under way keep the configuration they began with; whatever begins later has the new one.
 
+use crate::os::panics::off_thread;
 use std::sync::Arc;
 
 use super::{Daemon, pulse};
 use crate::config::{self, Settings};
-use crate::exit::{Exit, Failure, Result};
-use crate::{metrics, server};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::server;
+use crate::telemetry::metrics;
 
 impl Daemon {
     /// Loads the configuration anew, or keeps the old one and says why.
@@ -39,9 +41,7 @@ impl Daemon {
     async fn load_anew(&mut self, context: &server::Context) -> Result<()> {
         let files = self.files.clone();
         let load = move || config::load(&files, config::environment()).map_err(|errors| config::failure(&errors));
-        let loaded = tokio::task::spawn_blocking(load)
-            .await
-            .map_err(|e| Failure::internal("loading the configuration broke off").because(e))??;
+        let loaded = off_thread("loading the configuration broke off", load).await??;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

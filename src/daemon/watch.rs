@@ -3,8 +3,8 @@
 use tracing::Level;
 
 use crate::delivery::Watch;
-use crate::outcome::Outcome;
-use crate::{logging, metrics};
+use crate::domain::outcome::Outcome;
+use crate::telemetry::{logging, metrics};
 
 /// The daemon's watcher. There is no terminal to keep clear, so what went well is logged too.
 #[derive(Debug)]

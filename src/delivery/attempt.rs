@@ -10,21 +10,23 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, Unanswered};
 use super::ending::Finished;
-use super::prepare::{Seen, Unready};
-use super::transport::SendError;
+use crate::account::client::{Client, Unanswered};
+use crate::account::lookup::Found;
+use crate::account::prepare::{Seen, Unready};
+use crate::account::seek::find_again;
+use crate::api::{Answer, Current, Verdict};
 use crate::config::settings::SyncSettings;
-use crate::exit::{Exit, Failure};
-use crate::outcome::{ErrorKind, OpError, Outcome};
-use crate::plan::{OpKind, Operation};
-use crate::planner::newcomers::{Found, adopt};
-use crate::planner::seek::find_again;
-use crate::rules::SkipReason;
+use crate::domain::account::{Account, Echo, Kept};
+use crate::domain::error::{Exit, Failure};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::{ErrorKind, OpError, Outcome};
+use crate::domain::rules::SkipReason;
+use crate::http::error::SendError;
+use crate::plan::adoption::adopt;
 use crate::state::State;
 use crate::state::journal::{CountFrom, EntryId};
 use crate::state::people::SyncId;
-use crate::target::{Account, Answer, Current, Echo, Kept, Verdict};
 
 /// So long a create may leave after its intent without anybody writing that down: at ordinary rates intents are no further
 /// ahead.

@@ -9,8 +9,8 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
 use super::{Attempt, Begun, Shared, Stop};
-use crate::exit::{Failure, Result};
-use crate::outcome::Status;
+use crate::domain::error::{Failure, Result};
+use crate::domain::outcome::Status;
 use crate::state::journal::{Doubt, DoubtsOf};
 
 /// How many doubtful operations are in memory at once.

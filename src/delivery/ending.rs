@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Work;
-use crate::exit::{Exit, Failure};
-use crate::outcome::{ErrorKind, OpError, Status};
-use crate::plan::{OpKind, Operation};
-use crate::rules::{PersonState, SkipReason};
+use crate::domain::account::{AccountState, Kept};
+use crate::domain::error::{Exit, Failure};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::{ErrorKind, OpError, Status};
+use crate::domain::rules::{PersonState, SkipReason};
 use crate::state::journal::Effect;
 use crate::state::undo::Undoable;
-use crate::target::{AccountState, Kept};
 
 /// How an operation ended.
 #[derive(Debug)]

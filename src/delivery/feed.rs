@@ -11,14 +11,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Attempt, Begun, Delivery, Finished, Shared, Stop};
-use crate::exit::{Failure, Result};
-use crate::outcome::Status;
-use crate::plan::{OpKind, Operation};
-use crate::planner::{PAGE, Plan};
-use crate::rules::{PersonState, SkipReason};
-use crate::sabotage::{self, Sabotage};
+use crate::domain::account::Kept;
+use crate::domain::error::{Failure, Result};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::Status;
+use crate::domain::rules::{PersonState, SkipReason};
+use crate::failpoints;
+use crate::failpoints::Failpoint;
+use crate::os::panics::joined;
+use crate::plan::{PAGE, Plan};
 use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement};
-use crate::target::Kept;
 
 /// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
 /// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
@@ -78,7 +80,7 @@ async fn feed_wave(
     drop(queue);
     while let Some(sender) = senders.join_next().await {
         if let Err(error) = sender {
-            shared.halt_for(Stop::State(Failure::internal("sending broke off").because(error)));
+            shared.halt_for(Stop::State(joined("sending broke off", error)));
         }
     }
     fed
@@ -104,7 +106,7 @@ async fn begin_next(
         operations.push(Arc::new(operation));
     }
     let intended = Instant::now();
-    let entries = match sabotage::is(Sabotage::IntentAfterSend) {
+    let entries = match failpoints::is(Failpoint::IntentAfterSend) {
         true => vec![0; operations.len()],
         false if operations.is_empty() => Vec::new(),
         false => intend(shared, intents).await?,
@@ -123,7 +125,7 @@ async fn send_on(shared: Arc<Shared>, waiting: Arc<Mutex<mpsc::Receiver<Begin>>>
             shared.halt_for(Stop::State(Failure::defect("sending broke off")));
             continue;
         };
-        let entry = match sabotage::is(Sabotage::IntentAfterSend) {
+        let entry = match failpoints::is(Failpoint::IntentAfterSend) {
             true => intend_late(&shared, &finished.operation).await.unwrap_or_default(),
             false => entry,
         };
@@ -137,7 +139,7 @@ async fn intend(shared: &Shared, operations: Vec<Intent>) -> Result<Vec<EntryId>
     Ok(d.state.ask(intend).await?)
 }
 
-/// What [`Sabotage::IntentAfterSend`] does.
+/// What [`Failpoint::IntentAfterSend`] does.
 async fn intend_late(shared: &Shared, operation: &Operation) -> Result<EntryId> {
     Ok(intend(shared, vec![Intent::to(operation)?]).await?[0])
 }
@@ -155,8 +157,8 @@ async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId, i
         stop: &shared.halt,
         abandon: &shared.abandon,
     };
-    sabotage::panic_at(&operation);
-    if sabotage::is(Sabotage::SnapshotBeforeAnswer) {
+    failpoints::panic_at(&operation);
+    if failpoints::is(Failpoint::SnapshotBeforeAnswer) {
         confirm_unasked(d, &operation).await;
     }
     let mut finished = attempt.carry_out(operation).await;
@@ -170,7 +172,7 @@ async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId, i
     finished
 }
 
-/// What [`Sabotage::SnapshotBeforeAnswer`] does.
+/// What [`Failpoint::SnapshotBeforeAnswer`] does.
 async fn confirm_unasked(d: &Delivery, operation: &Operation) {
     let Some(remote_id) = operation.remote_id.clone() else { return };
     let state = if operation.kind == OpKind::Ban { PersonState::Banned } else { PersonState::Active };

@@ -7,20 +7,13 @@
 //! ended, creates that brought no usable answer are looked up once more.
 
 mod attempt;
-mod client;
-mod clients;
+
 mod doubts;
+
 mod ending;
+
 mod feed;
-mod gate;
-mod login;
-mod prepare;
-mod proof;
-mod quota;
-pub mod rate;
-mod refusal;
-mod rounds;
-pub mod transport;
+
 mod whereabouts;
 
 use std::collections::BTreeMap;
@@ -33,24 +26,24 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::SyncSettings;
-use crate::exit::Failure;
-use crate::limits::Approved;
-use crate::outcome::{ErrorKind, OpError, Outcome, Status};
-use crate::plan::OpKind;
-use crate::planner::Plan;
-use crate::rules::SkipReason;
+use crate::domain::error::Failure;
+use crate::domain::limits::Approved;
+use crate::domain::operation::OpKind;
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::rules::SkipReason;
+use crate::os::clock::Clock;
+use crate::os::panics::joined;
+use crate::plan::Plan;
 use crate::state::State;
 use crate::state::journal::{Effect, EntryId, Settle, Settlement};
 use crate::state::people::{IsPaused, SyncId};
-use crate::time::Clock;
 
+pub use crate::account::client::{Carrier, Client, Line, Unanswered};
+pub use crate::account::clients::{Clients, LineReading};
+pub use crate::account::prepare::{Seen, Unready};
+pub use crate::account::refusal::Refusal;
 pub use attempt::Attempt;
-pub use client::{Carrier, Client, Line, Unanswered};
-pub use clients::{Clients, LineReading};
 pub use ending::Finished;
-pub use prepare::{Seen, Unready};
-pub use refusal::Refusal;
-pub(crate) use transport::{SendError, explained};
 
 /// What watches a run: the progress bar, the outcome file, the log.
 pub trait Watch: Send + Sync {
@@ -70,12 +63,6 @@ pub struct RunId {
     pub sync: Arc<SyncSettings>,
     /// The sync's number.
     pub id: SyncId,
-}
-
-impl From<transport::SendError> for crate::outcome::OpError {
-    fn from(error: transport::SendError) -> Self {
-        crate::outcome::OpError::new(error.kind, error.message)
-    }
 }
 
 /// One delivery.
@@ -223,7 +210,7 @@ impl Shared {
     /// Waits for a settler to end, and adds up what it counted.
     async fn settled(&self, settler: JoinHandle<Tally>, counts: &mut Tally) {
         let counted = settler.await.unwrap_or_else(|e| {
-            self.halt_for(Stop::State(Failure::internal("the settler broke off").because(e)));
+            self.halt_for(Stop::State(joined("the settler broke off", e)));
             Tally::new()
         });
         for (op, by_status) in counted {

@@ -10,16 +10,17 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::transport::SendError;
 use super::*;
-use crate::config::settings::{AuthSettings, NetworkSettings, RetrySettings, Settings, TargetSettings};
-use crate::config::units::Rate;
-use crate::plan::{Change, Operation};
-use crate::record::Key;
+use crate::api::{Answer, Engine, Held, Wire};
+use crate::config::settings::{RetrySettings, Settings, TargetSettings};
+use crate::domain::operation::{Change, Operation};
+use crate::domain::record::Key;
+use crate::domain::units::Rate;
+use crate::http::error::SendError;
+use crate::http::settings::{AuthSettings, NetworkSettings};
 use crate::state::budget::Budget;
 use crate::state::journal::{Intend, Intent, Recover, UnresolvedPage};
 use crate::state::people::BindSync;
-use crate::target::{Answer, Engine, Held, Wire};
 
 /// Answers in order; what it was sent, and when.
 #[derive(Clone, Default)]
@@ -330,8 +331,8 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
         state.ask(Recover { at: passing.stamp(), sync: None }).await.expect("recovered");
         let page = UnresolvedPage { sync: id, after: 0, limit: 1 };
         let unresolved = state.ask(page).await.expect("readable").pop().expect("it is unresolved");
-        let since = crate::time::parse(&unresolved.since).expect("a time");
-        let waited = since - crate::time::parse(&start).expect("a time");
+        let since = crate::domain::time::parse(&unresolved.since).expect("a time");
+        let waited = since - crate::domain::time::parse(&start).expect("a time");
         assert_eq!(waited.num_seconds(), later, "{}", unresolved.since);
     }
 }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use super::attempt::{Step, Work};
 use super::ending::Finished;
-use super::prepare::Seen;
-use crate::exit::{Failure, Result};
-use crate::outcome::{ErrorKind, OpError};
-use crate::plan::{OpKind, Operation};
-use crate::planner::newcomers::Found;
-use crate::planner::seek::{as_create, whose};
-use crate::rules::SkipReason;
-use crate::sabotage::{self, Sabotage};
+use crate::account::lookup::Found;
+use crate::account::prepare::Seen;
+use crate::account::seek::{as_create, whose};
+use crate::api::Whose;
+use crate::domain::account::{Account, AccountState};
+use crate::domain::error::{Failure, Result};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::rules::SkipReason;
+use crate::failpoints;
+use crate::failpoints::Failpoint;
 use crate::state::people::OwnerOf;
-use crate::target::{Account, AccountState, Whose};
 
 impl Work<'_> {
     /// Before a ban, a delete or a reinstatement: the account that stands under the id must carry the person's key, or a
@@ -56,7 +58,7 @@ impl Work<'_> {
         if self.followed_up || matches!(self.operation.kind, OpKind::Create | OpKind::Unlink) {
             return end(self.failed(error));
         }
-        if sabotage::is(Sabotage::Believe404) && self.operation.kind.takes_access() {
+        if failpoints::is(Failpoint::Believe404) && self.operation.kind.takes_access() {
             return end(self.already_gone());
         }
         (self.followed_up, self.stepped) = (true, false);
@@ -72,14 +74,14 @@ impl Work<'_> {
         match self.look_up().await {
             Ok(Found::Account(account)) if takes_access || step => self.follow(*account),
             Ok(Found::Account(account)) => {
-                self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
+                self.operation = Arc::new(as_create(&self.operation, self.at.sync));
                 self.adopt(*account)
             }
             Ok(Found::Nobody) if takes_access => end(self.already_gone()),
             // Nothing is in the way any more. What follows on that person sees for itself that they are gone.
             Ok(Found::Nobody) if step => end(self.failed(error)),
             Ok(Found::Nobody) => {
-                self.operation = Arc::new(as_create(&self.operation, &self.at.sync.mapping));
+                self.operation = Arc::new(as_create(&self.operation, self.at.sync));
                 Step::Onward
             }
             Ok(Found::Conflict(conflict)) => end(self.failed(conflict)),
@@ -111,7 +113,7 @@ impl Work<'_> {
             biased;
             seen = self.at.client.seek(&id) => seen?,
             () = self.at.abandon.cancelled() => {
-                return Err(Failure::new(crate::exit::Exit::Partial, "stopped before a look-up was answered"));
+                return Err(Failure::new(crate::domain::error::Exit::Partial, "stopped before a look-up was answered"));
             }
         };
         match seen {

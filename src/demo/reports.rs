@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::plan::shown;
+use crate::domain::operation::shown;
 
 /// What became of the operations of one kind.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

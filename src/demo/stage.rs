@@ -1,6 +1,7 @@
 //! The demo's stage: a temporary directory with the sample configuration, the simulated platforms, and the program
 //! itself, run as an operator would run it.
 
+use crate::os::panics::off_thread;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
 use crate::sandbox::{Behaviour, Options, Request, Running, Sandbox};
 
 /// The sample configuration, exactly as it lies in `config/`.
@@ -167,9 +168,8 @@ impl Stage {
         command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", self.dir.path());
         command.current_dir(self.dir.path()).args(args);
         // The sandbox serves on this runtime meanwhile, so the wait is on a thread of its own.
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .map_err(|e| Failure::internal("waiting for a command of the demo failed").because(e))?
+        let output = off_thread("waiting for a command of the demo failed", move || command.output())
+            .await?
             .map_err(|e| local("run rosterd itself", e))?;
         Ok(Done {
             code: output.status.code(),

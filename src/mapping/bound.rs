@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::expression::Scope;
 use super::{Compiled, OnEmpty, Rule, Source, When, telling};
-use crate::plan::Fingerprint;
-use crate::record::{Columns, Places, Position, Record, Row, Several, same_cell};
+use crate::domain::operation::Fingerprint;
+use crate::domain::record::{Columns, Places, Position, Record, Row, Several, same_cell};
 
 /// A mapping that knows where in a row its columns stand. Cheap to clone.
 #[derive(Clone)]
@@ -269,7 +269,7 @@ mod tests {
     use super::super::tests::{cel, column, compile, value};
     use super::super::{FieldRule, Mapping};
     use super::*;
-    use crate::record::Key;
+    use crate::domain::record::Key;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -433,7 +433,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn fingerprints_differ_where_a_used_cell_differs_and_nowhere_else(

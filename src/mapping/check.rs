@@ -11,8 +11,8 @@ use super::expression::Expression;
 use super::infer::Gives;
 use super::telling;
 use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Severity, Source, ValueFrom};
-use crate::nearest::nearest;
-use crate::target::{Catalogue, Field};
+use crate::domain::catalogue::{Catalogue, Field};
+use crate::domain::nearest::nearest;
 
 /// What was found so far.
 #[derive(Default)]

@@ -7,9 +7,10 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use serde_json::{Number, Value};
 
-use crate::bounded::{self, Budget, Fault};
-use crate::target::Field;
-use crate::value::{FieldType, is_empty};
+use crate::domain::bounded;
+use crate::domain::bounded::{Budget, Fault};
+use crate::domain::catalogue::Field;
+use crate::domain::value::{FieldType, is_empty};
 
 /// Below this, every whole number has a float of its own; beyond it `4.0` may not be the 4 that was meant.
 const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
@@ -367,7 +368,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn no_message_repeats_the_value(text in "[a-zA-Z]{6,20}") {

@@ -21,7 +21,7 @@ use super::meter::{self, LARGEST, METER};
 use super::scan::{self, LEVELS};
 use super::walk::{self, ROW_PREFIX};
 use super::{dates, guard, weigh};
-use crate::stack::roomy;
+use crate::os::stack::roomy;
 
 /// The functions of CEL's standard library and of its strings, math and lists extensions.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -635,7 +635,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn no_text_makes_the_compiler_panic(text in "\\PC{0,40}") {

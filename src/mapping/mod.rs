@@ -4,9 +4,10 @@
 //! is read. It is then bound to a source's columns and applied to each record that changed: that a record did not
 //! change is told by its fingerprint alone, without evaluating anything. Pure: the date is an argument.
 
+pub mod protect;
+
 mod bound;
 #[cfg(test)]
-#[path = "budget/tests.rs"]
 mod budget_tests;
 mod check;
 mod coerce;
@@ -31,9 +32,9 @@ pub use bound::{Bound, Decided, Desired, DesiredField, Mapped};
 pub use expression::{Expression, Problem, Scope};
 pub use infer::Gives;
 
-use crate::record::Columns;
-use crate::target::Catalogue;
-use crate::value::FieldType;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::record::Columns;
+use crate::domain::value::FieldType;
 use coerce::Admits;
 
 /// Raised whenever the same mapping and record give another result, so that stored fingerprints are no longer
@@ -277,7 +278,7 @@ fn version(spec: &MappingSpec, rules: &[Rule]) -> [u8; 32] {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::target::Field;
+    use crate::domain::catalogue::Field;
 
     /// A field that can be written and asks nothing.
     pub(crate) fn plain(kind: FieldType) -> Field {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use unicode_normalization::is_nfkc;
 
 use super::Source;
-use crate::value::is_unseen;
+use crate::domain::value::is_unseen;
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ mod tests {
     use super::super::tests::{cel, column, compile, value};
     use super::super::{FieldRule, Mapping, MappingSpec};
     use super::*;
-    use crate::record::Columns;
+    use crate::domain::record::Columns;
 
     #[test]
     fn what_no_address_can_be_is_told() {

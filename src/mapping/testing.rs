@@ -2,15 +2,38 @@
 //!
 //! What a test contains was made up by the person who wrote it, so differences show values.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::{Desired, Mapped, Mapping};
-use crate::config::settings::{Expectation, TestSettings};
-use crate::nearest::nearest;
-use crate::plan::shown;
-use crate::record::{Columns, Key};
-use crate::value;
+use crate::domain::nearest::nearest;
+use crate::domain::operation::shown;
+use crate::domain::record::{Columns, Key};
+use crate::domain::value;
+
+/// `[[syncs.NAME.tests]]`.
+#[derive(Clone, Debug)]
+pub struct TestSettings {
+    /// What it shows.
+    pub name: String,
+    /// A source record by column; absent columns are empty.
+    pub record: BTreeMap<String, Value>,
+    /// What must come of it.
+    pub expect: Expectation,
+}
+
+/// What a mapping test expects.
+#[derive(Clone, Debug)]
+pub enum Expectation {
+    /// These fields have these values (others may have any).
+    Fields(BTreeMap<String, Value>),
+    /// The record is out of scope.
+    Excluded,
+    /// The record is rejected, with this in the reason.
+    Rejected(String),
+}
 
 /// Runs one test; `key` is the column that names a person, which a mapping sees in its normal form.
 ///

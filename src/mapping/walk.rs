@@ -14,7 +14,7 @@ use cel::{ExecutionError, Value};
 use super::dates::{self, DAY, DAY_IN};
 use super::expression::{Problem, bare_context};
 use super::meter::{self, MATCHES, MATCHES_ANY};
-use crate::nearest::nearest;
+use crate::domain::nearest::nearest;
 
 /// What variables made from `row[…]` begin with; no identifier in source text can.
 pub(super) const ROW_PREFIX: &str = "@row:";

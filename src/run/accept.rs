@@ -1,18 +1,20 @@
 //! `accept`: a source that has really shrunk is read, and what it has now is what its next read is compared with.
 
+use crate::os::panics::off_thread;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::reading::{baseline, mapping_rejects, member_failure, untrusted};
 use crate::config::settings::{Settings, SourceSettings, SyncSettings};
-use crate::exit::{Failure, Result};
+use crate::domain::error::{Failure, Result};
 use crate::mapping::Mapped;
-use crate::planner::PAGE;
+use crate::os::clock::Clock;
+use crate::plan::PAGE;
+use crate::source::trust;
+use crate::source::trust::{Baseline, ReadStats, Reason, Verdict};
 use crate::source::{Intake, Member};
 use crate::state::State;
 use crate::state::sources::Accept;
-use crate::time::Clock;
-use crate::trust::{self, Baseline, ReadStats, Reason, Verdict};
 
 /// What was accepted of a source, or of a member of a union.
 #[derive(Clone, Debug)]
@@ -44,9 +46,8 @@ pub async fn accept(
     let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).cloned().collect();
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
-    let intake = tokio::task::spawn_blocking(move || Intake::read(&reading, &wanted, &std::env::temp_dir()))
-        .await
-        .map_err(|e| Failure::internal("reading broke off").because(e))??;
+    let intake =
+        off_thread("reading broke off", move || Intake::read(&reading, &wanted, &std::env::temp_dir())).await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }
@@ -58,12 +59,11 @@ pub async fn accept(
     let members = intake.members().to_vec();
     let all = [Member { source: Arc::clone(source), stats }].into_iter().chain(members);
     let now = clock.now();
-    tokio::task::spawn_blocking(move || {
+    off_thread("judging the read broke off", move || {
         let today = |sync: &SyncSettings| now.with_timezone(&sync.timezone).date_naive();
         syncs.iter().try_for_each(|sync| can_be_mapped(sync, &intake, today(sync)))
     })
-    .await
-    .map_err(|e| Failure::internal("judging the read broke off").because(e))??;
+    .await??;
     let mut accepted = Vec::new();
     for Member { source, stats } in all {
         let known = baseline(&source, state, clock).await?;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use super::{RunSummary, Runner};
-use crate::exit::Failure;
-use crate::notify;
+use crate::domain::error::Failure;
+use crate::run::notify;
 use crate::state::announced::{Announced, LastAnnounced};
 
 /// What is being told of a process's runs.

@@ -2,8 +2,8 @@
 //! operation is the same.
 
 use super::{Approval, RunSummary, Runner, Wish, chosen};
-use crate::exit::{Exit, Failure, Result};
-use crate::planner::PAGE;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::plan::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
 
 impl Runner {
@@ -34,7 +34,7 @@ impl Runner {
     }
 
     /// The digests of a held plan's operations.
-    async fn digests(&self, id: &str) -> Result<std::collections::BTreeSet<crate::limits::Digest>> {
+    async fn digests(&self, id: &str) -> Result<std::collections::BTreeSet<crate::domain::limits::Digest>> {
         let mut digests = std::collections::BTreeSet::new();
         let mut from = 0;
         loop {

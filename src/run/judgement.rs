@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::exit::Result;
+use crate::domain::error::Result;
 use crate::state::State;
 use crate::state::sources::Trusted;
 

@@ -1,5 +1,6 @@
 //! Reading each source once, and judging it before anybody looks at a person in it.
 
+use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,17 +8,18 @@ use chrono::{DateTime, Utc};
 
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
-use crate::exit::{Exit, Failure, Result};
-use crate::panics;
-use crate::planner::Plan;
-use crate::record::Key;
-use crate::sabotage;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::record::Key;
+use crate::failpoints;
+use crate::os::clock::Clock;
+use crate::os::panics;
+use crate::plan::Plan;
+use crate::source::trust;
+use crate::source::trust::{Baseline, ReadStats, Verdict};
 use crate::source::{self, FirstPage, Intake, Member, Since, Validators};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
-use crate::time::Clock;
-use crate::trust::{self, Baseline, ReadStats, Verdict};
 
 /// A read that may be used.
 #[derive(Clone)]
@@ -288,13 +290,12 @@ pub async fn read_source(
     clock: &Clock,
     first: Option<FirstPage>,
 ) -> Result<Read> {
-    sabotage::panic_in("source", &source.name);
+    failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
     let intake =
-        tokio::task::spawn_blocking(move || Intake::read_from(&reading, &wanted, &std::env::temp_dir(), first))
-            .await
-            .map_err(|e| Failure::internal("reading broke off").because(e))??;
+        off_thread("reading broke off", move || Intake::read_from(&reading, &wanted, &std::env::temp_dir(), first))
+            .await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }

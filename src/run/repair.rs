@@ -7,13 +7,15 @@ use super::reading::Reading;
 use super::{
     Approval, Asked, Read, Run, RunSummary, Runner, Wish, binding, read_sources, read_sources_quietly, stopped_early,
 };
+use crate::account::Client;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, RunId};
-use crate::exit::{Exit, Failure, Result};
-use crate::panics;
-use crate::planner::{self, Resolved};
-use crate::reconcile::{Comparison, Remedy, compare};
-use crate::sabotage;
+use crate::delivery::RunId;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::remedy::Remedy;
+use crate::failpoints;
+use crate::os::panics;
+use crate::run::Resolved;
+use crate::run::reconcile::{Comparison, compare};
 use crate::state::ledger;
 use crate::state::people::{BindSync, FindSync};
 use crate::state::plans::Origin;
@@ -98,7 +100,7 @@ impl Runner {
         read: &Read,
         rebind: bool,
     ) -> Result<Comparison> {
-        sabotage::panic_in("sync", &sync.name);
+        failpoints::panic_in("sync", &sync.name);
         tokio::select! {
             biased;
             comparison = compare(self, sync, client, read, rebind) => comparison,
@@ -127,8 +129,8 @@ impl Runner {
         let resolved = match self.state.ask(FindSync(binding(sync))).await {
             Ok(_) => {
                 let id = self.state.ask(BindSync(binding(sync))).await?;
-                planner::take_stock(sync, id, &self.state, &client, &self.clock).await?;
-                planner::resolve(sync, id, &self.state, &client, &self.clock).await?
+                super::restored::verify_restored_state(sync, id, &self.state, &client, &self.clock).await?;
+                super::resolve::resolve(sync, id, &self.state, &client, &self.clock).await?
             }
             // Bound to something else: what was sent there is nothing to look up here.
             Err(error) if remedy.adopt && error.exit == Exit::Config => Resolved::default(),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::{Client, Delivered, Stop};
-use crate::exit::{Exit, Failure, Result};
-use crate::limits::Breach;
-use crate::outcome::Status;
-use crate::plan::OpKind;
-use crate::planner::Plan;
+use crate::account::Client;
+use crate::delivery::{Delivered, Stop};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::limits::Breach;
+use crate::domain::operation::OpKind;
+use crate::domain::outcome::Status;
+use crate::plan::Plan;
 use crate::state::ledger::FinishRun;
 use crate::state::sources::Version;
 

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use super::{Approval, Run, RunSummary, Runner, Wish, binding, chosen};
+use crate::account::Client;
 use crate::config::settings::SyncSettings;
-use crate::delivery::{Client, RunId};
-use crate::exit::{Exit, Failure, Result};
-use crate::plan::OpKind;
-use crate::planner::{PAGE, Plan, Resolved, Spool};
-use crate::record::Key;
-use crate::rules::SkipReason;
+use crate::delivery::RunId;
+use crate::domain::account::Account;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::operation::OpKind;
+use crate::domain::record::Key;
+use crate::domain::rules::SkipReason;
+use crate::plan::undo::inverse;
+use crate::plan::{PAGE, Plan, Spool};
+use crate::run::Resolved;
 use crate::state::journal::UnresolvedKeys;
 use crate::state::ledger;
 use crate::state::people::{Bodies, Body, FindSync, People, SyncId};
 use crate::state::plans::{HeldPlan, Hold, HoldComplete, HoldOperations, Origin};
 use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
-use crate::target::Account;
-use crate::undo::inverse;
 
 /// What undoing a run would do.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::Listing;
 use super::faults::Scripted;
 use super::server::World;
 use super::target::{Answer, Call};
-use crate::config::units::Rate;
+use crate::domain::units::Rate;
 
 /// Body of `POST /_sandbox/faults`. What is left out stays as it is.
 #[derive(Debug, Default, Deserialize)]

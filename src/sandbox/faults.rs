@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::Rate;
+use crate::domain::units::Rate;
 
 /// What happens to a request instead of an ordinary answer. Written as text: `status:503`, `commit-then-hang:2000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

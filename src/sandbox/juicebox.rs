@@ -366,7 +366,7 @@ fn decoded(segment: &str) -> String {
 }
 
 fn now() -> String {
-    crate::time::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    crate::os::clock::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn script(status: u16, body: &Value) -> Answer {

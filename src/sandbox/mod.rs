@@ -10,7 +10,6 @@
 //! ```
 
 mod admin;
-mod cli;
 mod connection;
 mod faults;
 mod juicebox;
@@ -34,7 +33,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::admin::Behaviour;
-pub use self::cli::command;
 pub use self::faults::{Do, Scripted};
 pub use self::log::{Op, Request};
 
@@ -46,7 +44,7 @@ use self::longjump::LongJump;
 use self::scim::Scim;
 use self::server::World;
 use self::target::Target;
-use crate::config::units::Rate;
+use crate::domain::units::Rate;
 
 /// How a sandbox starts.
 #[derive(Clone, Debug)]

@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Context, Refusal};
-use crate::exit::Exit;
-use crate::outcome::Status;
+use crate::domain::error::Exit;
+use crate::domain::outcome::Status;
+use crate::domain::time;
+use crate::report::status;
 use crate::state::history::{RecentOutcomes, RecentRuns};
 use crate::state::ledger::Filter;
 use crate::state::lock::Holder;
-use crate::{status, time};
 
 /// How many rows an answer has unless asked for more.
 const ROWS: usize = 100;
@@ -46,7 +47,7 @@ pub(super) async fn status(Extract(context): Extract<Context>) -> Result<Json<Va
     let settings = context.board.view().settings;
     let syncs = settings.syncs.values().map(AsRef::as_ref);
     let lines = status::lines(syncs, state, Some(Holder::Daemon), context.clock.now()).await?;
-    let unconfigured = status::unconfigured(&settings, state).await?;
+    let unconfigured = crate::run::unconfigured(&settings, state).await?;
     Ok(Json(json!({ "daemon": true, "syncs": lines, "unconfigured": unconfigured })))
 }
 

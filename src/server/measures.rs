@@ -5,10 +5,12 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::{Context, Refusal};
-use crate::metrics::{self, Gauges};
+use crate::domain::time;
+use crate::report::status;
+use crate::report::status::{Line, STATES};
 use crate::state::lock::Holder;
-use crate::status::{self, Line, STATES};
-use crate::time;
+use crate::telemetry::metrics;
+use crate::telemetry::metrics::Gauges;
 
 pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl IntoResponse, Refusal> {
     let view = context.board.view();

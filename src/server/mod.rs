@@ -4,6 +4,8 @@
 //! `show_values` says so. It reads the state through a connection of its own, so that nobody who looks makes a sender
 //! wait.
 
+pub mod board;
+
 mod api;
 mod host;
 mod listen;
@@ -28,12 +30,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::ServerSettings;
-use crate::daemon::Board;
-use crate::exit::{Exit, Failure, Result};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::visible::visible_lines;
+use crate::os::clock::Clock;
 use crate::state::State;
 use crate::state::history::Ping;
-use crate::time::Clock;
-use crate::visible::visible_lines;
 use host::Hosts;
 use overview::Overview;
 
@@ -207,3 +208,7 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests;
+
+pub use board::Board;
+pub use board::Pace;
+pub use board::View;

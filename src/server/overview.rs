@@ -4,20 +4,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::config::Settings;
-use crate::daemon::{Pace, View};
-use crate::exit::Result;
-use crate::limits::counts_towards;
-use crate::outcome::{Outcome, Status};
-use crate::plan::{OpKind, Operation};
+use crate::domain::error::Result;
+use crate::domain::limits::counts_towards;
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::{Outcome, Status};
+use crate::domain::time::rfc3339;
+use crate::report::status;
+use crate::report::status::Line;
 use crate::run::stale_because;
+use crate::server::{Pace, View};
 use crate::state::State;
 use crate::state::history::{Mark, Marks, RecentOutcomes};
 use crate::state::ledger::Filter;
 use crate::state::lock::Holder;
 use crate::state::ownership::Unconfigured;
 use crate::state::plans::{HeldPlan, HeldPlans, PlanOperations};
-use crate::status::{self, Line};
-use crate::time::rfc3339;
 
 /// The time that the timeline covers.
 pub const SPAN: TimeDelta = TimeDelta::hours(24);
@@ -129,7 +130,7 @@ impl Overview {
             refused: view.refused.clone(),
             stopping: view.stopping,
             syncs,
-            unconfigured: status::unconfigured(settings, state).await?,
+            unconfigured: crate::run::unconfigured(settings, state).await?,
             held: held(settings, state).await?,
             failures: failures(state, now).await?,
             paces: view.paces.clone(),

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::PreEscaped;
 
 use super::overview::SPAN;
+use crate::domain::time::parse;
 use crate::state::history::Mark;
-use crate::time::parse;
 
 /// The picture's own units; a browser scales them to whatever room there is.
 const WIDTH: f64 = 480.0;

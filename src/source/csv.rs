@@ -15,12 +15,12 @@ use super::file::{Input, unusable};
 use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
 use super::trailer::{Trailer, Untrailed};
-use crate::address::scrubbed;
 use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
-use crate::exit::{Exit, Failure, Result};
-use crate::nearest::nearest;
-use crate::record::{Key, Position};
-use crate::trust::Completeness;
+use crate::domain::address::scrubbed;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::nearest::nearest;
+use crate::domain::record::{Key, Position};
+use crate::source::trust::Completeness;
 
 /// How many column names a message lists before it stops.
 const LISTED: usize = 40;

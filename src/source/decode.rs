@@ -198,7 +198,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn any_text_survives_in_any_step(text in "\\PC{0,60}", step in 1usize..9) {

@@ -11,7 +11,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::bounded::{self, Budget, DEEPEST};
+use crate::domain::bounded;
+use crate::domain::bounded::{Budget, DEEPEST};
 
 /// The most that is kept of a record, as it lies in memory.
 pub(super) const MOST_KEPT: usize = 16_000_000;
@@ -503,7 +504,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn a_column_is_what_it_is_in_the_whole_record(

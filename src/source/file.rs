@@ -14,11 +14,10 @@ use chrono::{DateTime, Utc};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use crate::address::scrubbed;
-use crate::config::bounded_file;
 use crate::config::settings::SourceSettings;
-use crate::exit::{Exit, Failure, Result};
-use crate::time;
+use crate::domain::address::scrubbed;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::os::bounded_file;
 
 /// To how many times its size a file may unpack. Exports of people shrink to a tenth, highly repetitive ones to a
 /// fiftieth; a bomb is made to shrink to a thousandth.
@@ -97,7 +96,7 @@ impl Input {
 
     /// When the file was last changed, where there is a file.
     pub fn modified_at(&self) -> Option<DateTime<Utc>> {
-        self.watched.as_ref().and_then(|f| f.modified).and_then(time::of_file)
+        self.watched.as_ref().and_then(|f| f.modified).and_then(crate::os::clock::of_file)
     }
 
     /// Whether what was read is what was opened. `to_the_end`: nothing was left over.

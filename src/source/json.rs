@@ -500,7 +500,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn records_come_back_as_they_are(list in proptest::collection::vec(any_json(), 0..12), other in any_json()) {

@@ -9,7 +9,7 @@ use super::document::{Document, Wants};
 use super::json::column;
 use super::parsed::Parsed;
 use super::rows::MAX_FIELD;
-use crate::record::{Key, Position};
+use crate::domain::record::{Key, Position};
 
 /// Beyond this a number that is no whole number of 64 bits has lost digits when it was read: 2 to the power of 63.
 const EXACT: f64 = 9_223_372_036_854_775_808.0;

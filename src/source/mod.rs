@@ -2,7 +2,9 @@
 //!
 //! A reader turns bytes into rows, good and rejected, with their positions, and says whether it reached the end. The
 //! [`Intake`] keeps what it gave on disk, in the order of keys, so that memory is bounded whatever the source's size.
-//! Whether the read may be believed is judged elsewhere, by [`crate::trust`].
+//! Whether the read may be believed is judged elsewhere, by [`crate::source::trust`].
+
+pub mod trust;
 
 mod csv;
 mod decode;
@@ -31,7 +33,7 @@ pub use intake::{Intake, Member};
 pub use preview::{Preview, preview};
 
 use crate::config::settings::{SourceKind, SourceSettings};
-use crate::exit::Result;
+use crate::domain::error::Result;
 
 /// With what an export can be asked whether it has changed (RFC 9110, section 8.8).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::spool::Spool;
 use crate::config::settings::RowsPerPerson;
-use crate::exit::Result;
-use crate::record::{Key, Position};
-use crate::trust::Completeness;
+use crate::domain::error::Result;
+use crate::domain::record::{Key, Position};
+use crate::source::trust::Completeness;
 
 /// One row, judged.
 pub(super) enum Parsed {

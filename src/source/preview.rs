@@ -11,9 +11,9 @@ use super::http::{self, Took};
 use super::parsed::Parsed;
 use super::union;
 use crate::config::settings::{SourceKind, SourceSettings};
-use crate::exit::{Failure, Result};
-use crate::record::{Columns, Key, Record};
-use crate::trust::Completeness;
+use crate::domain::error::{Failure, Result};
+use crate::domain::record::{Columns, Key, Record};
+use crate::source::trust::Completeness;
 
 /// How many rows of a file are looked at: a page's worth.
 const ROWS: u64 = 500;

@@ -444,7 +444,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

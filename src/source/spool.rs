@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::rows::MAX_ROW;
-use crate::bounded;
 use crate::config::settings::RowsPerPerson;
-use crate::exit::{Exit, Failure, Result};
-use crate::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
-use crate::room::{Room, Short};
+use crate::domain::bounded;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
+use crate::os::room::{Room, Short};
 
 /// The page cache, in KiB: what bounds the spool's memory.
 const CACHE_KIB: i64 = 32 * 1024;

@@ -187,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::properties::cases(256))]
+        #![proptest_config(crate::domain::properties::cases(256))]
 
         #[test]
         fn nothing_is_lost_or_invented(text in "[ab\\n\\r ;]{0,60}", step in 1usize..9, ends in any::<bool>()) {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::intake::{Intake, Member};
 use super::parsed::{Parsed, Sink};
 use crate::config::settings::SourceSettings;
-use crate::exit::{Failure, Result};
-use crate::record::{Key, Position};
-use crate::trust::{Completeness, ReadStats};
+use crate::domain::error::{Failure, Result};
+use crate::domain::record::{Key, Position};
+use crate::source::trust::{Completeness, ReadStats};
 
 /// How many rows are in memory on their way from a member.
 const PAGE: usize = 500;

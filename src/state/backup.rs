@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::{make, parent, side_file};
 use super::open::open_existing;
 use super::{StateError, schema};
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 /// Copies the database to a file that must not exist, readable by its owner alone. `at` is the time, RFC 3339.
 ///
@@ -89,12 +89,12 @@ mod tests {
         let sync = state.ask(BindSync(binding)).await.expect("bound");
         let settlement = Settlement {
             entry: None,
-            key: crate::record::Key::parse("E1").expect("a key"),
+            key: crate::domain::record::Key::parse("E1").expect("a key"),
             at: "2026-11-22T00:00:00.000Z".into(),
             effect: Effect::Confirmed {
-                state: crate::rules::PersonState::Active,
+                state: crate::domain::rules::PersonState::Active,
                 remote_id: "1".into(),
-                attributes: crate::value::Attributes::default(),
+                attributes: crate::domain::value::Attributes::default(),
                 fingerprint: None,
             },
             outcome: None,

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::{Binding, SyncId};
 use super::{Command, StateError};
-use crate::identity::TargetIdentity;
-use crate::record::Key;
-use crate::rules::PersonState;
-use crate::value::Attributes;
+use crate::domain::identity::TargetIdentity;
+use crate::domain::record::Key;
+use crate::domain::rules::PersonState;
+use crate::domain::value::Attributes;
 
 impl Binding {
     /// Where the target is.

@@ -9,6 +9,7 @@
 //! Processes that have to wait go in the order in which they asked, and before one that has just been served, so that one
 //! that sends all the time starves nobody.
 
+use crate::domain::pace::Pace;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,8 +23,8 @@ use tokio::time::Instant;
 
 use super::files::{self, Use, side_file};
 use super::{StateError, runtime};
-use crate::exit::Exit;
-use crate::identity::TargetIdentity;
+use crate::domain::error::Exit;
+use crate::domain::identity::TargetIdentity;
 
 /// How long somebody who had to wait goes before the next one. A timer wakes a millisecond or two after it should.
 const HEAD_START: u64 = 5_000_000;
@@ -42,15 +43,6 @@ const MOST_TARGETS: u64 = 256;
 
 /// The target's hash, four times, who waits, and a sum over all that.
 const RECORD: usize = 16 + 4 * 8 + WAITERS * 8 + 8;
-
-/// How fast somebody may go: nanoseconds from one request to the next, and how far ahead of that a burst may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// From one request to the next.
-    pub interval: Duration,
-    /// How much earlier than at an even pace a request may leave.
-    pub tolerance: Duration,
-}
 
 /// Whether a request may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Command, StateError};
-use crate::time::{parse, rfc3339};
+use crate::domain::time::{parse, rfc3339};
 
 /// How much less than at the run before the clock may show: what a time service sets right from day to day.
 pub const TOLERANCE: TimeDelta = TimeDelta::minutes(1);

@@ -1,6 +1,6 @@
 //! Why the state could not do what it was asked, and the exit code that follows from it.
 
-use crate::exit::{Exit, Failure};
+use crate::domain::error::{Exit, Failure};
 
 /// An error of the state. Cloneable, because one failed commit is everybody's who shared it.
 #[derive(Clone, Debug, thiserror::Error)]

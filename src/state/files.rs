@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::StateError;
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 const WRITABLE_BY_THE_GROUP: u32 = 0o020;
 const WRITABLE_BY_THE_WORLD: u32 = 0o002;

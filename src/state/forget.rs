@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::SyncId;
 use super::{Access, Command, StateError, open};
-use crate::record::Key;
-use crate::rules::PersonState;
+use crate::domain::record::Key;
+use crate::domain::rules::PersonState;
 
 /// What takes the place of a name in the ledger.
 const FORGOTTEN: &str = "(forgotten)";
@@ -155,7 +155,9 @@ pub fn scrub(database: &Path) -> Result<(), StateError> {
     let busy: i64 = busy.query_row([], |row| row.get(0))?;
     match busy {
         0 => Ok(()),
-        _ => Err(StateError::new(crate::exit::Exit::Partial, "another process keeps the database's log in use")),
+        _ => {
+            Err(StateError::new(crate::domain::error::Exit::Partial, "another process keeps the database's log in use"))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::ledger::{Filter, Outcomes, outcomes};
 use super::{Command, StateError};
-use crate::outcome::Outcome;
+use crate::domain::outcome::Outcome;
 
 /// A run with what became of it: a row of `v_runs`, and why it ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -230,9 +230,9 @@ impl Command for IsPausedByName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Status;
-    use crate::plan::OpKind;
-    use crate::record::Key;
+    use crate::domain::operation::OpKind;
+    use crate::domain::outcome::Status;
+    use crate::domain::record::Key;
     use crate::state::State;
     use crate::state::ledger::{BeginRun, Record};
 

@@ -9,12 +9,12 @@ use rusqlite::{Connection, params};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
-use crate::outcome::{ErrorKind, OpError, Outcome, Status, hashed_id};
-use crate::plan::{Fingerprint, Operation};
-use crate::record::Key;
-use crate::rules::PersonState;
-use crate::target::Kept;
-use crate::value::Attributes;
+use crate::domain::account::Kept;
+use crate::domain::operation::{Fingerprint, Operation};
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status, hashed_id};
+use crate::domain::record::Key;
+use crate::domain::rules::PersonState;
+use crate::domain::value::Attributes;
 
 pub use super::unresolved::{
     CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedOf, UnresolvedPage,

@@ -6,9 +6,9 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::{Command, StateError};
-use crate::outcome::{ErrorKind, OpError, Outcome, Status};
-use crate::plan::OpKind;
-use crate::record::Key;
+use crate::domain::operation::OpKind;
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::record::Key;
 
 /// Writes one row of the ledger.
 pub(super) fn insert(db: &Connection, outcome: &Outcome) -> Result<(), StateError> {
@@ -57,7 +57,7 @@ impl Command for BeginRun {
     fn run(self, db: &Connection) -> Result<(), StateError> {
         db.prepare_cached("INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![self.id, self.sync, self.at, self.partial])?;
-        let now = crate::time::parse(&self.at).ok_or_else(|| StateError::damaged("a run begins at no time"))?;
+        let now = crate::domain::time::parse(&self.at).ok_or_else(|| StateError::damaged("a run begins at no time"))?;
         super::clock::begin(db, &self.id, &self.sync, now)
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::StateError;
 use super::files::{self, Use, prepare_directory, side_file};
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 /// Who may hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
 use super::{SCHEMA_VERSION, StateError};
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 /// What the opener means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

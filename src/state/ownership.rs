@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::people::SyncId;
 use super::{Access, Command, StateError, open};
-use crate::identity::TargetIdentity;
+use crate::domain::identity::TargetIdentity;
 
 /// The syncs of these names whose rows are of this platform.
 #[derive(Debug)]

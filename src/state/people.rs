@@ -6,13 +6,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, StateError};
-use crate::exit::Exit;
-use crate::identity::TargetIdentity;
-use crate::plan::Fingerprint;
-use crate::record::Key;
-use crate::rules::PersonState;
-use crate::target::Kept;
-use crate::value::{Attributes, folded_each};
+use crate::domain::account::Kept;
+use crate::domain::error::Exit;
+use crate::domain::identity::TargetIdentity;
+use crate::domain::operation::Fingerprint;
+use crate::domain::record::Key;
+use crate::domain::rules::PersonState;
+use crate::domain::value::{Attributes, folded_each};
 
 /// What a fingerprint remembers about its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub struct Binding {
     pub target: String,
     /// The target's kind.
     pub kind: String,
-    /// Where the target is, as [`crate::identity::written`] has it; older versions kept the address alone.
+    /// Where the target is, as [`crate::domain::identity::written`] has it; older versions kept the address alone.
     pub base_url: String,
     /// The source's key column.
     pub source_key: String,

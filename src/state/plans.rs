@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{Command, StateError};
-use crate::limits::Basis;
-use crate::plan::{OpKind, Operation};
-use crate::reconcile::Remedy;
+use crate::domain::limits::Basis;
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::remedy::Remedy;
 
 /// Where a plan comes from: an approval makes it anew in the same way, to see whether it still holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -83,9 +83,9 @@ fn prune_runs(db: &Connection, before: &str) -> Result<u64, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, Status};
-    use crate::plan::OpKind;
-    use crate::record::Key;
+    use crate::domain::operation::OpKind;
+    use crate::domain::outcome::{Outcome, Status};
+    use crate::domain::record::Key;
     use crate::state::State;
     use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record, StatusOf};
 

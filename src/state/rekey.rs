@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::people::SyncId;
 use super::{Command, StateError};
-use crate::record::Key;
+use crate::domain::record::Key;
 
 /// What giving somebody a new key came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::{make, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
 use super::{Access, StateError, open};
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 /// What was restored.
 #[derive(Debug)]

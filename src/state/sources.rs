@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Command, StateError};
-use crate::time::{parse, rfc3339};
+use crate::domain::time::{parse, rfc3339};
 
 /// How long before the last trusted read those count that are compared with.
 const WINDOW: TimeDelta = TimeDelta::days(7);

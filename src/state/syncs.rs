@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::SyncId;
 use super::{Command, StateError};
-use crate::identity::TargetIdentity;
+use crate::domain::identity::TargetIdentity;
 
 /// What takes the place of a name in the ledger, as when a single person is forgotten.
 const FORGOTTEN: &str = "(forgotten)";

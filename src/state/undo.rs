@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::SyncId;
 use super::{Command, StateError};
-use crate::plan::{Change, OpKind, Operation};
-use crate::record::Key;
+use crate::domain::operation::{Change, OpKind, Operation};
+use crate::domain::record::Key;
 
 /// An operation that was carried out, as far as undoing it needs.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,9 +9,9 @@ use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, StateError};
-use crate::outcome::Outcome;
-use crate::plan::Operation;
-use crate::record::Key;
+use crate::domain::operation::Operation;
+use crate::domain::outcome::Outcome;
+use crate::domain::record::Key;
 
 /// A create that brought no usable answer, as it is looked up once more at the end of its run.
 #[derive(Debug)]

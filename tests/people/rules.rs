@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use rosterd::rules::{self, Circumstances, Decision, LeavePolicy, PersonState, SkipReason, SourceSays, decide};
+use rosterd::domain::rules;
+use rosterd::domain::rules::{Circumstances, Decision, LeavePolicy, PersonState, SkipReason, SourceSays, decide};
 use serde_json::{Value, json};
 
 use super::{database, set};

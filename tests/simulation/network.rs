@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rand::Rng;
-use rosterd::delivery::Carrier;
-use rosterd::delivery::transport::SendError;
-use rosterd::outcome::ErrorKind;
-use rosterd::target::{Answer, Wire};
+use rosterd::account::client::Carrier;
+use rosterd::api::{Answer, Wire};
+use rosterd::domain::outcome::ErrorKind;
+use rosterd::http::error::SendError;
 use serde_json::{Value, json};
 
 use super::process::Fate;

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use rosterd::account::Clients;
 use rosterd::config::Settings;
 use rosterd::config::settings::SyncSettings;
-use rosterd::delivery::{Clients, Watch};
-use rosterd::exit::{Exit, Failure};
-use rosterd::outcome::Outcome;
-use rosterd::reconcile::Remedy;
+use rosterd::delivery::Watch;
+use rosterd::domain::error::{Exit, Failure};
+use rosterd::domain::outcome::Outcome;
+use rosterd::domain::remedy::Remedy;
+use rosterd::os::clock::Clock;
 use rosterd::run::{Announcements, RunSummary, Runner, Wish, read_sources};
 use rosterd::state::{Disk, State, StateError};
-use rosterd::time::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -165,11 +166,11 @@ impl Machine {
     /// One life, from the start of the process to its end.
     pub fn live(&self, arranged: Arranged) -> (Ended, Vec<Outcome>) {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        #[cfg(any(debug_assertions, feature = "sabotage"))]
+        #[cfg(any(debug_assertions, feature = "failpoints"))]
         {
             // Sources are read on threads of their own, which break the same promises.
-            let sabotage = rosterd::sabotage::chosen();
-            builder.on_thread_start(move || rosterd::sabotage::choose(sabotage));
+            let failpoint = rosterd::failpoints::chosen();
+            builder.on_thread_start(move || rosterd::failpoints::choose(failpoint));
         }
         let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
         self.world.lock().expect("sound").new_life();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use rosterd::target::Wire;
+use rosterd::api::Wire;
 use rusqlite::Connection;
 use serde_json::Value;
 

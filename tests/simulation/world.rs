@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rosterd::target::{Answer, Held, Wire};
+use rosterd::api::{Answer, Held, Wire};
 use serde_json::{Map, Value, json};
 
 use super::network::{PageLie, Travelling, Weather, told};

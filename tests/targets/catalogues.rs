@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use rosterd::target::Engine;
+use rosterd::api::Engine;
 
 use crate::support::Home;
 

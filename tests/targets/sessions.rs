@@ -81,7 +81,7 @@ fn fresh_sessions_of_which_none_is_ever_accepted_are_refused_credentials() {
 #[test]
 fn where_the_definition_says_how_long_a_session_lasts_it_is_renewed_before() {
     let bench = longjump::bench();
-    let definition = include_str!("../../src/target/builtin/longjump.toml");
+    let definition = include_str!("../../src/api/builtin/longjump.toml");
     let lasting = definition.replace("cookie = \"JSESSIONID\"", "cookie = \"JSESSIONID\"\nlasts = \"1s\"");
     assert_ne!(definition, lasting);
     bench.home.write("config/there.toml", &lasting.replace("kind = \"longjump\"", "kind = \"there\""));

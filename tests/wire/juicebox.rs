@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{AccountState, Answer, Echo, Engine, Held, Verdict, Wire};
+use rosterd::api::{Answer, Engine, Held, Verdict, Wire};
+use rosterd::domain::account::{AccountState, Echo};
+use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
 
 use super::{operation, set};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::plan::{OpKind, Operation};
-use rosterd::target::{Answer, Engine, Held, Needs, Verdict, Wire};
+use rosterd::api::{Answer, Engine, Held, Needs, Verdict, Wire};
+use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
 
 use super::{operation, set};

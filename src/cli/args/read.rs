@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::Cli;
-use crate::cli::out::room;
-use crate::exit::{Exit, Failure};
-use crate::visible::visible;
+use crate::domain::error::{Exit, Failure};
+use crate::domain::visible::visible;
+use crate::terminal::out::room;
 
 /// A command line that is not to be carried out.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What is typed, and what is made of it.
 
 use super::*;
-use crate::exit::Exit;
+use crate::domain::error::Exit;
 
 fn read(line: &str) -> Result<Cli, NotRun> {
     Cli::read(std::iter::once("rosterd").chain(line.split_whitespace()))

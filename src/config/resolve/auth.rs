@@ -3,9 +3,9 @@
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawAuth, RawSecret};
-use super::super::settings::AuthSettings;
 use super::Report;
 use super::network::{Use, url};
+use crate::http::settings::AuthSettings;
 
 /// The kinds, and the keys of each; all of them have to be there but `scope`.
 pub(in crate::config) const KINDS: [(&str, &[&str]); 7] = [

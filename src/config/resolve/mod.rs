@@ -19,9 +19,9 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::locate::{KeyPath, Layers};
 use super::raw::{Raw, RawNotify, RawSecret, RawServer, RawState};
-use super::secret::Secret;
 use super::settings::{NotifySettings, ServerSettings, Settings, StateSettings};
-use crate::exit::Exit;
+use crate::domain::error::Exit;
+use crate::http::secret::Secret;
 
 /// How long outcomes are kept unless told otherwise: half a year, enough for an audit.
 const KEEP_OUTCOMES: Duration = Duration::from_secs(180 * 86_400);

@@ -7,9 +7,11 @@ use url::{Host, Url};
 
 use super::super::locate::KeyPath;
 use super::super::raw::RawRetry;
-use super::super::settings::{NetworkSettings, RetrySettings};
+use super::super::settings::RetrySettings;
 use super::Report;
-use crate::address::{self, Address};
+use crate::domain::address;
+use crate::domain::address::Address;
+use crate::http::settings::NetworkSettings;
 
 /// What an address is used for, which decides what it may look like.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +85,7 @@ pub(super) fn retry(report: &mut Report<'_>, path: &KeyPath, raw: Option<RawRetr
 }
 
 /// `timeout`, which can't be nothing; 30 s unless told otherwise.
-pub(super) fn timeout(report: &mut Report<'_>, path: &KeyPath, raw: Option<super::super::units::Span>) -> Duration {
+pub(super) fn timeout(report: &mut Report<'_>, path: &KeyPath, raw: Option<crate::domain::units::Span>) -> Duration {
     let timeout = raw.map_or(Duration::from_secs(30), |s| s.0);
     if timeout.is_zero() {
         report.error(&path.join("timeout"), "no call is answered in no time", Some("write e.g. \"30s\"".into()));

@@ -11,13 +11,14 @@ use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawRows, RawSource, RawTotal};
 use super::super::settings::{
-    AuthSettings, BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination,
-    RowsPerPerson, SourceKind, SourceSettings, TextSettings, Total,
+    BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination, RowsPerPerson, SourceKind,
+    SourceSettings, TextSettings, Total,
 };
-use super::super::units::Rate;
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
-use crate::limits::Limit;
+use crate::domain::limits::Limit;
+use crate::domain::units::Rate;
+use crate::http::settings::AuthSettings;
 
 /// The kinds of source.
 pub(in crate::config) const KINDS: [&str; 3] = ["csv", "http", "union"];

@@ -11,19 +11,18 @@ use chrono_tz::Tz;
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawEmpty, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
-use super::super::settings::{
-    DaemonSettings, Expectation, LimitSettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings,
-    TestSettings,
-};
-use super::super::units::TypedLimit;
+use super::super::settings::{DaemonSettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
 use super::{Made, Report};
-use crate::limits::Limit;
+use crate::domain::catalogue::{Catalogue, Field};
+use crate::domain::limits::Limit;
+use crate::domain::limits::Limits;
+use crate::domain::nearest::nearest;
+use crate::domain::schedule::Schedule;
+use crate::domain::units::TypedLimit;
+use crate::domain::value::FieldType;
+use crate::mapping::protect::Protection;
+use crate::mapping::testing::{Expectation, TestSettings};
 use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, Severity, ValueFrom, When};
-use crate::nearest::nearest;
-use crate::protect::Protection;
-use crate::schedule::Schedule;
-use crate::target::{Catalogue, Field};
-use crate::value::FieldType;
 
 /// The default of `flap_window`, as documented: 30 days.
 const FLAP_WINDOW: Duration = Duration::from_secs(30 * 86_400);
@@ -411,10 +410,10 @@ fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue
 }
 
 /// The defaults are documented.
-fn limits(raw: RawLimits) -> LimitSettings {
+fn limits(raw: RawLimits) -> Limits {
     let at_most = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
     let or = |typed: Option<TypedLimit>, default: Limit| typed.map_or(default, |l| l.0);
-    LimitSettings {
+    Limits {
         create: or(raw.create, Limit::Unlimited),
         update: or(raw.update, Limit::Unlimited),
         clear: or(raw.clear, at_most(10, 5)),

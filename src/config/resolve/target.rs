@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use super::super::bounded_file;
 use super::super::diagnostic::{Diagnostic, did_you_mean};
 use super::super::locate::KeyPath;
 use super::super::raw::RawTarget;
-use super::super::settings::{AuthSettings, TargetSettings};
-use super::super::units::Rate;
+use super::super::settings::TargetSettings;
 use super::network::{Use, url};
 use super::{Made, Report, auth, network};
-use crate::address::{self, Address};
-use crate::exit::Exit;
-use crate::target::{DefinitionError, Engine};
+use crate::api::{DefinitionError, Engine};
+use crate::domain::address;
+use crate::domain::address::Address;
+use crate::domain::error::Exit;
+use crate::domain::units::Rate;
+use crate::http::settings::AuthSettings;
+use crate::os::bounded_file;
 
 /// The kind whose definition is the operator's own.
 pub(in crate::config) const OWN: &str = "rest";

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::{AuthSettings, NetworkSettings, Rate, RetrySettings, TextSettings};
-use crate::address::Address;
+use super::{Rate, RetrySettings, TextSettings};
+use crate::domain::address::Address;
+use crate::http::settings::{AuthSettings, NetworkSettings};
 
 /// An export behind an address.
 #[derive(Clone, Debug)]

@@ -193,7 +193,7 @@ impl Target for Juno {
 
 /// The time as JUNO keeps it: to the second, without a zone.
 fn now() -> NaiveDateTime {
-    crate::time::now().naive_utc()
+    crate::os::clock::now().naive_utc()
 }
 
 /// A query parameter that is a number from 1 up; `None` when it is anything else.

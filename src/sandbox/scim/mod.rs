@@ -116,7 +116,7 @@ impl Scim {
         body.entry("active").or_insert(json!(true));
         self.last += 1;
         self.by_name.insert(name, self.last);
-        let created = crate::time::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let created = crate::os::clock::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
         let user = User { id: format!("{ID}{:012x}", self.last), version: 1, created, body };
         Ok(self.users.entry(self.last).or_insert(user))
     }

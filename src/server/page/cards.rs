@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::overview::{HeldView, Overview, SyncView};
 use super::{ago, rank};
-use crate::plan::{Operation, shown};
+use crate::domain::operation::{Operation, shown};
 use crate::state::ownership::Unconfigured;
 
 /// The most cards that are drawn; what is beyond them is in the table, whose first rows are the troubled ones.

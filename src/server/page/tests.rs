@@ -4,15 +4,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::config::units::Rate;
-use crate::delivery::LineReading;
-use crate::outcome::{ErrorKind, OpError, Outcome, Status};
-use crate::plan::{Change, OpKind, Operation};
-use crate::record::Key;
+use crate::account::LineReading;
+use crate::domain::operation::{Change, OpKind, Operation};
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::record::Key;
+use crate::domain::units::Rate;
+use crate::report::status::Line;
 use crate::server::overview::{HeldView, together};
 use crate::state::ownership::Unconfigured;
 use crate::state::plans::HeldPlan;
-use crate::status::Line;
 
 fn line(sync: &str, state: &'static str) -> Line {
     Line {

@@ -16,10 +16,10 @@ use super::proof::{says_more, signs, went_wrong};
 use super::unpack::Body;
 use super::{last_modified, validators};
 use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
-use crate::exit::{Exit, Failure};
+use crate::domain::error::{Exit, Failure};
 use crate::source::Validators;
 use crate::source::json::Skimmed;
-use crate::trust::Completeness;
+use crate::source::trust::Completeness;
 
 /// What the fetching task tells.
 pub(super) enum Event {

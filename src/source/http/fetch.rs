@@ -15,13 +15,15 @@ use url::Url;
 
 use super::paging::same_host;
 use super::unpack::{ACCEPTED, Body, Packing, Store, Unkept, packing, unpacked};
-use crate::config::settings::{AuthSettings, BodyFormat, HttpSettings, SourceSettings};
-use crate::delivery::explained;
-use crate::delivery::rate::RateGate;
-use crate::exit::{Exit, Failure, Result};
-use crate::net::{self, oauth::Tokens};
-use crate::outcome::ErrorKind;
-use crate::retry::{Backoff, retry_after};
+use crate::config::settings::{BodyFormat, HttpSettings, SourceSettings};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::outcome::ErrorKind;
+use crate::domain::retry::{Backoff, retry_after};
+use crate::http::client;
+use crate::http::error::explained;
+use crate::http::oauth::Tokens;
+use crate::http::rate::RateGate;
+use crate::http::settings::AuthSettings;
 use crate::source::Validators;
 
 /// How many redirects are followed: as many as browsers follow for one page, roughly.
@@ -118,16 +120,16 @@ impl Fetcher {
     /// A secret or a certificate can't be used (77, 78).
     pub fn new(source: &SourceSettings, settings: &HttpSettings, directory: &Path) -> Result<Fetcher> {
         let owner = format!("source {}", source.name);
-        net::clock_can_judge_certificates(&owner, &settings.url)?;
-        let builder = || net::builder(&owner, &settings.network, settings.timeout);
-        let client = net::client(&owner, builder()?.no_gzip())?;
+        client::clock_can_judge_certificates(&owner, &settings.url)?;
+        let builder = || client::builder(&owner, &settings.network, settings.timeout);
+        let client = client::client(&owner, builder()?.no_gzip())?;
         let tokens = match &settings.auth {
             AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } => {
                 client_secret.read()?;
                 let who = (client_id.clone(), client_secret.clone());
                 Some(Tokens::new(
                     owner.clone(),
-                    net::client(&owner, builder()?)?,
+                    client::client(&owner, builder()?)?,
                     token_url.whole(),
                     who,
                     scope.clone(),
@@ -137,7 +139,7 @@ impl Fetcher {
             _ => None,
         };
         Ok(Fetcher {
-            fixed: net::fixed_credentials(&owner, &settings.auth)?,
+            fixed: client::fixed_credentials(&owner, &settings.auth)?,
             owner,
             client,
             tokens,
@@ -242,7 +244,7 @@ impl Fetcher {
         let status = response.status();
         let code = status.as_u16();
         let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|text| retry_after(text, crate::time::now()));
+        let after = after.and_then(|text| retry_after(text, crate::os::clock::now()));
         match status {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if conditional => {

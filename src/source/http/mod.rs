@@ -29,8 +29,8 @@ use self::seen::Shown;
 use super::parsed::Sink;
 use super::{Since, Validators};
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, SourceSettings};
-use crate::exit::{Failure, Result};
-use crate::trust::Completeness;
+use crate::domain::error::{Failure, Result};
+use crate::source::trust::Completeness;
 
 /// What a read over HTTP came to, beside the rows.
 #[derive(Debug)]

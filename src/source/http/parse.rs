@@ -16,8 +16,8 @@ use super::super::trailer::{Trailer, Untrailed};
 use super::seen::PageLog;
 use super::unpack::Body;
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, RowsPerPerson, SourceSettings, Total};
-use crate::exit::Result;
-use crate::trust::Completeness;
+use crate::domain::error::Result;
+use crate::source::trust::Completeness;
 
 /// Looks through a page without keeping anything, and says what it holds.
 ///

@@ -10,8 +10,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 
 use super::super::parsed::Parsed;
-use crate::record::Key;
-use crate::sabotage::{self, Sabotage};
+use crate::domain::record::Key;
+use crate::failpoints;
+use crate::failpoints::Failpoint;
 
 /// How many keys a message lists before it counts the rest.
 const LISTED: usize = 5;
@@ -156,7 +157,7 @@ impl PageLog {
 
     /// What speaks against it that the pages, all of which were read, are the whole list as it was at one time.
     pub fn moved(&self) -> Option<String> {
-        if sabotage::is(Sabotage::BelieveMovingSources) {
+        if failpoints::is(Failpoint::BelieveMovingSources) {
             return None;
         }
         let mut reasons: Vec<String> = Vec::new();
@@ -191,7 +192,7 @@ impl PageLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Position;
+    use crate::domain::record::Position;
 
     fn good(key: &str, digest: u8) -> Parsed {
         let key = Key::parse(key).expect("a key");

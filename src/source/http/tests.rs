@@ -9,12 +9,11 @@ use url::Url;
 use super::parse::look_through;
 use super::unpack::Body;
 use super::*;
-use crate::config::settings::{
-    AuthSettings, GateSettings, NetworkSettings, OnIncomplete, RetrySettings, RowsPerPerson, SourceKind, TextSettings,
-};
-use crate::limits::Limit;
+use crate::config::settings::{GateSettings, OnIncomplete, RetrySettings, RowsPerPerson, SourceKind, TextSettings};
+use crate::domain::limits::Limit;
+use crate::http::settings::{AuthSettings, NetworkSettings};
 use crate::source::Intake;
-use crate::trust::ReadStats;
+use crate::source::trust::ReadStats;
 
 pub(super) fn settings(format: BodyFormat) -> HttpSettings {
     let second = std::time::Duration::from_secs(1);
@@ -203,7 +202,7 @@ fn the_next_page_is_fetched_while_one_is_consumed_and_no_more_than_that() {
 }
 
 proptest! {
-    #![proptest_config(crate::properties::cases(64))]
+    #![proptest_config(crate::domain::properties::cases(64))]
 
     #[test]
     fn however_it_is_cut_into_pages_every_record_is_counted_once(
@@ -249,12 +248,12 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(crate::properties::cases(200))]
+    #![proptest_config(crate::domain::properties::cases(200))]
 
     #[test]
     fn no_page_makes_reading_panic_and_the_two_looks_at_it_agree(
         format in prop::sample::select(vec![BodyFormat::Json, BodyFormat::Ndjson, BodyFormat::Csv]),
-        page in crate::mutated::of(
+        page in crate::domain::mutated::of(
             [
                 r#"{"data":[{"id":"A","mail":"x","more":{"a":[1,{"b":null}]}},{"id":2,"mail":"y"}],"next":"/p2","meta":{"total":2}}"#,
                 "{\"id\":\"A\",\"mail\":\"x\"}\n{\"id\":2,\"mail\":[\"y\"]}\n\n{\"id\":\"C\"}\n",

@@ -1,0 +1,403 @@
+//! One target's line to the outside: every request to it, of whichever sync and purpose, goes through here, under one
+//! rate, one pause, one retry budget, one quota.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use tokio::time::Instant;
+
+use super::gate::TargetGate;
+use super::login::Login;
+use super::quota::Quota;
+use super::refusal::{Refusal, SESSION_OVER};
+use super::rounds::Rounds;
+use super::transport::Transport;
+use crate::api::{Answer, Engine, Verdict, Wire};
+use crate::config::settings::TargetSettings;
+use crate::domain::account::Account;
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::retry::{Backoff, retry_after};
+use crate::domain::value::folded;
+use crate::failpoints;
+use crate::failpoints::Failpoint;
+use crate::http::error::SendError;
+use crate::os::clock::Clock;
+use crate::state::State;
+use crate::state::budget::Budget;
+use crate::telemetry::metrics;
+
+/// What carries a request to the target and its answer back. A socket, or a script in a simulation.
+pub trait Carrier: Send + Sync {
+    /// Sends one request and waits for the complete answer.
+    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>>;
+
+    /// Asks the token endpoint for an access token.
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>>;
+}
+
+impl Carrier for Transport {
+    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+        Box::pin(Transport::send(self, wire))
+    }
+
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        Box::pin(Transport::ask_for_token(self))
+    }
+}
+
+/// Retries may cost a fifth more requests than there are operations: a target in trouble is not helped by a storm.
+const BUDGET_PER_OPERATION: i64 = 2;
+/// What one retry takes from the budget, in the same tenths.
+const BUDGET_PER_RETRY: i64 = 10;
+/// And this many retries a run are free, so that a small run has any at all. It is also the most that is saved up:
+/// a long good time earns no storm.
+const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
+
+/// What all syncs on one target share for as long as the process lives.
+pub struct Line {
+    gate: TargetGate,
+    budget: AtomicI64,
+    quota: Option<Quota>,
+    limits: (crate::domain::units::Rate, u32, Option<u64>),
+}
+
+impl Line {
+    /// The line of a target, whose daily quota is counted in `state`, and whose rate is kept with everybody's in `budget`.
+    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock, budget: &Budget) -> Line {
+        let quota = |daily| Quota::new(&settings.identity(), &settings.name, daily, state.clone(), clock.clone());
+        Line {
+            gate: TargetGate::new(settings.rate, settings.burst, &settings.identity(), budget),
+            budget: AtomicI64::new(BUDGET_FLOOR),
+            quota: settings.daily_quota.map(quota),
+            limits: (settings.rate, settings.burst, settings.daily_quota),
+        }
+    }
+
+    /// Whether it keeps the limits of these settings.
+    pub fn fits(&self, settings: &TargetSettings) -> bool {
+        self.limits == (settings.rate, settings.burst, settings.daily_quota)
+    }
+
+    /// What it allows.
+    pub fn rate(&self) -> crate::domain::units::Rate {
+        self.limits.0
+    }
+
+    /// What its gate has seen.
+    pub fn counters(&self) -> crate::http::rate::GateCounters {
+        self.gate.counters()
+    }
+
+    /// A run begins: it has the floor of the retry budget.
+    pub fn refill(&self) {
+        self.budget.store(BUDGET_FLOOR, Ordering::Relaxed);
+    }
+}
+
+/// Why a request brought no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// The day's requests are used up; nothing was sent.
+    Quota,
+    /// The state can't count it; nothing was sent.
+    State(Failure),
+    /// The connection, or the time, gave out.
+    Broken(SendError),
+}
+
+/// A target's client.
+pub struct Client {
+    settings: Arc<TargetSettings>,
+    carrier: Box<dyn Carrier>,
+    login: Option<Login>,
+    /// Whether the API takes whole accounts only, once that has been asked.
+    pub(crate) replaces: tokio::sync::OnceCell<bool>,
+    line: Arc<Line>,
+    backoff: Backoff,
+    clock: Clock,
+    chance: Mutex<SmallRng>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.settings.name)
+    }
+}
+
+impl Client {
+    /// A client over this carrier, on this line. `seed` feeds the jitter of retries. See [`super::Clients`], which
+    /// makes one a target.
+    pub fn new(
+        settings: Arc<TargetSettings>,
+        carrier: Box<dyn Carrier>,
+        line: Arc<Line>,
+        clock: Clock,
+        seed: u64,
+    ) -> Client {
+        Client {
+            backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
+            line,
+            carrier,
+            login: None,
+            replaces: tokio::sync::OnceCell::new(),
+            clock,
+            chance: Mutex::new(SmallRng::seed_from_u64(seed)),
+            settings,
+        }
+    }
+
+    /// The client with a log-in of its own, for a target that wants one.
+    pub(crate) fn with_login(self, login: Option<Login>) -> Client {
+        Client { login, ..self }
+    }
+
+    /// What it shares with all others on the target.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// The target's name.
+    pub fn target(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The target's settings.
+    pub fn settings(&self) -> &TargetSettings {
+        &self.settings
+    }
+
+    /// The target's definition.
+    pub fn engine(&self) -> &Engine {
+        &self.settings.engine
+    }
+
+    /// The clock that answers are judged by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How often a request is tried.
+    pub fn attempts(&self) -> u32 {
+        self.backoff.attempts
+    }
+
+    /// Waits until one request may go, and counts it. Who stops waiting takes nothing.
+    ///
+    /// # Errors
+    /// The day's requests are used up, or can't be counted.
+    pub async fn admit(&self) -> Result<(), Unanswered> {
+        self.line.gate.acquire().await.map_err(|error| Unanswered::State(error.into()))?;
+        match &self.line.quota {
+            None => Ok(()),
+            Some(quota) => match quota.take().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Unanswered::Quota),
+                Err(error) => Err(Unanswered::State(error.into())),
+            },
+        }
+    }
+
+    /// Sends one request that was admitted, logged in where the target wants that; no retry, but for the one that
+    /// follows the end of a session.
+    pub async fn carry(&self, wire: &Wire) -> Result<Answer, SendError> {
+        match &self.login {
+            Some(login) => login.carry(self, wire).await,
+            None => self.carry_as_is(wire).await,
+        }
+    }
+
+    /// Sends one request that was admitted, as it is.
+    pub(crate) async fn carry_as_is(&self, wire: &Wire) -> Result<Answer, SendError> {
+        let asked = Instant::now();
+        let answer = self.carrier.send(wire).await;
+        metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
+        answer
+    }
+
+    /// Asks for a token; admitted before.
+    pub(crate) async fn ask_for_token(&self) -> Result<Answer, SendError> {
+        self.carrier.ask_for_token().await
+    }
+
+    /// Sends one request when its turn has come; no retry.
+    pub async fn send(&self, wire: &Wire) -> Result<Answer, Unanswered> {
+        self.admit().await?;
+        self.carry(wire).await.map_err(Unanswered::Broken)
+    }
+
+    /// Whether requests were refused because the day's are used up.
+    pub fn quota_is_used_up(&self) -> bool {
+        self.line.quota.as_ref().is_some_and(Quota::is_used_up)
+    }
+
+    /// The end of a run: a session ends, and requests that were counted in advance and not sent are given back.
+    pub async fn rest(&self) {
+        if let Some(login) = &self.login {
+            login.log_out(self).await;
+        }
+        if let Some(quota) = &self.line.quota
+            && let Err(error) = quota.give_back().await
+        {
+            tracing::warn!(target_name = %self.settings.name, %error, "some requests of today's quota are lost");
+        }
+    }
+
+    /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
+    pub fn pause(&self, wanted: Option<Duration>) {
+        if let Some(wanted) = wanted {
+            self.line.gate.pause(wanted.min(self.backoff.max));
+        }
+    }
+
+    /// Feeds the retry budget: one operation, or one look-up, begins.
+    pub fn begin(&self) {
+        let fed = |budget: i64| Some((budget + BUDGET_PER_OPERATION).min(BUDGET_FLOOR));
+        let _ = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fed);
+    }
+
+    /// Whether one more try is worth it after `tries`: attempts and budget allow.
+    pub fn may_retry(&self, tries: u32) -> bool {
+        if tries >= self.backoff.attempts {
+            return false;
+        }
+        if failpoints::is(Failpoint::LostBudget) {
+            return true;
+        }
+        let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
+            (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
+        });
+        if taken.is_ok() {
+            metrics::retry(&self.settings.name);
+        }
+        taken.is_ok()
+    }
+
+    /// Waits before the next try.
+    pub async fn back_off(&self, tries: u32) {
+        let chance = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).random::<f64>();
+        tokio::time::sleep(self.backoff.delay(tries, chance)).await;
+    }
+
+    /// The accounts whose field, or key, holds this value, letter case set aside: all of them, or more than enough to show
+    /// that there are several. Where the target can't be asked for them, its listing is gone through.
+    ///
+    /// # Errors
+    /// As [`Client::page`].
+    pub async fn find(&self, field: &str, value: &str) -> Result<Vec<Account>> {
+        let wanted = folded(&value.into());
+        let fits = |account: &Account| {
+            let recognised = || wanted.as_ref().is_some_and(|wanted| account.is_recognised(field, wanted));
+            account.key.as_deref() == Some(value) || recognised()
+        };
+        match self.engine().find(field, value) {
+            Some(first) => self.gathered(first, Rounds::of_search, fits).await,
+            None if wanted.is_some() && self.engine().can_list() => self.listed(fits).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A request that changes nothing, and may therefore be repeated.
+    pub(crate) async fn read<T>(&self, wire: &Wire, understand: impl Fn(&Answer) -> Result<T, Verdict>) -> Result<T> {
+        self.begin();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answered = self.send(wire).await;
+            let status = answered.as_ref().ok().map(|answer| answer.status);
+            let trouble = match answered {
+                Err(Unanswered::Quota) => return Err(self.used_up()),
+                Err(Unanswered::State(failure)) => return Err(failure),
+                Err(Unanswered::Broken(error)) if error.kind == ErrorKind::Auth => {
+                    return Err(self.denied(&error.message));
+                }
+                Err(Unanswered::Broken(error)) => OpError::from(error),
+                Ok(answer) => match understand(&answer) {
+                    Ok(value) => return Ok(value),
+                    Err(Verdict::SlowDown { retry_after: asked, error }) => {
+                        // A date without the target's own clock is measured by ours.
+                        let dated = || retry_after(answer.header("retry-after")?, self.clock.now());
+                        self.pause(asked.or_else(dated));
+                        error
+                    }
+                    Err(Verdict::Unclear(error)) => error,
+                    Err(verdict) => return Err(self.no_use(&verdict, answer.status)),
+                },
+            };
+            if !self.may_retry(tries) {
+                return Err(match trouble.kind {
+                    ErrorKind::Refused => self.never_in_session(trouble),
+                    _ => self.unusable(&trouble, status),
+                });
+            }
+            self.back_off(tries).await;
+        }
+    }
+
+    /// The day's requests are used up.
+    pub fn used_up(&self) -> Failure {
+        let (name, daily) = (&self.settings.name, self.line.quota.as_ref().map_or(0, Quota::daily));
+        Failure::new(Exit::Partial, format!("the {daily} requests a day of target {name} are used up"))
+            .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
+    }
+
+    /// A read that met nothing but ended sessions, while the credentials are right.
+    fn never_in_session(&self, error: OpError) -> Failure {
+        let name = &self.settings.name;
+        Failure::new(Exit::Unavailable, format!("target {name} ended every session under a request: {}", error.message))
+            .help("see how long its sessions last; nothing is lost, and the next run goes on")
+            .because(Refusal { error, status: SESSION_OVER })
+    }
+
+    /// The target gives no usable answer, however often it is asked; with the HTTP status, where it gave that. Whether
+    /// it can't be reached, is in trouble, or is not what the configuration takes it for is told apart.
+    pub fn unusable(&self, trouble: &OpError, status: Option<u16>) -> Failure {
+        let (name, why) = (&self.settings.name, &trouble.message);
+        let nothing_lost = "nothing is lost: what was not confirmed is looked up and sent in the next run";
+        let (message, help) = match (trouble.kind, status) {
+            (_, Some(500..)) => (format!("target {name} is in trouble: {why}"), nothing_lost.to_string()),
+            (ErrorKind::RateLimited, _) => (
+                format!("target {name} asks to slow down, however long it is waited: {why}"),
+                format!("{nothing_lost}; lower targets.{name}.rate"),
+            ),
+            (ErrorKind::Protocol, _) => (
+                format!("target {name} answers, and not as it should: {why}"),
+                format!("check targets.{name}: kind, base_url, proxy; {nothing_lost}"),
+            ),
+            _ => (format!("target {name} can't be reached: {why}"), nothing_lost.to_string()),
+        };
+        Failure::new(Exit::Unavailable, message).help(help)
+    }
+
+    /// What a read's refusal means for the run.
+    fn no_use(&self, verdict: &Verdict, status: u16) -> Failure {
+        let name = &self.settings.name;
+        match verdict {
+            Verdict::LogInAgain => self.denied(&format!("HTTP {status}")),
+            Verdict::Denied(error) => self.denied(&error.message),
+            Verdict::NotFound => Failure::new(
+                Exit::Unavailable,
+                format!("target {name} does not know the address under which users are looked up (HTTP {status})"),
+            )
+            .help(format!("check targets.{name}.base_url")),
+            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => {
+                Failure::new(Exit::Unavailable, format!("target {name} refused a look-up: {}", error.message))
+                    .help(format!("check targets.{name}: its kind, base_url and options"))
+                    .because(Refusal { error: error.clone(), status })
+            }
+            Verdict::Done { .. } | Verdict::SlowDown { .. } | Verdict::Unclear(_) => {
+                Failure::internal(format!("a look-up on target {name} was misjudged"))
+            }
+        }
+    }
+
+    /// The refusal of our credentials.
+    pub fn denied(&self, why: &str) -> Failure {
+        let name = &self.settings.name;
+        Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
+            .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
+    }
+}

@@ -1,0 +1,26 @@
+//! A target's accounts, as planning and delivery reach them: the client with its session, quota and budget; listing and
+//! look-up; whose an account is.
+
+pub mod claims;
+pub mod client;
+pub mod clients;
+pub mod foreign;
+pub mod gate;
+pub mod listing;
+pub mod login;
+pub mod lookup;
+pub mod prepare;
+pub mod proof;
+pub mod quota;
+pub mod refusal;
+pub mod rounds;
+pub mod seek;
+pub mod transport;
+
+pub use claims::Doubled;
+pub use client::Client;
+pub use clients::Clients;
+pub use clients::LineReading;
+pub use listing::Listing;
+pub use prepare::Seen;
+pub use refusal::Refusal;

@@ -1,0 +1,266 @@
+//! What an answer means: the verdict on an operation, the account or the page that a reading request asked for.
+//!
+//! Messages are ours: the HTTP status, the vendor's code where it is a plain word, and the names of fields that the
+//! answer complains of, as far as the catalogue knows them. Nothing else of a body gets into them, because bodies echo
+//! people's values.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::body::Body;
+use super::definition::{AnswerStyle, Meaning};
+use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
+use super::read::id_text;
+use super::wire::{Answer, Current, Verdict};
+use crate::domain::account::{Account, AccountState};
+use crate::domain::operation::{OpKind, Operation};
+use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::retry::retry_after;
+
+impl Engine {
+    /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
+    pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
+        let body = self.body_of(answer);
+        if let Some(verdict) = self.failure(answer, &body, Some(now)) {
+            return match verdict {
+                // There is no account that could be missing: the path is.
+                Verdict::NotFound if operation.kind == OpKind::Create => {
+                    Verdict::Refused(self.complaint(ErrorKind::Refused, answer, &body))
+                }
+                Verdict::Refused(error) => Verdict::Refused(self.with_remedy(operation, answer.status, error)),
+                other => other,
+            };
+        }
+        let (style, id_at) = self.answer_style(operation);
+        match (&body, operation.kind) {
+            (Body::Empty | Body::Value(_), OpKind::Create) if self.invites() => {
+                self.judge_invited(operation, answer, &body)
+            }
+            (Body::Empty, kind) if kind != OpKind::Create => done(self.renamed(operation), None),
+            (Body::Empty, OpKind::Delete) => done(None, None),
+            (Body::Value(value), OpKind::Delete) => {
+                match self.located(value).and_then(|record| self.mistaken(operation, record, None)) {
+                    Some(what) => unclear(answer, what),
+                    None => done(None, None),
+                }
+            }
+            (Body::Value(value), OpKind::Create) if style == AnswerStyle::Id => {
+                match value.pointer(id_at.unwrap_or_default()).and_then(id_text) {
+                    Some(id) => done(Some(id), None),
+                    None => unclear(answer, "without the id of the new account"),
+                }
+            }
+            (Body::Value(value), kind) => match self.located(value) {
+                Some(record) => self.judge_shown(operation, answer, record),
+                None if style != AnswerStyle::Account && kind != OpKind::Create => done(self.renamed(operation), None),
+                None => unclear(answer, "without the account that it should show"),
+            },
+            (Body::Empty, _) => unclear(answer, "without the account that it should show"),
+            (Body::Html, _) => unclear(answer, "with an HTML page, which the API never sends"),
+            (Body::Unreadable, _) => unclear(answer, "with a body that can't be read to its end"),
+            (Body::Excessive(_), _) => body.unclear(answer, "with too much"),
+        }
+    }
+
+    /// The account in the answer to [`Engine::get`]; `None` when the target says that there is none.
+    ///
+    /// # Errors
+    /// Every other verdict than that the account was shown.
+    pub fn account(&self, answer: &Answer) -> Result<Option<Account>, Verdict> {
+        let body = self.body_of(answer);
+        match self.failure(answer, &body, None) {
+            Some(Verdict::NotFound) => return Ok(None),
+            Some(verdict) => return Err(verdict),
+            None => {}
+        }
+        let record = body.value().and_then(|value| self.located(value));
+        match record.and_then(|record| self.account_of(record)) {
+            Some(account) => Ok(Some(account)),
+            None => Err(body.unclear(answer, "without the account that was asked for")),
+        }
+    }
+
+    /// The account in the answer to [`Engine::get`] as it came, for a request that sends it back with changes; `None`
+    /// when the target says that there is none.
+    ///
+    /// # Errors
+    /// As [`Engine::account`].
+    pub fn current(&self, answer: &Answer) -> Result<Option<(Account, Current)>, Verdict> {
+        let Some(account) = self.account(answer)? else { return Ok(None) };
+        let body = self.body_of(answer);
+        let record = body.value().and_then(|value| self.located(value));
+        let version = answer.header("etag").map(str::to_string);
+        Ok(record.map(|record| (account, Current { account: record.clone(), version })))
+    }
+
+    /// Whether the API takes single changes, as the answer to [`Engine::discovery`] says; unless it says no, it does.
+    pub fn takes_changes(&self, answer: &Answer) -> bool {
+        let body = self.body_of(answer);
+        let told = self.discovery.as_ref().and_then(|d| body.value()?.pointer(&d.patch));
+        !(answer.status == 200 && told == Some(&Value::Bool(false)))
+    }
+
+    /// The verdict on a successful invitation: the person is known by the address that they were invited under.
+    fn judge_invited(&self, operation: &Operation, answer: &Answer, body: &Body) -> Verdict {
+        let Some(sent) = self.renamed(operation) else { return unclear(answer, "and nobody can tell who was invited") };
+        let shown = body.value().and_then(|value| value.pointer(&self.id_at)).and_then(id_text);
+        match shown {
+            Some(shown) if shown.to_lowercase() != sent.to_lowercase() => {
+                unclear(answer, "showing another person than the one who was invited")
+            }
+            shown => done(Some(shown.unwrap_or(sent)), Some(AccountState::Invited)),
+        }
+    }
+
+    /// The id that an account has after an operation, where it is a field that the operation writes.
+    fn renamed(&self, operation: &Operation) -> Option<String> {
+        let field = self.catalogue.id_field.as_ref()?;
+        operation.fields.get(field).and_then(|change| id_text(&change.new))
+    }
+
+    /// The verdict on a success that shows the account.
+    fn judge_shown(&self, operation: &Operation, answer: &Answer, record: &Value) -> Verdict {
+        if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_deref()) {
+            return unclear(answer, what);
+        }
+        let shown = record.pointer(&self.id_at).and_then(id_text);
+        let done = |state| Verdict::Done { remote_id: shown, state, echo: Some(self.echo(operation, record)) };
+        let (asked, stated) = (asked_state(operation), self.stated(record));
+        match (operation.kind, asked, stated) {
+            (OpKind::Create, Some(asked), Some(stated)) => done(Some(stated).filter(|s| *s != asked)),
+            (_, Some(AccountState::Banned), Some(AccountState::Active)) => {
+                unclear(answer, "but the account is still active")
+            }
+            (_, Some(AccountState::Active), Some(AccountState::Banned)) => {
+                unclear(answer, "but the account is still banned")
+            }
+            _ => done(None),
+        }
+    }
+
+    /// What the answer to an operation shows, and where it tells the id.
+    fn answer_style(&self, operation: &Operation) -> (AnswerStyle, Option<&str>) {
+        let call = self.answered_call(operation);
+        call.map_or((AnswerStyle::Account, None), |call| (call.answer, call.id_at.as_deref()))
+    }
+
+    /// The call that an operation is made by, unless it is an invitation or a delete.
+    pub(super) fn answered_call(&self, operation: &Operation) -> Option<&Call> {
+        let name = match operation.kind {
+            OpKind::Create => "create",
+            OpKind::Ban => "ban",
+            OpKind::Reinstate => "reinstate",
+            OpKind::Adopt if operation.reactivates => "reinstate",
+            OpKind::Update | OpKind::Adopt | OpKind::Delete | OpKind::Unlink => "update",
+        };
+        self.calls.get(name).or_else(|| self.calls.get("update"))
+    }
+
+    /// The verdict when the answer is a failure; `None` when it is a success.
+    pub(super) fn failure(&self, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
+        let by_rule = self.failures.iter().find(|rule| self.fits(rule, answer, body)).map(|rule| rule.means);
+        let success = (200..300).contains(&answer.status);
+        let meaning = match by_rule {
+            Some(meaning) => meaning,
+            None if success => {
+                let holds = |condition: &BodyCondition| body.value().is_some_and(|value| met(condition, value));
+                let told = self.success.is_empty() || self.success.iter().all(holds);
+                match body {
+                    _ if told => return None,
+                    Body::Value(_) => Meaning::Refused,
+                    Body::Empty | Body::Html | Body::Unreadable | Body::Excessive(_) => Meaning::Unclear,
+                }
+            }
+            None => usual_meaning(answer.status),
+        };
+        Some(self.verdict(meaning, answer, body, now))
+    }
+
+    fn fits(&self, rule: &FailureRule, answer: &Answer, body: &Body) -> bool {
+        let status = rule.status.is_empty() || rule.status.contains(&answer.status);
+        let value = || rule.body.as_ref().is_none_or(|c| body.value().is_some_and(|value| met(c, value)));
+        let code = || rule.code.is_empty() || self.code(body).is_some_and(|code| rule.code.contains(&code));
+        let names = || rule.names.is_empty() || self.complained(body).iter().any(|name| rule.names.contains(name));
+        status && value() && code() && names()
+    }
+
+    fn verdict(&self, meaning: Meaning, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Verdict {
+        let error = |kind| self.complaint(kind, answer, body);
+        match meaning {
+            Meaning::Duplicate => {
+                let unique = |name: &String| self.catalogue.field(name).is_some_and(|field| field.unique);
+                let fields = self.complained(body).into_iter().filter(unique).collect();
+                Verdict::Duplicate { fields, error: error(ErrorKind::Conflict) }
+            }
+            // A wrong base URL and a proxy answer 404 too, with a page for people: that says nothing of an account.
+            Meaning::NotFound if matches!(body, Body::Html) => Verdict::Refused(OpError::new(
+                ErrorKind::Protocol,
+                format!("HTTP {} with an HTML page: is base_url right?", answer.status),
+            )),
+            Meaning::NotFound => Verdict::NotFound,
+            Meaning::LogInAgain => Verdict::LogInAgain,
+            Meaning::Denied => Verdict::Denied(error(ErrorKind::Auth)),
+            Meaning::SlowDown => {
+                Verdict::SlowDown { retry_after: asked_pause(answer, now), error: error(ErrorKind::RateLimited) }
+            }
+            Meaning::Refused if (300..400).contains(&answer.status) => Verdict::Refused(OpError::new(
+                ErrorKind::Protocol,
+                format!("HTTP {}: a redirect, which is not followed; is base_url right?", answer.status),
+            )),
+            Meaning::Refused => Verdict::Refused(error(ErrorKind::Refused)),
+            Meaning::Unclear if answer.status < 300 && body.value().is_none() => {
+                body.unclear(answer, "with nothing, where its definition has it say that it is done")
+            }
+            Meaning::Unclear => Verdict::Unclear(error(match answer.status {
+                408 | 504 => ErrorKind::Timeout,
+                502 => ErrorKind::Network,
+                _ => ErrorKind::Protocol,
+            })),
+        }
+    }
+}
+
+/// What a status means where the definition says nothing.
+fn usual_meaning(status: u16) -> Meaning {
+    match status {
+        401 => Meaning::LogInAgain,
+        404 => Meaning::NotFound,
+        409 => Meaning::Duplicate,
+        429 | 503 => Meaning::SlowDown,
+        // What a server can't do at all (RFC 9110, section 15.6.2) it has not done.
+        501 => Meaning::Refused,
+        408 | 500.. => Meaning::Unclear,
+        _ => Meaning::Refused,
+    }
+}
+
+/// Whether the value at the condition's pointer is one of its values; numbers and their texts are the same.
+fn met(condition: &BodyCondition, body: &Value) -> bool {
+    let Some(value) = body.pointer(&condition.pointer) else { return false };
+    condition.is.iter().any(|wanted| wanted == value || id_text(wanted).is_some_and(|w| Some(w) == id_text(value)))
+}
+
+/// How long the target wants to be left alone. A date is measured by the target's own clock where it tells the time.
+fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> {
+    let raw = answer.header("retry-after")?;
+    let theirs = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok()).map(DateTime::<Utc>::from);
+    match theirs.or(now) {
+        Some(now) => retry_after(raw, now),
+        // Without a clock only a number of seconds tells something.
+        None if raw.contains(':') => None,
+        None => retry_after(raw, DateTime::UNIX_EPOCH),
+    }
+}
+
+fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
+    Verdict::Done { remote_id, state, echo: None }
+}
+
+pub(super) fn unclear(answer: &Answer, what: &str) -> Verdict {
+    Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("answered HTTP {} {what}", answer.status)))
+}
+
+#[cfg(test)]
+mod tests;

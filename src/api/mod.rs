@@ -1,0 +1,37 @@
+//! Targets are definitions, not code: a TOML file describes a user API, and one engine turns operations into requests
+//! and answers into verdicts.
+//!
+//! Everything here is pure. Sockets, limits, retries and the journal are in [`crate::delivery`], and the same for
+//! every target.
+
+mod body;
+mod compile;
+mod complaints;
+mod definition;
+mod encode;
+mod engine;
+#[cfg(test)]
+mod fuzz_tests;
+mod identity;
+mod judge;
+mod load;
+mod options;
+mod pages;
+mod paging;
+mod proof;
+mod read;
+mod records;
+mod schema;
+mod scim;
+mod session;
+mod template;
+mod wire;
+mod xml;
+
+pub use crate::domain::catalogue::{Catalogue, Field};
+pub use engine::{Engine, Takes};
+pub use identity::{Identity, Whose};
+pub use load::DefinitionError;
+pub use proof::Proof;
+pub use schema::definition_schema;
+pub use wire::{Answer, Current, Held, Needs, Page, Verdict, Wire};

@@ -1,0 +1,312 @@
+//! The configuration as the rest of the program uses it: parsed into types, defaults filled in, paths absolute,
+//! references between sections checked. Made only by [`super::resolve`].
+
+mod http;
+
+use crate::http::settings::{AuthSettings, NetworkSettings};
+use crate::mapping::testing::TestSettings;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::address::Address;
+use chrono_tz::Tz;
+use regex::Regex;
+
+pub use self::http::{BodyFormat, HttpSettings, PageSize, Pagination, Total};
+use crate::api::Engine;
+use crate::domain::identity::TargetIdentity;
+use crate::domain::limits::Limit;
+pub use crate::domain::limits::Limits as LimitSettings;
+use crate::domain::schedule::Schedule;
+use crate::domain::units::Rate;
+use crate::http::secret::Secret;
+use crate::mapping::Mapping;
+use crate::mapping::protect::Protection;
+
+/// Everything that one configuration says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where what was confirmed is kept.
+    pub state: StateSettings,
+    /// The daemon's HTTP endpoints, if wanted.
+    pub server: Option<ServerSettings>,
+    /// Where changes of state are announced, if anywhere.
+    pub notify: Option<NotifySettings>,
+    /// Sources by name.
+    pub sources: BTreeMap<String, Arc<SourceSettings>>,
+    /// Targets by name.
+    pub targets: BTreeMap<String, Arc<TargetSettings>>,
+    /// Syncs by name.
+    pub syncs: BTreeMap<String, Arc<SyncSettings>>,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug)]
+pub struct StateSettings {
+    /// The database file.
+    pub path: PathBuf,
+    /// How long outcomes are kept.
+    pub keep_outcomes: Duration,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Address and port.
+    pub listen: std::net::SocketAddr,
+    /// Whether the pages may show values of people.
+    pub show_values: bool,
+    /// Names under which it may be asked, besides loopback ones and the address it listens on.
+    pub hosts: Vec<String>,
+    /// How many connections it has at most.
+    pub max_connections: u32,
+}
+
+/// `[notify]`.
+#[derive(Clone, Debug)]
+pub enum NotifySettings {
+    /// POST JSON to this address.
+    Webhook {
+        /// The address; it may carry a secret, so it is one.
+        url: Secret,
+    },
+    /// Run this program with JSON on its standard input.
+    Command(Vec<String>),
+}
+
+/// `[sources.NAME]`.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Its name.
+    pub name: String,
+    /// The column that is the key.
+    pub key: String,
+    /// What the other members of a union call theirs: where there is no column of that name, the key stands for it.
+    pub also_key: Vec<String>,
+    /// Columns that must be there besides those that mappings name.
+    pub required: Vec<String>,
+    /// How many rows of one person are expected.
+    pub rows: RowsPerPerson,
+    /// When a read is trusted.
+    pub gate: GateSettings,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+impl SourceSettings {
+    /// Whether every cell that it has is a text, as in delimited files.
+    pub fn is_all_text(&self) -> bool {
+        match &self.kind {
+            SourceKind::Csv(_) => true,
+            SourceKind::Http(http) => http.format == BodyFormat::Csv,
+            SourceKind::Union(members) => members.iter().all(|member| member.is_all_text()),
+        }
+    }
+
+    /// The file that it is, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.kind {
+            SourceKind::Csv(csv) if csv.path != Path::new("-") => Some(&csv.path),
+            _ => None,
+        }
+    }
+}
+
+/// How many rows of one person are expected in a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowsPerPerson {
+    /// One: who has several is warned of.
+    #[default]
+    One,
+    /// Several, e.g. one for each post that somebody holds.
+    Many,
+}
+
+/// When a read of a source is trusted.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// Fewer records than this: not trusted.
+    pub min_records: u64,
+    /// Fewer than the largest trusted read of seven days by more than this: not trusted.
+    pub max_shrink: Limit,
+    /// More rejected rows than this: not trusted.
+    pub max_rejected: Limit,
+    /// Older than this: not trusted.
+    pub max_age: Option<Duration>,
+    /// What an incomplete read may still do.
+    pub on_incomplete: OnIncomplete,
+}
+
+/// What an incomplete read may still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnIncomplete {
+    /// Nothing.
+    Stop,
+    /// Creates and updates of what did arrive.
+    NoBans,
+}
+
+/// What a source is.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// A delimited text file.
+    Csv(CsvSettings),
+    /// An export behind an address.
+    Http(Box<HttpSettings>),
+    /// Several sources as one.
+    Union(Vec<Arc<SourceSettings>>),
+}
+
+/// A delimited text file.
+#[derive(Clone, Debug)]
+pub struct CsvSettings {
+    /// The file; `-` is standard input.
+    pub path: PathBuf,
+    /// How its text is read.
+    pub text: TextSettings,
+}
+
+/// How delimited text is read.
+#[derive(Clone, Debug)]
+pub struct TextSettings {
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// The byte around fields that contain the delimiter.
+    pub quote: u8,
+    /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
+    pub encoding: String,
+    /// What the last line is, where it is no row: its only group is the number of rows before it.
+    pub trailer: Option<Regex>,
+}
+
+/// `[targets.NAME]`.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Its name.
+    pub name: String,
+    /// The kind, e.g. `juno`.
+    pub kind: String,
+    /// Where its API is; never ends in a slash.
+    pub base_url: Address,
+    /// How we authenticate.
+    pub auth: AuthSettings,
+    /// Ceiling on all requests.
+    pub rate: Rate,
+    /// How many requests may go at once after a pause; at least 1.
+    pub burst: u32,
+    /// Requests per UTC day, over restarts.
+    pub daily_quota: Option<u64>,
+    /// Requests in flight at once; at least 1.
+    pub concurrency: usize,
+    /// Of one whole call.
+    pub timeout: Duration,
+    /// What is done after a failure that may pass.
+    pub retry: RetrySettings,
+    /// How long a create without a usable answer may still take effect there: it is not sent again before.
+    pub settle: Duration,
+    /// How its connections are made.
+    pub network: NetworkSettings,
+    /// The kind's definition with this target's options applied: what turns operations into requests.
+    pub engine: Arc<Engine>,
+}
+
+impl TargetSettings {
+    /// What it is, whatever it is called here.
+    pub fn identity(&self) -> TargetIdentity {
+        TargetIdentity::of(&self.base_url, self.engine.path_options())
+    }
+}
+
+/// `retry = { attempts, base, max }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// How often an operation is tried, the first time included; at least 1.
+    pub attempts: u32,
+    /// The first pause.
+    pub base: Duration,
+    /// The longest pause, and the cap on `Retry-After`.
+    pub max: Duration,
+}
+
+/// `[syncs.NAME]`.
+#[derive(Clone, Debug)]
+pub struct SyncSettings {
+    /// Its name.
+    pub name: String,
+    /// Its source.
+    pub source: Arc<SourceSettings>,
+    /// Its target.
+    pub target: Arc<TargetSettings>,
+    /// When it runs in the daemon.
+    pub schedule: Option<Schedule>,
+    /// The zone of `schedule` and of `today`.
+    pub timezone: Tz,
+    /// The compiled mapping, `include` within it.
+    pub mapping: Arc<Mapping>,
+    /// Target fields by which an existing account is recognised.
+    pub match_fields: Vec<String>,
+    /// What happens to leavers.
+    pub on_leave: OnLeave,
+    /// How long a leaver is left alone.
+    pub leave_grace: Duration,
+    /// Unique fields that a banned account gives up.
+    pub release_on_ban: Vec<String>,
+    /// Who is never touched: keys, `match` values, or a CEL expression over target fields.
+    pub protect: Arc<Protection>,
+    /// Bans before everything else.
+    pub bans_first: bool,
+    /// How often a person may go and come back within `flap_window`.
+    pub max_flaps: u32,
+    /// See `max_flaps`.
+    pub flap_window: Duration,
+    /// How much one run may change.
+    pub limits: LimitSettings,
+    /// What only the daemon goes by.
+    pub daemon: DaemonSettings,
+    /// The other syncs on the same platform, whatever their targets are called: none of them may own an account that
+    /// this one does.
+    pub rivals: BTreeSet<String>,
+    /// The mapping tests.
+    pub tests: Vec<TestSettings>,
+    /// A hash of what was typed for it, its target and the sources: see `typed`.
+    pub typed: [u8; 32],
+}
+
+impl SyncSettings {
+    /// Every sync that writes to this one's platform, itself included.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.rivals.iter().chain([&self.name]).cloned().collect()
+    }
+}
+
+/// What only the daemon goes by, besides `schedule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Whether a run that was missed while the daemon was down is made up for at its start.
+    pub catch_up: bool,
+    /// The most by which a run is put off at random, so that many daemons don't knock at once.
+    pub jitter: Duration,
+    /// When it reconciles, as a `schedule`.
+    pub reconcile_schedule: Option<Schedule>,
+    /// Whether a scheduled reconcile repairs what it finds.
+    pub reconcile_repair: bool,
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        DaemonSettings { catch_up: true, jitter: Duration::ZERO, reconcile_schedule: None, reconcile_repair: false }
+    }
+}
+
+/// What happens to a leaver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLeave {
+    /// The account is deactivated.
+    Ban,
+    /// The account is removed.
+    Delete,
+    /// Nothing.
+    Ignore,
+}

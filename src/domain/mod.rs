@@ -1,0 +1,33 @@
+//! What the program is about, as data: people and their records, accounts and their fields, operations and outcomes, the
+//! rules and limits between them, schedules, errors.
+//!
+//! Nothing here does input or output, or knows a library that does.
+
+pub mod account;
+pub mod address;
+pub mod bounded;
+pub mod catalogue;
+pub mod error;
+pub mod identity;
+pub mod json_schema;
+pub mod limits;
+pub mod link;
+#[cfg(test)]
+pub mod mutated;
+pub mod nearest;
+pub mod operation;
+pub mod outcome;
+pub mod pace;
+#[cfg(test)]
+pub mod properties;
+pub mod record;
+pub mod remedy;
+pub mod retry;
+pub mod rules;
+pub mod schedule;
+pub mod scim_path;
+pub mod time;
+pub mod units;
+pub mod value;
+pub mod visible;
+pub mod wording;

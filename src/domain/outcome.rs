@@ -1,0 +1,223 @@
+//! What became of one record: the ledger's row, its JSON line, and the words it is made of.
+//!
+//! The fields and their names are a promise to scripts; see the README's reference. Messages are ours, never the
+//! vendor's text, which echoes values.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::operation::OpKind;
+use crate::domain::record::Key;
+
+/// What became of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The target acknowledged it.
+    Ok,
+    /// The target refused it.
+    Failed,
+    /// It was sent, and no usable answer came.
+    Unknown,
+    /// The source's record is bad; nothing was sent.
+    Rejected,
+    /// A limit held the plan it belongs to.
+    Held,
+    /// Deliberately not done; the reason says why.
+    Skipped,
+}
+
+impl Status {
+    /// Every status, in the order in which summaries list them.
+    pub const ALL: [Status; 6] =
+        [Status::Ok, Status::Failed, Status::Unknown, Status::Rejected, Status::Held, Status::Skipped];
+
+    /// The word in JSON, in the database and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Failed => "failed",
+            Status::Unknown => "unknown",
+            Status::Rejected => "rejected",
+            Status::Held => "held",
+            Status::Skipped => "skipped",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(name: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What kind of trouble an operation met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The target understood and said no.
+    Refused,
+    /// No answer in time.
+    Timeout,
+    /// The connection failed or broke.
+    Network,
+    /// The credentials were refused.
+    Auth,
+    /// Too many requests, beyond all patience.
+    RateLimited,
+    /// An answer that the target's definition doesn't explain.
+    Protocol,
+    /// The record or the request can't be right.
+    Invalid,
+    /// Another account or another key is in the way.
+    Conflict,
+}
+
+impl ErrorKind {
+    /// The word in JSON and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Refused => "refused",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Network => "network",
+            ErrorKind::Auth => "auth",
+            ErrorKind::RateLimited => "rate_limited",
+            ErrorKind::Protocol => "protocol",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Conflict => "conflict",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<ErrorKind> {
+        use ErrorKind::*;
+        [Refused, Timeout, Network, Auth, RateLimited, Protocol, Invalid, Conflict]
+            .into_iter()
+            .find(|k| k.name() == name)
+    }
+}
+
+/// Why an operation failed, in our words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpError {
+    /// What kind of trouble.
+    pub kind: ErrorKind,
+    /// The HTTP status, the vendor's code, the names of the fields it complains of; never a value.
+    pub message: String,
+}
+
+impl OpError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        OpError { kind, message: message.into() }
+    }
+}
+
+/// One row of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When it was settled, RFC 3339 in UTC with milliseconds.
+    pub ts: String,
+    /// The run's id.
+    pub run: String,
+    /// The sync.
+    pub sync: String,
+    /// Its source.
+    pub source: String,
+    /// Its target.
+    pub target: String,
+    /// The person, unless the row's key could not be read.
+    pub key: Option<Key>,
+    /// The operation; none for a rejected record.
+    pub op: Option<OpKind>,
+    /// What became of it.
+    pub status: Status,
+    /// The target's own id of the account, as logs may show it.
+    pub remote_id: Option<String>,
+    /// The names of the fields that were, or would have been, written.
+    pub fields: Vec<String>,
+    /// How many requests were made for it.
+    pub attempts: u32,
+    /// The HTTP status of the last answer.
+    pub http_status: Option<u16>,
+    /// From the first request to the last answer, in milliseconds.
+    pub duration_ms: u64,
+    /// Why it was skipped, held or rejected, or what is worth knowing of a success ("already gone").
+    pub reason: Option<String>,
+    /// Why it failed.
+    pub error: Option<OpError>,
+}
+
+/// An id that is itself an address, as logs and outcomes may show it: a short hash, the same for the same address.
+pub fn hashed_id(id: &str) -> String {
+    format!("#{}", &blake3::hash(id.as_bytes()).to_hex()[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's example, member by member and in its order.
+    #[test]
+    fn a_line_is_the_contracts() {
+        let outcome = Outcome {
+            ts: "2026-11-22T03:34:00.123Z".into(),
+            run: "01J9".into(),
+            sync: "staff".into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            key: Key::parse("E1007"),
+            op: Some(OpKind::Update),
+            status: Status::Ok,
+            remote_id: Some("123".into()),
+            fields: vec!["title".into(), "city".into()],
+            attempts: 1,
+            http_status: Some(200),
+            duration_ms: 84,
+            reason: None,
+            error: None,
+        };
+        let line = serde_json::to_string(&outcome).expect("JSON");
+        assert_eq!(
+            line,
+            r#"{"ts":"2026-11-22T03:34:00.123Z","run":"01J9","sync":"staff","source":"hr","target":"juno","key":"E1007","op":"update","status":"ok","remote_id":"123","fields":["title","city"],"attempts":1,"http_status":200,"duration_ms":84,"reason":null,"error":null}"#
+        );
+        assert_eq!(serde_json::from_str::<Outcome>(&line).expect("read back"), outcome);
+
+        let rejected = Outcome {
+            key: None,
+            op: None,
+            status: Status::Rejected,
+            remote_id: None,
+            error: Some(OpError::new(ErrorKind::RateLimited, "HTTP 429")),
+            ..outcome
+        };
+        let line = serde_json::to_string(&rejected).expect("JSON");
+        assert!(line.contains(r#""key":null,"op":null,"status":"rejected","remote_id":null"#), "{line}");
+        assert!(line.ends_with(r#""error":{"kind":"rate_limited","message":"HTTP 429"}}"#), "{line}");
+    }
+
+    #[test]
+    fn every_word_is_read_back_and_is_the_one_in_json() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.name()), Some(status));
+            assert_eq!(serde_json::to_value(status).expect("JSON"), status.name());
+        }
+        let kinds = ["refused", "timeout", "network", "auth", "rate_limited", "protocol", "invalid", "conflict"];
+        for word in kinds {
+            let kind = ErrorKind::parse(word).expect(word);
+            assert_eq!((kind.name(), serde_json::to_value(kind).expect("JSON")), (word, word.into()));
+        }
+        for kind in OpKind::ALL {
+            assert_eq!(OpKind::parse(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.name());
+        }
+        assert_eq!((Status::parse("done"), ErrorKind::parse("oops"), OpKind::parse("ok")), (None, None, None));
+    }
+}

@@ -1,0 +1,7 @@
+//! What is needed of the operating system in more than one layer: bounded files, room on the disk and on the stack, panics.
+
+pub mod bounded_file;
+pub mod clock;
+pub mod panics;
+pub mod room;
+pub mod stack;

@@ -1,0 +1,390 @@
+//! From a trusted read to a plan: merges the source with the snapshot in key order, decides for each person by the
+//! table of rules, looks newcomers up on the target, and puts everything in order.
+//!
+//! Nothing here writes to a target or to the state database: the result is a spool, a tally and an id. A dry run ends
+//! after this module.
+
+pub mod adoption;
+pub mod diff;
+pub mod undo;
+
+mod listed;
+mod lookalikes;
+mod merge;
+pub mod newcomers;
+mod observe;
+mod order;
+mod pair;
+mod repeated;
+pub mod scope;
+mod spool;
+
+use crate::os::panics::off_thread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::account::Client;
+use crate::config::settings::SyncSettings;
+use crate::domain::error::Result;
+use crate::domain::limits::{Digest, Tally};
+use crate::domain::operation::{OpKind, Operation, PlanHasher};
+use crate::domain::record::Key;
+use crate::domain::time;
+use crate::source::Intake;
+use crate::state::clock::ClockReading;
+use crate::state::ledger::CameBack;
+use crate::state::people::{KnownSync, SyncId};
+use crate::state::{State, StateError};
+
+pub use crate::account::claims::Doubled;
+pub use crate::account::listing::Listing;
+pub use observe::overlaid;
+use spool::Handover;
+pub use spool::{KeptByTarget, PAGE, Spool};
+
+/// What a plan is made from.
+pub struct Planner {
+    /// The sync.
+    pub sync: Arc<SyncSettings>,
+    /// What the state knows of it.
+    pub known: KnownSync,
+    /// The trusted read, shared with the other syncs on the source.
+    pub intake: Arc<Intake>,
+    /// The state.
+    pub state: State,
+    /// The target, for looking up.
+    pub client: Arc<Client>,
+    /// The time of the run.
+    pub now: DateTime<Utc>,
+    /// What is known of the clock that tells it.
+    pub clock: ClockReading,
+    /// The date in the sync's time zone.
+    pub today: NaiveDate,
+    /// The read is incomplete: creates and updates only.
+    pub incomplete: bool,
+    /// Only these people; empty: all.
+    pub only: BTreeSet<Key>,
+    /// Bans and deletes of the last 24 hours.
+    pub bans_before: u64,
+    /// Compare with these accounts rather than with what was acknowledged: a reconcile.
+    pub observed: Option<Arc<Listing>>,
+}
+
+/// A plan, spooled and counted.
+pub struct Plan {
+    spool: Mutex<Spool>,
+    /// Its id.
+    pub id: String,
+    /// What it comes to, for the limits.
+    pub tally: Tally,
+    /// Operations by kind.
+    pub counts: BTreeMap<OpKind, u64>,
+    /// Good records in the source.
+    pub source_records: u64,
+    /// Of those, out of scope.
+    pub excluded: u64,
+    /// Of those, unchanged.
+    pub unchanged: u64,
+    /// Accounts that are as they should be; counted by a reconcile alone.
+    pub in_step: u64,
+    /// Rejected records: keys, and rows without one.
+    pub rejected: u64,
+    /// Rows that can't be used, by the reader's judgement or the mapping's.
+    pub rejected_rows: u64,
+    /// Of so many.
+    pub rows: u64,
+    /// People deliberately left alone.
+    pub skipped: u64,
+    /// Of those, how many leave work for somebody.
+    pub skipped_with_work: u64,
+    /// People with an operation whose fate is not known yet.
+    pub unresolved: BTreeSet<Key>,
+    /// The first few of those who would come back more often than `max_flaps` allows, in key order.
+    pub flapping: Vec<Key>,
+    /// Which values newcomers share that should tell them apart, in words.
+    pub shared: Vec<String>,
+    /// The first few leavers whose keys came back in another form: `00411 → 411`.
+    pub reformatted: Vec<String>,
+    /// The sync's number; `None` when it never ran.
+    pub sync: Option<SyncId>,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Plan({}, {:?})", self.id, self.counts)
+    }
+}
+
+impl Plan {
+    /// The spool, for reading pages of it. Never hold it over an await.
+    pub fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// All operations of the plan.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Calls `visit` with each operation, in order.
+    pub fn for_each(&self, mut visit: impl FnMut(&Operation)) -> Result<(), StateError> {
+        let mut last: Option<Operation> = None;
+        loop {
+            let page = self.spool().operations(last.as_ref(), PAGE)?;
+            page.iter().for_each(&mut visit);
+            match page.last() {
+                Some(operation) => last = Some(operation.clone()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The digests of all operations that people see: steps on the way are not theirs to approve.
+    pub fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
+        let mut digests = BTreeSet::new();
+        self.spool().weigh(|digest, operation| {
+            if operation.is_none_or(|operation| !operation.step) {
+                digests.insert(digest);
+            }
+        })?;
+        Ok(digests)
+    }
+
+    /// Keeps only the operations with these digests and the steps towards them; the id stays that of the whole plan.
+    pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
+        let mut kept = BTreeSet::new();
+        self.for_each(|operation| {
+            if !operation.step && digests.contains(&operation.digest()) {
+                kept.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|operation| match operation.step {
+            true => kept.contains(&operation.key),
+            false => digests.contains(&operation.digest()),
+        })?;
+        let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
+        let Tally { flaps, max_flaps, rekeyed, .. } = self.tally;
+        self.tally = Tally { flaps, max_flaps, rekeyed, ..tally };
+        self.counts = counts;
+        Ok(())
+    }
+
+    /// A plan of operations that come from elsewhere than from comparing: an undo's.
+    ///
+    /// # Errors
+    /// The temporary directory.
+    pub fn assemble(sync: &SyncSettings, known: KnownSync, spool: Spool) -> Result<Plan> {
+        spool.index()?;
+        order::arrange(sync, &spool)?;
+        let mut plan = Plan {
+            spool: Mutex::new(spool),
+            id: String::new(),
+            tally: Tally::default(),
+            counts: BTreeMap::new(),
+            source_records: 0,
+            excluded: 0,
+            unchanged: 0,
+            in_step: 0,
+            rejected: 0,
+            rejected_rows: 0,
+            rows: 0,
+            skipped: 0,
+            skipped_with_work: 0,
+            unresolved: BTreeSet::new(),
+            flapping: Vec::new(),
+            shared: Vec::new(),
+            reformatted: Vec::new(),
+            sync: known.id,
+        };
+        let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
+        (plan.id, plan.tally, plan.counts) = (id, tally, counts);
+        Ok(plan)
+    }
+
+    /// Leaves out operations that turned out not to be wanted: another plan, with an id of its own.
+    pub fn leave_out(&mut self, sync: &str, unwanted: impl Fn(&Operation) -> bool) -> Result<(), StateError> {
+        self.spool().retain(|operation| !unwanted(operation))?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
+        self.counts = counts;
+        self.id = id;
+        Ok(())
+    }
+
+    /// Keeps only the operations of these kinds: another plan, with an id of its own.
+    pub fn narrow(&mut self, sync: &str, wanted: impl Fn(OpKind) -> bool) -> Result<(), StateError> {
+        // A step on the way stays with the operation that it opens the way for.
+        let mut steps = BTreeSet::new();
+        self.for_each(|operation| {
+            if operation.step {
+                steps.insert(operation.key.clone());
+            }
+        })?;
+        let mut unwanted = BTreeSet::new();
+        self.for_each(|operation| {
+            if steps.contains(&operation.key) && !operation.step && !wanted(operation.kind) {
+                unwanted.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
+        let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
+        let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
+        // Keys that were reformatted matter as long as anybody is created or loses access.
+        let matters = counts.keys().any(|kind| kind.takes_access() || *kind == OpKind::Create);
+        let rekeyed = if matters { self.tally.rekeyed } else { 0 };
+        self.tally = Tally { flaps, max_flaps: self.tally.max_flaps, rekeyed, ..tally };
+        self.counts = counts;
+        self.id = id;
+        Ok(())
+    }
+}
+
+impl Planner {
+    /// Whether the plan is about this person, and not about others alone (`--only`).
+    fn is_meant(&self, key: &Key) -> bool {
+        self.only.is_empty() || self.only.contains(key)
+    }
+
+    /// Makes the plan.
+    ///
+    /// # Errors
+    /// The target can't be reached or refuses the credentials, the state fails, the temporary directory is full.
+    pub async fn plan(self) -> Result<Plan> {
+        let planner = Arc::new(self);
+        let listing = listed::list_for_invited(&planner).await?;
+        let (merging, joining) = (Arc::clone(&planner), listing.clone());
+        let mut merged = off_thread("planning broke off", move || merge::merge(&merging, joining)).await??;
+        // A read that is going to be refused is no reason to ask the target anything.
+        if !merged.is_refused(&planner) {
+            let skipped = newcomers::settle(&planner, &merged, listing).await?;
+            merged.skipped += skipped;
+            merged.skipped_with_work += skipped;
+        }
+        let reformatted = lookalikes::leave_alone(&planner, &mut merged)?;
+        order::arrange(&planner.sync, &merged.spool())?;
+        let mut plan = finish(&planner, merged)?;
+        plan.tally.max_flaps = planner.sync.max_flaps.into();
+        plan.tally.rekeyed = reformatted.pairs;
+        plan.reformatted = reformatted.named;
+        flaps(&planner, &mut plan).await?;
+        Ok(plan)
+    }
+}
+
+/// What merging found, on the way to a plan.
+pub(crate) struct Merged {
+    spool: Mutex<Spool>,
+    excluded: u64,
+    unchanged: u64,
+    in_step: u64,
+    unresolved: BTreeSet<Key>,
+    skipped: u64,
+    skipped_with_work: u64,
+    rejected: u64,
+    /// The rows of those whom the mapping rejects.
+    rejected_rows: u64,
+    /// Those of them who have several rows: there is no good record among these.
+    contradicted: u64,
+    shared: Vec<String>,
+}
+
+impl Merged {
+    /// Whether so many rows can't be used that the read is not to be trusted.
+    fn is_refused(&self, planner: &Planner) -> bool {
+        let stats = planner.intake.stats();
+        let (rows, rejected) = (stats.rows(), stats.rejected_rows + self.rejected_rows);
+        planner.sync.source.gate.max_rejected.allowed(rows).is_some_and(|allowed| rejected > allowed)
+    }
+
+    fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
+    let stats = planner.intake.stats().clone();
+    let mut plan = Plan {
+        spool: merged.spool,
+        id: String::new(),
+        tally: Tally::default(),
+        counts: BTreeMap::new(),
+        source_records: stats.records - merged.contradicted,
+        excluded: merged.excluded,
+        unchanged: merged.unchanged,
+        in_step: merged.in_step,
+        rejected: merged.rejected,
+        rejected_rows: stats.rejected_rows + merged.rejected_rows,
+        rows: stats.rows(),
+        skipped: merged.skipped,
+        skipped_with_work: merged.skipped_with_work,
+        unresolved: merged.unresolved,
+        flapping: Vec::new(),
+        shared: merged.shared,
+        reformatted: Vec::new(),
+        sync: planner.known.id,
+    };
+    let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;
+    plan.id = id;
+    plan.tally = tally;
+    plan.counts = counts;
+    Ok(plan)
+}
+
+/// How many of those who flap are named.
+const FLAPPING_NAMED: usize = 5;
+
+/// Finds out how often the person of this plan who comes and goes most would have come back within the window, and
+/// who does so more often than allowed.
+async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
+    if !plan.counts.contains_key(&OpKind::Reinstate) {
+        return Ok(());
+    }
+    let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
+    let since = time::rfc3339(planner.now - window);
+    let mut back = Vec::new();
+    plan.for_each(|operation| {
+        if operation.kind == OpKind::Reinstate {
+            back.push(operation.key.clone());
+        }
+    })?;
+    back.sort();
+    for keys in back.chunks(PAGE) {
+        let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
+        let times = planner.state.ask(request).await?;
+        for (key, before) in keys.iter().zip(times) {
+            let times = before + 1;
+            plan.tally.flaps = plan.tally.flaps.max(times);
+            if times > plan.tally.max_flaps && plan.flapping.len() < FLAPPING_NAMED {
+                plan.flapping.push(key.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts a plan and computes its id, in one pass over its operations.
+fn measure(
+    plan: &Plan,
+    sync: &str,
+    users: u64,
+    bans_before: u64,
+) -> Result<(String, Tally, BTreeMap<OpKind, u64>), StateError> {
+    let mut hasher = PlanHasher::new(sync);
+    let mut tally = Tally { users, bans_before, ..Tally::default() };
+    let mut counts = BTreeMap::new();
+    plan.spool().weigh(|digest, operation| {
+        hasher.add(&digest);
+        let Some(operation) = operation else {
+            tally.creates += 1;
+            *counts.entry(OpKind::Create).or_default() += 1;
+            return;
+        };
+        tally.add(&operation);
+        if !operation.step {
+            *counts.entry(operation.kind).or_default() += 1;
+        }
+    })?;
+    Ok((hasher.id(), tally, counts))
+}

@@ -1,0 +1,36 @@
+//! People of whom several rows say the same to a sync: worth a warning where one row a person is expected.
+
+use chrono::NaiveDate;
+
+use crate::config::settings::{RowsPerPerson, SyncSettings};
+use crate::domain::record::Record;
+use crate::mapping::Bound;
+
+/// How many are named one by one.
+const NAMED: u64 = 20;
+
+/// How many there were so far.
+#[derive(Default)]
+pub(super) struct Repeated(u64);
+
+impl Repeated {
+    /// Looks at somebody with several rows.
+    pub fn see(&mut self, sync: &SyncSettings, bound: &Bound, record: &Record, today: NaiveDate) {
+        if sync.source.rows == RowsPerPerson::Many {
+            return;
+        }
+        let Some(repeated) = bound.decide(record, today).repeated else { return };
+        self.0 += 1;
+        if self.0 <= NAMED {
+            tracing::warn!(sync = %sync.name, source = %sync.source.name, "key {}: {repeated}", record.key);
+        }
+    }
+
+    /// Says how many more there were.
+    pub fn end(&self, sync: &SyncSettings) {
+        if self.0 > NAMED {
+            let more = self.0 - NAMED;
+            tracing::warn!(sync = %sync.name, "{more} more keys have rows that are the same in what is mapped");
+        }
+    }
+}

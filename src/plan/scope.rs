@@ -1,0 +1,51 @@
+//! Whether somebody is in scope, asked of one person at a time.
+
+use chrono::NaiveDate;
+
+use super::Planner;
+use crate::domain::error::{Failure, Result};
+use crate::domain::record::Key;
+use crate::mapping::{Mapped, Mapping};
+use crate::source::Intake;
+
+/// What the source says of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In scope.
+    InScope,
+    /// There, and `include` says no.
+    Excluded,
+    /// Not there.
+    Absent,
+    /// Their row, or rows, can't be used, so nobody can tell.
+    Rejected,
+}
+
+/// Asks what a read says of one key.
+///
+/// # Errors
+/// The read can't be looked at.
+pub fn standing(intake: &Intake, mapping: &Mapping, key: &Key, today: NaiveDate) -> Result<Standing> {
+    if intake.is_rejected(key)? {
+        return Ok(Standing::Rejected);
+    }
+    let Some(record) = intake.record(key)? else { return Ok(Standing::Absent) };
+    let bound = mapping.bind(intake.columns()).map_err(|missing| {
+        Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
+    })?;
+    Ok(match bound.decide(&record, today).mapped {
+        Mapped::InScope(_) => Standing::InScope,
+        Mapped::Excluded => Standing::Excluded,
+        Mapped::Rejected(_) => Standing::Rejected,
+    })
+}
+
+impl Planner {
+    /// What the source says of this key.
+    ///
+    /// # Errors
+    /// The read can't be looked at.
+    pub(super) fn standing_of(&self, key: &Key) -> Result<Standing> {
+        standing(&self.intake, &self.sync.mapping, key, self.today)
+    }
+}

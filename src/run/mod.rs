@@ -1,0 +1,473 @@
+//! One run: what `sync`, `approve` and the daemon do for a sync once its source has been read.
+//!
+//! The page that tells the story; each step is a module of its own.
+
+pub mod notify;
+pub mod reconcile;
+pub mod resolve;
+pub mod restored;
+
+mod accept;
+mod announce;
+mod approve;
+mod hold;
+mod judgement;
+mod reading;
+mod repair;
+mod summary;
+mod undoing;
+
+use crate::state::ownership::{Unconfigured, UnconfiguredSyncs};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Listing;
+use crate::account::{Client, Clients};
+use crate::config::settings::{Settings, SyncSettings};
+use crate::delivery::{Delivered, Delivery, RunId, Watch};
+use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::identity;
+use crate::domain::limits;
+use crate::domain::limits::{Basis, Digest};
+use crate::domain::record::Key;
+use crate::domain::time;
+use crate::failpoints;
+use crate::os::clock::Clock;
+use crate::os::panics;
+use crate::plan::{Plan, Planner};
+use crate::state::clock::ReadClock;
+use crate::state::epoch::{self, Begun, EpochFile};
+use crate::state::ownership::{Shared, SharedAccount};
+use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
+use crate::state::plans::Origin;
+use crate::state::{State, journal, ledger};
+
+pub use accept::{Accepted, accept};
+pub use announce::Announcements;
+pub use approve::spent;
+pub use hold::stale_because;
+pub use reading::{
+    Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
+};
+pub use summary::{Counted, RunError, RunSummary};
+pub use undoing::Undoing;
+
+/// What every run needs.
+#[derive(Clone)]
+pub struct Runner {
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// The state.
+    pub state: State,
+    /// The mark beside the database by which a restored one is recognised; none in a simulation.
+    pub epoch: Option<EpochFile>,
+    /// The targets, each with one rate for all syncs of this process.
+    pub clients: Arc<Clients>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Asks to take up nothing new.
+    pub stop: CancellationToken,
+    /// Who watches.
+    pub watch: Arc<dyn Watch>,
+    /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
+    /// syncs may be under way.
+    pub resident: bool,
+    /// What is being told of this process's runs.
+    pub announcements: Announcements,
+}
+
+/// What is asked of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Only these people; empty: all.
+    pub only: BTreeSet<Key>,
+    /// Send this held plan, approved.
+    pub approval: Option<Approval>,
+    /// How the plan is made.
+    pub origin: Origin,
+}
+
+/// Somebody's yes to a held plan.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// The plan.
+    pub plan: String,
+    /// The operations they saw.
+    pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which they were planned.
+    pub basis: Option<Basis>,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "plan {} approved by {}", self.plan, self.by)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    runner: &'a Runner,
+    who: RunId,
+    client: Arc<Client>,
+    wish: &'a Wish,
+}
+
+impl Runner {
+    /// Runs the named syncs (all, when none is named), each whatever becomes of the others.
+    ///
+    /// # Errors
+    /// Only what concerns all of them: an unknown name, or a state that can't be used.
+    pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
+        let syncs = chosen(&self.settings, names)?;
+        self.begin(&syncs).await?;
+        let mut summaries = Vec::new();
+        let whole = wish.only.is_empty() && wish.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
+        if let Err(stranger) = known_somewhere(&wish.only, &asked, &self.state).await {
+            self.end().await;
+            return Err(stranger);
+        }
+        for (asked, syncs) in asked {
+            for sync in syncs {
+                summaries.push(self.sync_one(&sync, &asked, wish).await);
+            }
+        }
+        summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
+        self.end().await;
+        if wish.only.is_empty() {
+            self.announce(&summaries).await;
+        }
+        Ok(summaries)
+    }
+
+    /// What comes after everything has been sent.
+    pub async fn end(&self) {
+        if let Some(file) = &self.epoch
+            && let Err(error) = epoch::end(&self.state, file).await
+        {
+            // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
+            tracing::warn!(%error, "could not mark the end of the run");
+        }
+    }
+
+    /// What comes before these syncs send anything. Of a resident process the other syncs are left alone.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn begin(&self, syncs: &[Arc<SyncSettings>]) -> Result<()> {
+        if !self.resident {
+            return self.open().await;
+        }
+        for sync in syncs {
+            let recover = journal::Recover { at: self.clock.stamp(), sync: Some(sync.name.clone()) };
+            self.state.ask(recover).await?;
+        }
+        Ok(())
+    }
+
+    /// What comes before anything is sent: is this the database of the last run, and what did that run leave?
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn open(&self) -> Result<()> {
+        if let Some(file) = &self.epoch
+            && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
+        {
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+            tracing::warn!("the state database is an older one, restored from a backup{of}");
+        }
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
+        self.warn_of_unconfigured().await
+    }
+
+    /// Says which syncs the state knows and the configuration does not.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn warn_of_unconfigured(&self) -> Result<()> {
+        for known in unconfigured(&self.settings, &self.state).await? {
+            tracing::warn!(sync = %known.sync, users = known.users, help = known.remedy(), "{}", known.told());
+        }
+        Ok(())
+    }
+
+    /// Runs one sync, and records the run whatever becomes of it.
+    pub async fn sync_one(
+        &self,
+        sync: &Arc<SyncSettings>,
+        asked: &Result<Asked, Arc<Failure>>,
+        wish: &Wish,
+    ) -> RunSummary {
+        let began = tokio::time::Instant::now();
+        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
+        if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, wish)).await {
+            summary.fail(&failure);
+        }
+        if let Ok(Asked::Read(read)) = asked {
+            // It may have said so already.
+            let trusted = (summary.exit == Exit::Untrusted).then_some(false);
+            if let Err(failure) = read.judged(sync, trusted, &self.state).await {
+                summary.fail(&failure);
+            }
+        }
+        if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
+            summary.fail(&error.into());
+        }
+        summary.duration_ms = began.elapsed().as_millis() as u64;
+        summary.log();
+        summary
+    }
+
+    async fn sync_into(
+        &self,
+        summary: &mut RunSummary,
+        sync: &Arc<SyncSettings>,
+        asked: &Result<Asked, Arc<Failure>>,
+        wish: &Wish,
+    ) -> Result<()> {
+        let partial = !wish.only.is_empty();
+        let begin =
+            ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
+        self.state.ask(begin).await?;
+        let known = self.state.ask(FindSync(binding(sync))).await?;
+        if known.paused {
+            summary.paused();
+            return Ok(());
+        }
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(failure) => return Err(failure.again()),
+        };
+        if self.stop.is_cancelled() {
+            return Err(stopped_early());
+        }
+        let read = match asked {
+            Asked::Read(read) => read,
+            Asked::Unchanged(versions) => {
+                summary.unchanged_source(versions.get(&sync.name));
+                return Ok(());
+            }
+        };
+        if let Some(why) = &read.incomplete {
+            summary.incomplete(why);
+        }
+        let id = self.state.ask(BindSync(binding(sync))).await?;
+        let client = self.clients.of(&sync.target)?;
+        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
+        let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        client.rest().await;
+        result?;
+        let clean = (partial, summary.is_clean()) == (false, true);
+        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
+    }
+}
+
+impl Run<'_> {
+    /// What an earlier run left open, found out; then the plan.
+    async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
+        failpoints::panic_in("sync", &self.who.sync.name);
+        let runner = self.runner;
+        restored::verify_restored_state(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock)
+            .await?;
+        let resolved =
+            resolve::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
+        // Counted anew: resolving may have found accounts.
+        let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
+        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        Ok((resolved, plan))
+    }
+
+    /// The main path: resolve, plan, judge, then deliver or hold.
+    async fn go(&self, summary: &mut RunSummary, read: &Read) -> Result<()> {
+        let runner = self.runner;
+        let (resolved, plan) = tokio::select! {
+            biased;
+            planned = self.plan(read) => planned?,
+            () = runner.stop.cancelled() => return Err(stopped_early()),
+        };
+        summary.planned(&plan);
+        self.record_resolved(&plan, &resolved.done).await?;
+        reading::too_many_rejected(&self.who.sync, &plan)?;
+        read.judged(&self.who.sync, Some(true), &runner.state).await?;
+        self.send(summary, plan, resolved).await
+    }
+
+    /// From a plan on: judge, then deliver or hold.
+    async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
+        let runner = self.runner;
+        let approved = match &self.wish.approval {
+            Some(approval) => {
+                let approved = self.consent(plan, approval).await?;
+                summary.approved = Some(approval.to_string());
+                approved
+            }
+            None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
+                Ok(_) => self.within_limits(plan).await?,
+                Err(held) => return self.hold(summary, plan, held.breach).await,
+            },
+        };
+        self.record_bystanders(approved.plan()).await?;
+        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        if undoes {
+            self.pause(summary).await?;
+        }
+        let delivery = Delivery {
+            who: self.who.clone(),
+            state: runner.state.clone(),
+            client: Arc::clone(&self.client),
+            clock: runner.clock.clone(),
+            stop: runner.stop.clone(),
+            watch: Arc::clone(&runner.watch),
+            heeds_pause: !undoes,
+            learns: matches!(self.wish.origin, Origin::Reconcile(_)),
+        };
+        runner.watch.begin(&self.who.sync.name, approved.plan().total());
+        let delivered: Delivered = delivery.deliver(&approved).await;
+        summary.delivered(approved.plan(), delivered, &self.client)?;
+        match resolved.unreachable {
+            // There was nothing else to do than to look up what is unresolved, and nobody to ask.
+            Some(failure) if approved.plan().total() == 0 => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Pauses the sync before its last run is undone: the next one would do the same again.
+    async fn pause(&self, summary: &mut RunSummary) -> Result<()> {
+        let since = Some(self.runner.clock.stamp());
+        self.runner.state.ask(SetPaused { sync: self.who.id, since }).await?;
+        let sync = &self.who.sync.name;
+        summary.note = Some(format!(
+            "{sync} is paused, since its next run would do the same again; mend the cause, then: rosterd resume {sync}"
+        ));
+        Ok(())
+    }
+}
+
+/// Somebody asked to stop before anything was sent.
+fn stopped_early() -> Failure {
+    Failure::new(Exit::Partial, "stopped before anything was sent, as asked").help("run again to go on")
+}
+
+/// Makes the plan of a sync; reads from the target, writes nowhere.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+) -> Result<Plan> {
+    make_plan_against(runner, sync, client, read, known, only, None).await
+}
+
+/// [`make_plan`] against what a listing shows, where there is one, rather than against what was acknowledged.
+///
+/// # Errors
+/// As [`Planner::plan`].
+pub async fn make_plan_against(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    client: &Arc<Client>,
+    read: &Read,
+    known: KnownSync,
+    only: &BTreeSet<Key>,
+    observed: Option<Arc<Listing>>,
+) -> Result<Plan> {
+    nothing_is_shared(&runner.state, sync, known).await?;
+    let now = runner.clock.now();
+    let since = time::rfc3339(now - TimeDelta::hours(24));
+    let bans_before =
+        runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now: time::rfc3339(now) }).await?;
+    let reading = runner.state.ask(ReadClock { sync: sync.name.clone(), now }).await?;
+    let planner = Planner {
+        sync: Arc::clone(sync),
+        clock: reading,
+        known,
+        intake: Arc::clone(&read.intake),
+        state: runner.state.clone(),
+        client: Arc::clone(client),
+        now,
+        today: now.with_timezone(&sync.timezone).date_naive(),
+        incomplete: read.incomplete.is_some(),
+        only: only.clone(),
+        bans_before,
+        observed,
+    };
+    planner.plan().await
+}
+
+/// Refuses a sync that owns an account together with another: each would undo what the other does, and ban whom the
+/// other keeps.
+async fn nothing_is_shared(state: &State, sync: &SyncSettings, known: KnownSync) -> Result<()> {
+    let Some(id) = known.id.filter(|_| !sync.rivals.is_empty()) else { return Ok(()) };
+    let request = SharedAccount { sync: id, rivals: sync.rivals.clone(), target: sync.target.identity() };
+    let Some(shared) = state.ask(request).await? else { return Ok(()) };
+    let (name, target) = (&sync.name, &sync.target.name);
+    let id = sync.target.engine.loggable_id(&shared.remote_id);
+    let Shared { key, rival, rivals_key, .. } = &shared;
+    let message = format!(
+        "account {id} of target {target} belongs to {key} in sync {name} and to {rivals_key} in sync {rival}: two syncs \
+         of one platform would undo each other's work"
+    );
+    Err(Failure::new(Exit::Config, message).help(
+        "decide which of the two keeps it. Is the other not needed, take it out of the configuration, and then: rosterd \
+         state forget-sync NAME. Else tell their people apart with include, and then: rosterd forget SYNC KEY, for each \
+         whom it must give up",
+    ))
+}
+
+/// The syncs of these names, in the configuration's order; all, when none is named.
+///
+/// # Errors
+/// An unknown name (64), naming the nearest.
+pub fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Arc<SyncSettings>>> {
+    for name in names {
+        if !settings.syncs.contains_key(name) {
+            let known: Vec<_> = settings.syncs.keys().map(String::as_str).collect();
+            return Err(Failure::new(Exit::Usage, format!("there is no sync {name:?}"))
+                .help(format!("the configuration has: {}", known.join(", "))));
+        }
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    Ok(settings.syncs.values().filter(|sync| wanted(&sync.name)).cloned().collect())
+}
+
+/// What a sync's rows are bound to.
+pub fn binding(sync: &SyncSettings) -> Binding {
+    Binding {
+        sync: sync.name.clone(),
+        source: sync.source.name.clone(),
+        target: sync.target.name.clone(),
+        kind: sync.target.kind.clone(),
+        base_url: identity::written(&sync.target.base_url, sync.target.engine.path_options()),
+        source_key: sync.source.key.clone(),
+    }
+}
+
+pub use resolve::Resolution;
+pub use resolve::Resolved;
+pub use resolve::resolve;
+
+/// The syncs that the state knows and the configuration does not: nobody keeps their people in step.
+///
+/// # Errors
+/// The state fails.
+pub async fn unconfigured(settings: &Settings, state: &State) -> Result<Vec<Unconfigured>> {
+    Ok(state.ask(UnconfiguredSyncs { configured: settings.syncs.keys().cloned().collect() }).await?)
+}

@@ -1,0 +1,192 @@
+//! What an answer must not say if it is to be believed to be the end: that there is a further page, where we would
+//! stop; that something went wrong, beside the records. Pure.
+//!
+//! A message names where it stands and what to write, never what it says: that is a stranger's text.
+
+use reqwest::header::{self, HeaderMap};
+use serde_json::Value;
+
+use super::super::hints::{Mark, Said};
+use super::super::json::Skimmed;
+use crate::config::settings::{HttpSettings, Pagination};
+
+/// Headers beside `Link` by which some say where the next page is.
+const NEXT_HEADERS: [&str; 4] = ["x-next-page", "x-next-cursor", "x-next-token", "x-ms-continuation"];
+
+/// Why an answer, though it has records, is not to be taken for a good one.
+pub(super) fn went_wrong(settings: &HttpSettings, skimmed: &Skimmed) -> Option<String> {
+    if let Some(pointer) = &settings.success
+        && skimmed.success != Some(Value::Bool(true))
+    {
+        let is = if skimmed.success.is_some() { "is not true" } else { "is not there" };
+        return Some(format!("{pointer:?} {is}, which success says must be true: see what it answers by hand"));
+    }
+    let wrong = &skimmed.hints.wrong;
+    if wrong.is_empty() {
+        return None;
+    }
+    let told = |name: &String| match name.as_str() {
+        "errors" | "error" => format!("it holds \"{name}\""),
+        _ => format!("\"{name}\" is not true"),
+    };
+    let told: Vec<String> = wrong.iter().map(told).collect();
+    Some(format!(
+        "the answer says that something went wrong ({}), so its records may not be all: see what it answers by hand",
+        told.join(", ")
+    ))
+}
+
+/// What speaks for a further page.
+#[derive(Debug, PartialEq)]
+pub(super) enum Sign {
+    /// A `Link` header with `rel="next"`.
+    Link,
+    /// One of [`NEXT_HEADERS`]; whether its value is an address.
+    Header(&'static str, bool),
+    /// Something in the body.
+    Body(Mark),
+    /// It says by true or false that there is more, there.
+    Flag(String),
+    /// More results than arrived are declared (RFC 7644, section 3.4.2).
+    Results(u64, u64),
+}
+
+/// How a read came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// There is one page, as configured.
+    Unpaged,
+    /// What leads on is not there.
+    MarkAbsent,
+    /// What leads on is there, and says that there is nothing more.
+    MarkSaysSo,
+    /// The page had no records.
+    EmptyPage,
+    /// As many records came as were declared.
+    TotalReached,
+}
+
+/// All that speaks for a further page, the strongest first.
+pub(super) fn signs(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed, arrived: u64) -> Vec<Sign> {
+    let ended = ended(settings, headers, skimmed);
+    let hints = &skimmed.hints;
+    let mut found = Vec::new();
+    // A page beyond the last may well have an address of a next one: whoever counts pages doesn't look at it.
+    let counts = ended != Ended::EmptyPage;
+    if counts && links_on(headers) {
+        found.push(Sign::Link);
+    }
+    if counts && ended != Ended::MarkSaysSo {
+        let there = NEXT_HEADERS.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?.trim())));
+        let there = there.filter(|(_, value)| !matches!(*value, "" | "0"));
+        found.extend(there.map(|(name, value)| Sign::Header(name, value.contains("://") || value.starts_with('/'))));
+    }
+    found.extend(hints.more.clone().map(Sign::Flag));
+    if counts {
+        // A mark can be that of the last position, an address can't.
+        let marks_count = !hints.no_more && ended != Ended::MarkSaysSo;
+        let ambiguous = |mark: &Mark| mark.name() == "cursor" && ended != Ended::Unpaged && !is_cursor(settings);
+        let marks = hints.marks.iter().filter(|mark| mark.is_address() || (marks_count && !ambiguous(mark)));
+        found.extend(marks.cloned().map(Sign::Body));
+    }
+    if let Some(results) = hints.total_results.filter(|results| *results > arrived) {
+        found.push(Sign::Results(results, arrived));
+    }
+    found
+}
+
+fn is_cursor(settings: &HttpSettings) -> bool {
+    matches!(settings.pagination, Pagination::Cursor { .. } | Pagination::Next { .. })
+}
+
+fn links_on(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| matches!(crate::domain::link::next(value), Ok(Some(target)) if !target.trim().is_empty()))
+}
+
+/// How the read comes to its end, if this is the last page.
+fn ended(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed) -> Ended {
+    match &settings.pagination {
+        Pagination::None => Ended::Unpaged,
+        Pagination::Link => Ended::MarkAbsent,
+        Pagination::Header { name, .. } if headers.contains_key(name) => Ended::MarkSaysSo,
+        Pagination::Header { .. } => Ended::MarkAbsent,
+        Pagination::Next { .. } | Pagination::Cursor { .. } if skimmed.next.is_some() => Ended::MarkSaysSo,
+        Pagination::Next { .. } | Pagination::Cursor { .. } => Ended::MarkAbsent,
+        Pagination::Page { .. } | Pagination::Offset { .. } if skimmed.count == 0 => Ended::EmptyPage,
+        Pagination::Page { .. } | Pagination::Offset { .. } => Ended::TotalReached,
+    }
+}
+
+/// The sentence of a sign, with the setting to write.
+pub(super) fn says_more(settings: &HttpSettings, sign: &Sign) -> String {
+    let place = match sign {
+        Sign::Link => "a Link header with rel=\"next\"".into(),
+        Sign::Header(name, _) => format!("the header {name}"),
+        Sign::Body(mark) => format!("{:?}", mark.place),
+        Sign::Flag(place) => format!("{place:?} is true"),
+        Sign::Results(results, arrived) => format!("totalResults is {results}, and {arrived} arrived"),
+    };
+    let configured = match &settings.pagination {
+        Pagination::None => "no pagination is configured".into(),
+        Pagination::Link => "no Link header leads there".into(),
+        Pagination::Header { name, .. } => format!("the header {name} does not lead there"),
+        Pagination::Next { pointer } | Pagination::Cursor { pointer, .. } => {
+            format!("what pagination names, {pointer:?}, does not lead there")
+        }
+        Pagination::Page { .. } | Pagination::Offset { .. } => "the page has no records".into(),
+    };
+    format!("the answer says that there is more ({place}), and {configured}: {}", proposal(sign))
+}
+
+/// What to write so that the further pages are read.
+fn proposal(sign: &Sign) -> String {
+    let cursor = |pointer: &str, param: &str| {
+        format!("write pagination = {{ kind = \"cursor\", pointer = {pointer:?}, param = \"{param}\" }}")
+    };
+    let counted = "write pagination = { kind = \"page\", param = \"page\" }, or { kind = \"offset\", param = \"offset\" }, \
+                   with the parameter that it takes";
+    match sign {
+        Sign::Link => "write pagination = { kind = \"link\" }".into(),
+        Sign::Header(name, true) => format!("write pagination = {{ kind = \"header\", name = \"{name}\" }}"),
+        Sign::Header(name, false) => {
+            let param = param_of(name.trim_start_matches("x-"));
+            format!("write pagination = {{ kind = \"header\", name = \"{name}\", param = \"{param}\" }}")
+        }
+        Sign::Body(mark) if mark.is_address() && !matches!(mark.said, Said::Link(_)) => {
+            format!("write pagination = {{ kind = \"next\", pointer = {:?} }}", mark.place)
+        }
+        Sign::Body(Mark { place, said: Said::Text | Said::Next | Said::Object(Some(_), _) }) => {
+            cursor(place, param_of(place.rsplit('/').next().unwrap_or_default()))
+        }
+        Sign::Body(mark)
+            if matches!(mark.said, Said::Number(_)) && mark.name().to_ascii_lowercase().contains("cursor") =>
+        {
+            cursor(&mark.place, param_of(mark.name()))
+        }
+        Sign::Body(Mark { said: Said::Number(_), .. }) => {
+            "write pagination = { kind = \"page\", param = \"page\" }".into()
+        }
+        Sign::Body(_) | Sign::Flag(_) => counted.into(),
+        Sign::Results(..) => {
+            "write pagination = { kind = \"offset\", param = \"startIndex\", start = 1 }, and total = \"/totalResults\""
+                .into()
+        }
+    }
+}
+
+/// The parameter in which a mark of this name is usually handed back.
+fn param_of(name: &str) -> &'static str {
+    match name {
+        "nextPageToken" => "pageToken",
+        "next_page_token" => "page_token",
+        "after" => "after",
+        "next-page" => "page",
+        "next-token" => "token",
+        "ms-continuation" => "continuationToken",
+        _ => "cursor",
+    }
+}
+
+#[cfg(test)]
+mod tests;

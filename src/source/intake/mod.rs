@@ -1,0 +1,204 @@
+//! One read of a source: everything that it has, on disk, with what the read came to.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::csv::CsvReader;
+use super::parsed::Sink;
+use super::spool::Spool;
+use super::{FirstPage, Validators, http, union};
+use crate::config::settings::{SourceKind, SourceSettings};
+use crate::domain::error::Result;
+use crate::domain::record::{Columns, Key, Position, Record, Reject};
+use crate::source::trust::{Completeness, ReadStats};
+
+/// A source, read to its end or to where it broke.
+///
+/// Only the columns that were asked for are kept. Lives in one temporary file, which is gone when this is dropped.
+///
+/// Shared by the syncs on the source, which plan side by side: the file is held for the length of one page alone.
+pub struct Intake {
+    spool: Mutex<Spool>,
+    warnings: Vec<String>,
+    columns: Columns,
+    stats: ReadStats,
+    validators: Option<Validators>,
+    members: Vec<Member>,
+}
+
+/// What the read of a union's member came to.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The member.
+    pub source: Arc<SourceSettings>,
+    /// Its own read.
+    pub stats: ReadStats,
+}
+
+impl Intake {
+    /// Reads the source into a spool in `spool_dir`, keeping the `wanted` columns.
+    ///
+    /// What breaks off in the middle is no error here: it is in [`ReadStats::completeness`], to be judged.
+    ///
+    /// Blocks. A source behind an address is fetched by the runtime in which this is called.
+    ///
+    /// # Errors
+    /// 69 when the source can't be reached, 77 when it refuses us, 65 when it is not as configured (no header, columns
+    /// missing), 74 when the spool can't be written.
+    pub fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        Intake::read_from(source, wanted, spool_dir, None)
+    }
+
+    /// [`Intake::read`] from a first page on that was fetched already, where one was.
+    ///
+    /// # Errors
+    /// As [`Intake::read`].
+    pub fn read_from(
+        source: &Arc<SourceSettings>,
+        wanted: &BTreeSet<String>,
+        spool_dir: &Path,
+        first: Option<FirstPage>,
+    ) -> Result<Intake> {
+        match &source.kind {
+            SourceKind::Csv(settings) => {
+                let sink = Sink::create(spool_dir, source.rows)?;
+                Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, sink)
+            }
+            SourceKind::Http(settings) => {
+                let (sink, fetched) = http::read(source, settings, wanted, spool_dir, first)?;
+                let stats = ReadStats {
+                    completeness: fetched.completeness,
+                    modified_at: fetched.modified_at,
+                    ..ReadStats::default()
+                };
+                let intake = Intake::settled(sink, wanted, stats)?;
+                Ok(Intake { validators: fetched.validators, ..intake })
+            }
+            SourceKind::Union(members) => union::read(source, members, wanted, spool_dir),
+        }
+    }
+
+    fn fill(mut reader: CsvReader, wanted: &BTreeSet<String>, mut sink: Sink) -> Result<Intake> {
+        let completeness = loop {
+            if let Some(completeness) = sink.take(reader.next())? {
+                break completeness;
+            }
+        };
+        let stats = ReadStats { completeness, modified_at: reader.modified_at(), ..ReadStats::default() };
+        Intake::settled(sink, wanted, stats)
+    }
+
+    /// Settles what was taken, and adds its counts to `stats`.
+    pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
+        let (told_blank, keyless, blank) = (sink.told_blank(), sink.keyless, sink.blank);
+        let mut spool = sink.spool;
+        spool.settle()?;
+        spool.warn_first(told_blank);
+        let tally = spool.tally();
+        let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
+        let stats = ReadStats {
+            records: tally.records,
+            further_rows: tally.further_rows,
+            rejected_rows: stats.rejected_rows + tally.rejected_rows,
+            rejects: tally.rejects,
+            first_reject,
+            keyless_rejects: stats.keyless_rejects + keyless,
+            duplicate_equal: stats.duplicate_equal + tally.duplicate_equal,
+            blank_rows: stats.blank_rows + blank,
+            ..stats
+        };
+        let columns = Columns::new(wanted.iter().cloned());
+        let warnings = spool.warnings().to_vec();
+        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, validators: None, members: Vec::new() })
+    }
+
+    pub(super) fn with_members(self, members: Vec<Member>) -> Intake {
+        Intake { members, ..self }
+    }
+
+    /// The reads of a union's members; of any other source, none.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// With what to ask next time whether it has changed.
+    pub fn validators(&self) -> Option<&Validators> {
+        self.validators.as_ref()
+    }
+
+    /// The columns of the records' cells: those that were wanted, in the order of names.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// What the read came to.
+    pub fn stats(&self) -> &ReadStats {
+        &self.stats
+    }
+
+    /// Whether it was read to the end.
+    pub fn is_complete(&self) -> bool {
+        self.stats.completeness == Completeness::Complete
+    }
+
+    /// What is worth saying about it that rejects nothing, a bounded number of sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The person of this key, if their rows can be used.
+    pub fn record(&self, key: &Key) -> Result<Option<Record>> {
+        self.spool().record(key)
+    }
+
+    /// A page of people whose rows can be used, in the order of keys, from the first after `after`. It may hold fewer
+    /// than `limit`, but none only when there are none left.
+    pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
+        self.spool().rows(after, limit)
+    }
+
+    /// A page of rejects in the source's order, from the first after the record number `after` (0 to begin with,
+    /// then the last reject's `position.record`). There is one for each rejected key, and one for each row without.
+    pub fn rejects(&self, after: u64, limit: usize) -> Result<Vec<Reject>> {
+        self.spool().rejects(after, limit)
+    }
+
+    /// A page of rejected keys in order, from the first after `after`.
+    pub fn rejected_keys(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.spool().rejected_keys(after, limit)
+    }
+
+    /// Whether the key has a row that was rejected.
+    pub fn is_rejected(&self, key: &Key) -> Result<bool> {
+        Ok(self.spool().rejected_position(key)?.is_some())
+    }
+
+    /// Whether the key has any row, good or rejected.
+    pub fn contains(&self, key: &Key) -> Result<bool> {
+        Ok(self.position(key)?.is_some())
+    }
+
+    /// Where the key's row stands; of several, the first.
+    pub fn position(&self, key: &Key) -> Result<Option<Position>> {
+        let spool = self.spool();
+        match spool.good_position(key)? {
+            Some(position) => Ok(Some(position)),
+            None => spool.rejected_position(key),
+        }
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Intake({:?})", self.stats)
+    }
+}
+
+#[cfg(test)]
+mod tests;

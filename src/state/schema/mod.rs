@@ -1,0 +1,105 @@
+//! The tables, as a list of migrations that only ever grows, and the views that stay stable across versions.
+//!
+//! `PRAGMA user_version` counts the migrations that have been applied. People are in two tables: a narrow one in key
+//! order, so that an unchanged run reads little and merges with an ordered export, and one with the bodies.
+
+use rusqlite::Connection;
+
+use super::StateError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "rost" in ASCII.
+pub const APPLICATION_ID: i32 = 0x726f_7374;
+
+/// The schema version that this program writes.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Each brings the schema from its index to the next version. Never edit one that was released: append.
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
+    include_str!("0006.sql"),
+    include_str!("0007.sql"),
+    include_str!("0008.sql"),
+    include_str!("0009.sql"),
+    include_str!("0010.sql"),
+];
+
+/// Applies the migrations that are missing, all in one transaction.
+pub fn migrate(db: &Connection) -> Result<(), StateError> {
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let Ok(done) = usize::try_from(version) else {
+        return Err(StateError::damaged(format!("the state database has the impossible schema version {version}")));
+    };
+    if done > MIGRATIONS.len() {
+        return Err(newer(version));
+    }
+    if done == MIGRATIONS.len() {
+        return Ok(());
+    }
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    let applied = MIGRATIONS[done..].iter().try_for_each(|sql| db.execute_batch(sql)).and_then(|()| {
+        db.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT"))
+    });
+    if applied.is_err() {
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    Ok(applied?)
+}
+
+/// The refusal of a database from a newer program.
+pub fn newer(version: i64) -> StateError {
+    StateError::damaged(format!("the state database has schema version {version}, newer than this program's {VERSION}"))
+        .help("use the rosterd that wrote it, or a newer one; it was not touched")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_is_brought_up_with_everything_in_it() {
+        let db = Connection::open_in_memory().expect("a database");
+        db.execute_batch(MIGRATIONS[0]).expect("the first version");
+        db.execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO sync VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id', NULL);
+             INSERT INTO person (sync, key, state, remote_id) VALUES (1, 'E1', 1, '7');
+             INSERT INTO trusted_read VALUES ('hr', '2026-11-22T00:00:00.000Z', 1);",
+        )
+        .expect("older data");
+        migrate(&db).expect("brought up");
+        let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+        assert_eq!(count("PRAGMA user_version"), VERSION);
+        assert_eq!(count("SELECT count(*) FROM v_users WHERE key = 'E1' AND remote_id = '7'"), 1);
+        assert_eq!(count("SELECT records FROM trusted_read"), 1);
+        migrate(&db).expect("once more changes nothing");
+    }
+
+    #[test]
+    fn whatever_touches_a_person_makes_the_known_version_of_the_export_worthless() {
+        let db = Connection::open_in_memory().expect("a database");
+        migrate(&db).expect("made");
+        db.execute_batch(
+            "INSERT INTO sync (id, name, source, target, kind, base_url, source_key)
+             VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id');",
+        )
+        .expect("a sync");
+        for change in [
+            "INSERT INTO person (sync, key, state) VALUES (1, 'E1', 1)",
+            "UPDATE person SET state = 2 WHERE key = 'E1'",
+            "DELETE FROM person WHERE key = 'E1'",
+        ] {
+            db.execute_batch("INSERT INTO source_version VALUES ('staff', 'hr', x'00', 'v1', NULL, 1, 0)")
+                .expect("one");
+            db.execute_batch("INSERT OR REPLACE INTO source_version VALUES ('other', 'hr', x'00', 'v1', NULL, 1, 0)")
+                .expect("another");
+            db.execute_batch(change).expect("a change");
+            let left: String =
+                db.query_row("SELECT group_concat(sync) FROM source_version", [], |row| row.get(0)).expect("names");
+            assert_eq!(left, "other", "{change}");
+        }
+    }
+}
