@@ -15,7 +15,7 @@ use crate::domain::outcome::{Outcome, Status};
 use crate::domain::time;
 use crate::domain::visible::padded;
 use crate::os::clock::Clock;
-use crate::run::{Announcements, RunSummary, Runner, Wish, spent};
+use crate::run::{Announcements, RunRequest, RunSummary, Runner, spent};
 use crate::state::budget::Budget;
 use crate::state::epoch::EpochFile;
 use crate::state::lock::{Holder, SenderLock, holder};
@@ -30,11 +30,11 @@ pub async fn command(
     outcomes: Option<&Path>,
     printing: Printing,
 ) -> Result<Exit> {
-    let wish = Wish { only: super::keys(&scope.only)?, ..Wish::default() };
+    let request = RunRequest { only: super::keys(&scope.only)?, ..RunRequest::default() };
     crate::run::chosen(&settings, &scope.syncs)?;
     let _lock = SenderLock::take(&settings.state.path)?;
     let state = State::open(&settings.state.path, Access::Write)?;
-    send(settings, state, &scope.syncs, &wish, outcomes, printing).await
+    send(settings, state, &scope.syncs, &request, outcomes, printing).await
 }
 
 /// `rosterd approve`.
@@ -67,12 +67,12 @@ async fn send(
     settings: Arc<Settings>,
     state: State,
     syncs: &[String],
-    wish: &Wish,
+    request: &RunRequest,
     outcomes: Option<&Path>,
     printing: Printing,
 ) -> Result<Exit> {
     let progress = Arc::new(Progress::new(outcomes, false)?);
-    let runs = runner(settings, state, &progress)?.sync(syncs, wish).await?;
+    let runs = runner(settings, state, &progress)?.sync(syncs, request).await?;
     finish(&runs, &progress, printing)
 }
 

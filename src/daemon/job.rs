@@ -12,7 +12,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::remedy::Remedy;
 use crate::run::reconcile::Comparison;
-use crate::run::{Asked, Runner, Wish, read_sources};
+use crate::run::{Asked, RunRequest, Runner, read_sources};
 use crate::state::plans::HeldPlan;
 
 /// A run has ended, however it did.
@@ -140,7 +140,7 @@ async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<Aske
 async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>) -> RunResult {
     // What a run of this daemon left in the journal because the state failed meanwhile is resolved now.
     runner.begin(std::slice::from_ref(sync)).await?;
-    let summary = runner.sync_one(sync, asked, &Wish::default()).await;
+    let summary = runner.sync_one(sync, asked, &RunRequest::default()).await;
     runner.end().await;
     runner.announce(std::slice::from_ref(&summary)).await;
     Ok(Some(summary))

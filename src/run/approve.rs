@@ -1,7 +1,7 @@
 //! Sending a held plan that somebody approved: it is made anew in the way in which it was made, and sent if every
 //! operation is the same.
 
-use super::{Approval, RunSummary, Runner, Wish, chosen};
+use super::{Approval, RunRequest, RunSummary, Runner, chosen};
 use crate::domain::error::{Exit, Failure, Result};
 use crate::plan::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
@@ -18,8 +18,8 @@ impl Runner {
         let none = || Failure::internal(format!("the run of plan {} left no summary", plan.id));
         match &plan.origin {
             Origin::Sync => {
-                let wish = Wish { approval: Some(approval), ..Wish::default() };
-                self.sync(&names, &wish).await?.pop().ok_or_else(none)
+                let request = RunRequest { approval: Some(approval), ..RunRequest::default() };
+                self.sync(&names, &request).await?.pop().ok_or_else(none)
             }
             Origin::Reconcile(remedy) => {
                 let syncs = chosen(&self.settings, &names)?;

@@ -99,7 +99,7 @@ fn difference(was: &Operation, is: Option<&Operation>) -> String {
 impl Run<'_> {
     /// A plan within its limits; whatever plan of this sync was held has had its day.
     pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
-        if self.wish.only.is_empty() && self.wish.origin == Origin::Sync {
+        if self.request.only.is_empty() && self.request.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
         let tally = plan.tally.clone();
@@ -118,13 +118,13 @@ impl Run<'_> {
             count: breach.count,
             allowed: breach.allowed,
             counts: plan.counts.clone(),
-            origin: self.wish.origin.clone(),
+            origin: self.request.origin.clone(),
             basis: Some(basis(&self.who.sync)),
-            partial: !self.wish.only.is_empty(),
+            partial: !self.request.only.is_empty(),
             stale: None,
         };
         let state = &self.runner.state;
-        let (sync, whole) = (self.who.sync.name.clone(), self.wish.only.is_empty());
+        let (sync, whole) = (self.who.sync.name.clone(), self.request.only.is_empty());
         let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
         if first {
             self.hold_operations(&plan).await?;
@@ -201,7 +201,7 @@ impl Run<'_> {
 
     fn stale(&self, approval: &Approval, why: &str) -> Failure {
         let sync = &self.who.sync.name;
-        let anew = match &self.wish.origin {
+        let anew = match &self.request.origin {
             Origin::Sync => format!("make a new plan with rosterd sync {sync}"),
             Origin::Undo(run) => format!("make it anew with rosterd undo {run}"),
             Origin::Reconcile(_) => format!("compare anew with rosterd reconcile {sync}"),

@@ -81,7 +81,7 @@ pub struct Runner {
 
 /// What is asked of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct RunRequest {
     /// Only these people; empty: all.
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
@@ -120,7 +120,7 @@ struct Run<'a> {
     runner: &'a Runner,
     who: RunId,
     client: Arc<Client>,
-    wish: &'a Wish,
+    request: &'a RunRequest,
 }
 
 impl Runner {
@@ -128,24 +128,24 @@ impl Runner {
     ///
     /// # Errors
     /// Only what concerns all of them: an unknown name, or a state that can't be used.
-    pub async fn sync(&self, names: &[String], wish: &Wish) -> Result<Vec<RunSummary>> {
+    pub async fn sync(&self, names: &[String], request: &RunRequest) -> Result<Vec<RunSummary>> {
         let syncs = chosen(&self.settings, names)?;
         self.begin(&syncs).await?;
         let mut summaries = Vec::new();
-        let whole = wish.only.is_empty() && wish.approval.is_none();
-        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &wish.only, whole).await?;
-        if let Err(stranger) = known_somewhere(&wish.only, &asked, &self.state).await {
+        let whole = request.only.is_empty() && request.approval.is_none();
+        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &request.only, whole).await?;
+        if let Err(stranger) = known_somewhere(&request.only, &asked, &self.state).await {
             self.end().await;
             return Err(stranger);
         }
         for (asked, syncs) in asked {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &asked, wish).await);
+                summaries.push(self.sync_one(&sync, &asked, request).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));
         self.end().await;
-        if wish.only.is_empty() {
+        if request.only.is_empty() {
             self.announce(&summaries).await;
         }
         Ok(summaries)
@@ -207,11 +207,11 @@ impl Runner {
         &self,
         sync: &Arc<SyncSettings>,
         asked: &Result<Asked, Arc<Failure>>,
-        wish: &Wish,
+        request: &RunRequest,
     ) -> RunSummary {
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, wish)).await {
+        if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, request)).await {
             summary.fail(&failure);
         }
         if let Ok(Asked::Read(read)) = asked {
@@ -234,9 +234,9 @@ impl Runner {
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
         asked: &Result<Asked, Arc<Failure>>,
-        wish: &Wish,
+        request: &RunRequest,
     ) -> Result<()> {
-        let partial = !wish.only.is_empty();
+        let partial = !request.only.is_empty();
         let begin =
             ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
         self.state.ask(begin).await?;
@@ -265,7 +265,7 @@ impl Runner {
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = self.clients.of(&sync.target)?;
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let result = Run { runner: self, who, client: Arc::clone(&client), wish }.go(summary, read).await;
+        let result = Run { runner: self, who, client: Arc::clone(&client), request }.go(summary, read).await;
         client.rest().await;
         result?;
         let clean = (partial, summary.is_clean()) == (false, true);
@@ -284,7 +284,7 @@ impl Run<'_> {
             resolve::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
         // Counted anew: resolving may have found accounts.
         let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
-        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.wish.only).await?;
+        let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.request.only).await?;
         Ok((resolved, plan))
     }
 
@@ -306,7 +306,7 @@ impl Run<'_> {
     /// From a plan on: judge, then deliver or hold.
     async fn send(&self, summary: &mut RunSummary, plan: Plan, resolved: Resolved) -> Result<()> {
         let runner = self.runner;
-        let approved = match &self.wish.approval {
+        let approved = match &self.request.approval {
             Some(approval) => {
                 let approved = self.consent(plan, approval).await?;
                 summary.approved = Some(approval.to_string());
@@ -318,7 +318,7 @@ impl Run<'_> {
             },
         };
         self.record_bystanders(approved.plan()).await?;
-        let undoes = matches!(self.wish.origin, Origin::Undo(_));
+        let undoes = matches!(self.request.origin, Origin::Undo(_));
         if undoes {
             self.pause(summary).await?;
         }
@@ -330,7 +330,7 @@ impl Run<'_> {
             stop: runner.stop.clone(),
             watch: Arc::clone(&runner.watch),
             heeds_pause: !undoes,
-            learns: matches!(self.wish.origin, Origin::Reconcile(_)),
+            learns: matches!(self.request.origin, Origin::Reconcile(_)),
         };
         runner.watch.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;

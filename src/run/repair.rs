@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::reading::Reading;
 use super::{
-    Approval, Asked, Read, Run, RunSummary, Runner, Wish, binding, read_sources, read_sources_quietly, stopped_early,
+    Approval, Asked, Read, Run, RunRequest, RunSummary, Runner, binding, read_sources, read_sources_quietly,
+    stopped_early,
 };
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
@@ -70,9 +71,9 @@ impl Runner {
         }
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        let wish = Wish { approval, origin: Origin::Reconcile(remedy), ..Wish::default() };
+        let request = RunRequest { approval, origin: Origin::Reconcile(remedy), ..RunRequest::default() };
         let mut reported = false;
-        let repair = self.repair(&mut summary, sync, read, &wish, remedy, |comparison| {
+        let repair = self.repair(&mut summary, sync, read, &request, remedy, |comparison| {
             reported = true;
             report(comparison)
         });
@@ -113,7 +114,7 @@ impl Runner {
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
         read: &Read,
-        wish: &Wish,
+        request: &RunRequest,
         remedy: Remedy,
         report: impl FnOnce(&Comparison) -> Result<()>,
     ) -> Result<()> {
@@ -147,8 +148,9 @@ impl Runner {
         comparison.plan.narrow(&sync.name, |kind| remedy.wants(kind))?;
         summary.planned(&comparison.plan);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let sent =
-            Run { runner: self, who, client: Arc::clone(&client), wish }.send(summary, comparison.plan, resolved).await;
+        let sent = Run { runner: self, who, client: Arc::clone(&client), request }
+            .send(summary, comparison.plan, resolved)
+            .await;
         client.rest().await;
         sent
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
 
-use super::{Approval, Run, RunSummary, Runner, Wish, binding, chosen};
+use super::{Approval, Run, RunRequest, RunSummary, Runner, binding, chosen};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::delivery::RunId;
@@ -156,8 +156,9 @@ impl Runner {
         self.begin(std::slice::from_ref(&sync)).await?;
         let began = tokio::time::Instant::now();
         let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        let wish = Wish { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..Wish::default() };
-        if let Err(failure) = self.undo_into(&mut summary, run, &sync, &wish).await {
+        let request =
+            RunRequest { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..RunRequest::default() };
+        if let Err(failure) = self.undo_into(&mut summary, run, &sync, &request).await {
             summary.fail(&failure);
         }
         if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
@@ -174,7 +175,7 @@ impl Runner {
         summary: &mut RunSummary,
         run: &str,
         sync: &Arc<SyncSettings>,
-        wish: &Wish,
+        request: &RunRequest,
     ) -> Result<()> {
         let begin = ledger::BeginRun {
             id: summary.run.clone(),
@@ -187,8 +188,9 @@ impl Runner {
         let (plan, id) = self.inverse_of(run, sync, &client).await?;
         summary.planned(&plan);
         let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let sent =
-            Run { runner: self, who, client: Arc::clone(&client), wish }.send(summary, plan, Resolved::default()).await;
+        let sent = Run { runner: self, who, client: Arc::clone(&client), request }
+            .send(summary, plan, Resolved::default())
+            .await;
         client.rest().await;
         sent
     }

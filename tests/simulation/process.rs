@@ -17,7 +17,7 @@ use rosterd::domain::error::{Exit, Failure};
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::remedy::Remedy;
 use rosterd::os::clock::Clock;
-use rosterd::run::{Announcements, RunSummary, Runner, Wish, read_sources};
+use rosterd::run::{Announcements, RunRequest, RunSummary, Runner, read_sources};
 use rosterd::state::{Disk, State, StateError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -267,7 +267,7 @@ async fn work(fate: &Fate, runner: &Runner, repairs: bool) -> Result<Vec<RunSumm
     let mut summaries = Vec::new();
     for (asked, syncs) in fate.for_real(reading).await? {
         for sync in syncs {
-            summaries.push(runner.sync_one(&sync, &asked, &Wish::default()).await);
+            summaries.push(runner.sync_one(&sync, &asked, &RunRequest::default()).await);
         }
     }
     runner.end().await;
