@@ -11,7 +11,7 @@ use super::looking::{Looking, look};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::delivery::Watch;
+use crate::delivery::RunObserver;
 use crate::domain::error::{Exit, Failure, Result};
 use crate::domain::limits::{Breach, breach};
 use crate::domain::operation::{OpKind, Operation};
@@ -33,7 +33,7 @@ const SHOWN: usize = 20;
 /// Nobody watches a plan.
 struct Nobody;
 
-impl Watch for Nobody {
+impl RunObserver for Nobody {
     fn begin(&self, _: &str, _: u64) {}
     fn outcome(&self, _: &Outcome) {}
 }
@@ -56,7 +56,7 @@ pub async fn command(
         settings: Arc::clone(&settings),
         clock: Clock::system(),
         stop: CancellationToken::new(),
-        watch: Arc::new(Nobody),
+        observer: Arc::new(Nobody),
         resident: false,
         announcements: Announcements::default(),
     };

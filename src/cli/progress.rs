@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use rustix::fs::OFlags;
 
-use crate::delivery::Watch;
+use crate::delivery::RunObserver;
 use crate::domain::error::{Exit, Failure, Result};
 use crate::domain::outcome::{Outcome, Status};
 use crate::state::files;
@@ -96,7 +96,7 @@ fn unusable(path: &Path) -> Failure {
     Failure::new(Exit::Io, format!("the outcome file {} can't be used", path.display()))
 }
 
-impl Watch for Progress {
+impl RunObserver for Progress {
     fn begin(&self, sync: &str, operations: u64) {
         let template = "{prefix} {bar:30} {pos}/{len}  {rate}  {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

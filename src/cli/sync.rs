@@ -102,7 +102,7 @@ pub fn runner_through(
         state,
         clock: Clock::system(),
         stop: super::stop_on_signal()?,
-        watch: Arc::<Progress>::clone(progress),
+        observer: Arc::<Progress>::clone(progress),
         resident: false,
         announcements: Announcements::default(),
     })

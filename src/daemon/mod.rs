@@ -7,9 +7,9 @@
 mod agenda;
 mod desk;
 mod job;
+mod observer;
 mod pulse;
 mod reload;
-mod watch;
 
 use crate::os::panics::off_thread;
 use std::collections::BTreeMap;
@@ -214,7 +214,7 @@ impl Daemon {
             state: self.state.clone(),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
-            watch: Arc::new(watch::Watcher),
+            observer: Arc::new(observer::LogObserver),
             epoch: Some(EpochFile::beside(&self.settings.state.path)),
             clients: Arc::clone(&self.clients),
             resident: true,

@@ -46,7 +46,7 @@ pub use attempt::Attempt;
 pub use ending::Finished;
 
 /// What watches a run: the progress bar, the outcome file, the log.
-pub trait Watch: Send + Sync {
+pub trait RunObserver: Send + Sync {
     /// A sync begins to send this many operations.
     fn begin(&self, sync: &str, operations: u64);
 
@@ -78,7 +78,7 @@ pub struct Delivery {
     /// Asks to take up nothing new.
     pub stop: CancellationToken,
     /// Who watches.
-    pub watch: Arc<dyn Watch>,
+    pub observer: Arc<dyn RunObserver>,
     /// Whether it stops when the sync is paused; an undo, for which it is paused, goes on.
     pub heeds_pause: bool,
     /// Whether it learns what the target keeps of its own by reading what it has written: a repair does, so that the next
@@ -362,7 +362,7 @@ async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> Tall
             if let Some(op) = outcome.op {
                 *counts.entry(op).or_default().entry(outcome.status).or_default() += 1;
             }
-            d.watch.outcome(outcome);
+            d.observer.outcome(outcome);
         }
     }
     counts

@@ -257,7 +257,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.runner.state.ask(Record(outcomes.clone())).await?;
-        outcomes.iter().for_each(|outcome| self.runner.watch.outcome(outcome));
+        outcomes.iter().for_each(|outcome| self.runner.observer.outcome(outcome));
         Ok(())
     }
 

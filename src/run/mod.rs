@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Listing;
 use crate::account::{Client, Clients};
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Delivered, Delivery, RunId, Watch};
+use crate::delivery::{Delivered, Delivery, RunId, RunObserver};
 use crate::domain::error::{Exit, Failure, Result};
 use crate::domain::identity;
 use crate::domain::limits;
@@ -71,7 +71,7 @@ pub struct Runner {
     /// Asks to take up nothing new.
     pub stop: CancellationToken,
     /// Who watches.
-    pub watch: Arc<dyn Watch>,
+    pub observer: Arc<dyn RunObserver>,
     /// This process sends all the time: it was opened when it began ([`Runner::open`]), and while a run begins, other
     /// syncs may be under way.
     pub resident: bool,
@@ -328,11 +328,11 @@ impl Run<'_> {
             client: Arc::clone(&self.client),
             clock: runner.clock.clone(),
             stop: runner.stop.clone(),
-            watch: Arc::clone(&runner.watch),
+            observer: Arc::clone(&runner.observer),
             heeds_pause: !undoes,
             learns: matches!(self.request.origin, Origin::Reconcile(_)),
         };
-        runner.watch.begin(&self.who.sync.name, approved.plan().total());
+        runner.observer.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
         summary.delivered(approved.plan(), delivered, &self.client)?;
         match resolved.unreachable {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use rosterd::account::Clients;
 use rosterd::config::Settings;
 use rosterd::config::settings::SyncSettings;
-use rosterd::delivery::Watch;
+use rosterd::delivery::RunObserver;
 use rosterd::domain::error::{Exit, Failure};
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::remedy::Remedy;
@@ -139,7 +139,7 @@ pub enum Ended {
 #[derive(Default)]
 pub struct Told(pub Mutex<Vec<Outcome>>);
 
-impl Watch for Told {
+impl RunObserver for Told {
     fn begin(&self, _: &str, _: u64) {}
 
     fn outcome(&self, outcome: &Outcome) {
@@ -240,7 +240,7 @@ impl Machine {
             clients: Arc::new(clients),
             clock,
             stop: CancellationToken::new(),
-            watch: told,
+            observer: told,
         }
     }
 }

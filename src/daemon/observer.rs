@@ -2,15 +2,15 @@
 
 use tracing::Level;
 
-use crate::delivery::Watch;
+use crate::delivery::RunObserver;
 use crate::domain::outcome::Outcome;
 use crate::telemetry::{logging, metrics};
 
-/// The daemon's watcher. There is no terminal to keep clear, so what went well is logged too.
+/// The observer of a daemon. There is no terminal to keep clear, so what went well is logged too.
 #[derive(Debug)]
-pub struct Watcher;
+pub struct LogObserver;
 
-impl Watch for Watcher {
+impl RunObserver for LogObserver {
     fn begin(&self, sync: &str, operations: u64) {
         if operations > 0 {
             tracing::info!(sync, operations, "sending");
