@@ -12,7 +12,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::remedy::Remedy;
 use crate::run::reconcile::Comparison;
-use crate::run::{Asked, RunRequest, Runner, read_sources};
+use crate::run::{RunRequest, Runner, SourceRead, read_sources};
 use crate::state::plans::HeldPlan;
 
 /// A run has ended, however it did.
@@ -129,7 +129,7 @@ async fn run_all(runner: &Runner, pledges: Vec<Pledge>, tasks: &TaskTracker) {
 }
 
 /// What the syncs' source has to say, once for all of them.
-async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<Asked, Arc<Failure>>> {
+async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<SourceRead, Arc<Failure>>> {
     let (settings, everybody) = (&runner.settings, BTreeSet::new());
     let mut asked = read_sources(settings, syncs, &runner.state, &runner.clock, &everybody, true).await?;
     debug_assert!(asked.len() == 1, "the syncs of a job have one source");
@@ -137,7 +137,7 @@ async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<Aske
     Ok(asked)
 }
 
-async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<Asked, Arc<Failure>>) -> RunResult {
+async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<SourceRead, Arc<Failure>>) -> RunResult {
     // What a run of this daemon left in the journal because the state failed meanwhile is resolved now.
     runner.begin(std::slice::from_ref(sync)).await?;
     let summary = runner.sync_one(sync, asked, &RunRequest::default()).await;

@@ -50,7 +50,7 @@ pub use announce::Announcements;
 pub use approve::spent;
 pub use hold::stale_because;
 pub use reading::{
-    Asked, Read, Reading, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
+    Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
 };
 pub use summary::{Counted, RunError, RunSummary};
 pub use undoing::Undoing;
@@ -206,7 +206,7 @@ impl Runner {
     pub async fn sync_one(
         &self,
         sync: &Arc<SyncSettings>,
-        asked: &Result<Asked, Arc<Failure>>,
+        asked: &Result<SourceRead, Arc<Failure>>,
         request: &RunRequest,
     ) -> RunSummary {
         let began = tokio::time::Instant::now();
@@ -214,7 +214,7 @@ impl Runner {
         if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, request)).await {
             summary.fail(&failure);
         }
-        if let Ok(Asked::Read(read)) = asked {
+        if let Ok(SourceRead::Read(read)) = asked {
             // It may have said so already.
             let trusted = (summary.exit == Exit::Untrusted).then_some(false);
             if let Err(failure) = read.judged(sync, trusted, &self.state).await {
@@ -233,7 +233,7 @@ impl Runner {
         &self,
         summary: &mut RunSummary,
         sync: &Arc<SyncSettings>,
-        asked: &Result<Asked, Arc<Failure>>,
+        asked: &Result<SourceRead, Arc<Failure>>,
         request: &RunRequest,
     ) -> Result<()> {
         let partial = !request.only.is_empty();
@@ -253,8 +253,8 @@ impl Runner {
             return Err(stopped_early());
         }
         let read = match asked {
-            Asked::Read(read) => read,
-            Asked::Unchanged(versions) => {
+            SourceRead::Read(read) => read,
+            SourceRead::Unchanged(versions) => {
                 summary.unchanged_source(versions.get(&sync.name));
                 return Ok(());
             }

@@ -32,9 +32,9 @@ pub struct Read {
     pub judgement: Judgement,
 }
 
-/// What is known of a source after asking it.
+/// A source after it was asked: read, or found unchanged.
 #[derive(Clone)]
-pub enum Asked {
+pub enum SourceRead {
     /// It was read.
     Read(Read),
     /// It is the very version on which every sync that waits for it was clean, by sync.
@@ -64,11 +64,11 @@ impl AsRead for Read {
     }
 }
 
-impl AsRead for Asked {
+impl AsRead for SourceRead {
     fn as_read(&self) -> Option<&Read> {
         match self {
-            Asked::Read(read) => Some(read),
-            Asked::Unchanged(_) => None,
+            SourceRead::Read(read) => Some(read),
+            SourceRead::Unchanged(_) => None,
         }
     }
 }
@@ -89,15 +89,15 @@ pub async fn read_sources(
     clock: &Clock,
     only: &BTreeSet<Key>,
     whole: bool,
-) -> Result<Vec<Reading<Asked>>> {
+) -> Result<Vec<Reading<SourceRead>>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
         let mut asked = panics::caught_in(ask_source(&source, &syncs, state, clock, whole)).await;
         match &mut asked {
-            Ok(Asked::Unchanged(versions)) if only.is_empty() => {
+            Ok(SourceRead::Unchanged(versions)) if only.is_empty() => {
                 remember_unchanged(&source, versions, state, clock).await?;
             }
-            Ok(Asked::Read(read)) if !only.is_empty() => read.judgement = Judgement::default(),
+            Ok(SourceRead::Read(read)) if !only.is_empty() => read.judgement = Judgement::default(),
             _ => {}
         }
         readings.push((asked.map_err(Arc::new), syncs));
@@ -168,19 +168,19 @@ async fn ask_source(
     state: &State,
     clock: &Clock,
     whole: bool,
-) -> Result<Asked> {
+) -> Result<SourceRead> {
     let mut first = None;
     if whole && let Some((versions, known)) = clean_version(source, syncs, state, clock).await? {
         match source::since(source, &known).await? {
             Since::Unchanged(modified_at) if still_good(source, &versions, modified_at, state, clock).await? => {
                 tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
-                return Ok(Asked::Unchanged(versions));
+                return Ok(SourceRead::Unchanged(versions));
             }
             Since::Changed(page) => first = Some(*page),
             Since::Unchanged(_) | Since::Unknown => {}
         }
     }
-    read_source(source, syncs, state, clock, first).await.map(Asked::Read)
+    read_source(source, syncs, state, clock, first).await.map(SourceRead::Read)
 }
 
 /// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same

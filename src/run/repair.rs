@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reading::Reading;
 use super::{
-    Approval, Asked, Read, Run, RunRequest, RunSummary, Runner, binding, read_sources, read_sources_quietly,
+    Approval, Read, Run, RunRequest, RunSummary, Runner, SourceRead, binding, read_sources, read_sources_quietly,
     stopped_early,
 };
 use crate::account::Client;
@@ -33,10 +33,10 @@ impl Runner {
         }
         self.begin(syncs).await?;
         let asked = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
-        let read = |asked: Result<Asked, Arc<Failure>>| match asked {
-            Ok(Asked::Read(read)) => Ok(read),
+        let read = |asked: Result<SourceRead, Arc<Failure>>| match asked {
+            Ok(SourceRead::Read(read)) => Ok(read),
             // Not asked for: everything is read.
-            Ok(Asked::Unchanged(_)) => Err(Arc::new(Failure::internal("the source was not read"))),
+            Ok(SourceRead::Unchanged(_)) => Err(Arc::new(Failure::internal("the source was not read"))),
             Err(failure) => Err(failure),
         };
         Ok(asked.into_iter().map(|(asked, syncs)| (read(asked), syncs)).collect())
