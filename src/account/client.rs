@@ -1,4 +1,4 @@
-//! One target's line to the outside: every request to it, of whichever sync and purpose, goes through here, under one
+//! One target's client: every request to it, of whichever sync and purpose, goes through here, under one
 //! rate, one pause, one retry budget, one quota.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -58,20 +58,20 @@ const BUDGET_PER_RETRY: i64 = 10;
 const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
 
 /// What all syncs on one target share for as long as the process lives.
-pub struct Line {
+pub struct TargetBudget {
     gate: TargetGate,
-    budget: AtomicI64,
+    retries: AtomicI64,
     quota: Option<Quota>,
     limits: (crate::domain::units::Rate, u32, Option<u64>),
 }
 
-impl Line {
-    /// The line of a target, whose daily quota is counted in `state`, and whose rate is kept with everybody's in `budget`.
-    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock, budget: &Budget) -> Line {
+impl TargetBudget {
+    /// The budget of a target, whose daily quota is counted in `state`, and whose rate is kept with everybody's in `budget`.
+    pub fn new(settings: &TargetSettings, state: &State, clock: &Clock, budget: &Budget) -> TargetBudget {
         let quota = |daily| Quota::new(&settings.identity(), &settings.name, daily, state.clone(), clock.clone());
-        Line {
+        TargetBudget {
             gate: TargetGate::new(settings.rate, settings.burst, &settings.identity(), budget),
-            budget: AtomicI64::new(BUDGET_FLOOR),
+            retries: AtomicI64::new(BUDGET_FLOOR),
             quota: settings.daily_quota.map(quota),
             limits: (settings.rate, settings.burst, settings.daily_quota),
         }
@@ -94,7 +94,7 @@ impl Line {
 
     /// A run begins: it has the floor of the retry budget.
     pub fn refill(&self) {
-        self.budget.store(BUDGET_FLOOR, Ordering::Relaxed);
+        self.retries.store(BUDGET_FLOOR, Ordering::Relaxed);
     }
 }
 
@@ -116,7 +116,7 @@ pub struct Client {
     login: Option<Login>,
     /// Whether the API takes whole accounts only, once that has been asked.
     pub(crate) replaces: tokio::sync::OnceCell<bool>,
-    line: Arc<Line>,
+    budget: Arc<TargetBudget>,
     backoff: Backoff,
     clock: Clock,
     chance: Mutex<SmallRng>,
@@ -129,18 +129,18 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client over this carrier, on this line. `seed` feeds the jitter of retries. See [`super::Clients`], which
+    /// A client over this carrier, within this budget. `seed` feeds the jitter of retries. See [`super::Clients`], which
     /// makes one a target.
     pub fn new(
         settings: Arc<TargetSettings>,
         carrier: Box<dyn Carrier>,
-        line: Arc<Line>,
+        budget: Arc<TargetBudget>,
         clock: Clock,
         seed: u64,
     ) -> Client {
         Client {
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
-            line,
+            budget,
             carrier,
             login: None,
             replaces: tokio::sync::OnceCell::new(),
@@ -156,8 +156,8 @@ impl Client {
     }
 
     /// What it shares with all others on the target.
-    pub fn line(&self) -> &Arc<Line> {
-        &self.line
+    pub fn budget(&self) -> &Arc<TargetBudget> {
+        &self.budget
     }
 
     /// The target's name.
@@ -190,8 +190,8 @@ impl Client {
     /// # Errors
     /// The day's requests are used up, or can't be counted.
     pub async fn admit(&self) -> Result<(), Unanswered> {
-        self.line.gate.acquire().await.map_err(|error| Unanswered::State(error.into()))?;
-        match &self.line.quota {
+        self.budget.gate.acquire().await.map_err(|error| Unanswered::State(error.into()))?;
+        match &self.budget.quota {
             None => Ok(()),
             Some(quota) => match quota.take().await {
                 Ok(true) => Ok(()),
@@ -231,7 +231,7 @@ impl Client {
 
     /// Whether requests were refused because the day's are used up.
     pub fn quota_is_used_up(&self) -> bool {
-        self.line.quota.as_ref().is_some_and(Quota::is_used_up)
+        self.budget.quota.as_ref().is_some_and(Quota::is_used_up)
     }
 
     /// The end of a run: a session ends, and requests that were counted in advance and not sent are given back.
@@ -239,7 +239,7 @@ impl Client {
         if let Some(login) = &self.login {
             login.log_out(self).await;
         }
-        if let Some(quota) = &self.line.quota
+        if let Some(quota) = &self.budget.quota
             && let Err(error) = quota.give_back().await
         {
             tracing::warn!(target_name = %self.settings.name, %error, "some requests of today's quota are lost");
@@ -249,14 +249,14 @@ impl Client {
     /// Leaves the whole target alone for as long as it asked, capped by `retry.max`.
     pub fn pause(&self, wanted: Option<Duration>) {
         if let Some(wanted) = wanted {
-            self.line.gate.pause(wanted.min(self.backoff.max));
+            self.budget.gate.pause(wanted.min(self.backoff.max));
         }
     }
 
     /// Feeds the retry budget: one operation, or one look-up, begins.
     pub fn begin(&self) {
         let fed = |budget: i64| Some((budget + BUDGET_PER_OPERATION).min(BUDGET_FLOOR));
-        let _ = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fed);
+        let _ = self.budget.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fed);
     }
 
     /// Whether one more try is worth it after `tries`: attempts and budget allow.
@@ -267,7 +267,7 @@ impl Client {
         if failpoints::is(Failpoint::LostBudget) {
             return true;
         }
-        let taken = self.line.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
+        let taken = self.budget.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
             (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
         });
         if taken.is_ok() {
@@ -339,7 +339,7 @@ impl Client {
 
     /// The day's requests are used up.
     pub fn used_up(&self) -> Failure {
-        let (name, daily) = (&self.settings.name, self.line.quota.as_ref().map_or(0, Quota::daily));
+        let (name, daily) = (&self.settings.name, self.budget.quota.as_ref().map_or(0, Quota::daily));
         Failure::new(Exit::Partial, format!("the {daily} requests a day of target {name} are used up"))
             .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::Rng;
 use secrecy::ExposeSecret;
 
-use super::client::{Carrier, Client, Line};
+use super::client::{Carrier, Client, TargetBudget};
 use super::login::Login;
 use super::transport::Transport;
 use crate::config::settings::TargetSettings;
@@ -42,15 +42,15 @@ struct Known {
 }
 
 impl Known {
-    /// Whether somebody sends through it, or through an older client on its line.
+    /// Whether somebody sends through it, or through an older client on its budget.
     fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.client) > 1 || Arc::strong_count(self.client.line()) > 1
+        Arc::strong_count(&self.client) > 1 || Arc::strong_count(self.client.budget()) > 1
     }
 }
 
-/// A target's line as it stands.
+/// A target's budget as it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LineReading {
+pub struct TargetBudgetReading {
     /// The target.
     pub target: String,
     /// What it allows.
@@ -93,34 +93,34 @@ impl Clients {
         let credentials = credentials(settings)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.get(&settings.name);
-        // Two lines at once would let through more than either allows: limits that have changed wait until nobody
+        // Two budgets of one target would let through more than either allows: limits that have changed wait until nobody
         // sends through the old one.
-        let goes_on = |k: &Known| k.client.line().fits(settings) || k.is_in_use();
+        let goes_on = |k: &Known| k.client.budget().fits(settings) || k.is_in_use();
         let same = |k: &&Known| Arc::ptr_eq(&k.settings, settings) && k.credentials == credentials && goes_on(k);
         if let Some(same) = before.filter(same) {
-            same.client.line().refill();
+            same.client.budget().refill();
             return Ok(Arc::clone(&same.client));
         }
-        let line = match before.filter(|k| goes_on(k)) {
-            Some(before) => Arc::clone(before.client.line()),
-            None => Arc::new(Line::new(settings, &self.state, &self.clock, &self.budget)),
+        let budget = match before.filter(|k| goes_on(k)) {
+            Some(before) => Arc::clone(before.client.budget()),
+            None => Arc::new(TargetBudget::new(settings, &self.state, &self.clock, &self.budget)),
         };
-        line.refill();
+        budget.refill();
         let carrier = (self.connect)(settings)?;
-        let client = Client::new(Arc::clone(settings), carrier, line, self.clock.clone(), self.seed);
+        let client = Client::new(Arc::clone(settings), carrier, budget, self.clock.clone(), self.seed);
         let client = Arc::new(client.with_login(Login::of(settings)?));
         let entry = Known { client: Arc::clone(&client), settings: Arc::clone(settings), credentials };
         known.insert(settings.name.clone(), entry);
         Ok(client)
     }
 
-    /// The lines of all targets that were spoken to, by target.
-    pub fn readings(&self) -> Vec<LineReading> {
+    /// The budgets of all targets that were spoken to, by target.
+    pub fn readings(&self) -> Vec<TargetBudgetReading> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = |(target, known): (&String, &Known)| LineReading {
+        let reading = |(target, known): (&String, &Known)| TargetBudgetReading {
             target: target.clone(),
-            rate: known.client.line().rate(),
-            counters: known.client.line().counters(),
+            rate: known.client.budget().rate(),
+            counters: known.client.budget().counters(),
         };
         known.iter().map(reading).collect()
     }

@@ -20,7 +20,7 @@ pub mod transport;
 pub use claims::Doubled;
 pub use client::Client;
 pub use clients::Clients;
-pub use clients::LineReading;
+pub use clients::TargetBudgetReading;
 pub use listing::Listing;
 pub use prepare::Seen;
 pub use refusal::Refusal;

@@ -1,4 +1,4 @@
-//! Proofs, as a connection check asks for them: through the same line, under the same rate, as everything else.
+//! Proofs, as a connection check asks for them: through the same budget, under the same rate, as everything else.
 
 use super::client::Client;
 use crate::api::Proof;

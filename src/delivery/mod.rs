@@ -38,8 +38,8 @@ use crate::state::State;
 use crate::state::journal::{Effect, EntryId, Settle, Settlement};
 use crate::state::people::{IsPaused, SyncId};
 
-pub use crate::account::client::{Carrier, Client, Line, Unanswered};
-pub use crate::account::clients::{Clients, LineReading};
+pub use crate::account::client::{Carrier, Client, TargetBudget, Unanswered};
+pub use crate::account::clients::{Clients, TargetBudgetReading};
 pub use crate::account::prepare::{Seen, Unready};
 pub use crate::account::refusal::Refusal;
 pub use attempt::Attempt;

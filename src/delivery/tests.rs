@@ -145,8 +145,8 @@ fn clock() -> Clock {
 
 fn client(script: &Script) -> Client {
     let (settings, state) = (target(), State::in_memory().expect("a state"));
-    let line = Arc::new(Line::new(&settings, &state, &clock(), &Budget::of_this_process()));
-    Client::new(settings, Box::new(script.clone()), line, clock(), 1)
+    let budget = Arc::new(TargetBudget::new(&settings, &state, &clock(), &Budget::of_this_process()));
+    Client::new(settings, Box::new(script.clone()), budget, clock(), 1)
 }
 
 /// Carries one operation out.
@@ -267,8 +267,8 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         }
     }
     let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
-    let line = Arc::new(Line::new(&settings, &state, &clock(), &Budget::of_this_process()));
-    let client = Client::new(settings, Box::new(Silent), line, clock(), 1);
+    let budget = Arc::new(TargetBudget::new(&settings, &state, &clock(), &Budget::of_this_process()));
+    let client = Client::new(settings, Box::new(Silent), budget, clock(), 1);
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let attempt = Attempt {
         client: &client,
@@ -312,8 +312,8 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
         let start = passing.stamp();
         let intend = Intend { run: "run".into(), sync: id, at: start.clone(), operations: vec![intent] };
         let entry = state.ask(intend).await.expect("intended")[0];
-        let line = Arc::new(Line::new(&settings, &state, &passing, &Budget::of_this_process()));
-        let client = Client::new(settings, Box::new(script), line, passing.clone(), 1);
+        let budget = Arc::new(TargetBudget::new(&settings, &state, &passing, &Budget::of_this_process()));
+        let client = Client::new(settings, Box::new(script), budget, passing.clone(), 1);
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let attempt = Attempt {
             client: &client,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::account::{Clients, LineReading};
+use crate::account::{Clients, TargetBudgetReading};
 use crate::config::Settings;
 
 /// The time over which the rate in use is reckoned.
@@ -30,11 +30,11 @@ struct Inner {
     refused: Option<String>,
     stopping: bool,
     clients: Option<Arc<Clients>>,
-    readings: VecDeque<(Instant, Vec<LineReading>)>,
+    readings: VecDeque<(Instant, Vec<TargetBudgetReading>)>,
 }
 
 impl Inner {
-    fn lines(&self) -> Vec<LineReading> {
+    fn budgets(&self) -> Vec<TargetBudgetReading> {
         self.clients.as_ref().map(|clients| clients.readings()).unwrap_or_default()
     }
 }
@@ -42,8 +42,8 @@ impl Inner {
 /// How fast requests go to a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
-    /// The line now.
-    pub reading: LineReading,
+    /// The target's budget now.
+    pub reading: TargetBudgetReading,
     /// Requests a second over the last minute.
     pub per_second: f64,
 }
@@ -130,7 +130,7 @@ impl Board {
         if inner.readings.back().is_some_and(|(at, _)| now - *at < BETWEEN_READINGS) {
             return;
         }
-        let reading = inner.lines();
+        let reading = inner.budgets();
         inner.readings.push_back((now, reading));
         // One reading from before the window stays, to reckon from.
         while inner.readings.get(1).is_some_and(|(at, _)| now - *at >= WINDOW) {
@@ -143,7 +143,7 @@ impl Board {
         let inner = self.inner();
         let first = inner.readings.front();
         let now = Instant::now();
-        let pace = |reading: LineReading| {
+        let pace = |reading: TargetBudgetReading| {
             let before = first.and_then(|(at, all)| Some((at, all.iter().find(|r| r.target == reading.target)?)));
             let per_second = match (first, before) {
                 (_, Some((at, before))) => rate(reading.counters.admitted, before.counters.admitted, now - *at),
@@ -159,7 +159,7 @@ impl Board {
             next: inner.next.clone(),
             refused: inner.refused.clone(),
             stopping: inner.stopping,
-            paces: inner.lines().into_iter().map(pace).collect(),
+            paces: inner.budgets().into_iter().map(pace).collect(),
         }
     }
 }

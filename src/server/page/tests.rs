@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::account::LineReading;
+use crate::account::TargetBudgetReading;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::domain::record::Key;
@@ -68,7 +68,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         held: vec![HeldView { plan, operations: vec![operation], concerned: 3, stale: None }],
         failures: Vec::new(),
         paces: vec![Pace {
-            reading: LineReading {
+            reading: TargetBudgetReading {
                 target: "juno".into(),
                 rate: Rate { count: 10, per: Duration::from_secs(1) },
                 counters: Default::default(),
