@@ -67,21 +67,21 @@ pub(crate) struct Login {
 
 #[derive(Default)]
 struct State {
-    pass: Option<Pass>,
+    session: Option<Session>,
     last: u64,
     refused: Option<String>,
 }
 
 /// What requests carry.
 #[derive(Clone)]
-struct Pass {
+struct Session {
     number: u64,
     name: String,
     value: SecretString,
     until: Option<Instant>,
 }
 
-impl Pass {
+impl Session {
     fn on(&self, wire: &Wire) -> Wire {
         let mut wire = wire.clone();
         wire.headers.push((self.name.clone(), self.value.expose_secret().to_string()));
@@ -111,18 +111,18 @@ impl Login {
     /// where the target says that it is over. Should it be over again, the answer says so where the credentials have
     /// never been accepted; else that is an error of this try, which nothing came of.
     pub async fn carry(&self, client: &Client, wire: &Wire) -> Result<Answer, SendError> {
-        let pass = self.pass(client, None).await?;
-        let answer = client.carry_as_is(&pass.on(wire)).await?;
+        let session = self.session(client, None).await?;
+        let answer = client.carry_as_is(&session.on(wire)).await?;
         if !self.is_over(client, &answer) {
             return Ok(answer);
         }
-        let pass = self.pass(client, Some(pass.number)).await?;
+        let session = self.session(client, Some(session.number)).await?;
         admit(client).await?;
-        let answer = client.carry_as_is(&pass.on(wire)).await?;
+        let answer = client.carry_as_is(&session.on(wire)).await?;
         if !self.is_over(client, &answer) {
             return Ok(answer);
         }
-        self.drop_spent(pass.number).await;
+        self.drop_spent(session.number).await;
         if !self.accepted.load(Ordering::Relaxed) {
             return Ok(answer);
         }
@@ -139,27 +139,27 @@ impl Login {
         over
     }
 
-    /// Nobody carries this pass any more.
+    /// Nobody carries this session any more.
     async fn drop_spent(&self, spent: u64) {
         let mut state = self.state.lock().await;
-        if state.pass.as_ref().is_some_and(|pass| pass.number == spent) {
-            state.pass = None;
+        if state.session.as_ref().is_some_and(|session| session.number == spent) {
+            state.session = None;
         }
     }
 
-    /// The pass of the hour; a new one when the one with the number `spent` is the newest.
-    async fn pass(&self, client: &Client, spent: Option<u64>) -> Result<Pass, SendError> {
+    /// The current session; a new one when the one with the number `spent` is the newest.
+    async fn session(&self, client: &Client, spent: Option<u64>) -> Result<Session, SendError> {
         let mut state = self.state.lock().await;
         if let Some(why) = &state.refused {
             return Err(refusal(why.clone()));
         }
-        let good = |pass: &&Pass| Some(pass.number) != spent && pass.until.is_none_or(|until| Instant::now() < until);
-        if let Some(pass) = state.pass.as_ref().filter(good) {
-            return Ok(pass.clone());
+        let good = |session: &&Session| Some(session.number) != spent && session.until.is_none_or(|until| Instant::now() < until);
+        if let Some(session) = state.session.as_ref().filter(good) {
+            return Ok(session.clone());
         }
-        state.pass = None;
+        state.session = None;
         let (name, value, until) = match self.log_in(client).await {
-            Ok(pass) => pass,
+            Ok(session) => session,
             Err(error) => {
                 if error.kind == ErrorKind::Auth {
                     state.refused = Some(error.message.clone());
@@ -168,9 +168,9 @@ impl Login {
             }
         };
         state.last += 1;
-        let pass = Pass { number: state.last, name, value: value.into(), until };
-        state.pass = Some(pass.clone());
-        Ok(pass)
+        let session = Session { number: state.last, name, value: value.into(), until };
+        state.session = Some(session.clone());
+        Ok(session)
     }
 
     /// Logs in. An error never means that anything else was sent.
@@ -203,17 +203,17 @@ impl Login {
     /// Ends the session, if there is one; the run is over, and that it fails harms nobody. What was refused may be tried
     /// again by the next run.
     pub async fn log_out(&self, client: &Client) {
-        let pass = {
+        let session = {
             let mut state = self.state.lock().await;
             state.refused = None;
             self.accepted.store(false, Ordering::Relaxed);
             // A token needs no end, and lasts.
-            if matches!(self.way, Way::Token) { None } else { state.pass.take() }
+            if matches!(self.way, Way::Token) { None } else { state.session.take() }
         };
-        let (Some(pass), Some(wire)) = (pass, client.engine().log_out()) else { return };
+        let (Some(session), Some(wire)) = (session, client.engine().log_out()) else { return };
         let sent = async {
             admit(client).await?;
-            client.carry_as_is(&pass.on(&wire)).await
+            client.carry_as_is(&session.on(&wire)).await
         };
         if !matches!(tokio::time::timeout(LONGEST_LOG_OUT, sent).await, Ok(Ok(_))) {
             tracing::debug!(target_name = client.target(), "the log-out was not answered");
