@@ -153,7 +153,9 @@ impl Login {
         if let Some(why) = &state.refused {
             return Err(refusal(why.clone()));
         }
-        let good = |session: &&Session| Some(session.number) != spent && session.until.is_none_or(|until| Instant::now() < until);
+        let good = |session: &&Session| {
+            Some(session.number) != spent && session.until.is_none_or(|until| Instant::now() < until)
+        };
         if let Some(session) = state.session.as_ref().filter(good) {
             return Ok(session.clone());
         }

@@ -4,12 +4,12 @@
 //! is answered. Runs are tasks of their own; a sync has at most one, and what falls due meanwhile is left out, since
 //! the next run brings everything in step anyway. Only the loop decides, so nothing here needs a lock.
 
-mod agenda;
 mod desk;
 mod job;
 mod observer;
 mod pulse;
 mod reload;
+mod scheduler;
 
 use crate::os::panics::off_thread;
 use std::collections::BTreeMap;
@@ -39,10 +39,10 @@ use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::prune::Prune;
 use crate::state::{Access, State};
 use crate::telemetry::metrics;
-use agenda::{Agenda, TurnKind, Work};
 pub use desk::Told;
 use job::{Ended, Job, Task};
 use pulse::Heart;
+use scheduler::{Scheduler, TurnKind, Work};
 
 /// The longest pause between two looks at the clock and at what was asked: soon enough for a person who waits, and
 /// for a clock that was set.
@@ -81,7 +81,7 @@ struct Daemon {
     clock: Clock,
     stop: CancellationToken,
     clients: Arc<Clients>,
-    agenda: Agenda,
+    scheduler: Scheduler,
     /// Syncs under way, and what is to follow each.
     running: BTreeMap<String, Under>,
     tasks: TaskTracker,
@@ -135,7 +135,7 @@ pub async fn run(start: Start) -> Result<()> {
     let clients = Arc::new(Clients::new(state.clone(), start.clock.clone(), budget));
     board.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {
-        agenda: Agenda::new(&start.settings, rand::random()),
+        scheduler: Scheduler::new(&start.settings, rand::random()),
         files: start.files,
         settings: start.settings,
         state,
@@ -172,9 +172,9 @@ impl Daemon {
             let begun = self.state.ask(LastBegun(sync.clone())).await?;
             last_begun.extend(begun.as_deref().and_then(time::parse).map(|at| (sync.clone(), at)));
         }
-        self.agenda.begin(self.clock.now(), &last_begun);
-        self.board.agenda(self.agenda.next_runs());
-        let scheduled = self.agenda.next_runs().len();
+        self.scheduler.begin(self.clock.now(), &last_begun);
+        self.board.next_runs(self.scheduler.next_runs());
+        let scheduled = self.scheduler.next_runs().len();
         tracing::info!(
             version = %env!("CARGO_PKG_VERSION"),
             syncs = self.settings.syncs.len(),
@@ -197,7 +197,7 @@ impl Daemon {
             self.begin_what_is_due(now).await;
             self.take_requests().await;
             self.look_after_the_house();
-            let pause = self.agenda.idle(now).clamp(Duration::from_millis(10), TURN);
+            let pause = self.scheduler.idle(now).clamp(Duration::from_millis(10), TURN);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Some(ended) = self.ends.1.recv() => self.has_ended(ended).await,
@@ -224,7 +224,7 @@ impl Daemon {
 
     /// Starts the runs whose time has come; those of one source read it once.
     async fn begin_what_is_due(&mut self, now: DateTime<Utc>) {
-        let turns = self.agenda.turns(now);
+        let turns = self.scheduler.turns(now);
         if turns.is_empty() {
             return;
         }
@@ -264,7 +264,7 @@ impl Daemon {
             self.launch(&syncs, Task::Sync, Vec::new());
         }
         reconciles.into_iter().for_each(|sync| self.reconcile(sync));
-        self.board.agenda(self.agenda.next_runs());
+        self.board.next_runs(self.scheduler.next_runs());
     }
 
     /// Compares a sync with its target now, or after the run that is under way.
@@ -334,7 +334,7 @@ impl Daemon {
 
     /// What `systemctl status` shows.
     fn in_a_line(&self) -> String {
-        let next = self.agenda.next_runs().into_iter().min_by_key(|(_, at)| *at);
+        let next = self.scheduler.next_runs().into_iter().min_by_key(|(_, at)| *at);
         let next = next.map_or_else(
             || "nothing is scheduled".to_string(),
             |(sync, at)| format!("next: {sync} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),

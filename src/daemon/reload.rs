@@ -48,10 +48,10 @@ impl Daemon {
         let settings = Arc::new(loaded.settings);
         self.refuse_what_needs_a_restart(&settings)?;
         self.serve_elsewhere(&settings, context).await?;
-        self.agenda.adopt(&settings, self.clock.now());
+        self.scheduler.adopt(&settings, self.clock.now());
         self.clients.keep(|target| settings.targets.contains_key(target));
         self.board.configured(Arc::clone(&settings));
-        self.board.agenda(self.agenda.next_runs());
+        self.board.next_runs(self.scheduler.next_runs());
         self.settings = settings;
         self.runner().warn_of_unconfigured().await
     }

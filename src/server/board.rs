@@ -102,7 +102,7 @@ impl Board {
     }
 
     /// What is due when.
-    pub fn agenda(&self, next: BTreeMap<String, DateTime<Utc>>) {
+    pub fn next_runs(&self, next: BTreeMap<String, DateTime<Utc>>) {
         self.inner().next = next;
     }
 

@@ -22,7 +22,7 @@ const PUT_BACK: TimeDelta = TimeDelta::minutes(1);
 
 /// The schedules of all syncs that have one.
 #[derive(Debug)]
-pub struct Agenda {
+pub struct Scheduler {
     entries: BTreeMap<(String, Work), Entry>,
     seed: u64,
     asked_at: Option<DateTime<Utc>>,
@@ -86,10 +86,10 @@ pub enum TurnKind {
     LeftOut,
 }
 
-impl Agenda {
+impl Scheduler {
     /// The schedules of this configuration. `seed` feeds the jitter.
-    pub fn new(settings: &Settings, seed: u64) -> Agenda {
-        Agenda { entries: entries(settings), seed, asked_at: None }
+    pub fn new(settings: &Settings, seed: u64) -> Scheduler {
+        Scheduler { entries: entries(settings), seed, asked_at: None }
     }
 
     /// Reckons every next run from `now`. A sync whose last run began so long ago that it missed one is due at once,
