@@ -4,7 +4,7 @@
 //! the planner plans against that. The operations of this plan *are* the differences: a create is somebody missing, an
 //! update somebody who drifted, and so on. A repair sends them, under the same limits as any plan.
 
-mod belonging;
+mod ownership;
 
 mod rebind;
 
@@ -204,12 +204,12 @@ pub async fn compare(
     if let Some(id) = known.id {
         look_at_known(runner, sync, client, id, &listing).await?;
     }
-    belonging::link(runner, sync, &listing).await?;
+    ownership::link(runner, sync, &listing).await?;
     let target_users = listing.count()?;
     let observed = Some(Arc::clone(&listing));
     let mut plan = make_plan_against(runner, sync, client, read, known, &BTreeSet::new(), observed).await?;
     crate::run::too_many_rejected(sync, &plan)?;
-    belonging::settle(runner, sync, read, &listing, &mut plan).await?;
+    ownership::mark_owned(runner, sync, read, &listing, &mut plan).await?;
     Ok(Comparison { plan, listing, target_users, rebound })
 }
 

@@ -52,7 +52,7 @@ fn on_the_platform(sync: &SyncSettings) -> SyncsOn {
 ///
 /// # Errors
 /// The state or the temporary directory fails. A source of another sync that can't be read is said, and no error.
-pub(super) async fn settle(
+pub(super) async fn mark_owned(
     runner: &Runner,
     sync: &Arc<SyncSettings>,
     read: &Read,
