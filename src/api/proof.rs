@@ -91,7 +91,7 @@ pub(super) fn compile(
         }
         let mut filled = |key: &'static str, text: &str, options: &BTreeMap<String, String>| {
             let mut template = Template::parse(text).map_err(|message| wrong(key, message, None)).ok()?;
-            template.settle("options.", options);
+            template.fill_in("options.", options);
             if let Some(place) = template.places().next().map(str::to_string) {
                 wrong(key, format!("nothing is known to put for {{{place}}}"), None);
                 return None;

@@ -49,7 +49,7 @@ impl Template {
     }
 
     /// Replaces the placeholders `prefix` + name by these values for good.
-    pub fn settle(&mut self, prefix: &str, values: &BTreeMap<String, String>) {
+    pub fn fill_in(&mut self, prefix: &str, values: &BTreeMap<String, String>) {
         for part in &mut self.0 {
             if let Part::Place(name) = part
                 && let Some(value) = name.strip_prefix(prefix).and_then(|name| values.get(name))

@@ -330,11 +330,11 @@ async fn lose_patience(shared: Arc<Shared>) {
 /// A settler, and where it is handed endings until the sender is dropped.
 fn settler_of(shared: &Arc<Shared>) -> (mpsc::Sender<Begun>, JoinHandle<Tally>) {
     let (ended, endings) = mpsc::channel(CONFIRMATIONS * 2);
-    (ended, tokio::spawn(settle(Arc::clone(shared), endings)))
+    (ended, tokio::spawn(confirm_endings(Arc::clone(shared), endings)))
 }
 
 /// Writes endings, many a commit, and reports each when it is on disk.
-async fn settle(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> Tally {
+async fn confirm_endings(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>) -> Tally {
     let d = &shared.delivery;
     let mut counts = Tally::new();
     let mut batch = Vec::with_capacity(CONFIRMATIONS);

@@ -258,7 +258,7 @@ impl Planner {
         let mut merged = off_thread("planning broke off", move || merge::merge(&merging, joining)).await??;
         // A read that is going to be refused is no reason to ask the target anything.
         if !merged.is_refused(&planner) {
-            let skipped = newcomers::settle(&planner, &merged, listing).await?;
+            let skipped = newcomers::plan_each(&planner, &merged, listing).await?;
             merged.skipped += skipped;
             merged.skipped_with_work += skipped;
         }

@@ -47,7 +47,7 @@ pub fn recognised_by(
 
 /// Turns every newcomer into a create, an adoption or a conflict. Those whom the day's requests don't suffice to look
 /// up are skipped; returns how many.
-pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<Arc<Listing>>) -> Result<u64> {
+pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Option<Arc<Listing>>) -> Result<u64> {
     let count = merged.spool().newcomer_count()?;
     if count == 0 {
         return Ok(0);
@@ -66,7 +66,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
         let Some((last, ..)) = page.last() else { return Ok(skipped) };
         after = last.to_string();
         let page = provision_unlisted(&merged.spool(), page, listing)?;
-        let settled: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
+        let planned: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|(newcomer, doubt)| async move {
                 let key = newcomer.create.key.clone();
                 let operation = one(planner, merged, newcomer, doubt, listing).await.map(Some);
@@ -76,8 +76,8 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
             .try_collect()
             .await?;
         let spool = merged.spool();
-        skipped += settled.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
-        for (key, operation) in settled {
+        skipped += planned.iter().filter(|(_, operation)| operation.is_none()).count() as u64;
+        for (key, operation) in planned {
             match operation {
                 Some(operation) => claim(&spool, &planner.sync.target.engine, operation)?,
                 None => spool.skip(&key, SkipReason::Quota.name())?,
@@ -86,7 +86,7 @@ pub(super) async fn settle(planner: &Planner, merged: &Merged, listing: Option<A
     }
 }
 
-/// Whom the listing does not show at all gets the create that is spooled; all others are still to be settled, with why
+/// Whom the listing does not show at all gets the create that is spooled; all others are still to be looked up, with why
 /// they are in doubt, if they are.
 fn provision_unlisted(
     spool: &super::Spool,

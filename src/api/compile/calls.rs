@@ -158,7 +158,7 @@ impl CallMaker<'_, '_> {
                 return None;
             }
         };
-        template.settle("options.", options);
+        template.fill_in("options.", options);
         let unknown: Vec<String> =
             template.places().filter(|place| !places.contains(place)).map(str::to_string).collect();
         for place in &unknown {

@@ -298,7 +298,7 @@ impl Merge<'_> {
                     leave_kept(&self.out.spool(), case.person, &case.body, &mut fields, catalogue)?;
                 }
                 let says = if fields.is_empty() { SourceSays::Same } else { SourceSays::Differs };
-                self.settle(Case { says, print, desired: Some((desired, fields)), ..case })
+                self.decide_one(Case { says, print, desired: Some((desired, fields)), ..case })
             }
         }
     }
@@ -315,12 +315,12 @@ impl Merge<'_> {
             && case.says != SourceSays::Rejected
             && let Some((person, body)) = returned(listing, &self.planner.sync, person, &case.body)?
         {
-            return self.settle(Case { person: Some(&person), body, ..case });
+            return self.decide_one(Case { person: Some(&person), body, ..case });
         }
-        self.settle(case)
+        self.decide_one(case)
     }
 
-    fn settle(&mut self, case: Case<'_>) -> Result<()> {
+    fn decide_one(&mut self, case: Case<'_>) -> Result<()> {
         let state = case.person.map_or(PersonState::None, |p| p.state);
         let circumstances = self.circumstances(&case);
         self.note_leaver(&case, &circumstances)?;
