@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
-use super::engine::{Call, Engine, Place, asked_state};
+use super::engine::{Call, Engine, FieldPath, asked_state};
 use super::read::{id_text, put, typed, usable_id};
 use super::scim::ScimPath;
 use super::template::with_query;
@@ -312,9 +312,9 @@ impl Engine {
         if let Some(pointer) = writes_at(call, name) {
             return put(body, &pointer, value);
         }
-        match self.place(name) {
-            Place::Pointer(pointer) => put(body, &pointer, value),
-            Place::Scim(path) => path.set(body, value),
+        match self.field_path(name) {
+            FieldPath::Pointer(pointer) => put(body, &pointer, value),
+            FieldPath::Scim(path) => path.set(body, value),
         }
     }
 

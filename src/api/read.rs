@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::definition::PathStyle;
-use super::engine::{Engine, Place};
+use super::engine::{Engine, FieldPath};
 use super::scim;
 use crate::domain::account::{Account, AccountState, recognising};
 use crate::domain::value::{Attributes, FieldType, is_empty};
@@ -161,7 +161,7 @@ impl Engine {
         }
         for field in self.find_fields() {
             if attributes.get(field).is_none_or(is_empty)
-                && let Place::Scim(path) = self.place(field)
+                && let FieldPath::Scim(path) = self.field_path(field)
                 && let Some(value) = path.recognising(record).filter(|value| !is_empty(value))
             {
                 attributes.set(recognising(field), self.canonical(field, value));
@@ -171,9 +171,9 @@ impl Engine {
 
     /// What a record holds for a field.
     fn shown<'r>(&self, record: &'r Value, name: &str) -> Option<&'r Value> {
-        match self.place(name) {
-            Place::Pointer(pointer) => record.pointer(&pointer),
-            Place::Scim(path) => path.get(record),
+        match self.field_path(name) {
+            FieldPath::Pointer(pointer) => record.pointer(&pointer),
+            FieldPath::Scim(path) => path.get(record),
         }
     }
 

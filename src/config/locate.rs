@@ -150,7 +150,7 @@ pub struct Layers {
 
 /// Where a key stands.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct Located<'a> {
     /// The file's path as given, or `environment NAME`.
     pub file: String,
     /// The line, in a file.
@@ -161,9 +161,9 @@ pub struct Place<'a> {
 
 impl Layers {
     /// Where this key stands; where it stands nowhere (it is missing), where its nearest parent does.
-    pub fn locate(&self, path: &KeyPath) -> Place<'_> {
+    pub fn locate(&self, path: &KeyPath) -> Located<'_> {
         if let Some(env) = self.env_of(path) {
-            return Place { file: format!("environment {}", env.name), line: None, layer: None };
+            return Located { file: format!("environment {}", env.name), line: None, layer: None };
         }
         let mut best: Option<(usize, Option<usize>, &FileLayer)> = None;
         for file in self.files.iter().rev() {
@@ -175,11 +175,11 @@ impl Layers {
         // A variable that names more than is known: `ROSTERD_STAET__PATH` for the key `staet`.
         let beyond = self.env.iter().find(|e| e.path.0.starts_with(&path.0));
         if let Some(env) = beyond.filter(|_| best.as_ref().is_none_or(|(depth, _, _)| *depth < path.0.len())) {
-            return Place { file: format!("environment {}", env.name), line: None, layer: None };
+            return Located { file: format!("environment {}", env.name), line: None, layer: None };
         }
         match best {
-            Some((_, line, file)) => Place { file: file.shown.clone(), line, layer: Some(file) },
-            None => Place { file: "configuration".into(), line: None, layer: None },
+            Some((_, line, file)) => Located { file: file.shown.clone(), line, layer: Some(file) },
+            None => Located { file: "configuration".into(), line: None, layer: None },
         }
     }
 

@@ -10,7 +10,7 @@ use super::coerce::Admits;
 use super::expression::Expression;
 use super::infer::Gives;
 use super::telling;
-use super::{FieldRule, Finding, MappingSpec, OnEmpty, Place, Rule, Severity, Source, ValueFrom};
+use super::{FieldRule, Finding, FindingAt, MappingSpec, OnEmpty, Rule, Severity, Source, ValueFrom};
 use crate::domain::catalogue::{Catalogue, Field};
 use crate::domain::nearest::nearest;
 
@@ -24,14 +24,14 @@ pub(super) struct Checked {
 
 impl Checked {
     fn error(&mut self, field: &str, message: impl Into<String>, help: Option<String>) {
-        self.found(Severity::Error, Place::Field(field.into()), message.into(), help);
+        self.found(Severity::Error, FindingAt::Field(field.into()), message.into(), help);
     }
 
     fn warning(&mut self, field: &str, message: impl Into<String>, help: Option<String>) {
-        self.found(Severity::Warning, Place::Field(field.into()), message.into(), help);
+        self.found(Severity::Warning, FindingAt::Field(field.into()), message.into(), help);
     }
 
-    fn found(&mut self, severity: Severity, place: Place, message: String, help: Option<String>) {
+    fn found(&mut self, severity: Severity, place: FindingAt, message: String, help: Option<String>) {
         self.found.push(Finding { severity, place, message, help });
     }
 
@@ -41,7 +41,7 @@ impl Checked {
     }
 
     /// Compiles an expression; what is wrong with it becomes errors of this place.
-    pub fn expression(&mut self, place: Place, text: &str) -> Option<Expression> {
+    pub fn expression(&mut self, place: FindingAt, text: &str) -> Option<Expression> {
         match Expression::over(text, self.all_text) {
             Ok(expression) => Some(expression),
             Err(problems) => {
@@ -57,7 +57,7 @@ impl Checked {
 impl Checked {
     /// Compiles `include`, which says whether somebody belongs there, and nothing else.
     pub fn include(&mut self, text: &str) -> Option<Expression> {
-        let include = self.expression(Place::Include, text)?;
+        let include = self.expression(FindingAt::Include, text)?;
         if matches!(include.gives(), Gives::Truth | Gives::Unknown) {
             return Some(include);
         }
@@ -67,7 +67,7 @@ impl Checked {
             column if include.columns() == [column] => format!("compare it: {column} == \"active\""),
             _ => "compare something with something: status == \"active\"".into(),
         };
-        self.found(Severity::Error, Place::Include, message, Some(help));
+        self.found(Severity::Error, FindingAt::Include, message, Some(help));
         None
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, telling: bool, check
             return None;
         }
         ValueFrom::Column(name) => Source::Column(name.clone()),
-        ValueFrom::Cel(text) => Source::Cel(checked.expression(Place::Field(rule.field.clone()), text)?),
+        ValueFrom::Cel(text) => Source::Cel(checked.expression(FindingAt::Field(rule.field.clone()), text)?),
         ValueFrom::Value(value) => Source::Constant(constant(rule, value, &admits, known, checked)),
     };
     if let (true, Source::Constant(value)) = (telling, &from)
@@ -211,7 +211,7 @@ mod tests {
         for (fields, place, message, help) in rows {
             let found = findings(fields, None);
             assert_eq!(found.len(), 1, "{message}: {found:?}");
-            assert_eq!(found[0].place, Place::Field(place.into()));
+            assert_eq!(found[0].place, FindingAt::Field(place.into()));
             assert!(found[0].message.contains(message), "{found:?}");
             if let Some(help) = help {
                 assert!(found[0].help.as_deref().unwrap_or_default().contains(help), "{found:?}");
@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn all_mistakes_are_found_at_once_include_too() {
         let found = findings(vec![column("tittle", "t"), value("level", json!(9)), cel("phone", "(")], Some("a = 1"));
-        let places: Vec<&Place> = found.iter().map(|f| &f.place).collect();
-        let field = |name: &str| Place::Field(name.into());
-        assert_eq!(places, [&field("tittle"), &field("level"), &field("phone"), &field("email"), &Place::Include]);
+        let places: Vec<&FindingAt> = found.iter().map(|f| &f.place).collect();
+        let field = |name: &str| FindingAt::Field(name.into());
+        assert_eq!(places, [&field("tittle"), &field("level"), &field("phone"), &field("email"), &FindingAt::Include]);
     }
 
     #[test]
@@ -242,15 +242,15 @@ mod tests {
             MappingSpec { fields: vec![column("email", "m"), column("shoe_size", "s")], ..MappingSpec::default() };
         let (_, warnings) = Mapping::compile(&spec, &open).expect("it compiles");
         assert_eq!(warnings.len(), 1);
-        assert_eq!(warnings[0].place, Place::Field("shoe_size".into()));
+        assert_eq!(warnings[0].place, FindingAt::Field("shoe_size".into()));
         // Beside an error it stays what it is.
         let spec = MappingSpec {
             fields: vec![column("email", "m"), column("shoe_size", "s"), column("id", "i")],
             ..MappingSpec::default()
         };
         let found = Mapping::compile(&spec, &open).expect_err("id can't be written");
-        let told: Vec<(Severity, &Place)> = found.iter().map(|f| (f.severity, &f.place)).collect();
-        let field = |name: &str| Place::Field(name.into());
+        let told: Vec<(Severity, &FindingAt)> = found.iter().map(|f| (f.severity, &f.place)).collect();
+        let field = |name: &str| FindingAt::Field(name.into());
         assert_eq!(told, [(Severity::Warning, &field("shoe_size")), (Severity::Error, &field("id"))]);
     }
 

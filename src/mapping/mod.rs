@@ -104,7 +104,7 @@ pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// Where.
-    pub place: Place,
+    pub place: FindingAt,
     /// What.
     pub message: String,
     /// What to do about it.
@@ -122,7 +122,7 @@ pub enum Severity {
 
 /// Where in a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum FindingAt {
     /// The `include` expression.
     Include,
     /// The rule of this field; for a required field that nothing maps, the rule that is missing.

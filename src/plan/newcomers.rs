@@ -13,7 +13,7 @@ use super::adoption::adopt;
 use super::listed::{list, unless_used_up, worth_listing};
 use super::lookalikes;
 use super::scope::Standing;
-use super::spool::Asked;
+use super::spool::NewcomerRow;
 use super::{Merged, PAGE, Planner};
 use crate::account::Listing;
 use crate::account::Refusal;
@@ -90,7 +90,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
 /// they are in doubt, if they are.
 fn provision_unlisted(
     spool: &super::Spool,
-    page: Vec<Asked>,
+    page: Vec<NewcomerRow>,
     listing: Option<&Listing>,
 ) -> Result<Vec<(Newcomer, Option<String>)>> {
     let mut others = Vec::new();

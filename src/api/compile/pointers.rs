@@ -7,10 +7,10 @@ use crate::api::load::{Mistakes, Parts};
 use crate::api::scim::ScimPath;
 
 /// Where a pointer stands in the definition.
-type Place<'p> = Vec<&'p str>;
+type KeyPath<'p> = Vec<&'p str>;
 
 /// What is read by pointers: each with its place.
-pub(super) fn read<'p>(parts: &'p Parts) -> impl Iterator<Item = (Place<'p>, &'p str)> {
+pub(super) fn read<'p>(parts: &'p Parts) -> impl Iterator<Item = (KeyPath<'p>, &'p str)> {
     let account = std::iter::once((vec!["account", "id"], parts.account.id.as_str()));
     let at = parts.account.at.iter().map(|pointer| (vec!["account", "at"], pointer.as_str()));
     let code = parts.errors.code.iter().map(|pointer| (vec!["errors", "code"], pointer.as_str()));
@@ -34,7 +34,7 @@ pub(super) fn read<'p>(parts: &'p Parts) -> impl Iterator<Item = (Place<'p>, &'p
 }
 
 /// What is written under pointers: each with its place.
-fn written<'p>(parts: &'p Parts) -> impl Iterator<Item = (Place<'p>, &'p str)> {
+fn written<'p>(parts: &'p Parts) -> impl Iterator<Item = (KeyPath<'p>, &'p str)> {
     let envelope = std::iter::once((vec!["request", "envelope"], parts.request.envelope.as_str()));
     let login = parts.session.iter().flat_map(|session| {
         let (user, password) = (session.login.username.as_str(), session.login.password.as_str());

@@ -81,7 +81,7 @@ pub(super) struct FieldShape {
 }
 
 /// Where a field is within an account.
-pub(super) enum Place<'a> {
+pub(super) enum FieldPath<'a> {
     /// Under a JSON pointer.
     Pointer(Cow<'a, str>),
     /// At an attribute path of SCIM.
@@ -271,15 +271,15 @@ impl Engine {
     }
 
     /// Where a field is within an account.
-    pub(super) fn place(&self, name: &str) -> Place<'_> {
+    pub(super) fn field_path(&self, name: &str) -> FieldPath<'_> {
         let own = self.shapes.get(name).is_some_and(|shape| shape.at.is_some());
         if self.paths == PathStyle::Scim
             && !own
             && let Ok(path) = ScimPath::parse(name)
         {
-            return Place::Scim(path);
+            return FieldPath::Scim(path);
         }
-        Place::Pointer(self.pointer(name))
+        FieldPath::Pointer(self.pointer(name))
     }
 
     /// The pointer of a field within an account.

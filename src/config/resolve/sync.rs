@@ -22,7 +22,7 @@ use crate::domain::units::TypedLimit;
 use crate::domain::value::FieldType;
 use crate::mapping::protect::Protection;
 use crate::mapping::testing::{Expectation, TestSettings};
-use crate::mapping::{FieldRule, Finding, Mapping, MappingSpec, OnEmpty, Place, Severity, ValueFrom, When};
+use crate::mapping::{FieldRule, Finding, FindingAt, Mapping, MappingSpec, OnEmpty, Severity, ValueFrom, When};
 
 /// The default of `flap_window`, as documented: 30 days.
 const FLAP_WINDOW: Duration = Duration::from_secs(30 * 86_400);
@@ -275,9 +275,9 @@ fn mapping(
     };
     for Finding { severity, place, message, help } in findings {
         let at = match place {
-            Place::Include => path.join("include"),
-            Place::Field(field) if told.contains(&field) => continue,
-            Place::Field(field) => map.join(&field),
+            FindingAt::Include => path.join("include"),
+            FindingAt::Field(field) if told.contains(&field) => continue,
+            FindingAt::Field(field) => map.join(&field),
         };
         match severity {
             Severity::Error => report.error(&at, message, help),

@@ -17,7 +17,7 @@ use crate::account::lookup::{Newcomer, Sought};
 pub use lookalikes::{Leaver, Pair, Side};
 
 /// A newcomer to be looked up: who, by what, and why they are in doubt.
-pub type Asked = (Key, Sought, Option<String>);
+pub type NewcomerRow = (Key, Sought, Option<String>);
 
 /// A unique value that one person gives up and another takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,7 +298,7 @@ impl Spool {
     }
 
     /// Who is to be looked up, in key order, by what, and why they are in doubt, if they are.
-    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<Asked>, StateError> {
+    pub fn newcomers(&self, after: &str, limit: usize) -> Result<Vec<NewcomerRow>, StateError> {
         let mut statement = self.db.prepare_cached(
             "SELECT key, sought, why FROM newcomer LEFT JOIN doubt USING (key) WHERE key > ?1 ORDER BY key LIMIT ?2",
         )?;
