@@ -14,7 +14,7 @@ pub(super) struct Template(Vec<Part>);
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Text(String),
-    Hole(String),
+    Placeholder(String),
 }
 
 impl Template {
@@ -31,7 +31,7 @@ impl Template {
             if !before.is_empty() {
                 parts.push(Part::Text(before.into()));
             }
-            parts.push(Part::Hole(after[1..close].into()));
+            parts.push(Part::Placeholder(after[1..close].into()));
             rest = &after[close + 1..];
         }
         if !rest.is_empty() {
@@ -43,7 +43,7 @@ impl Template {
     /// The names of its placeholders.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
-            Part::Hole(name) => Some(name.as_str()),
+            Part::Placeholder(name) => Some(name.as_str()),
             Part::Text(_) => None,
         })
     }
@@ -51,7 +51,7 @@ impl Template {
     /// Replaces the placeholders `prefix` + name by these values for good.
     pub fn fill_in(&mut self, prefix: &str, values: &BTreeMap<String, String>) {
         for part in &mut self.0 {
-            if let Part::Hole(name) = part
+            if let Part::Placeholder(name) = part
                 && let Some(value) = name.strip_prefix(prefix).and_then(|name| values.get(name))
             {
                 *part = Part::Text(value.clone());
@@ -65,7 +65,7 @@ impl Template {
             .iter()
             .map(|part| match part {
                 Part::Text(text) => text.as_str(),
-                Part::Hole(name) => value(name).unwrap_or_default(),
+                Part::Placeholder(name) => value(name).unwrap_or_default(),
             })
             .collect()
     }
@@ -74,7 +74,7 @@ impl Template {
     pub fn fill_path<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Hole(name) => encoded(value(name).unwrap_or_default()),
+            Part::Placeholder(name) => encoded(value(name).unwrap_or_default()),
         };
         self.0.iter().map(part).collect()
     }
