@@ -15,7 +15,7 @@ use super::quota::Quota;
 use super::refusal::{Refusal, SESSION_OVER};
 use super::rounds::Rounds;
 use super::transport::Transport;
-use crate::api::{Answer, Engine, Verdict, Wire};
+use crate::api::{ApiRequest, ApiResponse, Engine, Verdict};
 use crate::config::settings::TargetSettings;
 use crate::domain::account::Account;
 use crate::domain::error::{Exit, Failure, Result};
@@ -33,18 +33,18 @@ use crate::telemetry::metrics;
 /// What carries a request to the target and its answer back. A socket, or a script in a simulation.
 pub trait Carrier: Send + Sync {
     /// Sends one request and waits for the complete answer.
-    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>>;
+    fn send<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>>;
 
     /// Asks the token endpoint for an access token.
-    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>>;
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<ApiResponse, SendError>>;
 }
 
 impl Carrier for Transport {
-    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
-        Box::pin(Transport::send(self, wire))
+    fn send<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
+        Box::pin(Transport::send(self, request))
     }
 
-    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<ApiResponse, SendError>> {
         Box::pin(Transport::ask_for_token(self))
     }
 }
@@ -203,30 +203,30 @@ impl Client {
 
     /// Sends one request that was admitted, logged in where the target wants that; no retry, but for the one that
     /// follows the end of a session.
-    pub async fn carry(&self, wire: &Wire) -> Result<Answer, SendError> {
+    pub async fn carry(&self, request: &ApiRequest) -> Result<ApiResponse, SendError> {
         match &self.login {
-            Some(login) => login.carry(self, wire).await,
-            None => self.carry_as_is(wire).await,
+            Some(login) => login.carry(self, request).await,
+            None => self.carry_as_is(request).await,
         }
     }
 
     /// Sends one request that was admitted, as it is.
-    pub(crate) async fn carry_as_is(&self, wire: &Wire) -> Result<Answer, SendError> {
+    pub(crate) async fn carry_as_is(&self, request: &ApiRequest) -> Result<ApiResponse, SendError> {
         let asked = Instant::now();
-        let answer = self.carrier.send(wire).await;
+        let answer = self.carrier.send(request).await;
         metrics::request(&self.settings.name, answer.as_ref().map(|a| a.status).map_err(|e| e.kind), asked.elapsed());
         answer
     }
 
     /// Asks for a token; admitted before.
-    pub(crate) async fn ask_for_token(&self) -> Result<Answer, SendError> {
+    pub(crate) async fn ask_for_token(&self) -> Result<ApiResponse, SendError> {
         self.carrier.ask_for_token().await
     }
 
     /// Sends one request when its turn has come; no retry.
-    pub async fn send(&self, wire: &Wire) -> Result<Answer, Unanswered> {
+    pub async fn send(&self, request: &ApiRequest) -> Result<ApiResponse, Unanswered> {
         self.admit().await?;
-        self.carry(wire).await.map_err(Unanswered::Broken)
+        self.carry(request).await.map_err(Unanswered::Broken)
     }
 
     /// Whether requests were refused because the day's are used up.
@@ -301,12 +301,16 @@ impl Client {
     }
 
     /// A request that changes nothing, and may therefore be repeated.
-    pub(crate) async fn read<T>(&self, wire: &Wire, understand: impl Fn(&Answer) -> Result<T, Verdict>) -> Result<T> {
+    pub(crate) async fn read<T>(
+        &self,
+        request: &ApiRequest,
+        understand: impl Fn(&ApiResponse) -> Result<T, Verdict>,
+    ) -> Result<T> {
         self.begin();
         let mut tries = 0;
         loop {
             tries += 1;
-            let answered = self.send(wire).await;
+            let answered = self.send(request).await;
             let status = answered.as_ref().ok().map(|answer| answer.status);
             let trouble = match answered {
                 Err(Unanswered::Quota) => return Err(self.used_up()),

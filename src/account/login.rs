@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::client::{Client, Unanswered};
-use crate::api::{Answer, Verdict, Wire};
+use crate::api::{ApiRequest, ApiResponse, Verdict};
 use crate::config::settings::TargetSettings;
 use crate::domain::bounded;
 use crate::domain::error::Failure;
@@ -82,10 +82,10 @@ struct Session {
 }
 
 impl Session {
-    fn on(&self, wire: &Wire) -> Wire {
-        let mut wire = wire.clone();
-        wire.headers.push((self.name.clone(), self.value.expose_secret().to_string()));
-        wire
+    fn on(&self, request: &ApiRequest) -> ApiRequest {
+        let mut request = request.clone();
+        request.headers.push((self.name.clone(), self.value.expose_secret().to_string()));
+        request
     }
 }
 
@@ -110,15 +110,15 @@ impl Login {
     /// Sends a request that was admitted with a session or token, which is asked for where there is none, and once more
     /// where the target says that it is over. Should it be over again, the answer says so where the credentials have
     /// never been accepted; else that is an error of this try, which nothing came of.
-    pub async fn carry(&self, client: &Client, wire: &Wire) -> Result<Answer, SendError> {
+    pub async fn carry(&self, client: &Client, request: &ApiRequest) -> Result<ApiResponse, SendError> {
         let session = self.session(client, None).await?;
-        let answer = client.carry_as_is(&session.on(wire)).await?;
+        let answer = client.carry_as_is(&session.on(request)).await?;
         if !self.is_over(client, &answer) {
             return Ok(answer);
         }
         let session = self.session(client, Some(session.number)).await?;
         admit(client).await?;
-        let answer = client.carry_as_is(&session.on(wire)).await?;
+        let answer = client.carry_as_is(&session.on(request)).await?;
         if !self.is_over(client, &answer) {
             return Ok(answer);
         }
@@ -131,7 +131,7 @@ impl Login {
     }
 
     /// Whether the answer says that the session or token is over; takes note of one that was accepted.
-    fn is_over(&self, client: &Client, answer: &Answer) -> bool {
+    fn is_over(&self, client: &Client, answer: &ApiResponse) -> bool {
         let over = client.engine().asks_to_log_in(answer);
         if !over && answer.status < 500 && !TELLS_NOTHING.contains(&answer.status) {
             self.accepted.store(true, Ordering::Relaxed);
@@ -181,12 +181,12 @@ impl Login {
         let asked = Instant::now();
         let answer = match &self.way {
             Way::Session { username, password } => {
-                let wire = match client.engine().log_in(username, password.expose_secret()) {
-                    Some(Ok(wire)) => wire,
+                let request = match client.engine().log_in(username, password.expose_secret()) {
+                    Some(Ok(request)) => request,
                     Some(Err(error)) => return Err(refusal(error.message)),
                     None => return Err(refusal("its definition has no [session]".into())),
                 };
-                client.carry_as_is(&wire).await
+                client.carry_as_is(&request).await
             }
             Way::Token => client.ask_for_token().await,
         };
@@ -212,10 +212,10 @@ impl Login {
             // A token needs no end, and lasts.
             if matches!(self.way, Way::Token) { None } else { state.session.take() }
         };
-        let (Some(session), Some(wire)) = (session, client.engine().log_out()) else { return };
+        let (Some(session), Some(request)) = (session, client.engine().log_out()) else { return };
         let sent = async {
             admit(client).await?;
-            client.carry_as_is(&session.on(&wire)).await
+            client.carry_as_is(&session.on(&request)).await
         };
         if !matches!(tokio::time::timeout(LONGEST_LOG_OUT, sent).await, Ok(Ok(_))) {
             tracing::debug!(target_name = client.target(), "the log-out was not answered");
@@ -248,7 +248,7 @@ fn no_session(client: &Client, verdict: Verdict) -> SendError {
 }
 
 /// The token in the answer of a token endpoint (RFC 6749, section 5).
-fn token_in(answer: &Answer, asked: Instant) -> Result<(String, String, Option<Instant>), SendError> {
+fn token_in(answer: &ApiResponse, asked: Instant) -> Result<(String, String, Option<Instant>), SendError> {
     // A body that is no JSON has no token in it, which is told below with its status.
     let body = bounded::parse(&answer.body, LARGEST_TOKEN_ANSWER).unwrap_or(Value::Null);
     let trouble = |what: &str| SendError {

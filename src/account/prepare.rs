@@ -4,7 +4,7 @@
 use rand::Rng;
 
 use super::client::Client;
-use crate::api::{Current, Needs, Verdict, Wire};
+use crate::api::{ApiRequest, Current, Needs, Verdict};
 use crate::domain::account::Account;
 use crate::domain::error::{Exit, Failure, Result};
 use crate::domain::operation::{OpKind, Operation};
@@ -45,7 +45,7 @@ impl Client {
         operation: &Operation,
         read: Option<Current>,
         read_first: bool,
-    ) -> Result<Wire, Unready> {
+    ) -> Result<ApiRequest, Unready> {
         let replace = match operation.kind {
             OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
             _ => self.replaces().await.map_err(Unready::Failed)?,
@@ -75,16 +75,16 @@ impl Client {
     /// As [`Client::page`].
     pub async fn current(&self, remote_id: &str) -> Result<Option<(Account, Current)>> {
         match self.engine().get(remote_id) {
-            Some(wire) => self.read(&wire, |answer| self.engine().current(answer)).await,
+            Some(request) => self.read(&request, |answer| self.engine().current(answer)).await,
             None => Ok(None),
         }
     }
 
     /// Whether the API takes whole accounts only; asked once.
     async fn replaces(&self) -> Result<bool> {
-        let Some(wire) = self.engine().discovery() else { return Ok(false) };
+        let Some(request) = self.engine().discovery() else { return Ok(false) };
         let asked = self.replaces.get_or_try_init(|| {
-            self.read(&wire, |answer| match answer.status {
+            self.read(&request, |answer| match answer.status {
                 401 => Err(Verdict::LogInAgain),
                 429 | 500.. => Err(Verdict::Unclear(OpError::new(
                     ErrorKind::Protocol,
@@ -113,8 +113,8 @@ impl Client {
     /// # Errors
     /// As [`Client::page`].
     pub async fn seek(&self, remote_id: &str) -> Result<Seen> {
-        if let Some(wire) = self.engine().get(remote_id) {
-            let shown = self.read(&wire, |answer| self.engine().account(answer)).await?;
+        if let Some(request) = self.engine().get(remote_id) {
+            let shown = self.read(&request, |answer| self.engine().account(answer)).await?;
             return Ok(match shown {
                 None => Seen::Nobody,
                 Some(account) if self.engine().is_other_id(remote_id, &account.remote_id) => Seen::Another,

@@ -9,7 +9,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use super::client::Client;
-use crate::api::{Held, Page, Wire};
+use crate::api::{ApiRequest, Held, Page};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Exit, Failure, Result};
 use crate::failpoints;
@@ -90,7 +90,7 @@ impl Rounds {
     ///
     /// # Errors
     /// What speaks against the listing.
-    pub fn note(&mut self, request: &Wire, page: &Page) -> Result<(), Flaw> {
+    pub fn note(&mut self, request: &ApiRequest, page: &Page) -> Result<(), Flaw> {
         if !self.asked.insert(hash(&request.path)) {
             return Err(Flaw::Endless("it leads back to a page that it has shown"));
         }
@@ -221,7 +221,7 @@ impl Client {
     /// The accounts from this request on of which this holds, as far as [`MOST_FOUND`].
     pub(crate) async fn gathered(
         &self,
-        first: Wire,
+        first: ApiRequest,
         rounds: impl Fn() -> Rounds,
         wanted: impl Fn(&Account) -> bool,
     ) -> Result<Vec<Account>> {
@@ -239,7 +239,7 @@ impl Client {
 
     async fn pages(
         &self,
-        first: Wire,
+        first: ApiRequest,
         rounds: impl Fn() -> Rounds,
         most_pages: u64,
         mut visit: impl FnMut(bool, Vec<Account>) -> Result<bool>,
@@ -263,7 +263,7 @@ impl Client {
     /// Reads once from this request to the end, or until `visit` says that it wants no more.
     async fn read_through(
         &self,
-        first: Wire,
+        first: ApiRequest,
         mut rounds: Rounds,
         left: &mut u64,
         visit: &mut impl FnMut(bool, Vec<Account>) -> Result<bool>,
@@ -310,13 +310,13 @@ impl Client {
     ///
     /// # Errors
     /// The target can't be reached after all retries (69), or refuses the credentials (77).
-    pub async fn page(&self, wire: &Wire) -> Result<Page> {
-        self.read(wire, |answer| self.engine().page(wire, answer)).await
+    pub async fn page(&self, request: &ApiRequest) -> Result<Page> {
+        self.read(request, |answer| self.engine().page(request, answer)).await
     }
 
     /// A page beyond those that the total speaks of, which may be refused.
-    async fn page_beyond(&self, wire: &Wire) -> Result<Page> {
-        self.read(wire, |answer| self.engine().page_beyond(wire, answer)).await
+    async fn page_beyond(&self, request: &ApiRequest) -> Result<Page> {
+        self.read(request, |answer| self.engine().page_beyond(request, answer)).await
     }
 
     fn goes_round(&self, what: &str) -> Failure {
@@ -356,8 +356,8 @@ mod tests {
 
     const ACTIVE: AccountState = AccountState::Active;
 
-    fn request(path: &str) -> Wire {
-        Wire { method: "GET".into(), path: path.into(), headers: vec![], body: None }
+    fn request(path: &str) -> ApiRequest {
+        ApiRequest { method: "GET".into(), path: path.into(), headers: vec![], body: None }
     }
 
     fn page(ids: &[&str], state: AccountState, last: bool) -> Page {

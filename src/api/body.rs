@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::definition::Format;
 use super::engine::Engine;
+use super::exchange::{ApiResponse, Verdict};
 use super::judge::unclear;
 use super::records::{self, MOST_BODY, Records, Taken};
-use super::wire::{Answer, Verdict};
 use super::xml::{self, XmlError};
 use crate::domain::bounded;
 use crate::domain::bounded::{Budget, Excess, Fault};
@@ -25,7 +25,7 @@ pub(super) enum Body {
 }
 
 impl Body {
-    pub fn of(answer: &Answer, format: Format) -> Body {
+    pub fn of(answer: &ApiResponse, format: Format) -> Body {
         let read = |bytes: &[u8]| match format {
             Format::Xml => xml::parse(bytes, &mut Budget::of(MOST_BODY)).map_err(Body::from),
             Format::Json => bounded::parse(bytes, MOST_BODY).map_err(Body::from),
@@ -34,7 +34,7 @@ impl Body {
     }
 
     /// The body that `read` makes of what may be one.
-    fn with(answer: &Answer, format: Format, read: impl FnOnce(&[u8]) -> Result<Value, Body>) -> Body {
+    fn with(answer: &ApiResponse, format: Format, read: impl FnOnce(&[u8]) -> Result<Value, Body>) -> Body {
         let bytes = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body).trim_ascii();
         match (bytes.first(), format) {
             (None, _) => Body::Empty,
@@ -52,7 +52,7 @@ impl Body {
     }
 
     /// The verdict where it does not hold what it should, to follow "answered …".
-    pub fn unclear(&self, answer: &Answer, what: &str) -> Verdict {
+    pub fn unclear(&self, answer: &ApiResponse, what: &str) -> Verdict {
         match self {
             Body::Excessive(excess) => unclear(answer, &format!("with a body that {excess}; is it the API's?")),
             Body::Html => unclear(answer, "with an HTML page, which the API never sends: is base_url right?"),
@@ -88,7 +88,7 @@ fn is_html(bytes: &[u8]) -> bool {
 
 impl Engine {
     /// An answer's body, its names spelled as the definition does.
-    pub(super) fn body_of(&self, answer: &Answer) -> Body {
+    pub(super) fn body_of(&self, answer: &ApiResponse) -> Body {
         self.spelled(Body::of(answer, self.request.format))
     }
 
@@ -103,7 +103,7 @@ impl Engine {
     /// whether there is one; `each` gets them.
     pub(super) fn body_and_records(
         &self,
-        answer: &Answer,
+        answer: &ApiResponse,
         pointers: &[String],
         each: &mut dyn FnMut(Taken),
     ) -> (Body, bool) {

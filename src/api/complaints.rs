@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::body::Body;
 use super::definition::BodyStyle;
 use super::engine::Engine;
-use super::wire::Answer;
+use super::exchange::ApiResponse;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 
@@ -16,7 +16,7 @@ const LONGEST_CODE: usize = 40;
 
 impl Engine {
     /// The error of a failed operation: status, code, names of fields.
-    pub(super) fn complaint(&self, kind: ErrorKind, answer: &Answer, body: &Body) -> OpError {
+    pub(super) fn complaint(&self, kind: ErrorKind, answer: &ApiResponse, body: &Body) -> OpError {
         let mut message = format!("HTTP {}", answer.status);
         if let Some(code) = self.code(body) {
             message.push_str(&format!(", code {code}"));

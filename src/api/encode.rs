@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
 use super::engine::{Call, Engine, FieldPath, asked_state};
+use super::exchange::{ApiRequest, ApiResponse, Current, Needs};
 use super::read::{id_text, put, typed, usable_id};
 use super::scim::ScimPath;
 use super::template::with_query;
-use super::wire::{Answer, Current, Needs, Wire};
 use super::{scim, xml};
 use crate::domain::account::AccountState;
 use crate::domain::operation::{Change, OpKind, Operation};
@@ -21,7 +21,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::encode_with`].
-    pub fn encode(&self, operation: &Operation) -> Result<Wire, OpError> {
+    pub fn encode(&self, operation: &Operation) -> Result<ApiRequest, OpError> {
         self.encode_with(operation, &Needs::default())
     }
 
@@ -31,7 +31,7 @@ impl Engine {
     /// `invalid`: the operation has no request, its account's id is missing or can't stand in a path, a field is
     /// unknown, read-only or of the wrong type, or the account as it is now is needed and not given. The message names
     /// fields, never values.
-    pub fn encode_with(&self, operation: &Operation, needs: &Needs<'_>) -> Result<Wire, OpError> {
+    pub fn encode_with(&self, operation: &Operation, needs: &Needs<'_>) -> Result<ApiRequest, OpError> {
         let (call, state) = self.call_for(operation, needs.replace)?;
         let id = operation.remote_id.as_deref();
         if call.path.places().any(|place| place == "id") && !id.is_some_and(usable_id) {
@@ -45,10 +45,10 @@ impl Engine {
         };
         let bytes = body.map(|body| self.rendered(&body)).transpose()?;
         let path = call.path.fill_path(|place| id.filter(|_| place == "id"));
-        let mut wire = self.wire(call, path, &[], bytes);
+        let mut request = self.request_of(call, path, &[], bytes);
         let version = needs.current.and_then(|current| current.version.clone());
-        wire.headers.extend(version.map(|version| ("if-match".to_string(), version)));
-        Ok(wire)
+        request.headers.extend(version.map(|version| ("if-match".to_string(), version)));
+        Ok(request)
     }
 
     /// The part of an operation that has to be sent by itself, before its fields: where access is a request of its own
@@ -72,7 +72,7 @@ impl Engine {
 
     /// Whether an answer says that an element is not there which we know of (RFC 7644, section 3.5.2.3: `noTarget`): it
     /// has another form there, and the account has to be read before it can be written.
-    pub fn misses_element(&self, operation: &Operation, answer: &Answer) -> bool {
+    pub fn misses_element(&self, operation: &Operation, answer: &ApiResponse) -> bool {
         let patched = self.call_for(operation, false).is_ok_and(|(call, _)| call.body == BodyStyle::ScimPatch);
         patched && writes_known_element(operation) && self.code(&self.body_of(answer)).as_deref() == Some("noTarget")
     }
@@ -90,15 +90,15 @@ impl Engine {
     }
 
     /// The request for one account; nothing where it can only be found in the listing.
-    pub fn get(&self, remote_id: &str) -> Option<Wire> {
+    pub fn get(&self, remote_id: &str) -> Option<ApiRequest> {
         let call = self.calls.get("get")?;
         let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
-        Some(self.wire(call, path, &[], None))
+        Some(self.request_of(call, path, &[], None))
     }
 
     /// The request that seeks accounts with this value in this field; nothing where the API can't, or the value is
     /// blank. What comes back may hold others: the caller compares.
-    pub fn find(&self, field: &str, value: &str) -> Option<Wire> {
+    pub fn find(&self, field: &str, value: &str) -> Option<ApiRequest> {
         let call = self.calls.get("find")?;
         if value.trim().is_empty() || !call.fields.iter().any(|f| f == field) {
             return None;
@@ -110,39 +110,39 @@ impl Engine {
             Escape::Json => value.replace('\\', "\\\\").replace('"', "\\\""),
         };
         let path = call.path.fill_path(|_| None);
-        Some(self.wire(call, path, &[("field", name), ("value", &value)], None))
+        Some(self.request_of(call, path, &[("field", name), ("value", &value)], None))
     }
 
     /// The request for the first page of all accounts. An API that can't list has a path here that answers nothing
     /// useful: ask [`Engine::can_list`] first.
-    pub fn list(&self) -> Wire {
+    pub fn list(&self) -> ApiRequest {
         match self.calls.get("list") {
             Some(call) => self.first_page(call),
-            None => Wire { method: "GET".into(), path: "/".into(), headers: self.headers(false), body: None },
+            None => ApiRequest { method: "GET".into(), path: "/".into(), headers: self.headers(false), body: None },
         }
     }
 
     /// The request for the first page of a listing.
-    pub(super) fn first_page(&self, call: &Call) -> Wire {
-        self.wire(call, call.path.fill_path(|_| None), &[], None)
+    pub(super) fn first_page(&self, call: &Call) -> ApiRequest {
+        self.request_of(call, call.path.fill_path(|_| None), &[], None)
     }
 
     /// The request that follows the creation of an account.
     ///
     /// # Errors
     /// The id can't stand in the body.
-    pub fn follow_up(&self, remote_id: &str) -> Option<Result<Wire, OpError>> {
+    pub fn follow_up(&self, remote_id: &str) -> Option<Result<ApiRequest, OpError>> {
         let call = self.calls.get("reset")?;
         let mut body = Value::Null;
         constants(call, Some(remote_id), &mut body);
         let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
-        Some(self.rendered(&body).map(|bytes| self.wire(call, path, &[], Some(bytes))))
+        Some(self.rendered(&body).map(|bytes| self.request_of(call, path, &[], Some(bytes))))
     }
 
     /// The request that asks an API for its own abilities, where the definition has one.
-    pub fn discovery(&self) -> Option<Wire> {
+    pub fn discovery(&self) -> Option<ApiRequest> {
         let path = self.discovery.as_ref()?.path.clone();
-        Some(Wire { method: "GET".into(), path, headers: self.headers(false), body: None })
+        Some(ApiRequest { method: "GET".into(), path, headers: self.headers(false), body: None })
     }
 
     /// The call for an operation, and the access that it must bring about, if any.
@@ -342,7 +342,7 @@ impl Engine {
         headers
     }
 
-    fn wire(&self, call: &Call, path: String, values: &[(&str, &str)], body: Option<Vec<u8>>) -> Wire {
+    fn request_of(&self, call: &Call, path: String, values: &[(&str, &str)], body: Option<Vec<u8>>) -> ApiRequest {
         let value = |place: &str| values.iter().find(|(name, _)| *name == place).map(|(_, value)| *value);
         let query = call.query.iter().map(|(name, template)| (name.fill(value), template.fill(value)));
         let mut path = with_query(path, query);
@@ -352,7 +352,7 @@ impl Engine {
             let size = paging.size_param.clone().map(|param| (param, paging.size.to_string()));
             path = with_query(path, first.into_iter().chain(size));
         }
-        Wire { method: call.method.clone(), path, headers: self.headers(body.is_some()), body }
+        ApiRequest { method: call.method.clone(), path, headers: self.headers(body.is_some()), body }
     }
 }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::{Answer, Engine, Held, Verdict};
+use super::{ApiResponse, Engine, Held, Verdict};
 use crate::domain::mutated;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
@@ -27,7 +27,7 @@ const XML: [&str; 3] = [
     "<platform><message><code>0</code></message><user><id>1</id><name>M&#252;ller &lt;&amp;&gt;</name><![CDATA[<b>]]></user></platform>",
 ];
 
-fn answers() -> impl Strategy<Value = Answer> {
+fn answers() -> impl Strategy<Value = ApiResponse> {
     let documents = JSON.iter().chain(&XML).map(|text| text.as_bytes().to_vec()).collect();
     let header = prop::sample::select(vec!["link", "retry-after", "etag", "date", "x-next-page", "content-type"]);
     let value = mutated::text_of(&[
@@ -40,7 +40,7 @@ fn answers() -> impl Strategy<Value = Answer> {
     (status, proptest::collection::vec((header, value), 0..3), mutated::of(documents)).prop_map(
         |(status, headers, body)| {
             let headers = headers.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-            Answer { status, headers, body, held: Held::default() }
+            ApiResponse { status, headers, body, held: Held::default() }
         },
     )
 }

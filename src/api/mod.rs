@@ -10,6 +10,7 @@ mod complaints;
 mod definition;
 mod encode;
 mod engine;
+mod exchange;
 #[cfg(test)]
 mod fuzz_tests;
 mod identity;
@@ -25,13 +26,12 @@ mod schema;
 mod scim;
 mod session;
 mod template;
-mod wire;
 mod xml;
 
 pub use crate::domain::catalogue::{Catalogue, Field};
 pub use engine::{Engine, Takes};
+pub use exchange::{ApiRequest, ApiResponse, Current, Held, Needs, Page, Verdict};
 pub use identity::{Identity, Whose};
 pub use load::DefinitionError;
 pub use proof::Proof;
 pub use schema::definition_schema;
-pub use wire::{Answer, Current, Held, Needs, Page, Verdict, Wire};

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::body::Body;
 use super::definition::Format;
 use super::engine::{Call, Engine, Paging};
+use super::exchange::{ApiRequest, ApiResponse, Page, Verdict};
 use super::judge::unclear;
 use super::paging::{Next, next_request, unpaged};
 use super::read::id_text;
 use super::records::Taken;
 use super::template::encoded;
-use super::wire::{Answer, Page, Verdict, Wire};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::bounded::{Budget, weigh_members};
 use crate::domain::outcome::ErrorKind;
@@ -61,11 +61,11 @@ impl Engine {
     ///
     /// # Errors
     /// Every other verdict than that a page was shown; a page on which one record can't be read is no page.
-    pub fn page(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
+    pub fn page(&self, request: &ApiRequest, answer: &ApiResponse) -> Result<Page, Verdict> {
         self.shown_page(request, answer, false)
     }
 
-    fn shown_page(&self, request: &Wire, answer: &Answer, beyond: bool) -> Result<Page, Verdict> {
+    fn shown_page(&self, request: &ApiRequest, answer: &ApiResponse, beyond: bool) -> Result<Page, Verdict> {
         let call = self.search_of(request);
         // Only a success shows accounts.
         let (body, found) = match call.filter(|_| (200..300).contains(&answer.status)) {
@@ -109,7 +109,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::page`], refusals excepted.
-    pub fn page_beyond(&self, request: &Wire, answer: &Answer) -> Result<Page, Verdict> {
+    pub fn page_beyond(&self, request: &ApiRequest, answer: &ApiResponse) -> Result<Page, Verdict> {
         match self.shown_page(request, answer, true) {
             Err(Verdict::Refused(_)) => Ok(Page::default()),
             page => page,
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// The accounts in an answer, where there is a list of them, and what else it says.
-    fn read_page(&self, call: &Call, answer: &Answer) -> (Body, Option<Found>) {
+    fn read_page(&self, call: &Call, answer: &ApiResponse) -> (Body, Option<Found>) {
         let mut found = Found::default();
         let mut each = |taken: Taken| match taken {
             Taken::List => found = Found::default(),
@@ -169,7 +169,7 @@ impl Engine {
 
     /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
     /// else the look-up.
-    fn search_of(&self, request: &Wire) -> Option<&Call> {
+    fn search_of(&self, request: &ApiRequest) -> Option<&Call> {
         let listings = ["list", "invited"].iter().filter_map(|name| self.calls.get(name));
         let sought = |call: &&Call| call.paging.as_ref().is_some_and(Paging::is_linked) && self.is_search(request);
         let made = |call: &&Call| unpaged(&request.path, call) == unpaged(&self.first_page(call).path, call);
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Whether a request asks what the look-up asks, be it under the same path as the listing.
-    fn is_search(&self, request: &Wire) -> bool {
+    fn is_search(&self, request: &ApiRequest) -> bool {
         let Some((find, (path, query))) = self.calls.get("find").zip(request.path.split_once('?')) else {
             return false;
         };

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::definition::PagingStyle;
 use super::engine::{Call, Paging};
+use super::exchange::{ApiRequest, ApiResponse};
 use super::template::{encoded, number_in_query, set_in_query};
-use super::wire::{Answer, Wire};
 
 /// A path without the query parameters of the call's paging.
 pub(super) fn unpaged(path: &str, call: &Call) -> String {
@@ -29,13 +29,13 @@ pub(super) enum Next {
     /// This was the last page.
     End,
     /// With this request.
-    Page(Wire),
+    Page(ApiRequest),
     /// What was shown reaches the total, which may be that of the page alone: this request would show more.
-    Beyond(Wire),
+    Beyond(ApiRequest),
 }
 
 impl Next {
-    fn linked(request: Option<Wire>) -> Next {
+    fn linked(request: Option<ApiRequest>) -> Next {
         request.map_or(Next::End, Next::Page)
     }
 }
@@ -47,8 +47,8 @@ impl Next {
 /// The answer can't be true, to follow "answered …": going on would miss accounts, or never end.
 pub(super) fn next_request(
     call: &Call,
-    request: &Wire,
-    answer: &Answer,
+    request: &ApiRequest,
+    answer: &ApiResponse,
     body: Option<&Value>,
     found: usize,
     total: Option<u64>,
@@ -101,7 +101,7 @@ pub(super) fn next_request(
     }
     let Some(next) = current.checked_add(step) else { return Ok(Next::End) };
     let path = set_in_query(&request.path, &paging.param, &next.to_string());
-    let request = Wire { path, ..request.clone() };
+    let request = ApiRequest { path, ..request.clone() };
     Ok(if more { Next::Page(request) } else { Next::Beyond(request) })
 }
 
@@ -115,7 +115,11 @@ fn pointed<'b>(paging: &Paging, body: Option<&'b Value>) -> Option<&'b Value> {
 }
 
 /// The request with the cursor that the body tells.
-fn after_cursor(paging: &Paging, request: &Wire, body: Option<&Value>) -> Result<Option<Wire>, &'static str> {
+fn after_cursor(
+    paging: &Paging,
+    request: &ApiRequest,
+    body: Option<&Value>,
+) -> Result<Option<ApiRequest>, &'static str> {
     let cursor = match pointed(paging, body) {
         None => return Ok(None),
         Some(Value::String(cursor)) => cursor.clone(),
@@ -126,11 +130,11 @@ fn after_cursor(paging: &Paging, request: &Wire, body: Option<&Value>) -> Result
     if path == request.path {
         return Err("with the cursor of the page that it shows");
     }
-    Ok(Some(Wire { path, ..request.clone() }))
+    Ok(Some(ApiRequest { path, ..request.clone() }))
 }
 
 /// The request that a link means. Only the link's query is used: nothing leads to another host or path.
-fn linked(link: Option<&str>, request: &Wire) -> Result<Option<Wire>, &'static str> {
+fn linked(link: Option<&str>, request: &ApiRequest) -> Result<Option<ApiRequest>, &'static str> {
     let link = link.unwrap_or_default().trim();
     if link.is_empty() {
         return Ok(None);
@@ -143,5 +147,5 @@ fn linked(link: Option<&str>, request: &Wire) -> Result<Option<Wire>, &'static s
     if query.is_empty() || !query.bytes().all(plain) || path == request.path {
         return Err(UNUSABLE);
     }
-    Ok(Some(Wire { path, ..request.clone() }))
+    Ok(Some(ApiRequest { path, ..request.clone() }))
 }

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::definition::ProofDef;
 use super::engine::Engine;
+use super::exchange::{ApiRequest, ApiResponse, Verdict};
 use super::load::{Mistakes, nearest};
 use super::read::id_text;
 use super::template::{Template, encoded};
-use super::wire::{Answer, Verdict, Wire};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::outcome::{ErrorKind, OpError};
 
@@ -33,8 +33,8 @@ impl Engine {
     }
 
     /// The request of a proof.
-    pub fn prove(&self, proof: &Proof) -> Wire {
-        Wire { method: "GET".into(), path: proof.path.clone(), headers: self.headers(false), body: None }
+    pub fn prove(&self, proof: &Proof) -> ApiRequest {
+        ApiRequest { method: "GET".into(), path: proof.path.clone(), headers: self.headers(false), body: None }
     }
 
     /// What the answer to [`Engine::prove`] shows: nothing where the thing isn't there, else the ids of a proof that has
@@ -42,7 +42,7 @@ impl Engine {
     ///
     /// # Errors
     /// Every other verdict than that it is there or not.
-    pub fn proven(&self, proof: &Proof, answer: &Answer) -> Result<Option<Vec<String>>, Verdict> {
+    pub fn proven(&self, proof: &Proof, answer: &ApiResponse) -> Result<Option<Vec<String>>, Verdict> {
         let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             Some(Verdict::NotFound) => return Ok(None),

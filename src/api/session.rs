@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::engine::Engine;
+use super::exchange::{ApiRequest, ApiResponse, Verdict};
 use super::read::{id_text, put};
-use super::wire::{Answer, Verdict, Wire};
 use crate::domain::outcome::{ErrorKind, OpError};
 
 impl Engine {
@@ -15,14 +15,14 @@ impl Engine {
     ///
     /// # Errors
     /// User name or password hold what the body's format can't carry.
-    pub fn log_in(&self, username: &str, password: &str) -> Option<Result<Wire, OpError>> {
+    pub fn log_in(&self, username: &str, password: &str) -> Option<Result<ApiRequest, OpError>> {
         let login = &self.session.as_ref()?.login;
         let mut body = Value::Null;
         put(&mut body, &login.username, username.into());
         put(&mut body, &login.password, password.into());
         Some(self.rendered(&body).map(|bytes| {
             let (method, path) = (login.method.clone(), login.path.clone());
-            Wire { method, path, headers: self.headers(true), body: Some(bytes) }
+            ApiRequest { method, path, headers: self.headers(true), body: Some(bytes) }
         }))
     }
 
@@ -30,7 +30,7 @@ impl Engine {
     ///
     /// # Errors
     /// The verdict when it was no success: refused credentials are [`Verdict::Denied`].
-    pub fn session(&self, answer: &Answer) -> Result<(String, String), Verdict> {
+    pub fn session(&self, answer: &ApiResponse) -> Result<(String, String), Verdict> {
         let unclear = |what: &str| Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("the log-in {what}")));
         let Some(session) = &self.session else { return Err(unclear("is not described")) };
         let body = self.body_of(answer);
@@ -56,21 +56,21 @@ impl Engine {
     }
 
     /// The request that ends a session.
-    pub fn log_out(&self) -> Option<Wire> {
+    pub fn log_out(&self) -> Option<ApiRequest> {
         let logout = self.session.as_ref()?.logout.as_ref()?;
         let (method, path) = (logout.method.clone(), logout.path.clone());
-        Some(Wire { method, path, headers: self.headers(false), body: None })
+        Some(ApiRequest { method, path, headers: self.headers(false), body: None })
     }
 
     /// The complaint in an answer that is no success; nothing in one that is.
-    pub fn complaint_of(&self, answer: &Answer) -> Option<OpError> {
+    pub fn complaint_of(&self, answer: &ApiResponse) -> Option<OpError> {
         let body = self.body_of(answer);
         self.failure(answer, &body, None)?;
         Some(self.complaint(ErrorKind::Refused, answer, &body))
     }
 
     /// Whether an answer, to whatever request, says that one must log in again.
-    pub fn asks_to_log_in(&self, answer: &Answer) -> bool {
+    pub fn asks_to_log_in(&self, answer: &ApiResponse) -> bool {
         let body = self.body_of(answer);
         matches!(self.failure(answer, &body, None), Some(Verdict::LogInAgain))
     }

@@ -15,7 +15,7 @@ use crate::account::client::{Client, Unanswered};
 use crate::account::lookup::Found;
 use crate::account::prepare::{Seen, Unready};
 use crate::account::seek::find_again;
-use crate::api::{Answer, Current, Verdict};
+use crate::api::{ApiResponse, Current, Verdict};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, Echo, Kept};
 use crate::domain::error::{Exit, Failure};
@@ -181,8 +181,8 @@ impl Work<'_> {
             return step;
         }
         let sending = self.sending();
-        let mut wire = match self.at.client.encode(&sending, self.read.take(), self.read_first).await {
-            Ok(wire) => wire,
+        let mut request = match self.at.client.encode(&sending, self.read.take(), self.read_first).await {
+            Ok(request) => request,
             Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
             Err(Unready::Gone) => return self.not_found(true).await,
             Err(Unready::Another) => {
@@ -191,7 +191,7 @@ impl Work<'_> {
             }
             Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
-        wire.headers.extend(self.idempotency());
+        request.headers.extend(self.idempotency());
         let admitted = tokio::select! {
             biased;
             () = self.at.stop.cancelled() => return Step::End(Box::new(self.not_begun(SkipReason::Stopped))),
@@ -206,7 +206,7 @@ impl Work<'_> {
         self.attempts += 1;
         let sent = tokio::select! {
             biased;
-            sent = self.at.client.carry(&wire) => sent,
+            sent = self.at.client.carry(&request) => sent,
             () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
         };
         match sent {
@@ -279,7 +279,7 @@ impl Work<'_> {
         }
     }
 
-    async fn judged(&mut self, sent: &Operation, answer: Answer) -> Step {
+    async fn judged(&mut self, sent: &Operation, answer: ApiResponse) -> Step {
         let (engine, status) = (self.at.client.engine(), answer.status);
         self.http_status = Some(status);
         let verdict = engine.judge(sent, &answer, self.at.client.clock().now());
@@ -336,7 +336,7 @@ impl Work<'_> {
         let created = remote_id.filter(|_| self.operation.kind == OpKind::Create);
         let failed = match engine.follow_up(created?)? {
             Err(error) => error.message,
-            Ok(wire) => match self.at.client.send(&wire).await {
+            Ok(request) => match self.at.client.send(&request).await {
                 Ok(answer) => engine.complaint_of(&answer)?.message,
                 Err(Unanswered::Quota) => "the day's requests are used up".into(),
                 Err(Unanswered::State(failure)) => failure.message,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::api::{Answer, Engine, Held, Wire};
+use crate::api::{ApiRequest, ApiResponse, Engine, Held};
 use crate::config::settings::{RetrySettings, Settings, TargetSettings};
 use crate::domain::operation::{Change, Operation};
 use crate::domain::record::Key;
@@ -25,16 +25,16 @@ use crate::state::people::BindSync;
 /// Answers in order; what it was sent, and when.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Result<Answer, SendError>>>>,
-    sent: Arc<Mutex<Vec<(Instant, Wire)>>>,
+    answers: Arc<Mutex<VecDeque<Result<ApiResponse, SendError>>>>,
+    sent: Arc<Mutex<Vec<(Instant, ApiRequest)>>>,
 }
 
 impl Script {
     fn then(self, status: u16, body: &str) -> Script {
-        self.with(Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec(), held: Held::default() })
+        self.with(ApiResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec(), held: Held::default() })
     }
 
-    fn with(self, answer: Answer) -> Script {
+    fn with(self, answer: ApiResponse) -> Script {
         self.answers.lock().expect("sound").push_back(Ok(answer));
         self
     }
@@ -45,25 +45,25 @@ impl Script {
         self
     }
 
-    fn wires(&self) -> Vec<Wire> {
+    fn wires(&self) -> Vec<ApiRequest> {
         self.sent.lock().expect("sound").iter().map(|(_, wire)| wire.clone()).collect()
     }
 
     /// The idempotency keys of the writes.
     fn keys(&self) -> Vec<String> {
-        let key = |wire: &Wire| wire.headers.iter().find(|(n, _)| n == "Idempotency-Key").map(|(_, v)| v.clone());
+        let key = |wire: &ApiRequest| wire.headers.iter().find(|(n, _)| n == "Idempotency-Key").map(|(_, v)| v.clone());
         self.wires().iter().filter(|w| w.method != "GET").map(|w| key(w).expect("a key")).collect()
     }
 }
 
 impl Carrier for Script {
-    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+    fn send<'a>(&'a self, wire: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
         self.sent.lock().expect("sound").push((Instant::now(), wire.clone()));
         let next = self.answers.lock().expect("sound").pop_front().expect("an answer for every request");
         Box::pin(std::future::ready(next))
     }
 
-    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<ApiResponse, SendError>> {
         unreachable!("it has no tokens")
     }
 }
@@ -240,7 +240,7 @@ async fn what_may_have_been_done_once_stays_unknown_whatever_later_tries_say() {
 #[tokio::test(start_paused = true)]
 async fn a_date_to_come_back_at_is_measured_by_our_clock_where_the_target_tells_no_time() {
     let date = "Sun, 22 Nov 2026 00:00:07 GMT"; // seven seconds after our clock
-    let slow = Answer {
+    let slow = ApiResponse {
         status: 429,
         headers: vec![("retry-after".into(), date.into())],
         body: Vec::new(),
@@ -258,11 +258,11 @@ async fn a_date_to_come_back_at_is_measured_by_our_clock_where_the_target_tells_
 async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() {
     struct Silent;
     impl Carrier for Silent {
-        fn send<'a>(&'a self, _: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+        fn send<'a>(&'a self, _: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
             Box::pin(std::future::pending())
         }
 
-        fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+        fn ask_for_token(&self) -> BoxFuture<'_, Result<ApiResponse, SendError>> {
             Box::pin(std::future::pending())
         }
     }
@@ -298,7 +298,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
     let began = Instant::now();
     let passing =
         Clock::from_fn(move || DateTime::<Utc>::from_timestamp(1_795_305_600, 0).expect("a time") + began.elapsed());
-    let slow = |after: &str| Answer {
+    let slow = |after: &str| ApiResponse {
         status: 429,
         headers: vec![("retry-after".into(), after.into())],
         body: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use rand::Rng;
 use rosterd::account::client::Carrier;
-use rosterd::api::{Answer, Wire};
+use rosterd::api::{ApiRequest, ApiResponse};
 use rosterd::domain::outcome::ErrorKind;
 use rosterd::http::error::SendError;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ pub enum PageLie {
 
 /// A request that has left and is to be carried out at a time, whatever becomes of who sent it.
 pub struct Travelling {
-    pub wire: Wire,
+    pub wire: ApiRequest,
     pub again: bool,
     pub lie: Option<PageLie>,
 }
@@ -111,7 +111,7 @@ pub fn told(kind: &str) -> bool {
 }
 
 /// The lies that a request can meet besides, by kind.
-fn lies(wire: &Wire) -> impl Iterator<Item = Mishap> {
+fn lies(wire: &ApiRequest) -> impl Iterator<Item = Mishap> {
     const CREATE: &[(&str, Mishap)] =
         &[("another", Mishap::Another), ("another", Mishap::Another), ("late", Mishap::Late), ("late", Mishap::Late)];
     const BY_ID: &[(&str, Mishap)] = &[
@@ -140,7 +140,7 @@ fn lies(wire: &Wire) -> impl Iterator<Item = Mishap> {
 
 impl World {
     /// A request leaves. Returns its number, when it is carried out, when its answer is there, and what it meets.
-    fn depart(&mut self, wire: &Wire, now: u64, database: &Database, timeout: u64) -> (u64, u64, u64, Mishap) {
+    fn depart(&mut self, wire: &ApiRequest, now: u64, database: &Database, timeout: u64) -> (u64, u64, u64, Mishap) {
         self.advance(now);
         self.sent += 1;
         let number = self.sent;
@@ -184,14 +184,14 @@ impl World {
         (number, done, back, mishap)
     }
 
-    fn hide(&mut self, wire: &Wire, now: u64) {
+    fn hide(&mut self, wire: &ApiRequest, now: u64) {
         let until = now + self.chance.random_range(100..8_000);
         if let Some(id) = id_in(&wire.path).and_then(|id| id.parse().ok()) {
             self.hidden.insert(id, until);
         }
     }
 
-    fn mishap(&mut self, wire: &Wire) -> Mishap {
+    fn mishap(&mut self, wire: &ApiRequest) -> Mishap {
         let write = wire.method != "GET";
         match self.weather {
             Weather::Calm => Mishap::None,
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// What the caller hears in the end.
-    fn received(&mut self, number: u64, mishap: Mishap) -> Result<Answer, SendError> {
+    fn received(&mut self, number: u64, mishap: Mishap) -> Result<ApiResponse, SendError> {
         let about = self.under_way.remove(&number);
         let lost = |kind, maybe_sent| Err(SendError { kind, maybe_sent, message: "simulated".into() });
         match mishap {
@@ -247,7 +247,7 @@ impl World {
 
     /// In the place of this answer, that of another create under way, which gets this one; else an account that is
     /// somebody else's, if there is one. Who is told nothing of an account is told the truth.
-    fn mistaken(&mut self, own: Answer, key: Option<String>) -> Answer {
+    fn mistaken(&mut self, own: ApiResponse, key: Option<String>) -> ApiResponse {
         let own_id = account_in(&own).and_then(|account| account.get("id").cloned());
         let Some(own_id) = own_id else { return own };
         let crossed = self.under_way.iter().find(|(number, about)| {
@@ -270,7 +270,7 @@ impl World {
 }
 
 /// The account that an answer shows, where it is a success.
-fn account_in(answer: &Answer) -> Option<serde_json::Map<String, Value>> {
+fn account_in(answer: &ApiResponse) -> Option<serde_json::Map<String, Value>> {
     serde_json::from_slice(&answer.body).ok().filter(|_| answer.status < 300)
 }
 
@@ -283,11 +283,11 @@ pub struct Network {
 }
 
 impl Carrier for Network {
-    fn ask_for_token(&self) -> BoxFuture<'_, Result<Answer, SendError>> {
+    fn ask_for_token(&self) -> BoxFuture<'_, Result<ApiResponse, SendError>> {
         Box::pin(async { unreachable!("the simulated target wants no token") })
     }
 
-    fn send<'a>(&'a self, wire: &'a Wire) -> BoxFuture<'a, Result<Answer, SendError>> {
+    fn send<'a>(&'a self, wire: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
         Box::pin(async move {
             self.fate.step().await;
             let timeout = self.timeout.as_millis() as u64;

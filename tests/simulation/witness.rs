@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use rosterd::api::Wire;
+use rosterd::api::ApiRequest;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Notes what a request tells, and which promise it breaks by having been sent.
-    pub fn note(&mut self, wire: &Wire, number: u64, mishap: Mishap, database: &Database) {
+    pub fn note(&mut self, wire: &ApiRequest, number: u64, mishap: Mishap, database: &Database) {
         if wire.method == "GET" {
             return self.note_look(wire);
         }
@@ -101,13 +101,13 @@ impl World {
 
     /// The head of the company has got an id that was somebody else's: who writes to that somebody can't know. Before
     /// access is taken, a look is due.
-    fn note_of_head(&mut self, wire: &Wire) {
+    fn note_of_head(&mut self, wire: &ApiRequest) {
         if bans(wire) {
             self.broken.push("a ban of the head of the company was sent".into());
         }
     }
 
-    fn note_look(&mut self, wire: &Wire) {
+    fn note_look(&mut self, wire: &ApiRequest) {
         let sought = query(&wire.path);
         if is_listing(wire) {
             self.doubtful.values_mut().for_each(|doubt| doubt.looked = true);
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// The person whom a write is about, as far as the target can tell.
-    fn key_of(&self, wire: &Wire) -> Option<String> {
+    fn key_of(&self, wire: &ApiRequest) -> Option<String> {
         let of_body = || Some(body(wire)?.get("client_id")?.as_str()?.to_string());
         let of_account = || Some(self.account(id_in(&wire.path)?)?.get("client_id")?.as_str()?.to_string());
         of_body().or_else(of_account)
@@ -148,12 +148,12 @@ impl World {
 }
 
 /// Whether this takes access.
-fn bans(wire: &Wire) -> bool {
+fn bans(wire: &ApiRequest) -> bool {
     body(wire).is_some_and(|fields| fields.get("banned") == Some(&Value::Bool(true)))
 }
 
 /// Whether this only makes room for somebody else on the way: that has no outcome of its own.
-fn parks(wire: &Wire) -> bool {
+fn parks(wire: &ApiRequest) -> bool {
     let fields = body(wire).unwrap_or_default();
     let parked = |email: &str| email.ends_with("@parked.invalid");
     !fields.contains_key("banned") && fields.get("email").and_then(Value::as_str).is_some_and(parked)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rosterd::api::{Answer, Held, Wire};
+use rosterd::api::{ApiRequest, ApiResponse, Held};
 use serde_json::{Map, Value, json};
 
 use super::network::{PageLie, Travelling, Weather, told};
@@ -31,7 +31,7 @@ pub struct World {
     pub(super) accounts: BTreeMap<u64, Map<String, Value>>,
     next_id: u64,
     pub(super) travelling: BTreeMap<(u64, u64), Travelling>,
-    pub(super) answers: BTreeMap<u64, Answer>,
+    pub(super) answers: BTreeMap<u64, ApiResponse>,
     pub(super) sent: u64,
     pub weather: Weather,
     /// Whether it refuses a second account of one key or address.
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    fn handle(&mut self, travelling: &Travelling, at: u64) -> Answer {
+    fn handle(&mut self, travelling: &Travelling, at: u64) -> ApiResponse {
         let wire = &travelling.wire;
         let id = id_in(&wire.path).map(str::to_string);
         let hidden = id.as_ref().and_then(|id| self.hidden.get(&id.parse().ok()?)).is_some_and(|until| at < *until);
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    fn list(&mut self, query: &BTreeMap<String, String>, lie: Option<PageLie>) -> Answer {
+    fn list(&mut self, query: &BTreeMap<String, String>, lie: Option<PageLie>) -> ApiResponse {
         let text = |account: &Map<String, Value>, field: &str| account.get(field).and_then(Value::as_str).map(folded);
         let fits = |account: &&Map<String, Value>| {
             ["client_id", "email"].iter().all(|f| query.get(*f).is_none_or(|v| text(account, f) == Some(folded(v))))
@@ -220,7 +220,7 @@ impl World {
         answer(200, &Value::from(found.into_iter().map(Value::Object).collect::<Vec<_>>()))
     }
 
-    fn create(&mut self, wire: &Wire) -> Answer {
+    fn create(&mut self, wire: &ApiRequest) -> ApiResponse {
         let Some(fields) = body(wire) else { return answer(400, &Value::Null) };
         match self.taken(&fields, None) {
             Some(field) => answer(409, &json!({"error": {"code": "taken", "fields": [field]}})),
@@ -231,7 +231,7 @@ impl World {
         }
     }
 
-    fn update(&mut self, wire: &Wire, id: &str) -> Answer {
+    fn update(&mut self, wire: &ApiRequest, id: &str) -> ApiResponse {
         let Some(id) = id.parse().ok().filter(|id| self.accounts.contains_key(id)) else {
             return answer(404, &Value::Null);
         };
@@ -255,12 +255,12 @@ impl World {
 }
 
 /// An answer of the target.
-pub fn answer(status: u16, body: &Value) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.to_string().into_bytes(), held: Held::default() }
+pub fn answer(status: u16, body: &Value) -> ApiResponse {
+    ApiResponse { status, headers: Vec::new(), body: body.to_string().into_bytes(), held: Held::default() }
 }
 
 /// The fields that a request sends.
-pub fn body(wire: &Wire) -> Option<Map<String, Value>> {
+pub fn body(wire: &ApiRequest) -> Option<Map<String, Value>> {
     serde_json::from_slice(wire.body.as_deref()?).ok()
 }
 
@@ -274,7 +274,7 @@ pub fn id_in(path: &str) -> Option<&str> {
 }
 
 /// Whether this asks for everybody.
-pub fn is_listing(wire: &Wire) -> bool {
+pub fn is_listing(wire: &ApiRequest) -> bool {
     let sought = query(&wire.path);
     wire.method == "GET"
         && id_in(&wire.path).is_none()

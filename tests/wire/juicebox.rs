@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{Answer, Engine, Held, Verdict, Wire};
+use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Verdict};
 use rosterd::domain::account::{AccountState, Echo};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
@@ -13,18 +13,18 @@ fn engine(options: &str) -> Engine {
     Engine::builtin("juicebox", &options.parse().expect("options")).expect("the built-in definition is right")
 }
 
-fn write(kind: OpKind, changes: &[(&str, Value, Value)], known: &[(&str, Value)]) -> Wire {
+fn write(kind: OpKind, changes: &[(&str, Value, Value)], known: &[(&str, Value)]) -> ApiRequest {
     let mut operation: Operation = operation(kind, changes, known);
     operation.remote_id = Some("user@juice.com".into());
     engine("client = 1").encode(&operation).expect("a request")
 }
 
-fn paged(body: &str, next: &str) -> Answer {
+fn paged(body: &str, next: &str) -> ApiResponse {
     let headers = vec![("content-type".into(), "text/javascript".into()), ("x-next".into(), next.into())];
-    Answer { status: 200, headers, body: body.as_bytes().to_vec(), held: Held::default() }
+    ApiResponse { status: 200, headers, body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
-pub fn requests() -> BTreeMap<&'static str, Wire> {
+pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
     let newcomer = [
         set("email", json!("new_user@juiceanalytics.com")),
         set("first_name", json!("李")),
@@ -118,7 +118,7 @@ fn an_invitation_is_acknowledged_with_what_it_takes() {
     );
     let now = chrono::DateTime::UNIX_EPOCH;
     for status in [200, 201] {
-        let answer = Answer { status, ..paged(INVITATION, "") };
+        let answer = ApiResponse { status, ..paged(INVITATION, "") };
         let state = Some(AccountState::Invited);
         let remote_id = Some("new_user@juiceanalytics.com".into());
         assert_eq!(engine.judge(&invite, &answer, now), Verdict::Done { remote_id, state, echo: None });
@@ -138,7 +138,7 @@ fn a_rename_is_followed_and_another_account_is_not() {
     let shown = |email: &str| paged(&format!("{{\"email\": \"{email}\", \"is_active\": true}}"), "");
     let followed = |echo| Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo };
     assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed(Some(Echo::default())));
-    let silent = Answer { status: 204, headers: vec![], body: vec![], held: Held::default() };
+    let silent = ApiResponse { status: 204, headers: vec![], body: vec![], held: Held::default() };
     assert_eq!(engine.judge(&rename, &silent, now), followed(None));
     assert!(matches!(engine.judge(&rename, &shown("user@juice.com"), now), Verdict::Unclear(_)));
     assert_eq!(engine.loggable_id("user@juice.com").len(), 13);

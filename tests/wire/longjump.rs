@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{Answer, Engine, Held, Needs, Verdict, Wire};
+use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Needs, Verdict};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::json;
 
@@ -12,17 +12,17 @@ fn engine(options: &str) -> Engine {
     Engine::builtin("longjump", &options.parse().expect("options")).expect("the built-in definition is right")
 }
 
-pub fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
+pub fn answer(status: u16, body: &str) -> ApiResponse {
+    ApiResponse { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
-fn write(engine: &Engine, kind: OpKind, changes: &[(&str, serde_json::Value, serde_json::Value)]) -> Wire {
+fn write(engine: &Engine, kind: OpKind, changes: &[(&str, serde_json::Value, serde_json::Value)]) -> ApiRequest {
     let mut operation: Operation = operation(kind, changes, &[("first_name", json!("John"))]);
     operation.remote_id = Some("1818437421".into());
     engine.encode(&operation).expect("a request")
 }
 
-pub fn requests() -> BTreeMap<&'static str, Wire> {
+pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
     let plain = engine("team_id = 1\naccess_profile_id = 3");
     let notify = engine("notify = true\nteam_id = 5\naccess_profile_id = 6");
     let needs = Needs { throwaway: Some("aA1-example"), ..Needs::default() };

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rosterd::api::{Answer, Engine, Held, Wire};
+use rosterd::api::{ApiRequest, ApiResponse, Engine, Held};
 use rosterd::domain::operation::{Change, OpKind, Operation};
 use rosterd::domain::record::Key;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn set(field: &str, value: Value) -> (&str, Value, Value) {
 }
 
 /// Each request of JUNO under the name of its golden file.
-fn juno_requests() -> BTreeMap<&'static str, Wire> {
+fn juno_requests() -> BTreeMap<&'static str, ApiRequest> {
     let engine = juno();
     let known = [("email", json!("jmclane@diehard.com")), ("first_name", json!("John"))];
     let write =
@@ -47,7 +47,7 @@ fn juno_requests() -> BTreeMap<&'static str, Wire> {
     let mut adoption = operation(OpKind::Adopt, &[set("client_id", json!("A125637"))], &known);
     adoption.reactivates = true;
     let full: Vec<Value> = (0..100).map(|id| json!({ "id": id })).collect();
-    let full = Answer {
+    let full = ApiResponse {
         status: 200,
         headers: vec![],
         body: Value::from(full).to_string().into_bytes(),
@@ -118,7 +118,7 @@ fn juno_requests() -> BTreeMap<&'static str, Wire> {
 }
 
 /// A request as golden files write it: request line, content type, and the body after an empty line.
-fn rendered(wire: &Wire) -> String {
+fn rendered(wire: &ApiRequest) -> String {
     let mut text = format!("{} {}\n", wire.method, wire.path);
     for (name, value) in wire.headers.iter().filter(|(name, _)| name != "accept") {
         text.push_str(&format!("{name}: {value}\n"));
@@ -134,7 +134,7 @@ fn folder(target: &str) -> PathBuf {
 }
 
 /// Each target's requests, and the word by which a golden file's comment cites its source.
-fn all_requests() -> Vec<(&'static str, &'static str, BTreeMap<&'static str, Wire>)> {
+fn all_requests() -> Vec<(&'static str, &'static str, BTreeMap<&'static str, ApiRequest>)> {
     vec![
         ("juno", "JUNO", juno_requests()),
         ("juicebox", "juicebox.txt|README.md \"Juicebox\"", juicebox::requests()),
@@ -175,7 +175,7 @@ fn every_golden_file_is_compared() {
 }
 
 /// Whether a request is one of this operation: its method, and its path with anything for placeholders.
-fn is_of(wire: &Wire, operation: &toml::Value) -> bool {
+fn is_of(wire: &ApiRequest, operation: &toml::Value) -> bool {
     let text = |key: &str| operation.get(key).and_then(toml::Value::as_str).unwrap_or_default();
     let (asked, path) = (wire.path.split('?').next().unwrap_or_default(), text("path"));
     let fits = |(asked, told): (&str, &str)| told.starts_with('{') || asked == told;

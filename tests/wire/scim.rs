@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{Answer, Engine, Held, Needs, Verdict, Wire};
+use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Needs, Verdict};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
 
@@ -22,12 +22,12 @@ fn about(kind: OpKind, changes: &[(&str, Value, Value)]) -> Operation {
     operation
 }
 
-fn answer(status: u16, body: &Value) -> Answer {
+fn answer(status: u16, body: &Value) -> ApiResponse {
     let headers = vec![("etag".into(), "W/\"3694e05e9dff590\"".into())];
-    Answer { status, headers, body: body.to_string().into_bytes(), held: Held::default() }
+    ApiResponse { status, headers, body: body.to_string().into_bytes(), held: Held::default() }
 }
 
-pub fn requests() -> BTreeMap<&'static str, Wire> {
+pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
     let engine = engine();
     let write = |kind, changes: &[_]| engine.encode(&about(kind, changes)).expect("a request");
     let there = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": ID, "userName": "bjensen@example.com",
@@ -114,7 +114,7 @@ fn both_answers_to_a_patch_are_a_success_and_uniqueness_is_a_duplicate() {
     let engine = engine();
     let update = about(OpKind::Update, &[set("title", json!("x"))]);
     let now = chrono::DateTime::UNIX_EPOCH;
-    let empty = Answer { status: 204, headers: vec![], body: vec![], held: Held::default() };
+    let empty = ApiResponse { status: 204, headers: vec![], body: vec![], held: Held::default() };
     assert!(matches!(engine.judge(&update, &empty, now), Verdict::Done { .. }));
     assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": ID})), now), Verdict::Done { .. }));
     assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": "another"})), now), Verdict::Unclear(_)));

@@ -1,5 +1,5 @@
-//! The socket to a target: one client, with authentication, time limit and size limit, that turns a [`Wire`] into an
-//! [`Answer`] or says what went wrong and whether the request may have left.
+//! The socket to a target: one client, with authentication, time limit and size limit, that turns a [`ApiRequest`] into an
+//! [`ApiResponse`] or says what went wrong and whether the request may have left.
 //!
 //! It follows no redirect (a redirect would carry credentials to another host), reads no proxy from the environment,
 //! and keeps no more of an answer than [`LARGEST_ANSWER`]. Its errors name neither URL nor value.
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use crate::api::{Answer, Held, Wire};
+use crate::api::{ApiRequest, ApiResponse, Held};
 use crate::config::settings::TargetSettings;
 use crate::domain::error::{Exit, Failure};
 use crate::domain::outcome::ErrorKind;
@@ -76,7 +76,7 @@ impl Transport {
     ///
     /// # Errors
     /// No whole answer came. `maybe_sent` tells whether the target may have acted on the request.
-    pub async fn send(&self, wire: &Wire) -> Result<Answer, SendError> {
+    pub async fn send(&self, wire: &ApiRequest) -> Result<ApiResponse, SendError> {
         self.exchanged(self.request(wire)?).await
     }
 
@@ -84,7 +84,7 @@ impl Transport {
     ///
     /// # Errors
     /// As [`Transport::send`]; and where the configuration has no token endpoint.
-    pub async fn ask_for_token(&self) -> Result<Answer, SendError> {
+    pub async fn ask_for_token(&self) -> Result<ApiResponse, SendError> {
         let Some(grant) = &self.grant else {
             let message = "there is no token endpoint".to_string();
             return Err(SendError { kind: ErrorKind::Invalid, maybe_sent: false, message });
@@ -99,17 +99,17 @@ impl Transport {
         self.exchanged(request).await
     }
 
-    async fn exchanged(&self, request: RequestBuilder) -> Result<Answer, SendError> {
+    async fn exchanged(&self, request: RequestBuilder) -> Result<ApiResponse, SendError> {
         let mut patience = Patience { limit: self.timeout, until: Instant::now() + self.timeout };
         let response = patience.wait(request.send()).await?;
         let mut response = response.map_err(|error| explained(&error))?;
         let status = response.status().as_u16();
         let headers = headers(&response);
         let (body, held) = body(&mut response, &mut patience).await?;
-        Ok(Answer { status, headers, body, held })
+        Ok(ApiResponse { status, headers, body, held })
     }
 
-    fn request(&self, wire: &Wire) -> Result<RequestBuilder, SendError> {
+    fn request(&self, wire: &ApiRequest) -> Result<RequestBuilder, SendError> {
         let unsendable =
             |message: &str| SendError { kind: ErrorKind::Invalid, maybe_sent: false, message: message.to_string() };
         let url = joined(&self.base, &wire.path).ok_or_else(|| unsendable("the path leads out of base_url"))?;

@@ -60,8 +60,8 @@ fn settings(base_url: &str, auth: AuthSettings) -> TargetSettings {
     }
 }
 
-fn wire(method: &str, path: &str) -> Wire {
-    Wire { method: method.into(), path: path.into(), headers: vec![], body: None }
+fn wire(method: &str, path: &str) -> ApiRequest {
+    ApiRequest { method: method.into(), path: path.into(), headers: vec![], body: None }
 }
 
 async fn listening() -> (TcpListener, String) {
@@ -90,7 +90,7 @@ async fn what_the_wire_says_is_what_arrives_and_what_comes_back_is_the_answer() 
         (StatusCode::IM_A_TEAPOT, [("X-Seen", seen)], "body")
     });
     let base = serve(Router::new().route("/api/users/{id}", echo)).await;
-    let wire = Wire {
+    let wire = ApiRequest {
         method: "PUT".into(),
         path: "/users/a%2Fb?email=o%27neil%2B1%40x.y".into(),
         headers: vec![("content-type".into(), "application/json".into())],

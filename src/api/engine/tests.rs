@@ -1,7 +1,7 @@
 //! What requests the engine makes, of JUNO and of an API quite unlike it.
 
 use super::*;
-use crate::api::Wire;
+use crate::api::ApiRequest;
 use crate::domain::operation::Change;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::record::Key;
@@ -24,7 +24,7 @@ fn operation(kind: OpKind, id: Option<&str>, fields: &[(&str, Value)]) -> Operat
     operation
 }
 
-fn body(wire: &Wire) -> Value {
+fn body(wire: &ApiRequest) -> Value {
     serde_json::from_slice(wire.body.as_deref().expect("a body")).expect("JSON")
 }
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::body::Body;
 use super::definition::{AnswerStyle, Meaning};
 use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
+use super::exchange::{ApiResponse, Current, Verdict};
 use super::read::id_text;
-use super::wire::{Answer, Current, Verdict};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
@@ -21,7 +21,7 @@ use crate::domain::retry::retry_after;
 
 impl Engine {
     /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
-    pub fn judge(&self, operation: &Operation, answer: &Answer, now: DateTime<Utc>) -> Verdict {
+    pub fn judge(&self, operation: &Operation, answer: &ApiResponse, now: DateTime<Utc>) -> Verdict {
         let body = self.body_of(answer);
         if let Some(verdict) = self.failure(answer, &body, Some(now)) {
             return match verdict {
@@ -68,7 +68,7 @@ impl Engine {
     ///
     /// # Errors
     /// Every other verdict than that the account was shown.
-    pub fn account(&self, answer: &Answer) -> Result<Option<Account>, Verdict> {
+    pub fn account(&self, answer: &ApiResponse) -> Result<Option<Account>, Verdict> {
         let body = self.body_of(answer);
         match self.failure(answer, &body, None) {
             Some(Verdict::NotFound) => return Ok(None),
@@ -87,7 +87,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::account`].
-    pub fn current(&self, answer: &Answer) -> Result<Option<(Account, Current)>, Verdict> {
+    pub fn current(&self, answer: &ApiResponse) -> Result<Option<(Account, Current)>, Verdict> {
         let Some(account) = self.account(answer)? else { return Ok(None) };
         let body = self.body_of(answer);
         let record = body.value().and_then(|value| self.located(value));
@@ -96,14 +96,14 @@ impl Engine {
     }
 
     /// Whether the API takes single changes, as the answer to [`Engine::discovery`] says; unless it says no, it does.
-    pub fn takes_changes(&self, answer: &Answer) -> bool {
+    pub fn takes_changes(&self, answer: &ApiResponse) -> bool {
         let body = self.body_of(answer);
         let told = self.discovery.as_ref().and_then(|d| body.value()?.pointer(&d.patch));
         !(answer.status == 200 && told == Some(&Value::Bool(false)))
     }
 
     /// The verdict on a successful invitation: the person is known by the address that they were invited under.
-    fn judge_invited(&self, operation: &Operation, answer: &Answer, body: &Body) -> Verdict {
+    fn judge_invited(&self, operation: &Operation, answer: &ApiResponse, body: &Body) -> Verdict {
         let Some(sent) = self.renamed(operation) else { return unclear(answer, "and nobody can tell who was invited") };
         let shown = body.value().and_then(|value| value.pointer(&self.id_at)).and_then(id_text);
         match shown {
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// The verdict on a success that shows the account.
-    fn judge_shown(&self, operation: &Operation, answer: &Answer, record: &Value) -> Verdict {
+    fn judge_shown(&self, operation: &Operation, answer: &ApiResponse, record: &Value) -> Verdict {
         if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_deref()) {
             return unclear(answer, what);
         }
@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// The verdict when the answer is a failure; `None` when it is a success.
-    pub(super) fn failure(&self, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
+    pub(super) fn failure(&self, answer: &ApiResponse, body: &Body, now: Option<DateTime<Utc>>) -> Option<Verdict> {
         let by_rule = self.failures.iter().find(|rule| self.fits(rule, answer, body)).map(|rule| rule.means);
         let success = (200..300).contains(&answer.status);
         let meaning = match by_rule {
@@ -178,7 +178,7 @@ impl Engine {
         Some(self.verdict(meaning, answer, body, now))
     }
 
-    fn fits(&self, rule: &FailureRule, answer: &Answer, body: &Body) -> bool {
+    fn fits(&self, rule: &FailureRule, answer: &ApiResponse, body: &Body) -> bool {
         let status = rule.status.is_empty() || rule.status.contains(&answer.status);
         let value = || rule.body.as_ref().is_none_or(|c| body.value().is_some_and(|value| met(c, value)));
         let code = || rule.code.is_empty() || self.code(body).is_some_and(|code| rule.code.contains(&code));
@@ -186,7 +186,7 @@ impl Engine {
         status && value() && code() && names()
     }
 
-    fn verdict(&self, meaning: Meaning, answer: &Answer, body: &Body, now: Option<DateTime<Utc>>) -> Verdict {
+    fn verdict(&self, meaning: Meaning, answer: &ApiResponse, body: &Body, now: Option<DateTime<Utc>>) -> Verdict {
         let error = |kind| self.complaint(kind, answer, body);
         match meaning {
             Meaning::Duplicate => {
@@ -243,7 +243,7 @@ fn met(condition: &BodyCondition, body: &Value) -> bool {
 }
 
 /// How long the target wants to be left alone. A date is measured by the target's own clock where it tells the time.
-fn asked_pause(answer: &Answer, now: Option<DateTime<Utc>>) -> Option<Duration> {
+fn asked_pause(answer: &ApiResponse, now: Option<DateTime<Utc>>) -> Option<Duration> {
     let raw = answer.header("retry-after")?;
     let theirs = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok()).map(DateTime::<Utc>::from);
     match theirs.or(now) {
@@ -258,7 +258,7 @@ fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
     Verdict::Done { remote_id, state, echo: None }
 }
 
-pub(super) fn unclear(answer: &Answer, what: &str) -> Verdict {
+pub(super) fn unclear(answer: &ApiResponse, what: &str) -> Verdict {
     Verdict::Unclear(OpError::new(ErrorKind::Protocol, format!("answered HTTP {} {what}", answer.status)))
 }
 

@@ -1,7 +1,7 @@
 //! What answers mean, row by row.
 
 use super::*;
-use crate::api::{Held, Wire};
+use crate::api::{ApiRequest, Held};
 use crate::domain::operation::Change;
 use crate::domain::record::Key;
 use chrono::TimeZone;
@@ -12,8 +12,8 @@ fn juno() -> Engine {
     Engine::builtin("juno", &toml::Table::new()).expect("a definition")
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
+fn answer(status: u16, body: &str) -> ApiResponse {
+    ApiResponse { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
 }
 
 fn operation(kind: OpKind) -> Operation {
@@ -126,7 +126,7 @@ fn a_retry_after_is_seconds_or_a_date_by_the_targets_own_clock() {
         (vec![], None, None),
     ];
     for (headers, judged, read) in cases {
-        let answer = Answer { status: 429, headers, body: vec![], held: Held::default() };
+        let answer = ApiResponse { status: 429, headers, body: vec![], held: Held::default() };
         let verdict = juno().judge(&operation(OpKind::Update), &answer, now());
         assert_eq!(word(&verdict), format!("slow {judged:?}"), "{answer:?}");
         let verdict = juno().account(&answer).expect_err("slow down");
@@ -262,7 +262,7 @@ fn cursors_and_links_lead_to_the_next_page_and_nowhere_else() {
         paged(r#"style = "cursor", param = "after", pointer = "/meta/next", size_param = "per_page", size = 2"#);
     let first = cursor.list();
     assert_eq!(first.path, "/users?per_page=2");
-    let next = |from: &Wire, told: &str| {
+    let next = |from: &ApiRequest, told: &str| {
         cursor.page(from, &answer(200, &format!(r#"{{{two}, "meta": {{"next": {told}}}}}"#))).map(|page| page.next)
     };
     let second = next(&first, r#""a b&c""#).expect("a page").expect("a next page");
@@ -289,7 +289,7 @@ fn cursors_and_links_lead_to_the_next_page_and_nowhere_else() {
     let link = paged(r#"style = "link""#);
     let told = |header: &str| {
         let headers = vec![("link".to_string(), header.to_string())];
-        link.page(&link.list(), &Answer { headers, ..answer(200, &format!("{{{two}}}")) }).map(|page| page.next)
+        link.page(&link.list(), &ApiResponse { headers, ..answer(200, &format!("{{{two}}}")) }).map(|page| page.next)
     };
     let second = told(r#"<https://x.example/users?page=1>; rel="prev", </users?page=3>; rel="next last""#);
     assert_eq!(second.expect("a page").expect("a next page").path, "/users?page=3");
@@ -298,7 +298,7 @@ fn cursors_and_links_lead_to_the_next_page_and_nowhere_else() {
     // A look-up under the same path is none of the listing's pages.
     let found = link.find("email", "a@b.c").expect("a look-up");
     let headers = vec![("link".to_string(), r#"</users?page=2>; rel="next""#.to_string())];
-    assert_eq!(link.page(&found, &Answer { headers, ..answer(200, "[]") }).expect("a page").next, None);
+    assert_eq!(link.page(&found, &ApiResponse { headers, ..answer(200, "[]") }).expect("a page").next, None);
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_server_takes_single_changes_unless_it_says_that_it_does_not() {
 #[test]
 fn an_account_that_is_sent_back_is_there_as_it_came_with_its_version() {
     let headers = vec![("etag".to_string(), "W/\"7\"".to_string())];
-    let shown = Answer { headers, ..answer(200, r#"{"user": {"id": 5, "unknown": [1]}}"#) };
+    let shown = ApiResponse { headers, ..answer(200, r#"{"user": {"id": 5, "unknown": [1]}}"#) };
     let (account, current) = juno().current(&shown).expect("readable").expect("there");
     assert_eq!(account.remote_id, "5");
     assert_eq!(current.account, json!({"id": 5, "unknown": [1]}));
@@ -475,7 +475,7 @@ proptest! {
         ],
     ) {
         let engine = juno();
-        let answer = Answer { status, headers: vec![], body, held: Held::default() };
+        let answer = ApiResponse { status, headers: vec![], body, held: Held::default() };
         for kind in OpKind::ALL {
             let verdict = engine.judge(&operation(kind), &answer, now());
             if matches!(verdict, Verdict::Done { .. }) {

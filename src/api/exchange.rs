@@ -10,7 +10,7 @@ use crate::domain::outcome::OpError;
 
 /// A request as the definition describes it, before authentication and base URL.
 #[derive(Clone, PartialEq)]
-pub struct Wire {
+pub struct ApiRequest {
     /// `GET`, `POST`, …
     pub method: String,
     /// Path and query below the target's base URL, percent-encoded, beginning with `/`.
@@ -21,17 +21,17 @@ pub struct Wire {
     pub body: Option<Vec<u8>>,
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for ApiRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A path can carry an address (`?email=…`): only its part before the query, and no segment beyond the first.
         let resource = self.path.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
-        write!(f, "Wire({} /{resource}…)", self.method)
+        write!(f, "ApiRequest({} /{resource}…)", self.method)
     }
 }
 
 /// A complete answer, its body decoded and within the cap.
 #[derive(Clone, PartialEq)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The HTTP status.
     pub status: u16,
     /// Headers, names in lower case.
@@ -66,16 +66,16 @@ impl fmt::Debug for Held {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     /// The first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for ApiResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+        write!(f, "ApiResponse({}, {} bytes)", self.status, self.body.len())
     }
 }
 
@@ -117,14 +117,14 @@ pub struct Page {
     /// The accounts on it.
     pub accounts: Vec<Account>,
     /// The request for the next one; none on the last.
-    pub next: Option<Wire>,
+    pub next: Option<ApiRequest>,
     /// How many accounts there are in all, where the answer tells.
     pub total: Option<u64>,
     /// Whether the listing or search ends here. The listing of those who are invited may follow.
     pub last: bool,
     /// The request that would show more than the total speaks of, where one can't tell whether the total counts all
     /// accounts or those of a page. Where it shows nobody new, `next` goes on.
-    pub beyond: Option<Wire>,
+    pub beyond: Option<ApiRequest>,
     /// What its answer held, until its accounts are taken over.
     pub held: Held,
 }
