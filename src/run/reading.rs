@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Exit, Failure, Result};
 use crate::domain::record::Key;
 use crate::failpoints;
@@ -16,7 +17,7 @@ use crate::os::panics;
 use crate::plan::Plan;
 use crate::source::trust;
 use crate::source::trust::{Baseline, ReadStats, Verdict};
-use crate::source::{self, FirstPage, Intake, Member, Since, Validators};
+use crate::source::{self, FirstPage, Intake, Member, Since};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
@@ -184,7 +185,7 @@ async fn ask_source(
 }
 
 /// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same
-/// records would move on; with what tells that version.
+/// records would move on; with its token.
 ///
 /// # Errors
 /// The state fails.
@@ -193,7 +194,7 @@ async fn clean_version(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-) -> Result<Option<(BTreeMap<String, Version>, Validators)>> {
+) -> Result<Option<(BTreeMap<String, Version>, ChangeToken)>> {
     if !matches!(source.kind, SourceKind::Http(_)) {
         return Ok(None);
     }
@@ -206,11 +207,9 @@ async fn clean_version(
         }
         versions.insert(sync.name.clone(), version);
     }
-    let tags =
-        |version: &Version| Validators { etag: version.etag.clone(), last_modified: version.last_modified.clone() };
-    let Some(known) = versions.values().next().map(tags) else { return Ok(None) };
+    let Some(known) = versions.values().next().map(|version| version.token.clone()) else { return Ok(None) };
     if baseline(source, state, clock).await?.accepted.is_some()
-        || versions.values().any(|version| tags(version) != known)
+        || versions.values().any(|version| version.token != known)
     {
         return Ok(None);
     }
@@ -246,12 +245,10 @@ pub async fn keep_version(
     clock: &Clock,
 ) -> Result<()> {
     let version = excluded.filter(|_| read.incomplete.is_none()).and_then(|excluded| {
-        let Validators { etag, last_modified } = read.intake.validators()?.clone();
         Some(Version {
             source: sync.source.name.clone(),
             configuration: configuration(sync, clock.now()),
-            etag,
-            last_modified,
+            token: read.intake.token()?.clone(),
             records: read.intake.stats().records,
             excluded,
         })

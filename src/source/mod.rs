@@ -33,16 +33,8 @@ pub use intake::{Intake, Member};
 pub use preview::{Preview, preview};
 
 use crate::config::settings::{SourceKind, SourceSettings};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::error::Result;
-
-/// With what an export can be asked whether it has changed (RFC 9110, section 8.8).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Validators {
-    /// `ETag`, as it came.
-    pub etag: Option<String>,
-    /// `Last-Modified`, as it came.
-    pub last_modified: Option<String>,
-}
 
 /// What an export says when it is asked whether it has changed.
 #[derive(Debug)]
@@ -55,13 +47,13 @@ pub enum Since {
     Unknown,
 }
 
-/// Asks an export whether it is as it was when it gave these validators: one request.
+/// Asks an export whether it is as it was when it gave this token: one request.
 ///
 /// # Errors
 /// It can't be reached (69), or refuses us (77).
-pub async fn since(source: &Arc<SourceSettings>, known: &Validators) -> Result<Since> {
+pub async fn since(source: &Arc<SourceSettings>, token: &ChangeToken) -> Result<Since> {
     match &source.kind {
-        SourceKind::Http(settings) => http::since(source, settings, known).await,
+        SourceKind::Http(settings) => http::since(source, settings, token).await,
         SourceKind::Csv(_) | SourceKind::Union(_) => Ok(Since::Unknown),
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Command, StateError};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::time::{parse, rfc3339};
 
 /// How long before the last trusted read those count that are compared with.
@@ -155,10 +156,8 @@ pub struct Version {
     pub source: String,
     /// Hash of everything in the configuration that decides what the sync does with it.
     pub configuration: [u8; 32],
-    /// `ETag`, as it came.
-    pub etag: Option<String>,
-    /// `Last-Modified`, as it came.
-    pub last_modified: Option<String>,
+    /// By which the source tells whether it has changed since.
+    pub token: ChangeToken,
     /// Good records in it.
     pub records: u64,
     /// Of those, out of scope.
@@ -184,14 +183,13 @@ impl Command for KeepVersion {
         };
         db.prepare_cached(
             "INSERT OR REPLACE INTO source_version
-             (sync, source, configuration, etag, last_modified, records, excluded) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             (sync, source, configuration, token, records, excluded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             self.sync,
             v.source,
             v.configuration.as_slice(),
-            v.etag,
-            v.last_modified,
+            v.token.0,
             v.records as i64,
             v.excluded as i64,
         ])?;
@@ -210,7 +208,7 @@ impl Command for CleanVersion {
     fn run(self, db: &Connection) -> Result<Option<Version>, StateError> {
         let found = db
             .prepare_cached(
-                "SELECT v.source, v.configuration, v.etag, v.last_modified, v.records, v.excluded
+                "SELECT v.source, v.configuration, v.token, v.records, v.excluded
                  FROM source_version v JOIN sync s ON s.name = v.sync
                  WHERE v.sync = ?1 AND s.paused_at IS NULL AND s.stale = 0
                    AND NOT EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.absent_since IS NOT NULL)
@@ -224,10 +222,9 @@ impl Command for CleanVersion {
                 Ok(Version {
                     source: row.get(0)?,
                     configuration: row.get(1)?,
-                    etag: row.get(2)?,
-                    last_modified: row.get(3)?,
-                    records: number(4)?,
-                    excluded: number(5)?,
+                    token: ChangeToken(row.get(2)?),
+                    records: number(3)?,
+                    excluded: number(4)?,
                 })
             })
             .optional()?;

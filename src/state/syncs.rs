@@ -312,7 +312,7 @@ mod tests {
                 ),
             );
         }
-        run(state, &format!("INSERT OR REPLACE INTO source_version VALUES ('{name}', 'hr', x'00', 'v1', NULL, 1, 0);"));
+        run(state, &format!("INSERT OR REPLACE INTO source_version VALUES ('{name}', 'hr', x'00', 1, 0, 'v1');"));
     }
 
     #[test]

@@ -14,10 +14,10 @@ use super::paging::{Next, Pager, Told};
 use super::parse::look_through;
 use super::proof::{says_more, signs, went_wrong};
 use super::unpack::Body;
-use super::{last_modified, validators};
+use super::{Validators, last_modified};
 use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Exit, Failure};
-use crate::source::Validators;
 use crate::source::json::Skimmed;
 use crate::source::trust::Completeness;
 
@@ -47,7 +47,7 @@ pub(super) struct Arrived {
     /// When it was last changed, if it says so.
     pub modified_at: Option<DateTime<Utc>>,
     /// With what to ask for it again.
-    pub validators: Option<Validators>,
+    pub token: Option<ChangeToken>,
     /// How many records it declares in all.
     pub declared: Option<u64>,
     /// Whether the protocol shows its end.
@@ -84,7 +84,7 @@ pub(super) async fn fetch_all(
             number,
             body: Arc::clone(&page.body),
             modified_at: last_modified(&page.headers),
-            validators: validators(&page.headers),
+            token: Validators::of(&page.headers).map(|known| known.token()),
             declared,
             ended: page.ended,
             last: !goes_on,

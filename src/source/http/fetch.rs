@@ -13,6 +13,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Version};
 use url::Url;
 
+use super::Validators;
 use super::paging::same_host;
 use super::unpack::{ACCEPTED, Body, Packing, Store, Unkept, packing, unpacked};
 use crate::config::settings::{BodyFormat, HttpSettings, SourceSettings};
@@ -24,7 +25,6 @@ use crate::http::error::explained;
 use crate::http::oauth::Tokens;
 use crate::http::rate::RateGate;
 use crate::http::settings::AuthSettings;
-use crate::source::Validators;
 
 /// How many redirects are followed: as many as browsers follow for one page, roughly.
 const MOST_REDIRECTS: usize = 10;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use self::ahead::{Arrived, Event, fetch_all};
@@ -26,9 +27,10 @@ use self::paging::Pager;
 pub(super) use self::parse::Took;
 use self::parse::{Parser, Take};
 use self::seen::Shown;
+use super::Since;
 use super::parsed::Sink;
-use super::{Since, Validators};
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, SourceSettings};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
 use crate::source::trust::Completeness;
 
@@ -40,9 +42,38 @@ pub(super) struct Fetched {
     /// When the source says that it was last changed.
     pub modified_at: Option<DateTime<Utc>>,
     /// With what to ask whether it has changed; none when a page was one of several.
-    pub validators: Option<Validators>,
+    pub token: Option<ChangeToken>,
     /// Why its pages can't be the list as it was at one time: reading again may help.
     moved: Option<String>,
+}
+
+/// With what an export can be asked whether it has changed (RFC 9110, section 8.8). The state keeps it as the text that
+/// its JSON is; the fields and their order are kept by the migration that first made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Validators {
+    /// `ETag`, as it came.
+    etag: Option<String>,
+    /// `Last-Modified`, as it came.
+    last_modified: Option<String>,
+}
+
+impl Validators {
+    /// Those of an answer, if it has any.
+    fn of(headers: &HeaderMap) -> Option<Validators> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (etag, last_modified) = (text(header::ETAG), text(header::LAST_MODIFIED));
+        (etag.is_some() || last_modified.is_some()).then_some(Validators { etag, last_modified })
+    }
+
+    /// Those that a token holds; none where another kind of source made it.
+    fn read(token: &ChangeToken) -> Option<Validators> {
+        serde_json::from_str(&token.0).ok()
+    }
+
+    /// The token that holds them.
+    fn token(&self) -> ChangeToken {
+        ChangeToken(serde_json::to_string(self).expect("texts always serialise"))
+    }
 }
 
 /// The first page of an export that was asked whether it has changed, and had: it is read from here on.
@@ -139,14 +170,13 @@ fn pass(
     let named = Arc::clone(source);
     let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, first, sender, most)));
     let mut parser = Parser::new(source, settings, wanted, most == 1);
-    let mut fetched =
-        Fetched { completeness: Completeness::Complete, modified_at: None, validators: None, moved: None };
+    let mut fetched = Fetched { completeness: Completeness::Complete, modified_at: None, token: None, moved: None };
     let mut ended = true;
     loop {
         match events.blocking_recv() {
             Some(Event::Page(page)) => {
                 fetched.modified_at = fetched.modified_at.or(page.modified_at);
-                fetched.validators = fetched.validators.or(page.validators.clone());
+                fetched.token = fetched.token.or(page.token.clone());
                 ended &= page.ended;
                 fetched.completeness = parser.page(page.number, &page.body, take)?;
                 if fetched.completeness != Completeness::Complete {
@@ -169,8 +199,7 @@ fn pass(
                 }
             }
             Some(Event::End { completeness, pages, whole }) => {
-                fetched.validators =
-                    fetched.validators.filter(|_| pages == 1 && completeness == Completeness::Complete);
+                fetched.token = fetched.token.filter(|_| pages == 1 && completeness == Completeness::Complete);
                 fetched.completeness = completeness;
                 if whole {
                     fetched.moved = moved(&parser);
@@ -232,14 +261,15 @@ fn unproven(settings: &HttpSettings) -> String {
     )
 }
 
-/// Asks whether the export is as it was when these validators were given. One request.
+/// Asks whether the export is as it was when it gave this token. One request.
 ///
 /// # Errors
 /// It can't be reached, or refuses us.
-pub(super) async fn since(source: &SourceSettings, settings: &HttpSettings, known: &Validators) -> Result<Since> {
+pub(super) async fn since(source: &SourceSettings, settings: &HttpSettings, token: &ChangeToken) -> Result<Since> {
+    let Some(known) = Validators::read(token) else { return Ok(Since::Unknown) };
     let fetcher = Fetcher::new(source, settings, &std::env::temp_dir())?;
     let pager = Pager::new(&settings.pagination, &settings.url, settings.max_pages);
-    match fetcher.get(pager.at(), Some(known)).await {
+    match fetcher.get(pager.at(), Some(&known)).await {
         Ok(Got::Unchanged(headers)) => {
             let stated = known.last_modified.as_deref().and_then(http_date);
             Ok(Since::Unchanged(last_modified(&headers).or(stated)))
@@ -247,12 +277,6 @@ pub(super) async fn since(source: &SourceSettings, settings: &HttpSettings, know
         Ok(Got::Page(page)) => Ok(Since::Changed(Box::new(FirstPage { fetcher, page }))),
         Err(trouble) => Err(trouble.into_failure(&source.name)),
     }
-}
-
-fn validators(headers: &HeaderMap) -> Option<Validators> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (etag, last_modified) = (text(header::ETAG), text(header::LAST_MODIFIED));
-    (etag.is_some() || last_modified.is_some()).then_some(Validators { etag, last_modified })
 }
 
 fn last_modified(headers: &HeaderMap) -> Option<DateTime<Utc>> {

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::csv::CsvReader;
 use super::parsed::Sink;
 use super::spool::Spool;
-use super::{FirstPage, Validators, http, union};
+use super::{FirstPage, http, union};
 use crate::config::settings::{SourceKind, SourceSettings};
+use crate::domain::change_token::ChangeToken;
 use crate::domain::error::Result;
 use crate::domain::record::{Columns, Key, Position, Record, Reject};
 use crate::source::trust::{Completeness, ReadStats};
@@ -24,7 +25,7 @@ pub struct Intake {
     warnings: Vec<String>,
     columns: Columns,
     stats: ReadStats,
-    validators: Option<Validators>,
+    token: Option<ChangeToken>,
     members: Vec<Member>,
 }
 
@@ -74,7 +75,7 @@ impl Intake {
                     ..ReadStats::default()
                 };
                 let intake = Intake::settled(sink, wanted, stats)?;
-                Ok(Intake { validators: fetched.validators, ..intake })
+                Ok(Intake { token: fetched.token, ..intake })
             }
             SourceKind::Union(members) => union::read(source, members, wanted, spool_dir),
         }
@@ -111,7 +112,7 @@ impl Intake {
         };
         let columns = Columns::new(wanted.iter().cloned());
         let warnings = spool.warnings().to_vec();
-        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, validators: None, members: Vec::new() })
+        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, token: None, members: Vec::new() })
     }
 
     pub(super) fn with_members(self, members: Vec<Member>) -> Intake {
@@ -124,8 +125,8 @@ impl Intake {
     }
 
     /// With what to ask next time whether it has changed.
-    pub fn validators(&self) -> Option<&Validators> {
-        self.validators.as_ref()
+    pub fn token(&self) -> Option<&ChangeToken> {
+        self.token.as_ref()
     }
 
     /// The columns of the records' cells: those that were wanted, in the order of names.

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0008.sql"),
     include_str!("0009.sql"),
     include_str!("0010.sql"),
+    include_str!("0011.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
@@ -79,6 +80,27 @@ mod tests {
     }
 
     #[test]
+    fn the_version_of_an_export_that_an_older_program_knew_is_known_by_its_token() {
+        let db = Connection::open_in_memory().expect("a database");
+        MIGRATIONS[..10].iter().for_each(|sql| db.execute_batch(sql).expect("an older version"));
+        db.execute_batch(
+            r#"PRAGMA user_version = 10;
+               INSERT INTO source_version VALUES ('a', 'hr', x'07', 'W/"v/1"', 'Sun, 22 Nov 2026 00:00:00 GMT', 5, 2),
+                                                 ('b', 'hr', x'07', NULL, 'Sun, 22 Nov 2026 00:00:00 GMT', 5, 2);"#,
+        )
+        .expect("older data");
+        migrate(&db).expect("brought up");
+        let of = |sync: &str| {
+            let sql = "SELECT token, records, excluded FROM source_version WHERE sync = ?1";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            db.query_row::<(String, i64, i64), _, _>(sql, [sync], row).expect("a version")
+        };
+        let date = r#""last_modified":"Sun, 22 Nov 2026 00:00:00 GMT""#;
+        assert_eq!(of("a"), (format!(r#"{{"etag":"W/\"v/1\"",{date}}}"#), 5, 2));
+        assert_eq!(of("b"), (format!(r#"{{"etag":null,{date}}}"#), 5, 2));
+    }
+
+    #[test]
     fn whatever_touches_a_person_makes_the_known_version_of_the_export_worthless() {
         let db = Connection::open_in_memory().expect("a database");
         migrate(&db).expect("made");
@@ -92,9 +114,8 @@ mod tests {
             "UPDATE person SET state = 2 WHERE key = 'E1'",
             "DELETE FROM person WHERE key = 'E1'",
         ] {
-            db.execute_batch("INSERT INTO source_version VALUES ('staff', 'hr', x'00', 'v1', NULL, 1, 0)")
-                .expect("one");
-            db.execute_batch("INSERT OR REPLACE INTO source_version VALUES ('other', 'hr', x'00', 'v1', NULL, 1, 0)")
+            db.execute_batch("INSERT INTO source_version VALUES ('staff', 'hr', x'00', 1, 0, 'v1')").expect("one");
+            db.execute_batch("INSERT OR REPLACE INTO source_version VALUES ('other', 'hr', x'00', 1, 0, 'v1')")
                 .expect("another");
             db.execute_batch(change).expect("a change");
             let left: String =
