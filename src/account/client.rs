@@ -18,7 +18,7 @@ use super::transport::Transport;
 use crate::api::{ApiRequest, ApiResponse, Engine, Verdict};
 use crate::config::settings::TargetSettings;
 use crate::domain::account::Account;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::retry::{Backoff, retry_after};
 use crate::domain::value::folded;
@@ -344,16 +344,22 @@ impl Client {
     /// The day's requests are used up.
     pub fn used_up(&self) -> Failure {
         let (name, daily) = (&self.settings.name, self.budget.quota.as_ref().map_or(0, Quota::daily));
-        Failure::new(Exit::Partial, format!("the {daily} requests a day of target {name} are used up"))
-            .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
+        Failure::new(
+            Error::Target(TargetReason::QuotaUsedUp),
+            format!("the {daily} requests a day of target {name} are used up"),
+        )
+        .help(format!("the next run after midnight UTC goes on; or raise targets.{name}.daily_quota"))
     }
 
     /// A read that met nothing but ended sessions, while the credentials are right.
     fn never_in_session(&self, error: OpError) -> Failure {
         let name = &self.settings.name;
-        Failure::new(Exit::Unavailable, format!("target {name} ended every session under a request: {}", error.message))
-            .help("see how long its sessions last; nothing is lost, and the next run goes on")
-            .because(Refusal { error, status: SESSION_OVER })
+        Failure::new(
+            Error::Target(TargetReason::Unreachable),
+            format!("target {name} ended every session under a request: {}", error.message),
+        )
+        .help("see how long its sessions last; nothing is lost, and the next run goes on")
+        .because(Refusal { error, status: SESSION_OVER })
     }
 
     /// The target gives no usable answer, however often it is asked; with the HTTP status, where it gave that. Whether
@@ -373,7 +379,7 @@ impl Client {
             ),
             _ => (format!("target {name} can't be reached: {why}"), nothing_lost.to_string()),
         };
-        Failure::new(Exit::Unavailable, message).help(help)
+        Failure::new(Error::Target(TargetReason::Unreachable), message).help(help)
     }
 
     /// What a read's refusal means for the run.
@@ -383,15 +389,16 @@ impl Client {
             Verdict::LogInAgain => self.denied(&format!("HTTP {status}")),
             Verdict::Denied(error) => self.denied(&error.message),
             Verdict::NotFound => Failure::new(
-                Exit::Unavailable,
+                Error::Target(TargetReason::Unreachable),
                 format!("target {name} does not know the address under which users are looked up (HTTP {status})"),
             )
             .help(format!("check targets.{name}.base_url")),
-            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => {
-                Failure::new(Exit::Unavailable, format!("target {name} refused a look-up: {}", error.message))
-                    .help(format!("check targets.{name}: its kind, base_url and options"))
-                    .because(Refusal { error: error.clone(), status })
-            }
+            Verdict::Refused(error) | Verdict::Duplicate { error, .. } => Failure::new(
+                Error::Target(TargetReason::Unreachable),
+                format!("target {name} refused a look-up: {}", error.message),
+            )
+            .help(format!("check targets.{name}: its kind, base_url and options"))
+            .because(Refusal { error: error.clone(), status }),
             Verdict::Done { .. } | Verdict::SlowDown { .. } | Verdict::Unclear(_) => {
                 Failure::internal(format!("a look-up on target {name} was misjudged"))
             }
@@ -401,7 +408,7 @@ impl Client {
     /// The refusal of our credentials.
     pub fn denied(&self, why: &str) -> Failure {
         let name = &self.settings.name;
-        Failure::new(Exit::Denied, format!("target {name} refused the credentials: {why}"))
+        Failure::new(Error::Target(TargetReason::Denied), format!("target {name} refused the credentials: {why}"))
             .help(format!("check targets.{name}.auth: the key may have expired or lack a permission"))
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::account::Client;
 use crate::domain::account::{Account, AccountState};
-use crate::domain::error::{Exit, Result};
+use crate::domain::error::{Error, Result, TargetReason};
 use crate::os::room::{Room, Short};
 use crate::state::StateError;
 
@@ -38,10 +38,11 @@ const TABLES: &str = "
 /// Why a listing is not spooled any further.
 fn no_room(short: Short) -> StateError {
     match short {
-        Short::Endless(what) => {
-            StateError::new(Exit::Unavailable, format!("the listing of the target is no listing: {what}"))
-                .help("nothing was sent; ask the platform why its listing does not end")
-        }
+        Short::Endless(what) => StateError::new(
+            Error::Target(TargetReason::Unreachable),
+            format!("the listing of the target is no listing: {what}"),
+        )
+        .help("nothing was sent; ask the platform why its listing does not end"),
         Short::Disk(what) => StateError::io(format!("the listing of the target can't be kept: {what}"))
             .help("nothing was sent; free some room, or point TMPDIR at a larger disk"),
     }

@@ -12,7 +12,7 @@ use super::listing::Listing;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::record::Key;
@@ -183,7 +183,7 @@ pub async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut 
 /// Two syncs would write to one account by turns.
 fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
     Failure::new(
-        Exit::Config,
+        Error::Config,
         format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
     )
     .help("two syncs on one platform must not share people, whatever targets are called: tell them apart with include")

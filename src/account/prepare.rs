@@ -6,7 +6,7 @@ use rand::Rng;
 use super::client::Client;
 use crate::api::{ApiRequest, Current, Needs, Verdict};
 use crate::domain::account::Account;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 
@@ -129,8 +129,11 @@ impl Client {
     /// The failure when the target was asked for one account and shows another.
     pub fn shows_another(&self, remote_id: &str) -> Failure {
         let (name, id) = (self.target(), self.engine().loggable_id(remote_id));
-        Failure::new(Exit::Unavailable, format!("target {name} was asked for account {id} and shows another one"))
-            .help("nothing is believed of that answer, and nothing written on the strength of it; is a cache between?")
+        Failure::new(
+            Error::Target(TargetReason::Unreachable),
+            format!("target {name} was asked for account {id} and shows another one"),
+        )
+        .help("nothing is believed of that answer, and nothing written on the strength of it; is a cache between?")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::api::Proof;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 
 impl Client {
     /// Asks for a proof: the ids that it shows, where it has a field.
@@ -14,12 +14,13 @@ impl Client {
         let (target, what) = (self.target(), &proof.proves);
         match self.read(&engine.prove(proof), |answer| engine.proven(proof, answer)).await {
             Ok(Some(shown)) => Ok(shown),
-            Ok(None) => Err(Failure::new(Exit::Config, format!("target {target} has no {what}"))
+            Ok(None) => Err(Failure::new(Error::Config, format!("target {target} has no {what}"))
                 .help(format!("check targets.{target}: options, base_url"))),
             // Good credentials for something else look the same.
-            Err(failure) if failure.exit == Exit::Denied => {
+            Err(failure) if failure.error == Error::Target(TargetReason::Denied) => {
                 let help = format!("check targets.{target}: options and auth");
-                Err(Failure::new(Exit::Denied, format!("{}, asked for {what}", failure.message)).help(help))
+                Err(Failure::new(Error::Target(TargetReason::Denied), format!("{}, asked for {what}", failure.message))
+                    .help(help))
             }
             Err(failure) => Err(failure),
         }

@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use super::client::Client;
 use crate::api::{ApiRequest, Held, Page};
 use crate::domain::account::{Account, AccountState};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
 
@@ -321,14 +321,17 @@ impl Client {
 
     fn goes_round(&self, what: &str) -> Failure {
         let name = self.target();
-        Failure::new(Exit::Unavailable, format!("target {name}'s listing goes round in a circle: {what}"))
-            .help(format!("its paging is not as its definition says; check targets.{name}: kind, base_url, options"))
+        Failure::new(
+            Error::Target(TargetReason::Unreachable),
+            format!("target {name}'s listing goes round in a circle: {what}"),
+        )
+        .help(format!("its paging is not as its definition says; check targets.{name}: kind, base_url, options"))
     }
 
     fn no_listing(&self, flaw: &Flaw) -> Failure {
         let name = self.target();
         let message = format!("target {name}'s listing is none: {}, {READS} times in a row", self.told(flaw));
-        Failure::new(Exit::Unavailable, message).help(format!(
+        Failure::new(Error::Target(TargetReason::Unreachable), message).help(format!(
             "nobody is made, changed or banned by such a listing. Are accounts being made there now, run again later; \
              if not, its paging is not as its definition says: check targets.{name}: kind, base_url, options"
         ))

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::args::{Format, Printing};
 use super::words;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
@@ -82,5 +83,5 @@ fn unknown(settings: &Settings, name: &str) -> Failure {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("the configuration has: {}", known.join(", ")),
     };
-    Failure::new(Exit::Usage, format!("there is no source {name:?}")).help(help)
+    Failure::new(Error::Usage, format!("there is no source {name:?}")).help(help)
 }

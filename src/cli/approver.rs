@@ -3,7 +3,7 @@
 //! The user id is the kernel's word. A name in the environment is whatever somebody put there, so it never stands alone:
 //! `root (uid 0), sudo by alice`.
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 
 /// The most characters of a name that the environment gives.
 const LONGEST_NAME: usize = 64;
@@ -51,7 +51,7 @@ pub fn is_short_enough(reason: &str) -> Result<()> {
     match reason.chars().count() {
         0..=LONGEST_REASON => Ok(()),
         length => Err(Failure::new(
-            Exit::Usage,
+            Error::Usage,
             format!("the reason has {length} characters, and at most {LONGEST_REASON} are kept"),
         )
         .help("say it in a sentence, and where the rest is to be read")),
@@ -61,6 +61,7 @@ pub fn is_short_enough(reason: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
 
     #[test]
     fn the_user_id_is_told_and_the_environment_stands_beside_it() {
@@ -83,6 +84,6 @@ mod tests {
     fn a_reason_is_a_paragraph_at_most() {
         assert!(is_short_enough(&"é".repeat(LONGEST_REASON)).is_ok());
         let refused = is_short_enough(&"x".repeat(LONGEST_REASON + 1)).expect_err("too long");
-        assert_eq!(refused.exit, Exit::Usage);
+        assert_eq!(refused.exit(), Exit::Usage);
     }
 }

@@ -8,7 +8,8 @@ use super::args::Format;
 use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Judged, Settings};
 use crate::domain::address;
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure};
+use crate::domain::exit::Exit;
 use crate::domain::units::Span;
 use crate::state::ownership;
 use crate::terminal::out::Out;
@@ -43,7 +44,7 @@ pub fn run(
     let settings = settings.filter(|_| errors.is_empty());
     let exit = match &settings {
         Some(_) => Exit::Ok,
-        None => config::failure(&errors).exit,
+        None => config::failure(&errors).error.into(),
     };
     match format {
         Format::Json => out.json(&Report { ok: errors.is_empty(), errors: &errors, warnings: &warnings })?,
@@ -69,16 +70,16 @@ fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
     let unusable = secrets.filter_map(|(key, secret)| Some((key, secret?, secret?.read().err()?)));
     unusable
         .map(|(key, secret, failure)| {
-            let is_missing = failure.exit == Exit::Config && !secret.is_for_the_service_alone();
+            let is_missing = failure.error == Error::Config && !secret.is_for_the_service_alone();
             let is_mistake = is_missing || secret.is_open_to_all();
-            let consequence = format!("a run started here would end with {}: ", failure.exit.code());
+            let consequence = format!("a run started here would end with {}: ", Exit::from(failure.error).code());
             let diagnostic = Diagnostic {
                 file: "secrets".into(),
                 line: None,
                 key,
                 message: format!("{}{}", if is_mistake { "" } else { &consequence }, failure.chain()),
                 help: failure.help.clone(),
-                exit: failure.exit,
+                error: failure.error,
             };
             (is_mistake, diagnostic)
         })

@@ -18,7 +18,8 @@ use crate::account::{Client, Clients};
 use crate::api::Proof;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Loaded, Settings};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason};
+use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::domain::operation::shown;
 use crate::domain::visible::padded;
@@ -109,7 +110,7 @@ pub async fn command(
             Err(failure) => found.errors.push(diagnostic(files, &format!("targets.{}", target.name), &failure)),
         }
     }
-    let exit = found.errors.iter().fold(Exit::Ok, |worst, error| worst.worse(error.exit));
+    let exit = found.errors.iter().fold(Exit::Ok, |worst, error| worst.worse(error.error.into()));
     let mut out = Out::stdout();
     match printing.format {
         Format::Json => out.json(&json!({
@@ -128,7 +129,7 @@ fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
         key: key.into(),
         message: failure.chain(),
         help: failure.help.clone(),
-        exit: failure.exit,
+        error: failure.error,
     }
 }
 
@@ -160,7 +161,10 @@ async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: 
 /// One of the sample records as the sync maps it: the first that is in scope, if one is.
 fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<MappedLine>> {
     let bound = sync.mapping.bind(&preview.wanted).map_err(|missing| {
-        Failure::new(Exit::Untrusted, format!("source {} has no column {}", preview.source, missing.join(", ")))
+        Failure::new(
+            Error::Source(SourceReason::Untrusted),
+            format!("source {} has no column {}", preview.source, missing.join(", ")),
+        )
     })?;
     let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
     let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.decide(record, today).mapped)).collect();
@@ -251,7 +255,7 @@ fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&Map
     if let Some(constant) = constant {
         let missing = values(constant).into_iter().filter(unknown).map(|value| {
             let help = nearest(&value, ids.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
-            let failure = Failure::new(Exit::Config, format!("{value:?} is no {}", proof.proves));
+            let failure = Failure::new(Error::Config, format!("{value:?} is no {}", proof.proves));
             (key.clone(), failure.help(help.unwrap_or_else(|| format!("there are {}", ids.join(", ")))))
         });
         return missing.collect();
@@ -259,7 +263,7 @@ fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&Map
     let missing = samples.iter().filter(|line| line.values.get(field).is_some_and(|v| values(v).iter().any(unknown)));
     let told = missing.map(|line| {
         let message = format!("{} is given a value that is no {}", line.key, proof.proves);
-        (key.clone(), Failure::new(Exit::Config, message).help(format!("there are {}", ids.join(", "))))
+        (key.clone(), Failure::new(Error::Config, message).help(format!("there are {}", ids.join(", "))))
     });
     told.collect()
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::args::{Format, Printing};
 use super::words;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
+use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::run::chosen;
 use crate::state::binding::BoundTo;
@@ -16,11 +17,11 @@ use crate::terminal::out::Out;
 
 /// `rosterd forget`. Works beside a process that is sending; somebody about whom it is sending is refused.
 pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Printing) -> Result<Exit> {
-    let key = Key::parse(key).ok_or_else(|| Failure::new(Exit::Usage, "a key can't be blank"))?;
+    let key = Key::parse(key).ok_or_else(|| Failure::new(Error::Usage, "a key can't be blank"))?;
     chosen(settings, &[sync.to_string()])?;
     let state = State::open(&settings.state.path, Access::Write)?;
     let unknown = || {
-        Failure::new(Exit::Usage, format!("sync {sync} keeps nothing of anybody with the key {key}"))
+        Failure::new(Error::Usage, format!("sync {sync} keeps nothing of anybody with the key {key}"))
             .help("keys are case-sensitive; find somebody's: rosterd why SYNC ADDRESS")
     };
     let bound = state.ask(BoundTo(sync.to_string())).await?.ok_or_else(unknown)?;
@@ -29,8 +30,11 @@ pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Print
         Forgotten::Done { account, outcomes, plans } => (account, outcomes, plans),
         Forgotten::Unknown => return Err(unknown()),
         Forgotten::Unresolved => {
-            return Err(Failure::new(Exit::Partial, format!("an operation on {key} has no answer yet"))
-                .help(format!("resolve it first: rosterd sync {sync} --only {key}")));
+            return Err(Failure::new(
+                Error::Target(TargetReason::Unanswered),
+                format!("an operation on {key} has no answer yet"),
+            )
+            .help(format!("resolve it first: rosterd sync {sync} --only {key}")));
         }
     };
     let others = others(settings, &state, sync, &key).await?;

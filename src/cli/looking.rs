@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::account::Clients;
 use crate::config::Settings;
 use crate::config::settings::TargetSettings;
-use crate::domain::error::{Exit, Result};
+use crate::domain::error::{Error, Result, StateReason};
 use crate::os::clock::Clock;
 use crate::state::budget::Budget;
 use crate::state::{Access, State};
@@ -29,7 +29,7 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
     // Counting against a daily quota writes.
     let counts = path.exists() && targets.into_iter().any(|target| target.daily_quota.is_some());
     let writable = match counts.then(|| State::open(path, Access::Write)) {
-        Some(Err(error)) if error.exit != Exit::Io => return Err(error.into()),
+        Some(Err(error)) if error.error != Error::State(StateReason::Io) => return Err(error.into()),
         Some(Err(error)) => {
             tracing::warn!(%error, "the day's requests can't be counted in the state; this command counts its own alone");
             None

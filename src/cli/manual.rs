@@ -1,6 +1,7 @@
 //! `manual`: a page of the manual, or which pages there are.
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::manual::{PAGES, page};
 use crate::terminal::out::Out;
@@ -19,7 +20,7 @@ pub fn command(topic: Option<&str>) -> Result<Exit> {
         None => {
             let topics = PAGES.map(|page| page.topic);
             let meant = nearest(topic, topics).map_or_else(String::new, |meant| format!("did you mean {meant}? "));
-            Err(Failure::new(Exit::Usage, format!("the manual has no page {topic:?}"))
+            Err(Failure::new(Error::Usage, format!("the manual has no page {topic:?}"))
                 .help(format!("{meant}the pages are: {}", topics.join(", "))))
         }
     }

@@ -44,7 +44,8 @@ use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
 use crate::api::Engine;
 use crate::config::{self, Settings};
 use crate::demo;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::domain::remedy::Remedy;
 use crate::os::panics;
@@ -63,7 +64,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(NotRun::Usage { failure, text }) => {
             // Standard error may be gone: the code tells.
             let _ = Out::stderr().lines(&text);
-            return failure.exit.code().into();
+            return Exit::from(failure.error).code().into();
         }
     };
     let json = cli.command.prints_json();
@@ -83,7 +84,7 @@ fn finish(result: Result<Exit>, json: bool) -> ExitCode {
         Ok(exit) => *exit,
         Err(failure) => {
             report(failure, json);
-            failure.exit
+            failure.error.into()
         }
     };
     if let Some(lost) = out::lost() {
@@ -92,7 +93,7 @@ fn finish(result: Result<Exit>, json: bool) -> ExitCode {
             report(failure, false);
         }
         report(&lost, false);
-        exit = exit.worse(lost.exit);
+        exit = exit.worse(lost.error.into());
     }
     exit.code().into()
 }
@@ -106,7 +107,7 @@ fn report(failure: &Failure, json: bool) {
     }
     let help = failure.help.as_ref().filter(|_| failure.others.is_empty());
     let error = serde_json::json!({
-        "error": { "code": failure.exit, "message": failure.chain(), "help": help }
+        "error": { "code": Exit::from(failure.error), "message": failure.chain(), "help": help }
     });
     if let Err(unwritten) = Out::stdout().json(&error) {
         report(failure, false);
@@ -127,7 +128,7 @@ fn start(cli: Cli) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Exit::Io, "cannot start the runtime").because(e))?;
+        .map_err(|e| Failure::new(Error::Local(LocalReason::Io), "cannot start the runtime").because(e))?;
     let result = runtime.block_on(carry_out(cli));
     // What still waits for a file, on a network disk that does not answer for instance, is not waited for.
     runtime.shutdown_timeout(LAST_PATIENCE);
@@ -215,14 +216,16 @@ fn load(global: &Global) -> Result<Arc<Settings>> {
 /// The keys after `--only`.
 fn keys(raw: &[String]) -> Result<BTreeSet<Key>> {
     raw.iter()
-        .map(|text| Key::parse(text).ok_or_else(|| Failure::new(Exit::Usage, "--only needs a key, and got a blank")))
+        .map(|text| Key::parse(text).ok_or_else(|| Failure::new(Error::Usage, "--only needs a key, and got a blank")))
         .collect()
 }
 
 /// A token that is cancelled by the first SIGTERM or Ctrl-C; the second ends the process at once.
 fn stop_on_signal() -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|e| Failure::new(Exit::Io, "cannot listen for signals").because(e));
+    let listen = |kind| {
+        signal(kind).map_err(|e| Failure::new(Error::Local(LocalReason::Io), "cannot listen for signals").because(e))
+    };
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let asked = stop.clone();
@@ -255,7 +258,7 @@ fn targets(show: Option<TargetsCommand>) -> Result<Exit> {
         Some(TargetsCommand::Show { kind }) if kind == "rest" => out.verbatim(WORKED_EXAMPLE).map(|()| Exit::Ok),
         Some(TargetsCommand::Show { kind }) => match Engine::builtin_text(&kind) {
             Some(text) => out.verbatim(text).map(|()| Exit::Ok),
-            None => Err(Failure::new(Exit::Usage, format!("there is no built-in target kind {kind:?}"))
+            None => Err(Failure::new(Error::Usage, format!("there is no built-in target kind {kind:?}"))
                 .help(format!("the kinds are: {}", Engine::builtin_kinds().join(", ")))),
         },
     }
@@ -271,7 +274,8 @@ fn schema(definition: bool) -> Result<Exit> {
 
 fn man(directory: &std::path::Path) -> Result<Exit> {
     let cannot = |e: std::io::Error| {
-        Failure::new(Exit::Io, format!("cannot write manual pages into {}", directory.display())).because(e)
+        Failure::new(Error::Local(LocalReason::Io), format!("cannot write manual pages into {}", directory.display()))
+            .because(e)
     };
     std::fs::create_dir_all(directory).map_err(cannot)?;
     clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)?;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::args::{LedgerFormat, OutcomesArgs};
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::time;
 use crate::domain::visible::{padded, visible};
@@ -27,7 +28,7 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
     if let Some(run) = &wanted.run
         && !state.ask(RunExists(run.clone())).await?
     {
-        return Err(Failure::new(Exit::Usage, format!("there is no run {run}")));
+        return Err(Failure::new(Error::Usage, format!("there is no run {run}")));
     }
     let filter = Filter { sync: wanted.sync, run: wanted.run, key: wanted.key, status: wanted.status, since };
     let mut table = Table::new(wanted.format)?;
@@ -47,7 +48,7 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
 /// A time, a date (its midnight in UTC), or how long ago.
 fn since(text: &str, now: DateTime<Utc>) -> Result<String> {
     time::since(text, now).map(time::rfc3339).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("--since {text:?} is neither a time nor a span"))
+        Failure::new(Error::Usage, format!("--since {text:?} is neither a time nor a span"))
             .help("write 2026-11-22, 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
     })
 }
@@ -183,6 +184,6 @@ mod tests {
         ] {
             assert_eq!(since(text, now).expect(text), expected);
         }
-        assert_eq!(since("yesterday", now).map_err(|f| f.exit), Err(Exit::Usage));
+        assert_eq!(since("yesterday", now).map_err(|f| f.exit()), Err(Exit::Usage));
     }
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 use super::args::{Format, Printing};
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason, TargetReason};
+use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::os::clock::Clock;
 use crate::plan::scope::{Standing, standing};
@@ -49,7 +50,7 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
     for (read, _) in readings {
         let read = read.map_err(|failure| {
             let help = failure.help.clone().unwrap_or_default();
-            Failure::new(failure.exit, untold(&failure.chain())).help(help)
+            Failure::new(failure.error, untold(&failure.chain())).help(help)
         })?;
         let today = clock.now().with_timezone(&sync.timezone).date_naive();
         let found = standing(&read.intake, &sync.mapping, old, today)?;
@@ -57,7 +58,7 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
         match (found, read.incomplete) {
             (Standing::InScope, _) => {
                 return Err(Failure::new(
-                    Exit::Usage,
+                    Error::Usage,
                     format!("{old} is in the source of sync {name} and in scope: {old} and {new} are two people there"),
                 )
                 .help(
@@ -65,10 +66,12 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
                 ));
             }
             (Standing::Rejected, _) => {
-                return Err(Failure::new(Exit::Usage, untold("their record is rejected"))
+                return Err(Failure::new(Error::Usage, untold("their record is rejected"))
                     .help(format!("mend it first; see: rosterd why {name} {old}")));
             }
-            (Standing::Absent, Some(why)) => return Err(Failure::new(Exit::Untrusted, untold(&why))),
+            (Standing::Absent, Some(why)) => {
+                return Err(Failure::new(Error::Source(SourceReason::Untrusted), untold(&why)));
+            }
             (Standing::Absent | Standing::Excluded, _) => {}
         }
     }
@@ -78,13 +81,13 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
 /// `rosterd rekey`. Takes the sender's lock: nobody's key may change while something is sent for them. Reads the source,
 /// to see that the old key is out of scope.
 pub async fn rekey(config: &Settings, sync: &str, keys: (&str, &str), printing: Printing) -> Result<Exit> {
-    let parse = |text: &str| Key::parse(text).ok_or_else(|| Failure::new(Exit::Usage, "a key can't be blank"));
+    let parse = |text: &str| Key::parse(text).ok_or_else(|| Failure::new(Error::Usage, "a key can't be blank"));
     let (old, new) = (parse(keys.0)?, parse(keys.1)?);
     let syncs = chosen(config, &[sync.to_string()])?;
     let _lock = SenderLock::take(&config.state.path)?;
     let state = State::open(&config.state.path, Access::Write)?;
     let unknown = || {
-        Failure::new(Exit::Usage, format!("sync {sync} knows nobody with the key {old}"))
+        Failure::new(Error::Usage, format!("sync {sync} knows nobody with the key {old}"))
             .help("keys are case-sensitive; see who is known: rosterd outcomes --sync SYNC")
     };
     for settings in &syncs {
@@ -95,12 +98,15 @@ pub async fn rekey(config: &Settings, sync: &str, keys: (&str, &str), printing: 
             Rekeyed::Done => {}
             Rekeyed::Unknown => return Err(unknown()),
             Rekeyed::Unresolved => {
-                return Err(Failure::new(Exit::Partial, format!("an operation on {old} or {new} has no answer yet"))
-                    .help(format!("resolve it first: rosterd sync {sync} --only {old} --only {new}")));
+                return Err(Failure::new(
+                    Error::Target(TargetReason::Unanswered),
+                    format!("an operation on {old} or {new} has no answer yet"),
+                )
+                .help(format!("resolve it first: rosterd sync {sync} --only {old} --only {new}")));
             }
             Rekeyed::Taken => {
                 return Err(Failure::new(
-                    Exit::Usage,
+                    Error::Usage,
                     format!("the key {new} has an account of its own in sync {sync}"),
                 )
                 .help("two accounts of one person are put together on the target, not here"));

@@ -12,7 +12,8 @@ use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::delivery::RunObserver;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::limits::{Breach, breach};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::Outcome;
@@ -112,7 +113,7 @@ fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, 
                 true => out.piece(&failed_json(&sync.name, &failure).to_string())?,
                 false => failed_text(out, &sync.name, &failure)?,
             }
-            Ok(failure.exit)
+            Ok(failure.error.into())
         }
         Ok(plan) => {
             let held = breach(&plan.tally, &sync.limits);

@@ -7,7 +7,8 @@ use super::args::{Format, PlansCommand, Printing};
 use super::plan::{Sections, operation_json};
 use super::words;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
 use crate::domain::time;
 use crate::os::clock::Clock;
@@ -84,7 +85,7 @@ fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
 
 async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {
     let found = state.ask(FindPlan(id.into())).await?;
-    found.ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))
+    found.ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))
 }
 
 async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use rustix::fs::OFlags;
 
 use crate::delivery::RunObserver;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::outcome::{Outcome, Status};
 use crate::state::files;
 use crate::telemetry::logging;
@@ -48,7 +48,7 @@ impl Progress {
     pub fn finish(&self) -> Result<()> {
         self.bar.finish_and_clear();
         match self.file_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(error) => Err(Failure::new(Exit::Io, "cannot write the outcome file")
+            Some(error) => Err(Failure::new(Error::Local(LocalReason::Io), "cannot write the outcome file")
                 .help("the outcomes themselves are kept: rosterd outcomes --format json")
                 .because(error)),
             None => Ok(()),
@@ -72,14 +72,16 @@ fn open(path: &Path) -> Result<File> {
     let file = opened.map_err(|e| match fs::read_link(path) {
         Ok(end) if !is_stream => {
             let message = format!("the outcome file {} is a symbolic link, which is not followed", path.display());
-            Failure::new(Exit::Denied, message).help(format!("name the file itself: {}", end.display()))
+            Failure::new(Error::Local(LocalReason::Exposed), message)
+                .help(format!("name the file itself: {}", end.display()))
         }
-        _ => Failure::new(Exit::Io, format!("cannot open the outcome file {}", path.display())).because(e),
+        _ => Failure::new(Error::Local(LocalReason::Io), format!("cannot open the outcome file {}", path.display()))
+            .because(e),
     })?;
     let is_plain = file.metadata().map_err(|e| unusable(path).because(e))?.is_file();
     if is_plain && !holds_outcomes(path).map_err(|e| unusable(path).because(e))? {
         let message = format!("{} holds something else than outcomes", path.display());
-        return Err(Failure::new(Exit::Usage, message)
+        return Err(Failure::new(Error::Usage, message)
             .help("name another file; outcomes are appended to it, one JSON object a line"));
     }
     Ok(file)
@@ -93,7 +95,7 @@ fn holds_outcomes(path: &Path) -> std::io::Result<bool> {
 }
 
 fn unusable(path: &Path) -> Failure {
-    Failure::new(Exit::Io, format!("the outcome file {} can't be used", path.display()))
+    Failure::new(Error::Local(LocalReason::Io), format!("the outcome file {} can't be used", path.display()))
 }
 
 impl RunObserver for Progress {

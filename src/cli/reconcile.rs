@@ -9,7 +9,8 @@ use super::progress::Progress;
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::operation::{Operation, shown};
 use crate::domain::remedy::Remedy;
 use crate::domain::visible::padded;
@@ -58,7 +59,7 @@ pub async fn command(
                     page.end_of_sync(run.as_ref(), &notable)?;
                 }
                 Err(failure) => {
-                    exit = exit.worse(failure.exit);
+                    exit = exit.worse(failure.error.into());
                     page.failed(&sync.name, &failure)?;
                 }
             }

@@ -12,7 +12,8 @@ use super::args::{Format, Global, Printing};
 use super::sync::print;
 use crate::config::Settings;
 use crate::daemon::{self, Told};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::exit::Exit;
 use crate::domain::outcome::{Outcome, Status};
 use crate::os::clock::Clock;
 use crate::run::chosen;
@@ -82,10 +83,13 @@ fn need_a_daemon(database: &Path, sync: &str) -> Result<()> {
     let wrong = match holder(database) {
         Some(Holder::Daemon) => return Ok(()),
         Some(Holder::Command) => Failure::new(
-            Exit::Unavailable,
+            Error::Local(LocalReason::Unavailable),
             format!("no daemon is running with {}: another rosterd command is sending", database.display()),
         ),
-        None => Failure::new(Exit::Unavailable, format!("no daemon is running with {}", database.display())),
+        None => Failure::new(
+            Error::Local(LocalReason::Unavailable),
+            format!("no daemon is running with {}", database.display()),
+        ),
     };
     Err(wrong.help(format!("run it here with rosterd sync {sync}, or start the daemon: rosterd run")))
 }
@@ -117,12 +121,12 @@ async fn answer(state: &State, database: &Path, id: RequestId, wait: Duration) -
 }
 
 fn unheard() -> Failure {
-    Failure::new(Exit::Unavailable, "the daemon did not take the request, which is withdrawn")
+    Failure::new(Error::Local(LocalReason::Unavailable), "the daemon did not take the request, which is withdrawn")
         .help("it may be starting or stopping: see systemctl status rosterd, and ask again")
 }
 
 fn ended_before() -> Failure {
-    Failure::new(Exit::Partial, "the daemon ended before the run did")
+    Failure::new(Error::Local(LocalReason::Stopped), "the daemon ended before the run did")
         .help("what was sent is known, or looked up first by the next run")
 }
 
@@ -145,7 +149,7 @@ fn refusal(answer: &str, exit: u8) -> Result<()> {
     let Some(error) = answer.get("error").filter(|_| answer.get("run").is_none()) else { return Ok(()) };
     let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_string);
     let failure = Failure::new(
-        Exit::of_code(exit).unwrap_or(Exit::Internal),
+        Exit::of_code(exit).unwrap_or(Exit::Internal).error(),
         text("message").unwrap_or_else(|| "the daemon refused".into()),
     );
     Err(match text("help") {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::units::Rate;
 use crate::sandbox::{Options, Running, Sandbox};
 use crate::terminal::out::Out;
@@ -21,7 +21,7 @@ pub async fn command(
 ) -> Result<()> {
     let options = Options { listen, users, latency, fail_percent, rate, ..Options::default() };
     let running = Sandbox::start(options).await.map_err(|error| {
-        Failure::new(Exit::Io, format!("the sandbox cannot listen on {listen}"))
+        Failure::new(Error::Local(LocalReason::Io), format!("the sandbox cannot listen on {listen}"))
             .because(error)
             .help("choose another address with --listen; port 0 takes any free port")
     })?;
@@ -31,7 +31,7 @@ pub async fn command(
     drop(out);
     tokio::signal::ctrl_c()
         .await
-        .map_err(|error| Failure::new(Exit::Internal, "cannot wait for Ctrl-C").because(error))?;
+        .map_err(|error| Failure::new(Error::Defect, "cannot wait for Ctrl-C").because(error))?;
     running.shutdown().await;
     Ok(())
 }

@@ -10,7 +10,8 @@ use super::syncs;
 use super::words::count;
 use crate::config::Settings;
 use crate::daemon::prune_request;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::units::Span;
 use crate::os::clock::Clock;
 use crate::state::lock::SenderLock;
@@ -51,7 +52,7 @@ fn show(settings: &Settings, printing: Printing) -> Result<Exit> {
 fn check(settings: &Settings, printing: Printing) -> Result<Exit> {
     let findings = verify(&settings.state.path)?;
     if !findings.is_empty() {
-        return Err(Failure::new(Exit::Internal, format!("the state database is damaged: {}", findings.join("; ")))
+        return Err(Failure::new(Error::Defect, format!("the state database is damaged: {}", findings.join("; ")))
             .help("stop whatever sends, and restore a backup"));
     }
     let mut out = Out::stdout();

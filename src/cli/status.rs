@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::args::{Format, Printing};
 use crate::config::Settings;
-use crate::domain::error::{Exit, Result};
+use crate::domain::error::Result;
+use crate::domain::exit::Exit;
 use crate::domain::time;
 use crate::os::clock::Clock;
 use crate::report::status::{Line, StalePlan, lines};

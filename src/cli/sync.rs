@@ -9,7 +9,8 @@ use super::progress::Progress;
 use super::words;
 use crate::account::Clients;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::time;
@@ -50,7 +51,7 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
     let (plan, status) = state
         .ask(FindPlan(id.into()))
         .await?
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))?;
+        .ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))?;
     if status != PlanStatus::Held {
         return Err(spent(id, status));
     }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::args::{Format, Printing};
 use super::words::count;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::state::forget::scrub;
 use crate::state::lock::SenderLock;
@@ -22,7 +23,7 @@ pub async fn rename(settings: &Settings, old: &str, new: &str, printing: Printin
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the configuration has: {}", known.join(", ")),
         };
-        return Err(Failure::new(Exit::Usage, format!("there is no sync {new:?} in the configuration")).help(help));
+        return Err(Failure::new(Error::Usage, format!("there is no sync {new:?} in the configuration")).help(help));
     }
     let (_lock, state) = open(settings)?;
     let (people, users) = match state.ask(RenameSync { old: old.into(), new: new.into() }).await? {
@@ -85,10 +86,8 @@ pub async fn forget(settings: &Settings, name: &str, printing: Printing) -> Resu
 fn unconfigured_alone(settings: &Settings, name: &str, what: &str) -> Result<()> {
     match settings.syncs.contains_key(name) {
         false => Ok(()),
-        true => {
-            Err(Failure::new(Exit::Usage, format!("sync {name} is in the configuration"))
-                .help(format!("a sync is {what}")))
-        }
+        true => Err(Failure::new(Error::Usage, format!("sync {name} is in the configuration"))
+            .help(format!("a sync is {what}"))),
     }
 }
 
@@ -109,7 +108,7 @@ async fn unknown(settings: &Settings, state: &State, name: &str) -> Result<Failu
             format!("of those that the configuration lacks, the state has: {}", names.join(", "))
         }
     };
-    Ok(Failure::new(Exit::Usage, format!("the state knows no sync {name:?}")).help(help))
+    Ok(Failure::new(Error::Usage, format!("the state knows no sync {name:?}")).help(help))
 }
 
 fn taken(old: &str, new: &str, people: u64, unresolved: u64) -> Failure {
@@ -117,7 +116,7 @@ fn taken(old: &str, new: &str, people: u64, unresolved: u64) -> Failure {
         (0, n) => count(n, "operation without an answer", "operations without an answer"),
         (n, _) => count(n, "person of its own", "people of its own"),
     };
-    Failure::new(Exit::Usage, format!("sync {new} has {knows}: those of {old} can't be put to them")).help(format!(
+    Failure::new(Error::Usage, format!("sync {new} has {knows}: those of {old} can't be put to them")).help(format!(
         "only where {new} knows nobody, or has taken up the same accounts under the same keys, can it be {old} under \
          another name. To begin anew, give the sync in the configuration its old name for a moment, and then: rosterd \
          state forget-sync {new}"

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure};
 use crate::domain::nearest::nearest;
 
 /// One finding. Its serialised form is an element of `check`'s `errors` and `warnings`.
@@ -22,9 +22,9 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// The exit code that it alone would lead to.
+    /// Whose trouble it is.
     #[serde(skip)]
-    pub exit: Exit,
+    pub error: Error,
 }
 
 impl Diagnostic {
@@ -36,7 +36,7 @@ impl Diagnostic {
             key: String::new(),
             message: message.into(),
             help: None,
-            exit: Exit::Config,
+            error: Error::Config,
         }
     }
 
@@ -66,17 +66,19 @@ impl fmt::Display for Diagnostic {
 /// The failure that a command ends with when the configuration has these errors: each of them, and 77 when open
 /// secrets are all that is wrong, otherwise 78.
 pub fn failure(errors: &[Diagnostic]) -> Failure {
-    let exit = errors.iter().map(|e| e.exit).fold(Exit::Ok, Exit::worse);
-    let exit = if exit == Exit::Ok { Exit::Config } else { exit };
+    let kind = match errors.iter().find(|e| e.error == Error::Config).or(errors.first()) {
+        Some(gravest) => gravest.error,
+        None => Error::Config,
+    };
     let one = |error: &Diagnostic| {
-        let failure = Failure::new(exit, Diagnostic { help: None, ..error.clone() }.to_string());
+        let failure = Failure::new(kind, Diagnostic { help: None, ..error.clone() }.to_string());
         match &error.help {
             Some(help) => failure.help(help.clone()),
             None => failure,
         }
     };
     let mut all = errors.iter().map(one);
-    let mut first = all.next().unwrap_or_else(|| Failure::new(exit, "the configuration can't be used"));
+    let mut first = all.next().unwrap_or_else(|| Failure::new(kind, "the configuration can't be used"));
     first.others = all.collect();
     first
 }
@@ -93,6 +95,7 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::LocalReason;
 
     #[test]
     fn help_names_the_nearest_or_all() {
@@ -103,17 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn text_and_exit_code_of_several_errors() {
+    fn text_and_kind_of_several_errors() {
         let mut first = Diagnostic::file("a.toml", "bad");
         first.line = Some(3);
         first.key = "state.path".into();
         first.help = Some("mend it".into());
         let mut open = Diagnostic::file("a.toml", "open");
-        open.exit = Exit::Denied;
+        open.error = Error::Local(LocalReason::Exposed);
         assert_eq!(first.to_string(), "a.toml:3: state.path: bad\n   help: mend it");
-        assert_eq!(failure(std::slice::from_ref(&open)).exit, Exit::Denied);
+        assert_eq!(failure(std::slice::from_ref(&open)).error, Error::Local(LocalReason::Exposed));
         let alone = failure(std::slice::from_ref(&first));
         assert_eq!((alone.message.as_str(), alone.help.as_deref()), ("a.toml:3: state.path: bad", Some("mend it")));
-        assert_eq!(failure(&[open, first]).exit, Exit::Config);
+        assert_eq!(failure(&[open, first]).error, Error::Config);
     }
 }

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::settings::{OnIncomplete, OnLeave, SourceKind};
 use super::*;
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 use crate::domain::limits::Limit;
 use crate::http::settings::AuthSettings;
 
@@ -139,7 +139,7 @@ fn a_syntax_error_has_its_line_in_each_file() {
 fn a_missing_file_is_an_error_with_help() {
     let found = load(&[PathBuf::from("/nonexistent/r.toml")], []).expect_err("no file");
     assert!(found[0].file == "/nonexistent/r.toml" && found[0].help.is_some());
-    assert_eq!(failure(&found).exit, Exit::Config);
+    assert_eq!(failure(&found).exit(), Exit::Config);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_literal_secret_needs_a_file_that_others_cannot_read() {
             Ok(_) => assert!(fine, "{mode:o}"),
             Err(found) => {
                 assert!(!fine, "{mode:o} {found:#?}");
-                assert_eq!(failure(&found).exit, Exit::Denied);
+                assert_eq!(failure(&found).exit(), Exit::Denied);
                 assert!(found[0].help.as_deref().is_some_and(|h| h.contains("chmod")));
                 assert!(!format!("{found:?} {}", failure(&found)).contains("hunter2"));
             }

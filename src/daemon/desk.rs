@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::job::Task;
 use super::{Daemon, RunResult, ending};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::exit::Exit;
 use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
 use crate::run::{RunSummary, chosen, spent};
@@ -32,7 +33,7 @@ const STALE: TimeDelta = TimeDelta::minutes(1);
 
 /// Answers what a daemon that died had taken, so that nobody waits for it for ever.
 pub(super) async fn close_stale(state: &State, clock: &Clock) -> Result<()> {
-    let failure = Failure::new(Exit::Partial, "the daemon ended before the run did")
+    let failure = Failure::new(Error::Local(LocalReason::Stopped), "the daemon ended before the run did")
         .help("what was sent is known, or looked up first by the next run");
     let now = clock.now();
     state
@@ -40,7 +41,7 @@ pub(super) async fn close_stale(state: &State, clock: &Clock) -> Result<()> {
             at: rfc3339(now),
             left_before: rfc3339(now - STALE),
             answer: error_json(&failure),
-            exit: failure.exit.code(),
+            exit: Exit::from(failure.error).code(),
         })
         .await?;
     Ok(())
@@ -71,7 +72,7 @@ impl Told {
 
 /// `{"error":{…}}`, as every command prints it.
 fn error_json(failure: &Failure) -> String {
-    json!({"error": {"code": failure.exit, "message": failure.chain(), "help": failure.help}}).to_string()
+    json!({"error": {"code": Exit::from(failure.error), "message": failure.chain(), "help": failure.help}}).to_string()
 }
 
 impl Daemon {
@@ -132,7 +133,7 @@ impl Daemon {
             .state
             .ask(FindPlan(plan.into()))
             .await?
-            .ok_or_else(|| Failure::new(Exit::Usage, format!("there is no plan {plan}")))?;
+            .ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {plan}")))?;
         if status != PlanStatus::Held {
             return Err(spent(plan, status));
         }
@@ -204,10 +205,10 @@ impl Daemon {
                 Ok(answer) => (summary.exit, answer),
                 Err(error) => {
                     let failure = Failure::internal("the run's summary can't be written").because(error);
-                    (failure.exit, error_json(&failure))
+                    (Exit::from(failure.error), error_json(&failure))
                 }
             },
-            Err(failure) => (failure.exit, error_json(failure)),
+            Err(failure) => (Exit::from(failure.error), error_json(failure)),
         };
         let reply = Reply { id, at: self.clock.stamp(), exit: exit.code(), answer };
         if let Err(error) = self.state.ask(reply).await {

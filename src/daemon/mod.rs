@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::Clients;
 use crate::config::Settings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::time;
 use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner};
@@ -415,5 +415,5 @@ type RunResult = Result<Option<RunSummary>, Failure>;
 
 /// The failure of what begins while the daemon ends.
 fn ending() -> Failure {
-    Failure::new(Exit::Partial, "the daemon is stopping").help("ask again when it is back")
+    Failure::new(Error::Local(LocalReason::Stopped), "the daemon is stopping").help("ask again when it is back")
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Daemon, pulse};
 use crate::config::{self, Settings};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::server;
 use crate::telemetry::metrics;
 
@@ -61,7 +61,7 @@ impl Daemon {
         if now == then {
             return Ok(());
         }
-        Err(Failure::new(Exit::Config, format!("state.path was {} and is now {}", now.display(), then.display()))
+        Err(Failure::new(Error::Config, format!("state.path was {} and is now {}", now.display(), then.display()))
             .help("another database needs a restart; make sure that the old one has been moved there"))
     }
 

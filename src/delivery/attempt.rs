@@ -18,7 +18,7 @@ use crate::account::seek::find_again;
 use crate::api::{ApiResponse, Current, Verdict};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, Echo, Kept};
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure, LocalReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome};
 use crate::domain::rules::SkipReason;
@@ -436,7 +436,7 @@ impl Work<'_> {
         tokio::select! {
             biased;
             found = find_again(self.at.client, self.at.state, self.at.sync, &self.operation) => found,
-            () = self.at.abandon.cancelled() => Err(Failure::new(Exit::Partial, "stopped before a look-up was answered")),
+            () = self.at.abandon.cancelled() => Err(Failure::new(Error::Local(LocalReason::Stopped), "stopped before a look-up was answered")),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attempt::Work;
 use crate::domain::account::{AccountState, Kept};
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure, LocalReason, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Status};
 use crate::domain::rules::{PersonState, SkipReason};
@@ -110,10 +110,11 @@ impl Work<'_> {
 
     /// What had to be read before it could be sent can't be.
     pub(super) fn unreadable(&self, failure: Failure) -> Finished {
-        if failure.exit == Exit::Partial && self.at.client.quota_is_used_up() {
+        if failure.error == Error::Target(TargetReason::QuotaUsedUp) {
             return Finished { used_up: true, ..self.not_begun(SkipReason::Quota) };
         }
-        let kind = if failure.exit == Exit::Denied { ErrorKind::Auth } else { ErrorKind::Network };
+        let kind =
+            if failure.error == Error::Target(TargetReason::Denied) { ErrorKind::Auth } else { ErrorKind::Network };
         let error = OpError::new(kind, failure.message.clone());
         Finished { denied: kind == ErrorKind::Auth, ..self.failed_after(error, failure) }
     }
@@ -141,7 +142,8 @@ impl Work<'_> {
 
 /// A failure of ours is worth stopping for; one of the target is in the outcome already.
 fn state_failure(failure: Failure) -> Option<Failure> {
-    matches!(failure.exit, Exit::Io | Exit::Internal | Exit::Config).then_some(failure)
+    matches!(failure.error, Error::State(_) | Error::Local(LocalReason::Io) | Error::Config | Error::Defect)
+        .then_some(failure)
 }
 
 fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> PersonState {

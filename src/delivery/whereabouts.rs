@@ -10,7 +10,7 @@ use crate::account::prepare::Seen;
 use crate::account::seek::{as_create, whose};
 use crate::api::Whose;
 use crate::domain::account::{Account, AccountState};
-use crate::domain::error::{Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::rules::SkipReason;
@@ -113,7 +113,7 @@ impl Work<'_> {
             biased;
             seen = self.at.client.seek(&id) => seen?,
             () = self.at.abandon.cancelled() => {
-                return Err(Failure::new(crate::domain::error::Exit::Partial, "stopped before a look-up was answered"));
+                return Err(Failure::new(Error::Local(LocalReason::Stopped), "stopped before a look-up was answered"));
             }
         };
         match seen {

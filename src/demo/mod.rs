@@ -16,7 +16,8 @@ use serde_json::Value;
 use self::reports::{Plan, Run, wrapped};
 use self::stage::{Done, Export, Platform, Stage};
 use self::witness::Seen;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Failure, Result};
+use crate::domain::exit::Exit;
 use crate::terminal::out::{Out, room};
 
 /// What a run on one platform must have come to: the story's own numbers, which a test takes from the files.

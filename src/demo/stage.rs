@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::sandbox::{Behaviour, Options, Request, Running, Sandbox};
 
 /// The sample configuration, exactly as it lies in `config/`.
@@ -207,5 +207,5 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn local(what: &str, error: io::Error) -> Failure {
-    Failure::new(Exit::Io, format!("the demo cannot {what}")).because(error)
+    Failure::new(Error::Local(LocalReason::Io), format!("the demo cannot {what}")).because(error)
 }

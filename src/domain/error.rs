@@ -1,126 +1,94 @@
-//! How a command ends: the exit codes, which of two is the graver, and the error that carries one.
+//! What can go wrong, by whose trouble it is, and the failure that tells it to a person.
 //!
-//! Every failure that reaches `main` is a [`Failure`]: what went wrong in one sentence, what to do about it, and the
-//! exit code under which scripts and systemd will see it. Nothing else in the crate decides an exit code.
+//! Control flow matches on [`Error`] and on nothing else. The exit code that follows from one is [`super::exit`]'s affair.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// The process's exit code. The numbers are those of BSD `sysexits` where one fits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Exit {
-    /// 0: done, or nothing to do.
-    #[default]
-    Ok,
-    /// 2: there are differences; given only with `--detailed-exitcode`.
-    Differences,
-    /// 3: held by a limit, or an approval that is stale or spent.
-    Held,
-    /// 64: wrong usage; an unknown sync, key, plan or run.
-    Usage,
-    /// 65: the source is not to be trusted.
-    Untrusted,
-    /// 69: source or target unreachable before anything was sent.
-    Unavailable,
-    /// 70: internal error, or a state database that is damaged or newer than this program.
-    Internal,
-    /// 74: local input or output failed (a full disk, say).
-    Io,
-    /// 75: finished, but something is left over; or another sender holds the state.
-    Partial,
-    /// 77: credentials refused, or a secret or state file that others can read.
-    Denied,
-    /// 78: the configuration is wrong.
+/// Whose trouble it is that something could not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The source's.
+    Source(SourceReason),
+    /// The target's.
+    Target(TargetReason),
+    /// That of the database in which is kept what each target confirmed.
+    State(StateReason),
+    /// The configuration's.
     Config,
+    /// The caller's: wrong usage, or something named that there is not.
+    Usage,
+    /// The operator's to decide: held by a limit, or an approval that is stale or spent.
+    Held,
+    /// This machine's, or this process's.
+    Local(LocalReason),
+    /// Ours: something that can't happen did.
+    Defect,
 }
 
-impl Exit {
-    /// The number that the shell sees.
-    pub const fn code(self) -> u8 {
-        match self {
-            Exit::Ok => 0,
-            Exit::Differences => 2,
-            Exit::Held => 3,
-            Exit::Usage => 64,
-            Exit::Untrusted => 65,
-            Exit::Unavailable => 69,
-            Exit::Internal => 70,
-            Exit::Io => 74,
-            Exit::Partial => 75,
-            Exit::Denied => 77,
-            Exit::Config => 78,
-        }
-    }
-
-    /// Every code.
-    const ALL: [Exit; 11] = [
-        Exit::Ok,
-        Exit::Differences,
-        Exit::Held,
-        Exit::Usage,
-        Exit::Untrusted,
-        Exit::Unavailable,
-        Exit::Internal,
-        Exit::Io,
-        Exit::Partial,
-        Exit::Denied,
-        Exit::Config,
-    ];
-
-    /// The exit of this number, if it is one of ours.
-    pub fn of_code(code: u8) -> Option<Exit> {
-        Exit::ALL.into_iter().find(|exit| exit.code() == code)
-    }
-
-    /// How grave it is when several syncs end differently; the greatest wins.
-    ///
-    /// The order is that of how much a person must do: a broken state before a full disk before a wrong
-    /// configuration, down to "something is left for the next run".
-    const fn gravity(self) -> u8 {
-        match self {
-            Exit::Ok => 0,
-            Exit::Differences => 1,
-            Exit::Partial => 2,
-            Exit::Held => 3,
-            Exit::Untrusted => 4,
-            Exit::Unavailable => 5,
-            Exit::Denied => 6,
-            Exit::Config => 7,
-            Exit::Io => 8,
-            Exit::Internal => 9,
-            Exit::Usage => 10,
-        }
-    }
-
-    /// The graver of two.
-    #[must_use]
-    pub fn worse(self, other: Exit) -> Exit {
-        if other.gravity() > self.gravity() { other } else { self }
-    }
+/// What is wrong with a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceReason {
+    /// It can't be reached, or it is in trouble.
+    Unreachable,
+    /// It refuses the credentials.
+    Denied,
+    /// What it gave is not to be trusted.
+    Untrusted,
 }
 
-impl Serialize for Exit {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(self.code())
-    }
+/// What is wrong with a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetReason {
+    /// It can't be reached, is in trouble, or answers what can't be believed.
+    Unreachable,
+    /// It refuses the credentials.
+    Denied,
+    /// The requests that it may be sent on a day are used up.
+    QuotaUsedUp,
+    /// It failed too often, or does not answer any more: the rest of the run is left out.
+    GaveUp,
+    /// An operation that it was sent has no answer yet.
+    Unanswered,
 }
 
-impl<'de> Deserialize<'de> for Exit {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Exit, D::Error> {
-        let code = u8::deserialize(deserializer)?;
-        Exit::of_code(code).ok_or_else(|| serde::de::Error::custom(format!("{code} is no exit code of ours")))
-    }
+/// What is wrong with the state database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateReason {
+    /// There is none.
+    Missing,
+    /// Another process holds it for a moment.
+    Busy,
+    /// Another process sends with it.
+    SenderActive,
+    /// Its disk is full, or fails.
+    Io,
+    /// It is damaged, newer than this program, or not ours.
+    Damaged,
+    /// Others can read or write it, or its place can't be relied on.
+    Exposed,
 }
 
-/// An error on its way to a person: one sentence, a remedy, an exit code, and the cause below it.
+/// What is wrong on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalReason {
+    /// Input or output failed.
+    Io,
+    /// A service of this machine is not there: an address to listen on, the daemon, a notifier.
+    Unavailable,
+    /// A secret or a file that others can read.
+    Exposed,
+    /// It was stopped before the end, as asked.
+    Stopped,
+}
+
+/// An error on its way to a person: one sentence, a remedy, whose trouble it is, and the cause below it.
 ///
 /// The message states this layer alone; what lies beneath is in [`std::error::Error::source`]. It never contains a
 /// value of a person or a secret.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
-    pub exit: Exit,
+    /// Whose trouble it is.
+    pub error: Error,
     /// What went wrong, naming the place.
     pub message: String,
     /// What to do about it, if there is something to do.
@@ -137,14 +105,14 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 const A_DEFECT: &str = "a defect of rosterd's own, at the place that the log names";
 
 impl Failure {
-    /// A failure with this exit code and message.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Failure { exit, message: message.into(), help: None, others: Vec::new(), source: None }
+    /// A failure with this message.
+    pub fn new(error: Error, message: impl Into<String>) -> Self {
+        Failure { error, message: message.into(), help: None, others: Vec::new(), source: None }
     }
 
     /// A fault of ours: something that can't happen did.
     pub fn internal(message: impl Into<String>) -> Self {
-        Failure::new(Exit::Internal, message)
+        Failure::new(Error::Defect, message)
     }
 
     /// A panic of ours that was caught.
@@ -170,7 +138,7 @@ impl Failure {
     #[must_use]
     pub fn again(&self) -> Failure {
         Failure {
-            exit: self.exit,
+            error: self.error,
             message: self.told(),
             help: self.help.clone(),
             others: self.others.iter().map(Failure::again).collect(),
@@ -216,26 +184,21 @@ impl std::error::Error for Failure {
 }
 
 #[cfg(test)]
+impl Failure {
+    /// The exit code that the command line would make of it.
+    pub fn exit(&self) -> super::exit::Exit {
+        self.error.into()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn gravest_code_of_several_syncs_wins_in_the_documented_order() {
-        let order = [70, 74, 78, 77, 69, 65, 3, 75, 0];
-        let all = Exit::ALL.into_iter().filter(|e| order.contains(&e.code()));
-        for a in all.clone() {
-            for b in all.clone() {
-                let rank = |e: Exit| order.iter().position(|c| *c == e.code()).expect("in the order");
-                let expected = if rank(a) <= rank(b) { a } else { b };
-                assert_eq!(a.worse(b), expected, "{a:?} and {b:?}");
-            }
-        }
-    }
-
-    #[test]
     fn a_failure_prints_its_own_layer_and_chains_its_causes() {
         let inner = std::io::Error::other("disk full");
-        let failure = Failure::new(Exit::Io, "cannot write the journal").because(inner);
+        let failure = Failure::new(Error::Local(LocalReason::Io), "cannot write the journal").because(inner);
         assert_eq!(failure.to_string(), "cannot write the journal");
         assert_eq!(failure.chain(), "cannot write the journal: disk full");
     }

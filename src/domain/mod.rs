@@ -9,6 +9,7 @@ pub mod bounded;
 pub mod catalogue;
 pub mod change_token;
 pub mod error;
+pub mod exit;
 pub mod identity;
 pub mod json_schema;
 pub mod limits;

@@ -12,7 +12,7 @@ use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::http::secret::Secret;
 use crate::http::settings::{AuthSettings, NetworkSettings};
 use crate::os::bounded_file;
@@ -34,7 +34,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// A certificate or the proxy can't be used (78), or the file with our private key can be read by everybody (77).
 pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Result<ClientBuilder> {
     install_tls();
-    let wrong = |what: String| Failure::new(Exit::Config, format!("{owner}: {what}"));
+    let wrong = |what: String| Failure::new(Error::Config, format!("{owner}: {what}"));
     let mut builder = ClientBuilder::new()
         .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -79,7 +79,7 @@ pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
     }
     let message =
         format!("{owner}: this machine's clock says {}, so no certificate can be judged", now.format("%Y-%m-%d"));
-    Err(Failure::new(Exit::Io, message).help("set the clock, e.g. timedatectl set-ntp true"))
+    Err(Failure::new(Error::Local(LocalReason::Io), message).help("set the clock, e.g. timedatectl set-ntp true"))
 }
 
 /// Makes the client.
@@ -88,7 +88,7 @@ pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
 /// It can't be made (78).
 pub fn client(owner: &str, builder: ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(|error| {
-        Failure::new(Exit::Config, format!("{owner}: no HTTP client can be made")).because(error.without_url())
+        Failure::new(Error::Config, format!("{owner}: no HTTP client can be made")).because(error.without_url())
     })
 }
 
@@ -97,7 +97,7 @@ pub fn client(owner: &str, builder: ClientBuilder) -> Result<reqwest::Client> {
 /// # Errors
 /// A secret can't be read (as [`Secret::read`] says) or can't stand in a header (78).
 pub fn fixed_credentials(owner: &str, auth: &AuthSettings) -> Result<Option<(HeaderName, HeaderValue)>> {
-    let wrong = |what: &str| Failure::new(Exit::Config, format!("{owner}: {what}"));
+    let wrong = |what: &str| Failure::new(Error::Config, format!("{owner}: {what}"));
     let (name, value) = match auth {
         AuthSettings::None | AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. } => return Ok(None),
         AuthSettings::Bearer(token) => (AUTHORIZATION, prefixed("Bearer ", &token.read()?)),
@@ -118,7 +118,7 @@ pub fn fixed_credentials(owner: &str, auth: &AuthSettings) -> Result<Option<(Hea
 /// The secret can't stand in a header (78).
 pub fn sensitive(owner: &str, value: &SecretString) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
-        Failure::new(Exit::Config, format!("{owner}: the secret holds characters that can't stand in a header"))
+        Failure::new(Error::Config, format!("{owner}: the secret holds characters that can't stand in a header"))
             .help("is it a whole file?")
     })?;
     value.set_sensitive(true);
@@ -160,6 +160,7 @@ pub fn install_tls() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
 
     #[test]
     fn base64_is_that_of_the_rfc() {
@@ -191,7 +192,7 @@ mod tests {
         std::fs::write(&path, "no certificate\n").expect("a file");
         let network = NetworkSettings { ca_file: Some(path), ..NetworkSettings::default() };
         let failure = builder("source hr", &network, Duration::from_secs(1)).expect_err("no certificate");
-        assert_eq!(failure.exit, Exit::Config);
+        assert_eq!(failure.exit(), Exit::Config);
         assert!(failure.message.contains("ca.pem"), "{}", failure.message);
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::outcome::ErrorKind;
 use crate::http::client::{basic, prefixed, sensitive};
 use crate::http::error::SendError;
@@ -159,11 +159,14 @@ impl Tokens {
         }
         match status.as_u16() {
             200..=299 => serde_json::from_slice(&body).map_err(|_| {
-                Failure::new(Exit::Denied, format!("{}: the token endpoint gave no token", self.owner))
-                    .help("check auth.token_url")
+                Failure::new(
+                    Error::Source(SourceReason::Denied),
+                    format!("{}: the token endpoint gave no token", self.owner),
+                )
+                .help("check auth.token_url")
             }),
             400..=403 => Err(Failure::new(
-                Exit::Denied,
+                Error::Source(SourceReason::Denied),
                 format!("{}: the token endpoint refused the credentials: HTTP {}", self.owner, status.as_u16()),
             )
             .help("check auth: client_id, client_secret, scope")),
@@ -177,7 +180,7 @@ impl Tokens {
     }
 
     fn unusable(&self, what: &str) -> Failure {
-        Failure::new(Exit::Unavailable, format!("{}: the token endpoint {what}", self.owner))
+        Failure::new(Error::Source(SourceReason::Unreachable), format!("{}: the token endpoint {what}", self.owner))
             .help("check auth.token_url")
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure, LocalReason};
 use crate::os::bounded_file;
 
 /// The directory that systemd puts a service's credentials into.
@@ -62,7 +62,7 @@ impl Secret {
             Secret::Env(name) => {
                 let value = env(name).ok_or_else(|| {
                     Failure::new(
-                        Exit::Config,
+                        Error::Config,
                         format!("the environment variable {name}, which holds a secret, is not set"),
                     )
                     .help(format!("set {name}, or point the secret elsewhere: {{ file = \"PATH\" }}"))
@@ -74,7 +74,7 @@ impl Secret {
             Secret::Credential(name) => {
                 let directory = env(CREDENTIALS_DIRECTORY).ok_or_else(|| {
                     Failure::new(
-                        Exit::Config,
+                        Error::Config,
                         format!("the systemd credential {name} is not there: ${CREDENTIALS_DIRECTORY} is not set"),
                     )
                     .help(format!(
@@ -102,11 +102,13 @@ fn read_file(path: &Path, private: bool) -> Result<SecretString, Failure> {
     if private && is_open(&metadata) {
         let opened = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let message = format!("{place} can be read by everybody on this machine");
-        return Err(Failure::new(Exit::Denied, message).help(format!("chmod o-r {}", opened.display())));
+        return Err(
+            Failure::new(Error::Local(LocalReason::Exposed), message).help(format!("chmod o-r {}", opened.display()))
+        );
     }
     let too_long = |length: u64| {
         let message = format!("{place} has {length} bytes or more; a secret has at most {LONGEST_SECRET}");
-        Failure::new(Exit::Config, message).help("check the path")
+        Failure::new(Error::Config, message).help("check the path")
     };
     if metadata.len() > LONGEST_SECRET {
         return Err(too_long(metadata.len()));
@@ -128,21 +130,21 @@ fn without_line_end(text: &str) -> &str {
 
 fn not_empty(text: String, place: &str) -> Result<SecretString, Failure> {
     if text.is_empty() {
-        return Err(Failure::new(Exit::Config, format!("{place} is empty")).help("put the secret into it"));
+        return Err(Failure::new(Error::Config, format!("{place} is empty")).help("put the secret into it"));
     }
     Ok(SecretString::from(text))
 }
 
 fn not_text(place: &str) -> Failure {
-    Failure::new(Exit::Config, format!("{place} is not UTF-8 text, so it can't be a secret"))
+    Failure::new(Error::Config, format!("{place} is not UTF-8 text, so it can't be a secret"))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Failure {
-    let exit = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Exit::Denied,
-        _ => Exit::Config,
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Error::Local(LocalReason::Exposed),
+        _ => Error::Config,
     };
-    Failure::new(exit, format!("cannot read the secret file {}", path.display()))
+    Failure::new(kind, format!("cannot read the secret file {}", path.display()))
         .help("create it, readable by the user that rosterd runs as and by nobody else")
         .because(error)
 }
@@ -150,6 +152,7 @@ fn unreadable(path: &Path, error: std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
 
     fn file(mode: u32, text: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -173,7 +176,7 @@ mod tests {
         for mode in [0o644, 0o604] {
             let (_dir, path) = file(mode, "s");
             let failure = Secret::File(path.clone()).read().expect_err("open to the world");
-            assert_eq!(failure.exit, Exit::Denied);
+            assert_eq!(failure.exit(), Exit::Denied);
             assert!(failure.message.contains(&path.display().to_string()));
             assert_eq!(failure.help, Some(format!("chmod o-r {}", path.display())));
         }
@@ -193,7 +196,7 @@ mod tests {
         for secret in secrets {
             let env = |name: &str| (name == "EMPTY").then(Default::default);
             let failure = secret.read_with(env).expect_err("no secret there");
-            assert_eq!(failure.exit, Exit::Config, "{secret:?}");
+            assert_eq!(failure.exit(), Exit::Config, "{secret:?}");
         }
     }
 

@@ -79,20 +79,20 @@ fn broke_off() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::error::Exit;
+    use crate::domain::exit::Exit;
 
     #[tokio::test]
     async fn a_panic_ends_the_work_in_which_it_happened_and_no_other() {
         let broken = caught_in(async { panic!("ann@acme.example") });
         let (broken, whole): (Result<()>, Result<u8>) = tokio::join!(broken, caught_in(async { Ok(7) }));
-        assert_eq!(broken.expect_err("a failure").exit, Exit::Internal);
+        assert_eq!(broken.expect_err("a failure").exit(), Exit::Internal);
         assert_eq!(whole.expect("the other one"), 7);
     }
 
     #[test]
     fn a_defect_becomes_exit_70_and_its_words_are_kept_back() {
         let failure = caught::<()>(|| panic!("ann@acme.example")).expect_err("a failure");
-        assert_eq!(failure.exit, Exit::Internal);
+        assert_eq!(failure.exit(), Exit::Internal);
         assert!(!failure.chain().contains("acme"));
         let told = words(Some(Location::caller()), Some("state"));
         assert!(told.contains("panics.rs") && told.contains("state"), "{told}");

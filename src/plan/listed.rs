@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Planner;
 use crate::account::Listing;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 
 /// Requests that looking everybody up one by one takes.
 fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
@@ -37,7 +37,7 @@ pub(super) fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
 pub(super) async fn list_for_invited(planner: &Planner) -> Result<Option<Arc<Listing>>> {
     let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().lists_invited();
     match wanted {
-        true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(planner, None, failure)),
+        true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(None, failure)),
         false => Ok(None),
     }
 }
@@ -49,8 +49,8 @@ pub(super) async fn list(planner: &Planner, most_pages: u64) -> Result<Option<Ar
 }
 
 /// What stands in for an answer when the target's daily quota is used up; any other failure stays one.
-pub(super) fn unless_used_up<T>(planner: &Planner, instead: T, failure: Failure) -> Result<T> {
-    match failure.exit == Exit::Partial && planner.client.quota_is_used_up() {
+pub(super) fn unless_used_up<T>(instead: T, failure: Failure) -> Result<T> {
+    match failure.error == Error::Target(TargetReason::QuotaUsedUp) {
         true => Ok(instead),
         false => Err(failure),
     }

@@ -54,9 +54,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
     }
     let listing = match (planner.observed.clone().or(listing), worth_listing(planner, count)) {
         (Some(listing), _) => Some(listing),
-        (None, Some(most_pages)) => {
-            list(planner, most_pages).await.or_else(|failure| unless_used_up(planner, None, failure))?
-        }
+        (None, Some(most_pages)) => list(planner, most_pages).await.or_else(|failure| unless_used_up(None, failure))?,
         (None, None) => None,
     };
     let listing = listing.as_deref();
@@ -70,7 +68,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
             .map(|(newcomer, doubt)| async move {
                 let key = newcomer.create.key.clone();
                 let operation = one(planner, merged, newcomer, doubt, listing).await.map(Some);
-                Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(planner, None, failure))?))
+                Ok::<_, Failure>((key, operation.or_else(|failure| unless_used_up(None, failure))?))
             })
             .buffered(planner.sync.target.concurrency)
             .try_collect()

@@ -2,7 +2,7 @@
 //! operation is the same.
 
 use super::{Approval, RunRequest, RunSummary, Runner, chosen};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::plan::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
 
@@ -56,5 +56,5 @@ pub fn spent(id: &str, status: PlanStatus) -> Failure {
         PlanStatus::Superseded => ("was superseded by a later plan", "see what is held now: rosterd plans"),
         PlanStatus::Held => ("is held", "see: rosterd plans"),
     };
-    Failure::new(Exit::Held, format!("plan {id} {why}")).help(help)
+    Failure::new(Error::Held, format!("plan {id} {why}")).help(help)
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Run;
 use super::summary::RunSummary;
 use crate::config::settings::SyncSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Basis, Breach, Digest};
 use crate::domain::operation::{OpKind, Operation};
@@ -177,7 +177,7 @@ impl Run<'_> {
             reason: approval.reason.clone(),
         };
         if !self.runner.state.ask(decision).await? {
-            return Err(Failure::new(Exit::Held, format!("plan {} is not held any more", approval.plan)));
+            return Err(Failure::new(Error::Held, format!("plan {} is not held any more", approval.plan)));
         }
         Ok(approved)
     }
@@ -206,7 +206,7 @@ impl Run<'_> {
             Origin::Undo(run) => format!("make it anew with rosterd undo {run}"),
             Origin::Reconcile(_) => format!("compare anew with rosterd reconcile {sync}"),
         };
-        Failure::new(Exit::Held, format!("the approval of plan {} is stale: {why}", approval.plan))
+        Failure::new(Error::Held, format!("the approval of plan {} is stale: {why}", approval.plan))
             .help(format!("nothing was sent; {anew}, and look at it"))
     }
 

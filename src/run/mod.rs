@@ -28,7 +28,8 @@ use crate::account::Listing;
 use crate::account::{Client, Clients};
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Delivered, Delivery, RunId, RunObserver};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::exit::Exit;
 use crate::domain::identity;
 use crate::domain::limits;
 use crate::domain::limits::{Basis, Digest};
@@ -358,7 +359,8 @@ impl Run<'_> {
 
 /// Somebody asked to stop before anything was sent.
 fn stopped_early() -> Failure {
-    Failure::new(Exit::Partial, "stopped before anything was sent, as asked").help("run again to go on")
+    Failure::new(Error::Local(LocalReason::Stopped), "stopped before anything was sent, as asked")
+        .help("run again to go on")
 }
 
 /// Makes the plan of a sync; reads from the target, writes nowhere.
@@ -425,7 +427,7 @@ async fn nothing_is_shared(state: &State, sync: &SyncSettings, known: KnownSync)
         "account {id} of target {target} belongs to {key} in sync {name} and to {rivals_key} in sync {rival}: two syncs \
          of one platform would undo each other's work"
     );
-    Err(Failure::new(Exit::Config, message).help(
+    Err(Failure::new(Error::Config, message).help(
         "decide which of the two keeps it. Is the other not needed, take it out of the configuration, and then: rosterd \
          state forget-sync NAME. Else tell their people apart with include, and then: rosterd forget SYNC KEY, for each \
          whom it must give up",
@@ -440,7 +442,7 @@ pub fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Arc<SyncSetti
     for name in names {
         if !settings.syncs.contains_key(name) {
             let known: Vec<_> = settings.syncs.keys().map(String::as_str).collect();
-            return Err(Failure::new(Exit::Usage, format!("there is no sync {name:?}"))
+            return Err(Failure::new(Error::Usage, format!("there is no sync {name:?}"))
                 .help(format!("the configuration has: {}", known.join(", "))));
         }
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::NotifySettings;
 use crate::domain::address::scrubbed;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::outcome::ErrorKind;
 use crate::http::error::explained;
 use crate::http::secret::Secret;
@@ -118,7 +118,7 @@ pub async fn deliver(settings: &NotifySettings, message: &Message, stop: &Cancel
 }
 
 fn undelivered(why: impl Into<String>) -> Failure {
-    Failure::new(Exit::Unavailable, why)
+    Failure::new(Error::Local(LocalReason::Unavailable), why)
 }
 
 async fn post(url: &Secret, message: &Message, patience: Duration) -> Result<()> {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
 use crate::domain::change_token::ChangeToken;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::record::Key;
 use crate::failpoints;
 use crate::os::clock::Clock;
@@ -159,7 +159,7 @@ pub async fn known_somewhere<T: AsRead>(only: &BTreeSet<Key>, readings: &[Readin
         return Ok(());
     }
     let message = format!("--only {}: neither the source nor the state knows such a key", named.join(", --only "));
-    Err(Failure::new(Exit::Usage, message)
+    Err(Failure::new(Error::Usage, message)
         .help("nothing was sent; keys are case-sensitive, find somebody's: rosterd why SYNC ADDRESS"))
 }
 
@@ -338,7 +338,7 @@ pub(super) async fn baseline(source: &SourceSettings, state: &State, clock: &Clo
 pub(super) fn member_failure(union: &SourceSettings, failure: Failure) -> Failure {
     let message = format!("source {} is not trusted, because a member is not: {}", union.name, failure.message);
     let help = failure.help.clone().unwrap_or_default();
-    Failure::new(failure.exit, message).help(help)
+    Failure::new(failure.error, message).help(help)
 }
 
 pub(super) fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
@@ -346,8 +346,11 @@ pub(super) fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> F
     let place = source.file().map(|path| format!("look at {}", path.display()));
     let mut help: Vec<String> = place.into_iter().chain(reasons.iter().map(|r| r.help(&source.name))).collect();
     help.dedup();
-    Failure::new(Exit::Untrusted, format!("source {} is not trusted: {}", source.name, why.join("; ")))
-        .help(help.join("; "))
+    Failure::new(
+        Error::Source(SourceReason::Untrusted),
+        format!("source {} is not trusted: {}", source.name, why.join("; ")),
+    )
+    .help(help.join("; "))
 }
 
 /// Remembers that a source is as it was when its syncs were clean.

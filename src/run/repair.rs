@@ -11,7 +11,7 @@ use super::{
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::delivery::RunId;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::remedy::Remedy;
 use crate::failpoints;
 use crate::os::panics;
@@ -80,7 +80,8 @@ impl Runner {
         let repaired = panics::caught_in(repair).await;
         if let Err(failure) = repaired {
             summary.fail(&failure);
-            read.judged(sync, (failure.exit == Exit::Untrusted).then_some(false), &self.state).await?;
+            read.judged(sync, (failure.error == Error::Source(SourceReason::Untrusted)).then_some(false), &self.state)
+                .await?;
             let finish = self.state.ask(summary.finish(self.clock.stamp())).await;
             if !reported || finish.is_err() {
                 return Err(failure);
@@ -134,7 +135,7 @@ impl Runner {
                 super::resolve::resolve(sync, id, &self.state, &client, &self.clock).await?
             }
             // Bound to something else: what was sent there is nothing to look up here.
-            Err(error) if remedy.adopt && error.exit == Exit::Config => Resolved::default(),
+            Err(error) if remedy.adopt && error.error == Error::Config => Resolved::default(),
             Err(error) => return Err(error.into()),
         };
         let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;

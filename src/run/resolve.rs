@@ -14,7 +14,7 @@ use crate::account::{Client, Seen};
 use crate::api::Whose;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
@@ -77,7 +77,10 @@ pub async fn resolve(
                     failed_in_a_row = 0;
                     resolved.done.extend(resolution.map(|r| (unresolved.operation.key.clone(), r)));
                 }
-                Err(failure) if matches!(failure.exit, Exit::Unavailable | Exit::Partial) => {
+                Err(failure)
+                    if matches!(failure.error, Error::Target(_))
+                        && failure.error != Error::Target(TargetReason::Denied) =>
+                {
                     tracing::warn!(key = %unresolved.operation.key, error = %failure, "could not resolve an earlier operation");
                     failed_in_a_row += 1;
                     resolved.unreachable = Some(failure);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Client;
 use crate::delivery::{Delivered, Stop};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result, TargetReason};
+use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::Status;
@@ -44,7 +45,7 @@ pub struct RunError {
 
 impl From<&Failure> for RunError {
     fn from(failure: &Failure) -> Self {
-        RunError { code: failure.exit, message: failure.chain(), help: failure.help.clone() }
+        RunError { code: failure.error.into(), message: failure.chain(), help: failure.help.clone() }
     }
 }
 
@@ -142,8 +143,8 @@ impl RunSummary {
 
     /// It could not go on.
     pub fn fail(&mut self, failure: &Failure) {
-        self.exit = self.exit.worse(failure.exit);
-        self.status = match failure.exit {
+        self.exit = self.exit.worse(failure.error.into());
+        self.status = match failure.error.into() {
             Exit::Untrusted => "untrusted",
             Exit::Held => "held",
             Exit::Partial => "partial",
@@ -191,7 +192,7 @@ impl RunSummary {
         let id = &plan.id;
         let message = format!("{}; nothing was sent", breach.sentence(&first_keys));
         let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
-        self.fail(&Failure::new(Exit::Held, message).help(help));
+        self.fail(&Failure::new(Error::Held, message).help(help));
         self.plan = Some(plan.id.clone());
         self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
         self.held_again = !first;
@@ -304,17 +305,20 @@ impl RunSummary {
 fn stopped(stop: Stop, client: &Arc<Client>) -> Failure {
     let target = client.target();
     match stop {
-        Stop::Asked => {
-            Failure::new(Exit::Partial, "stopped before the end, as asked").help("nothing is lost: run again to go on")
+        Stop::Asked | Stop::Paused => {
+            Failure::new(Error::Local(LocalReason::Stopped), "stopped before the end, as asked")
+                .help("nothing is lost: run again to go on")
         }
-        Stop::Paused => Failure::new(Exit::Ok, "the sync was paused"),
         Stop::Failures { failed, allowed } => Failure::new(
-            Exit::Partial,
+            Error::Target(TargetReason::GaveUp),
             format!("stopped: {failed} operations failed, and limits.failures allows {allowed}"),
         )
         .help("see why: rosterd outcomes --status failed"),
-        Stop::Breaker => Failure::new(Exit::Partial, format!("stopped: target {target} does not answer any more"))
-            .help("nothing is lost: run again when it is back"),
+        Stop::Breaker => Failure::new(
+            Error::Target(TargetReason::GaveUp),
+            format!("stopped: target {target} does not answer any more"),
+        )
+        .help("nothing is lost: run again when it is back"),
         Stop::Denied(why) => client.denied(&why),
         Stop::Unreachable(why, status) => client.unusable(&why, status),
         Stop::Quota => client.used_up(),

@@ -9,7 +9,7 @@ use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::delivery::RunId;
 use crate::domain::account::Account;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, StateReason};
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
@@ -51,10 +51,10 @@ impl Runner {
     }
 
     async fn past(&self, run: &str) -> Result<(PastRun, Arc<SyncSettings>)> {
-        let unknown = || Failure::new(Exit::Usage, format!("there is no run {run}")).help("see: rosterd outcomes");
+        let unknown = || Failure::new(Error::Usage, format!("there is no run {run}")).help("see: rosterd outcomes");
         let past = self.state.ask(FindRun(run.to_string())).await?.ok_or_else(unknown)?;
         if !past.finished {
-            return Err(Failure::new(Exit::Partial, format!("run {run} has not ended"))
+            return Err(Failure::new(Error::State(StateReason::SenderActive), format!("run {run} has not ended"))
                 .help("wait for its end, or run rosterd sync once if its process died"));
         }
         let sync = chosen(&self.settings, std::slice::from_ref(&past.sync))?.pop();

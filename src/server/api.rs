@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Context, Refusal};
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 use crate::domain::outcome::Status;
 use crate::domain::time;
 use crate::report::status;

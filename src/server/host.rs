@@ -10,7 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{Request, StatusCode, Version, header};
 
 use super::Refusal;
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 
 /// The names under which the server may be asked, besides loopback ones and the address that was connected to.
 #[derive(Clone, Debug, Default)]

@@ -30,7 +30,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::ServerSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::exit::Exit;
 use crate::domain::visible::visible_lines;
 use crate::os::clock::Clock;
 use crate::state::State;
@@ -118,7 +119,7 @@ fn connections(wanted: u32) -> usize {
 }
 
 fn taken(address: SocketAddr, error: std::io::Error) -> Failure {
-    Failure::new(Exit::Unavailable, format!("server.listen: cannot listen on {address}"))
+    Failure::new(Error::Local(LocalReason::Unavailable), format!("server.listen: cannot listen on {address}"))
         .help("is another rosterd running there? choose another port, or leave out [server]")
         .because(error)
 }
@@ -195,7 +196,7 @@ impl Refusal {
 impl<E: Into<Failure>> From<E> for Refusal {
     fn from(error: E) -> Refusal {
         let failure: Failure = error.into();
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure.exit, failure.chain())
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure.error.into(), failure.chain())
     }
 }
 

@@ -17,7 +17,7 @@ use super::rows::{Broken, RawRow, RowReader, Step};
 use super::trailer::{Trailer, Untrailed};
 use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
 use crate::domain::address::scrubbed;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::domain::nearest::nearest;
 use crate::domain::record::{Key, Position};
 use crate::source::trust::Completeness;
@@ -70,7 +70,7 @@ impl CsvReader {
         let modified_at = input.modified_at();
         let decoded = Utf8Reader::new(input, &settings.encoding).ok_or_else(|| {
             let message = format!("source {}: there is no encoding {:?}", source.name, settings.encoding);
-            Failure::new(Exit::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
+            Failure::new(Error::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
         })?;
         let text = Untrailed::new(decoded, settings.trailer.clone());
         let mut rows = RowReader::new(text, settings.delimiter, settings.quote);

@@ -16,7 +16,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::config::settings::SourceSettings;
 use crate::domain::address::scrubbed;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::os::bounded_file;
 
 /// To how many times its size a file may unpack. Exports of people shrink to a tenth, highly repetitive ones to a
@@ -218,7 +218,10 @@ fn of_frame(error: FrameDecoderError) -> io::Error {
 }
 
 pub(super) fn unusable(source: &SourceSettings, what: String) -> Failure {
-    Failure::new(Exit::Untrusted, format!("source {} can't be read as configured: {what}", source.name))
+    Failure::new(
+        Error::Source(SourceReason::Untrusted),
+        format!("source {} can't be read as configured: {what}", source.name),
+    )
 }
 
 fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
@@ -229,7 +232,7 @@ fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
             _ => ("can't be opened", "see whether it can be read by hand"),
         };
         let message = format!("source {}: the file {} {what}", source.name, scrubbed(&path.display().to_string()));
-        Failure::new(Exit::Unavailable, message).help(help).because(error)
+        Failure::new(Error::Source(SourceReason::Unreachable), message).help(help).because(error)
     };
     let file = bounded_file::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

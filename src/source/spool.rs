@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::rows::MAX_ROW;
 use crate::config::settings::RowsPerPerson;
 use crate::domain::bounded;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
 use crate::os::room::{Room, Short};
 
@@ -112,7 +112,9 @@ impl Spool {
     pub fn create(directory: &Path, expected: RowsPerPerson) -> Result<Spool> {
         let file = tempfile::Builder::new().prefix("rosterd-spool-").tempfile_in(directory).map_err(|error| {
             let message = format!("no temporary file can be made in {}", directory.display());
-            Failure::new(Exit::Io, message).help("see that the directory exists and has room").because(error)
+            Failure::new(Error::Local(LocalReason::Io), message)
+                .help("see that the directory exists and has room")
+                .because(error)
         })?;
         let db = Connection::open(file.path()).map_err(failed)?;
         let pragmas = format!(
@@ -475,15 +477,19 @@ fn stored_key(text: &str) -> Result<Key> {
 /// Why a source is not spooled any further.
 fn no_room(short: Short) -> Failure {
     match short {
-        Short::Endless(what) => Failure::new(Exit::Untrusted, format!("the source is not to be trusted: {what}"))
-            .help("nothing was sent; look at the export, or ask for fewer columns"),
-        Short::Disk(what) => Failure::new(Exit::Io, format!("what the source holds can't be kept: {what}"))
-            .help("nothing was sent; free some room, or point TMPDIR at a larger disk"),
+        Short::Endless(what) => {
+            Failure::new(Error::Source(SourceReason::Untrusted), format!("the source is not to be trusted: {what}"))
+                .help("nothing was sent; look at the export, or ask for fewer columns")
+        }
+        Short::Disk(what) => {
+            Failure::new(Error::Local(LocalReason::Io), format!("what the source holds can't be kept: {what}"))
+                .help("nothing was sent; free some room, or point TMPDIR at a larger disk")
+        }
     }
 }
 
 fn failed(error: rusqlite::Error) -> Failure {
-    Failure::new(Exit::Io, "the temporary spool of the source can't be written or read")
+    Failure::new(Error::Local(LocalReason::Io), "the temporary spool of the source can't be written or read")
         .help("see that there is room in the state directory")
         .because(error)
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::{make, parent, side_file};
 use super::open::open_existing;
 use super::{StateError, schema};
-use crate::domain::error::Exit;
+use crate::domain::error::Error;
 
 /// Copies the database to a file that must not exist, readable by its owner alone. `at` is the time, RFC 3339.
 ///
@@ -35,7 +35,7 @@ fn copy(source: &Connection, part: &Path, at: &str) -> Result<(), StateError> {
     let _ = fs::remove_file(part);
     make(part).map_err(|e| failed(part, &e))?;
     let text = part.to_str().ok_or_else(|| {
-        StateError::new(Exit::Usage, format!("{} is not UTF-8, and SQLite needs that of a name", part.display()))
+        StateError::new(Error::Usage, format!("{} is not UTF-8, and SQLite needs that of a name", part.display()))
     })?;
     source.execute("VACUUM INTO ?1", [text])?;
     let copied = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -57,7 +57,7 @@ fn name(part: &Path, to: &Path) -> Result<(), StateError> {
 }
 
 fn taken(to: &Path) -> StateError {
-    StateError::new(Exit::Usage, format!("{} exists already, and a backup overwrites nothing", to.display()))
+    StateError::new(Error::Usage, format!("{} exists already, and a backup overwrites nothing", to.display()))
         .help("give the backup a name of its own, with the date in it, say")
 }
 
@@ -69,6 +69,7 @@ fn failed(to: &Path, error: &std::io::Error) -> StateError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
     use crate::state::epoch::{Begun, EpochFile, begin, end};
     use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::people::{BindSync, Binding};
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(crate::state::verify(&copy).expect("readable"), Vec::<String>::new());
         assert_eq!(crate::state::info(&copy).expect("readable").users, 1);
         let again = backup(&database, &copy, "2026-11-22T00:00:00.000Z").expect_err("it is there");
-        assert_eq!(again.exit, Exit::Usage);
+        assert_eq!(again.exit(), Exit::Usage);
         assert_eq!(
             fs::read_dir(dir.path())
                 .expect("a directory")

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::files::{self, Use, side_file};
 use super::{StateError, runtime};
-use crate::domain::error::Exit;
+use crate::domain::error::{Error, StateReason};
 use crate::domain::identity::TargetIdentity;
 
 /// How long somebody who had to wait goes before the next one. A timer wakes a millisecond or two after it should.
@@ -273,8 +273,11 @@ impl Share {
 
 /// Another process has had the lock for so long that it must be stopped.
 pub fn stuck() -> StateError {
-    StateError::new(Exit::Partial, "the file that the rate is kept in (NAME.rate, beside the state) stays locked")
-        .help("another rosterd was stopped in the middle of something: see ps, and continue or end it")
+    StateError::new(
+        Error::State(StateReason::Busy),
+        "the file that the rate is kept in (NAME.rate, beside the state) stays locked",
+    )
+    .help("another rosterd was stopped in the middle of something: see ps, and continue or end it")
 }
 
 /// The schedules in a file.

@@ -1,13 +1,13 @@
-//! Why the state could not do what it was asked, and the exit code that follows from it.
+//! Why the state could not do what it was asked.
 
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure, StateReason};
 
 /// An error of the state. Cloneable, because one failed commit is everybody's who shared it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct StateError {
-    /// The exit code that follows.
-    pub exit: Exit,
+    /// Whose trouble it is.
+    pub error: Error,
     /// What happened.
     pub message: String,
     /// What to do about it.
@@ -15,37 +15,37 @@ pub struct StateError {
 }
 
 impl StateError {
-    /// An error with this exit code.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        StateError { exit, message: message.into(), help: None }
+    /// An error of this kind.
+    pub fn new(error: Error, message: impl Into<String>) -> Self {
+        StateError { error, message: message.into(), help: None }
     }
 
     /// Local input or output failed.
     pub fn io(message: impl Into<String>) -> Self {
-        StateError::new(Exit::Io, message)
+        StateError::new(Error::State(StateReason::Io), message)
     }
 
     /// The database is damaged, newer than this program, or not ours.
     pub fn damaged(message: impl Into<String>) -> Self {
-        StateError::new(Exit::Internal, message)
+        StateError::new(Error::State(StateReason::Damaged), message)
     }
 
     /// A panic of ours in a command, whose words are kept back.
     pub fn defect() -> Self {
         StateError::new(
-            Exit::Internal,
+            Error::State(StateReason::Damaged),
             "the state broke off on a defect of rosterd's own, at the place that the log names",
         )
     }
 
     /// The state's thread has ended.
     pub fn gone() -> Self {
-        StateError::new(Exit::Internal, "the state's thread has ended")
+        StateError::new(Error::State(StateReason::Damaged), "the state's thread has ended")
     }
 
     /// The transaction was given up below us.
     pub fn lost() -> Self {
-        StateError::new(Exit::Io, "the state database gave a transaction up")
+        StateError::new(Error::State(StateReason::Io), "the state database gave a transaction up")
     }
 
     /// Adds what to do about it.
@@ -70,7 +70,8 @@ impl From<rusqlite::Error> for StateError {
             ))
             .help("restore a backup of it; never delete it, since an empty state means creating everybody again"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                StateError::new(Exit::Partial, "the state database is busy").help("another process holds it; try again")
+                StateError::new(Error::State(StateReason::Busy), "the state database is busy")
+                    .help("another process holds it; try again")
             }
             _ => StateError::damaged(format!("the state database refused a statement: {error}")),
         }
@@ -86,10 +87,18 @@ impl From<serde_json::Error> for StateError {
 
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
-        let failure = Failure::new(error.exit, error.message);
+        let failure = Failure::new(error.error, error.message);
         match error.help {
             Some(help) => failure.help(help),
             None => failure,
         }
+    }
+}
+
+#[cfg(test)]
+impl StateError {
+    /// The exit code that the command line would make of it.
+    pub fn exit(&self) -> crate::domain::exit::Exit {
+        self.error.into()
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::StateError;
-use crate::domain::error::Exit;
+use crate::domain::error::{Error, StateReason};
 
 const WRITABLE_BY_THE_GROUP: u32 = 0o020;
 const WRITABLE_BY_THE_WORLD: u32 = 0o002;
@@ -148,7 +148,7 @@ pub fn judge(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
         return Err(link(path));
     }
     if !metadata.is_file() {
-        return Err(StateError::new(Exit::Denied, format!("{shown} is no ordinary file"))
+        return Err(StateError::new(Error::State(StateReason::Exposed), format!("{shown} is no ordinary file"))
             .help(format!("see what it is, and remove it: ls -l {shown}")));
     }
     let (owner, user) = (metadata.uid(), user());
@@ -174,12 +174,15 @@ fn is_link(path: &Path) -> bool {
 
 fn link(path: &Path) -> StateError {
     let shown = path.display();
-    StateError::new(Exit::Denied, format!("{shown} is a symbolic link, and the state's files are not reached by links"))
-        .help(format!("see where it leads (ls -l {shown}); remove it, or set state.path to the file itself"))
+    StateError::new(
+        Error::State(StateReason::Exposed),
+        format!("{shown} is a symbolic link, and the state's files are not reached by links"),
+    )
+    .help(format!("see where it leads (ls -l {shown}); remove it, or set state.path to the file itself"))
 }
 
 fn denied(what: String, mode: u32) -> StateError {
-    StateError::new(Exit::Denied, format!("{what} (mode {:04o})", mode & 0o7777))
+    StateError::new(Error::State(StateReason::Exposed), format!("{what} (mode {:04o})", mode & 0o7777))
 }
 
 fn foreign(what: &str, path: &Path, owner: u32, user: u32) -> StateError {
@@ -190,14 +193,16 @@ fn foreign(what: &str, path: &Path, owner: u32, user: u32) -> StateError {
     } else {
         format!("run this as its owner (sudo -u '#{owner}' rosterd …), or, if it is yours: chown {user} {shown}")
     };
-    StateError::new(Exit::Denied, message).help(help)
+    StateError::new(Error::State(StateReason::Exposed), message).help(help)
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> StateError {
     let shown = path.display();
     match error.kind() {
-        ErrorKind::PermissionDenied => StateError::new(Exit::Denied, format!("cannot open {shown}: {error}"))
-            .help("run this as the user that owns the state"),
+        ErrorKind::PermissionDenied => {
+            StateError::new(Error::State(StateReason::Exposed), format!("cannot open {shown}: {error}"))
+                .help("run this as the user that owns the state")
+        }
         _ => StateError::io(format!("cannot open {shown}: {error}")),
     }
 }
@@ -205,6 +210,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> StateError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn with_mode(mode: u32) -> (tempfile::TempDir, PathBuf) {
@@ -219,7 +225,7 @@ mod tests {
         for mode in [0o777, 0o773, 0o702] {
             let (dir, file) = with_mode(mode);
             let refused = prepare_directory(&file).expect_err("open to everybody");
-            assert_eq!(refused.exit, Exit::Denied, "{mode:o}");
+            assert_eq!(refused.exit(), Exit::Denied, "{mode:o}");
             assert!(refused.help.expect("help").contains(&format!("chmod go-w {}", dir.path().display())));
         }
         for mode in [0o700, 0o755, 0o750, 0o1777, 0o1770, 0o2755] {
@@ -239,15 +245,15 @@ mod tests {
         fs::write(&victim, "dear").expect("written");
         symlink(&victim, &file).expect("a link");
         for how in [Use::Look, Use::Change, Use::Make] {
-            assert_eq!(open(&file, how).expect_err("a link").exit, Exit::Denied, "{how:?}");
+            assert_eq!(open(&file, how).expect_err("a link").exit(), Exit::Denied, "{how:?}");
         }
         assert_eq!(fs::read(&victim).expect("there"), b"dear");
         fs::remove_file(&victim).expect("removed");
-        assert_eq!(open(&file, Use::Make).expect_err("a link to nowhere").exit, Exit::Denied);
+        assert_eq!(open(&file, Use::Make).expect_err("a link to nowhere").exit(), Exit::Denied);
         assert!(!victim.exists(), "nothing is made at its end");
         fs::remove_file(&file).expect("removed");
         fs::create_dir(&file).expect("a directory");
-        assert_eq!(open(&file, Use::Look).expect_err("a directory").exit, Exit::Denied);
+        assert_eq!(open(&file, Use::Look).expect_err("a directory").exit(), Exit::Denied);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The ledger's rows stay, without the person: how many were banned in a day, and what a run came to, is nobody's
 //! personal data, and limits count on it.
 
+use crate::domain::error::{Error, StateReason};
 use std::path::Path;
 
 use rusqlite::types::Value;
@@ -155,9 +156,7 @@ pub fn scrub(database: &Path) -> Result<(), StateError> {
     let busy: i64 = busy.query_row([], |row| row.get(0))?;
     match busy {
         0 => Ok(()),
-        _ => {
-            Err(StateError::new(crate::domain::error::Exit::Partial, "another process keeps the database's log in use"))
-        }
+        _ => Err(StateError::new(Error::State(StateReason::Busy), "another process keeps the database's log in use")),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::StateError;
 use super::files::{self, Use, prepare_directory, side_file};
-use crate::domain::error::Exit;
+use crate::domain::error::{Error, StateReason};
 
 /// Who may hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,16 +93,22 @@ fn signature(file: &mut File) -> Holder {
 fn taken(database: &Path, holder: Holder) -> StateError {
     let shown = database.display();
     match holder {
-        Holder::Command => StateError::new(Exit::Partial, format!("another rosterd is sending with {shown}"))
-            .help("wait for it to finish; `rosterd status` and `rosterd plan` work beside it"),
-        Holder::Daemon => StateError::new(Exit::Partial, format!("the daemon (rosterd run) is sending with {shown}"))
-            .help("have it run a sync with `rosterd trigger SYNC`, or stop it first"),
+        Holder::Command => {
+            StateError::new(Error::State(StateReason::SenderActive), format!("another rosterd is sending with {shown}"))
+                .help("wait for it to finish; `rosterd status` and `rosterd plan` work beside it")
+        }
+        Holder::Daemon => StateError::new(
+            Error::State(StateReason::SenderActive),
+            format!("the daemon (rosterd run) is sending with {shown}"),
+        )
+        .help("have it run a sync with `rosterd trigger SYNC`, or stop it first"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::exit::Exit;
 
     #[test]
     fn one_holder_at_a_time_and_everybody_can_see_which_kind() {
@@ -112,7 +118,7 @@ mod tests {
         let daemon = SenderLock::take_as(&database, Holder::Daemon).expect("free");
         assert_eq!(holder(&database), Some(Holder::Daemon));
         let refused = SenderLock::take(&database).expect_err("taken");
-        assert_eq!(refused.exit, Exit::Partial);
+        assert_eq!(refused.exit(), Exit::Partial);
         assert!(refused.help.is_some_and(|help| help.contains("rosterd trigger")));
         drop(daemon);
         assert_eq!(holder(&database), None, "what was written counts only while it is locked");

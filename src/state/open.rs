@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
 use super::{SCHEMA_VERSION, StateError};
-use crate::domain::error::Exit;
+use crate::domain::error::{Error, StateReason};
 
 /// What the opener means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
     let now = fs::symlink_metadata(path).map_err(|e| unusable(path, &e.to_string()))?;
     if (now.dev(), now.ino()) != seen {
         let message = format!("{} was replaced while it was being opened", path.display());
-        return Err(StateError::new(Exit::Denied, message).help("find out what else writes there, and try again"));
+        return Err(StateError::new(Error::State(StateReason::Exposed), message)
+            .help("find out what else writes there, and try again"));
     }
     Ok(db)
 }
@@ -67,10 +68,12 @@ pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
     // SQLite is to follow no link, and takes that of the whole path: the directory is resolved before.
     let named = resolved(path)?;
     match (ready(&named, access, OpenFlags::empty()), access) {
-        (Err(error), Access::Read) if error.exit == Exit::Io && is_at_rest(path) => match unchanging(&named) {
-            Some(named) => ready(Path::new(&named), access, OpenFlags::SQLITE_OPEN_URI),
-            None => Err(error),
-        },
+        (Err(error), Access::Read) if error.error == Error::State(StateReason::Io) && is_at_rest(path) => {
+            match unchanging(&named) {
+                Some(named) => ready(Path::new(&named), access, OpenFlags::SQLITE_OPEN_URI),
+                None => Err(error),
+            }
+        }
         (opened, _) => opened,
     }
 }
@@ -299,8 +302,11 @@ const PROMISES: &[(&str, &str)] = &[
 
 pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
     if !path.exists() {
-        return Err(StateError::new(Exit::Unavailable, format!("there is no state database at {}", path.display()))
-            .help("the first `rosterd sync` creates it"));
+        return Err(StateError::new(
+            Error::State(StateReason::Missing),
+            format!("there is no state database at {}", path.display()),
+        )
+        .help("the first `rosterd sync` creates it"));
     }
     connect(path, Access::Read)
 }

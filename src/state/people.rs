@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, StateError};
 use crate::domain::account::Kept;
-use crate::domain::error::Exit;
+use crate::domain::error::Error;
 use crate::domain::identity::TargetIdentity;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
@@ -128,7 +128,7 @@ fn count(db: &Connection, sql: &str, sync: SyncId) -> Result<i64, StateError> {
 
 fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateError {
     StateError::new(
-        Exit::Config,
+        Error::Config,
         format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
     )
     .help(format!(

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::files::{make, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
 use super::{Access, StateError, open};
-use crate::domain::error::Exit;
+use crate::domain::error::{Error, StateReason};
 
 /// What was restored.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ pub struct RestoredState {
 pub fn restore(database: &Path, from: &Path, stamp: &str) -> Result<RestoredState, StateError> {
     prepare_directory(database)?;
     let source = fs::metadata(from).map_err(|e| {
-        StateError::new(Exit::Usage, format!("cannot read the backup {}: {e}", from.display())).help("check its name")
+        StateError::new(Error::Usage, format!("cannot read the backup {}: {e}", from.display())).help("check its name")
     })?;
     let is_itself = fs::metadata(database).is_ok_and(|d| (d.dev(), d.ino()) == (source.dev(), source.ino()));
     if !source.is_file() || is_itself {
         let what = if is_itself { "is the state database itself" } else { "is no file" };
-        return Err(StateError::new(Exit::Usage, format!("{} {what}", from.display())).help("name a backup of it"));
+        return Err(StateError::new(Error::Usage, format!("{} {what}", from.display())).help("name a backup of it"));
     }
     // One name for all: what a killed one left is removed by the next, and there is one at a time.
     let part = side_file(database, ".restore");
@@ -114,7 +114,7 @@ fn set_aside(database: &Path, stamp: &str) -> Result<Option<PathBuf>, StateError
             !in_use
         }
         // A damaged one is kept as it is, with its log.
-        Err(error) if error.exit == Exit::Internal => {
+        Err(error) if error.error == Error::State(StateReason::Damaged) => {
             if log.exists() {
                 fs::rename(&log, side_file(&kept, "-wal")).map_err(|e| failed(&log, &e))?;
             }
@@ -124,7 +124,7 @@ fn set_aside(database: &Path, stamp: &str) -> Result<Option<PathBuf>, StateError
     };
     let is_empty = fs::metadata(&log).map_or(true, |log| log.len() == 0);
     if !is_whole || !is_empty {
-        return Err(StateError::new(Exit::Partial, "another process has the state database open")
+        return Err(StateError::new(Error::State(StateReason::Busy), "another process has the state database open")
             .help("wait until other rosterd commands have ended, and try again"));
     }
     for suffix in ["-wal", "-shm"] {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::visible;
 use crate::domain::visible::spell;
 
@@ -286,7 +286,7 @@ pub fn lost() -> Option<Failure> {
 }
 
 fn cannot_write(error: io::Error) -> Failure {
-    Failure::new(Exit::Io, "cannot write to standard output").because(error)
+    Failure::new(Error::Local(LocalReason::Io), "cannot write to standard output").because(error)
 }
 
 /// `rosterd outcomes | head` is no mistake. The code is that of a program that SIGPIPE ended.

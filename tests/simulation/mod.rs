@@ -25,7 +25,7 @@ use rosterd::config::Settings;
 use rosterd::config::settings::{
     CsvSettings, OnIncomplete, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings,
 };
-use rosterd::domain::error::Exit;
+use rosterd::domain::exit::Exit;
 use rosterd::domain::limits::Limit;
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::units::Rate;
@@ -214,7 +214,7 @@ impl Play<'_> {
         let summaries = match ended {
             Ended::Killed => None,
             Ended::Refused(failure) => {
-                self.expect(failure.exit == Exit::Io, || format!("a run was refused: {failure}"));
+                self.expect(Exit::from(failure.error) == Exit::Io, || format!("a run was refused: {failure}"));
                 None
             }
             Ended::Endless => {

@@ -13,7 +13,8 @@ use rosterd::account::Clients;
 use rosterd::config::Settings;
 use rosterd::config::settings::SyncSettings;
 use rosterd::delivery::RunObserver;
-use rosterd::domain::error::{Exit, Failure};
+use rosterd::domain::error::Failure;
+use rosterd::domain::exit::Exit;
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::remedy::Remedy;
 use rosterd::os::clock::Clock;
@@ -282,7 +283,8 @@ async fn repair(fate: &Fate, runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Re
             match runner.reconcile(&sync, &read, remedy, None, |_| Ok(())).await {
                 Ok(summary) => summaries.extend(summary),
                 // Nothing was compared, so there is nothing to tell.
-                Err(failure) if failure.exit != Exit::Io && failure.exit != Exit::Internal => {}
+                Err(failure)
+                    if Exit::from(failure.error) != Exit::Io && Exit::from(failure.error) != Exit::Internal => {}
                 Err(failure) => return Err(failure),
             }
         }

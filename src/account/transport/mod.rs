@@ -17,7 +17,7 @@ use url::{Host, Url};
 
 use crate::api::{ApiRequest, ApiResponse, Held};
 use crate::config::settings::TargetSettings;
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure};
 use crate::domain::outcome::ErrorKind;
 use crate::http::client;
 use crate::http::error::{SendError, explained};
@@ -229,7 +229,7 @@ fn grant(owner: &str, settings: &TargetSettings) -> Result<Option<Grant>, Failur
 fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {
     let message =
         format!("target {}: authentication of kind {kind:?} is not supported by {}", settings.name, settings.kind);
-    Failure::new(Exit::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", ")))
+    Failure::new(Error::Config, message).help(format!("use one of {}", settings.engine.auth_kinds().join(", ")))
 }
 
 /// Over `http://` credentials go to this machine alone.
@@ -244,7 +244,7 @@ fn refuse_credentials_in_the_clear(settings: &TargetSettings) -> Result<(), Fail
         return Ok(());
     }
     let message = format!("target {}: credentials would go unencrypted to another machine", settings.name);
-    Err(Failure::new(Exit::Config, message).help("use https:// in base_url"))
+    Err(Failure::new(Error::Config, message).help("use https:// in base_url"))
 }
 
 #[cfg(test)]

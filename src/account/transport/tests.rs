@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::api::Engine;
 use crate::config::settings::RetrySettings;
+use crate::domain::exit::Exit;
 use crate::domain::units::Rate;
 
 fn secret(text: &str) -> Secret {
@@ -152,7 +153,7 @@ fn what_cannot_authenticate_is_refused_before_anything_is_sent() {
         (settings("http://acme.example", AuthSettings::Bearer(secret("s3cret"))), "unencrypted to another machine"),
     ] {
         let failure = Transport::new(&settings).expect_err(expected);
-        assert_eq!(failure.exit, Exit::Config, "{failure}");
+        assert_eq!(failure.exit(), Exit::Config, "{failure}");
         assert!(failure.message.contains(expected), "{failure}");
         assert!(!format!("{failure:?}").contains("s3cret"), "{failure:?}");
     }

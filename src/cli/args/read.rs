@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::Cli;
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure};
 use crate::domain::visible::visible;
 use crate::terminal::out::room;
 
@@ -47,13 +47,14 @@ impl Cli {
             let text = error.render().to_string();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NotRun::Print(text),
-                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                    NotRun::Usage { failure: Failure::new(Exit::Usage, "no command is given").help("see --help"), text }
-                }
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NotRun::Usage {
+                    failure: Failure::new(Error::Usage, "no command is given").help("see --help"),
+                    text,
+                },
                 _ => {
                     // Every failure is told behind `error: `, which is also how clap begins.
                     let told = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-                    NotRun::Usage { failure: Failure::new(Exit::Usage, told), text }
+                    NotRun::Usage { failure: Failure::new(Error::Usage, told), text }
                 }
             }
         })

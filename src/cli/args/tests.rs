@@ -1,7 +1,7 @@
 //! What is typed, and what is made of it.
 
 use super::*;
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 
 fn read(line: &str) -> Result<Cli, NotRun> {
     Cli::read(std::iter::once("rosterd").chain(line.split_whitespace()))
@@ -28,7 +28,7 @@ fn wrong_usage_is_64_and_help_is_no_error() {
         ["frobnicate", "plan --frob", "approve", "-q -v check", "sandbox --fail 101", "outcomes --status bad", ""]
     {
         match read(line) {
-            Err(NotRun::Usage { failure, .. }) => assert_eq!(failure.exit, Exit::Usage, "{line}"),
+            Err(NotRun::Usage { failure, .. }) => assert_eq!(failure.exit(), Exit::Usage, "{line}"),
             other => panic!("{line}: {other:?}"),
         }
     }

@@ -10,6 +10,7 @@ pub(super) mod source;
 mod sync;
 pub(super) mod target;
 
+use crate::domain::error::{Error, LocalReason};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,6 @@ use super::diagnostic::{Diagnostic, did_you_mean};
 use super::locate::{KeyPath, Layers};
 use super::raw::{Raw, RawNotify, RawSecret, RawServer, RawState};
 use super::settings::{NotifySettings, ServerSettings, Settings, StateSettings};
-use crate::domain::error::Exit;
 use crate::http::secret::Secret;
 
 /// How long outcomes are kept unless told otherwise: half a year, enough for an audit.
@@ -65,7 +65,7 @@ impl<'a> Report<'a> {
 
     fn diagnostic(&self, path: &KeyPath, message: String, help: Option<String>) -> Diagnostic {
         let place = self.layers.locate(path);
-        Diagnostic { file: place.file, line: place.line, key: path.to_string(), message, help, exit: Exit::Config }
+        Diagnostic { file: place.file, line: place.line, key: path.to_string(), message, help, error: Error::Config }
     }
 
     /// Notes a mistake.
@@ -185,7 +185,7 @@ impl<'a> Report<'a> {
             let help = format!("chmod o= {}, or write {{ file = \"PATH\" }}", layer.shown);
             let message = "a secret stands here, and everybody on this machine can read this file";
             let mut diagnostic = self.diagnostic(path, message.into(), Some(help));
-            diagnostic.exit = Exit::Denied;
+            diagnostic.error = Error::Local(LocalReason::Exposed);
             self.errors.push(diagnostic);
         }
     }

@@ -1,5 +1,6 @@
 //! `[targets.NAME]`: the kind's definition is loaded here, because auth and mappings are judged against it.
 
+use crate::domain::error::Error;
 use std::sync::Arc;
 
 use super::super::diagnostic::{Diagnostic, did_you_mean};
@@ -11,7 +12,6 @@ use super::{Made, Report, auth, network};
 use crate::api::{DefinitionError, Engine};
 use crate::domain::address;
 use crate::domain::address::Address;
-use crate::domain::error::Exit;
 use crate::domain::units::Rate;
 use crate::http::settings::AuthSettings;
 use crate::os::bounded_file;
@@ -157,8 +157,14 @@ fn own(report: &mut Report<'_>, path: &KeyPath, raw: &RawTarget, options: &toml:
                     option_error(report, path, error);
                 } else {
                     let DefinitionError { key, line, message, help } = error;
-                    let exit = Exit::Config;
-                    report.error_elsewhere(Diagnostic { file: shown.clone(), line, key, message, help, exit });
+                    report.error_elsewhere(Diagnostic {
+                        file: shown.clone(),
+                        line,
+                        key,
+                        message,
+                        help,
+                        error: Error::Config,
+                    });
                 }
             }
             Made::Broken

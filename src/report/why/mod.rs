@@ -10,7 +10,8 @@ use chrono::{NaiveDate, TimeDelta};
 
 use self::story::{Field, HeldFor, InSource, Next, Story, fields};
 use crate::config::settings::SyncSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
+use crate::domain::exit::Exit;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::record::{Key, Record};
 use crate::domain::rules::{PersonState, SkipReason};
@@ -64,7 +65,7 @@ impl Teller<'_> {
 
     /// The person: by key, then by remote id, then by a value that recognises people.
     async fn find(&self, who: &str) -> Result<Key> {
-        let key = Key::parse(who).ok_or_else(|| Failure::new(Exit::Usage, "say whom: a key, an id, an address"))?;
+        let key = Key::parse(who).ok_or_else(|| Failure::new(Error::Usage, "say whom: a key, an id, an address"))?;
         let state = &self.runner.state;
         if self.intake().map(|intake| intake.contains(&key)).transpose()?.unwrap_or(false) {
             return Ok(key);
@@ -90,7 +91,7 @@ impl Teller<'_> {
         match (keys.next(), keys.next()) {
             (Some(key), None) => Ok(key),
             (Some(one), Some(other)) => Err(Failure::new(
-                Exit::Usage,
+                Error::Usage,
                 format!("more than one person of {} could be meant: {one}, {other} …", self.sync.name),
             )
             .help("ask by key")),
@@ -103,14 +104,14 @@ impl Teller<'_> {
         let name = &self.sync.name;
         let Err(unread) = self.read else {
             return Failure::new(
-                Exit::Usage,
+                Error::Usage,
                 format!("neither the source nor the state of sync {name} knows such a person"),
             )
             .help("ask by key (case-sensitive), by the target's id, or by a value of a match field");
         };
         let message =
             format!("the state of sync {name} knows no such person, and its source can't be asked: {}", unread.chain());
-        let failure = Failure::new(unread.exit, message);
+        let failure = Failure::new(unread.error, message);
         match &unread.help {
             Some(help) => failure.help(help.clone()),
             None => failure,
@@ -157,7 +158,7 @@ impl Teller<'_> {
             paused = state.ask(IsPaused(sync)).await?;
         }
         let (in_source, mapped) = match self.read {
-            Err(unread) => (InSource::Unreadable(unread.exit, unread.chain()), Vec::new()),
+            Err(unread) => (InSource::Unreadable(Exit::from(unread.error), unread.chain()), Vec::new()),
             Ok(_) => self.in_source(&key)?,
         };
         let protected = self.is_protected(&key, &mapped, person.as_ref(), body.as_ref());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 use crate::domain::operation::{Change, OpKind, shown};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Key, Position};

@@ -18,7 +18,7 @@ use crate::account::seek::identity;
 use crate::account::{Doubled, Listing};
 use crate::api::Whose;
 use crate::config::settings::SyncSettings;
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, Result};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
@@ -185,7 +185,7 @@ pub async fn compare(
     rebind: bool,
 ) -> Result<Comparison> {
     if !sync.target.engine.can_list() {
-        return Err(Failure::new(Exit::Config, format!("target {} can't be listed", sync.target.name))
+        return Err(Failure::new(Error::Config, format!("target {} can't be listed", sync.target.name))
             .help("its definition has no [operations.list]; without one there is nothing to reconcile with"));
     }
     if !rebind {

@@ -17,7 +17,7 @@ use super::unpack::Body;
 use super::{Validators, last_modified};
 use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
 use crate::domain::change_token::ChangeToken;
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::{Error, Failure, LocalReason};
 use crate::source::json::Skimmed;
 use crate::source::trust::Completeness;
 
@@ -106,7 +106,7 @@ pub(super) async fn fetch_all(
 }
 
 fn given_up(source: &SourceSettings, number: u64, trouble: Trouble) -> Event {
-    if number == 1 || trouble.exit == Exit::Io {
+    if number == 1 || trouble.error == Error::Local(LocalReason::Io) {
         return Event::Failed(trouble.into_failure(&source.name));
     }
     let why = format!("page {number} can't be read: {}", trouble.message);

@@ -17,7 +17,7 @@ use super::Validators;
 use super::paging::same_host;
 use super::unpack::{ACCEPTED, Body, Packing, Store, Unkept, packing, unpacked};
 use crate::config::settings::{BodyFormat, HttpSettings, SourceSettings};
-use crate::domain::error::{Exit, Failure, Result};
+use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{Backoff, retry_after};
 use crate::http::client;
@@ -65,8 +65,8 @@ pub(super) struct Page {
 /// Why there is no page.
 #[derive(Debug)]
 pub(super) struct Trouble {
-    /// The exit code, if it is the first page.
-    pub exit: Exit,
+    /// Whose trouble it is, if it is the first page.
+    pub error: Error,
     /// What happened, without address or value.
     pub message: String,
     /// What to do about it.
@@ -85,17 +85,17 @@ enum Again {
 }
 
 impl Trouble {
-    fn new(exit: Exit, message: impl Into<String>) -> Trouble {
-        Trouble { exit, message: message.into(), help: None, again: Again::No }
+    fn new(error: Error, message: impl Into<String>) -> Trouble {
+        Trouble { error, message: message.into(), help: None, again: Again::No }
     }
 
     /// The source was reached and can't be read as configured.
     pub fn unusable(message: impl Into<String>) -> Trouble {
-        Trouble::new(Exit::Untrusted, message)
+        Trouble::new(Error::Source(SourceReason::Untrusted), message)
     }
 
-    fn passing(exit: Exit, message: impl Into<String>) -> Trouble {
-        Trouble { again: Again::Perhaps(None), ..Trouble::new(exit, message) }
+    fn passing(error: Error, message: impl Into<String>) -> Trouble {
+        Trouble { again: Again::Perhaps(None), ..Trouble::new(error, message) }
     }
 
     /// The same, with what to do about it.
@@ -105,7 +105,7 @@ impl Trouble {
 
     /// The failure that it is for the whole source.
     pub fn into_failure(self, source: &str) -> Failure {
-        let failure = Failure::new(self.exit, format!("source {source}: {}", self.message));
+        let failure = Failure::new(self.error, format!("source {source}: {}", self.message));
         match self.help {
             Some(help) => failure.help(help),
             None => failure,
@@ -195,7 +195,10 @@ impl Fetcher {
             self.gate.acquire().await;
             let asking = tokio::time::timeout(self.settings.timeout, self.ask(&at, known));
             let late = || format!("no whole answer within {:?}", self.settings.timeout);
-            let late = || Trouble::passing(Exit::Unavailable, late()).help("raise timeout, or ask for smaller pages");
+            let late = || {
+                Trouble::passing(Error::Source(SourceReason::Unreachable), late())
+                    .help("raise timeout, or ask for smaller pages")
+            };
             match asking.await.map_err(|_| late())?? {
                 Answer::Got(got) => return Ok(got),
                 Answer::Elsewhere(next) if same_host(&at, &next) => at = next,
@@ -216,9 +219,13 @@ impl Fetcher {
         }
         if let Some(tokens) = &self.tokens {
             let token = tokens.header().await.map_err(|failure| Trouble {
-                again: if failure.exit == Exit::Unavailable { Again::Perhaps(None) } else { Again::No },
+                again: if failure.error == Error::Source(SourceReason::Unreachable) {
+                    Again::Perhaps(None)
+                } else {
+                    Again::No
+                },
                 help: failure.help.clone(),
-                ..Trouble::new(failure.exit, failure.message)
+                ..Trouble::new(failure.error, failure.message)
             })?;
             request = request.header(header::AUTHORIZATION, token);
         }
@@ -232,10 +239,15 @@ impl Fetcher {
             let error = explained(&error);
             if error.kind == ErrorKind::Protocol {
                 let message = format!("it answers, and not as it should: {}", error.message);
-                return Trouble::passing(Exit::Unavailable, message).help("check url: scheme, host and port");
+                return Trouble::passing(Error::Source(SourceReason::Unreachable), message)
+                    .help("check url: scheme, host and port");
             }
             let help = reaching(at, &error.message);
-            Trouble::passing(Exit::Unavailable, format!("it can't be reached: {}", error.message)).help(help)
+            Trouble::passing(
+                Error::Source(SourceReason::Unreachable),
+                format!("it can't be reached: {}", error.message),
+            )
+            .help(help)
         })?;
         self.judge(at, response, known.is_some()).await
     }
@@ -255,16 +267,25 @@ impl Fetcher {
                     .help("see what stands between this machine and the source, e.g. a cache"));
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let trouble = Trouble::new(Exit::Denied, format!("it refuses the credentials: HTTP {code}"));
+                let trouble = Trouble::new(
+                    Error::Source(SourceReason::Denied),
+                    format!("it refuses the credentials: HTTP {code}"),
+                );
                 let trouble = trouble.help("check auth: the key may have expired or lack a permission");
                 return Err(Trouble { again: Again::LoggedIn, ..trouble });
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(Trouble::new(Exit::Unavailable, format!("there is nothing at its address: HTTP {code}"))
-                    .help("check url"));
+                return Err(Trouble::new(
+                    Error::Source(SourceReason::Unreachable),
+                    format!("there is nothing at its address: HTTP {code}"),
+                )
+                .help("check url"));
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-                let trouble = Trouble::new(Exit::Unavailable, format!("it asks to slow down: HTTP {code}"));
+                let trouble = Trouble::new(
+                    Error::Source(SourceReason::Unreachable),
+                    format!("it asks to slow down: HTTP {code}"),
+                );
                 return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("set rate for this source"));
             }
             _ if status.is_redirection() => {
@@ -275,7 +296,8 @@ impl Fetcher {
                     .ok_or_else(|| Trouble::unusable(format!("HTTP {code} that leads nowhere")).help("check url"));
             }
             _ if status.is_server_error() => {
-                let trouble = Trouble::new(Exit::Unavailable, format!("it is in trouble: HTTP {code}"));
+                let trouble =
+                    Trouble::new(Error::Source(SourceReason::Unreachable), format!("it is in trouble: HTTP {code}"));
                 return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("run again when it is well"));
             }
             _ => {
@@ -377,18 +399,20 @@ fn megabytes(bytes: u64) -> String {
 fn broken_off(error: &reqwest::Error) -> Trouble {
     let error = explained(error);
     match error.kind {
-        ErrorKind::Timeout => Trouble::passing(Exit::Unavailable, error.message).help("raise timeout"),
+        ErrorKind::Timeout => {
+            Trouble::passing(Error::Source(SourceReason::Unreachable), error.message).help("raise timeout")
+        }
         _ => torn(&error.message),
     }
 }
 
 fn torn(why: &str) -> Trouble {
-    Trouble::passing(Exit::Untrusted, format!("the page broke off, or can't be unpacked: {why}"))
+    Trouble::passing(Error::Source(SourceReason::Untrusted), format!("the page broke off, or can't be unpacked: {why}"))
         .help("run again; if it stays so, see what cuts its answers off")
 }
 
 fn full(error: io::Error) -> Trouble {
-    Trouble::new(Exit::Io, format!("a page can't be kept in a temporary file: {error}"))
+    Trouble::new(Error::Local(LocalReason::Io), format!("a page can't be kept in a temporary file: {error}"))
 }
 
 fn web_page() -> Trouble {

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete, RowsPerPerson, TextSettings};
-use crate::domain::error::{Exit, Failure};
+use crate::domain::error::Failure;
+use crate::domain::exit::Exit;
 use crate::domain::limits::Limit;
 
 #[test]
@@ -336,7 +337,7 @@ fn a_header_that_is_not_as_configured_is_refused_with_everything_that_is_wrong()
     ];
     for (bytes, parts) in rows {
         let failure = failure(bytes, &["email", "status"]);
-        assert_eq!(failure.exit, Exit::Untrusted);
+        assert_eq!(failure.exit(), Exit::Untrusted);
         let text = format!("{} {}", failure.message, failure.help.as_deref().unwrap_or_default());
         for part in parts {
             assert!(text.contains(part), "{text}");
@@ -350,13 +351,13 @@ fn a_missing_file_is_unreachable_and_a_directory_is_no_table() {
     let wanted = names(&["mail"]);
     let missing = source(directory.path().join("none.csv"), b',', "utf-8");
     let failure = Intake::read(&missing, &wanted, directory.path()).expect_err("it isn't there");
-    assert_eq!(failure.exit, Exit::Unavailable);
+    assert_eq!(failure.exit(), Exit::Unavailable);
     assert!(failure.message.contains("none.csv does not exist"));
     let table = source(directory.path().into(), b',', "utf-8");
-    assert_eq!(Intake::read(&table, &wanted, directory.path()).expect_err("a directory").exit, Exit::Untrusted);
+    assert_eq!(Intake::read(&table, &wanted, directory.path()).expect_err("a directory").exit(), Exit::Untrusted);
     let nowhere = source(directory.path().join("none.csv"), b',', "utf-9");
     std::fs::write(directory.path().join("none.csv"), "id\n").expect("a file");
-    assert_eq!(Intake::read(&nowhere, &wanted, directory.path()).expect_err("utf-9").exit, Exit::Config);
+    assert_eq!(Intake::read(&nowhere, &wanted, directory.path()).expect_err("utf-9").exit(), Exit::Config);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The state's promise under a disk that fails: whole commands or nothing, and no transaction left behind.
 
 use super::*;
+use crate::domain::exit::Exit;
 use rusqlite::params;
 
 /// Writes so many kilobytes under a name.
@@ -55,7 +56,7 @@ async fn full_disk(state: State) {
     state.ask(Fill("before", 5)).await.expect("room");
     state.ask(Room(some + 20)).await.expect("set");
     let failed = state.ask(Fill("too much", 500)).await.expect_err("no room");
-    assert_eq!(failed.exit, crate::domain::error::Exit::Io, "{failed}");
+    assert_eq!(failed.exit(), crate::domain::exit::Exit::Io, "{failed}");
     let (a, b, c) =
         tokio::join!(state.ask(Fill("fits", 2)), state.ask(Fill("too much", 500)), state.ask(Fill("fits too", 2)));
     assert!(b.is_err());

@@ -19,7 +19,7 @@ use super::ledger::BeginRun;
 use super::people::{BindSync, Binding, SyncId};
 use super::plans::HeldPlans;
 use super::*;
-use crate::domain::error::Exit;
+use crate::domain::exit::Exit;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::record::Key;
@@ -109,7 +109,7 @@ fn a_statement_on_which_the_program_breaks_off_is_undone_and_the_thread_goes_on(
     // Two at once share a transaction, or do not.
     for _ in 0..3 {
         let broken = place.state.ask_blocking(Breaks).expect_err("it panics");
-        assert_eq!(broken.exit, Exit::Internal);
+        assert_eq!(broken.exit(), Exit::Internal);
         assert!(!broken.message.contains("acme"), "{broken}");
     }
     assert_eq!(place.seen("SELECT n FROM epoch"), before);
@@ -207,7 +207,7 @@ fn what_cannot_be_settled_whole_is_not_settled_at_all() {
         settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "1002")),
     ];
     let error = place.settle(both).expect_err("refused");
-    assert_eq!(error.exit, crate::domain::error::Exit::Internal);
+    assert_eq!(error.exit(), crate::domain::exit::Exit::Internal);
     assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (2, 0, 0));
     place.settle(vec![settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "1001"))]).expect("alone");
     assert_eq!((place.count("journal"), place.count("outcome"), place.count("v_users")), (1, 1, 1));
@@ -466,7 +466,7 @@ fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
         for access in [Access::Read, Access::Write] {
             let error = State::open(&path, access).expect_err("refused");
-            assert_eq!(error.exit, crate::domain::error::Exit::Internal);
+            assert_eq!(error.exit(), crate::domain::exit::Exit::Internal);
             assert!(error.help.is_some());
         }
         assert_eq!(std::fs::read(&path).expect("still there"), bytes);

@@ -1,6 +1,7 @@
 //! What is in the state comes out as it went in, and in the contract's words.
 
 use super::*;
+use crate::domain::exit::Exit;
 use crate::domain::identity::TargetIdentity;
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
@@ -308,7 +309,7 @@ fn a_sync_with_people_is_not_bound_to_something_else() {
     assert!(place.state.ask_blocking(FindSync(other.clone())).is_ok(), "without people it may change");
     place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1"))]).expect("there");
     let error = place.state.ask_blocking(FindSync(other)).expect_err("refused");
-    assert_eq!(error.exit, crate::domain::error::Exit::Config);
+    assert_eq!(error.exit(), crate::domain::exit::Exit::Config);
     assert!(error.message.contains("https://a.example/") && error.message.contains("https://b.example/"));
     let known = place.ask(FindSync(binding()));
     assert_eq!((known.id, known.users), (Some(place.sync), 1));
