@@ -1,7 +1,6 @@
 //! The state's promise under a disk that fails: whole commands or nothing, and no transaction left behind.
 
 use super::*;
-use crate::domain::exit::Exit;
 use rusqlite::params;
 
 /// Writes so many kilobytes under a name.

@@ -1,7 +1,6 @@
 //! What is in the state comes out as it went in, and in the contract's words.
 
 use super::*;
-use crate::domain::exit::Exit;
 use crate::domain::identity::TargetIdentity;
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
