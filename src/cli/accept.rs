@@ -12,13 +12,13 @@ use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
 use crate::run::{Accepted, accept};
 use crate::state::sources::ACCEPTED_FOR;
-use crate::state::{Access, State};
+use crate::state::{self, Access};
 use crate::terminal::out::Out;
 
 /// `rosterd accept`. Works beside a process that is sending.
 pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Result<Exit> {
     let source = settings.sources.get(name).ok_or_else(|| unknown(settings, name))?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open(&settings.state.path, Access::Write)?.state;
     let clock = Clock::system();
     let now = clock.now();
     let accepted = accept(settings, source, &state, &clock).await?;

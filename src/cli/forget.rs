@@ -10,16 +10,17 @@ use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::run::chosen;
 use crate::state::binding::BoundTo;
-use crate::state::forget::{Forget, Forgotten, scrub};
+use crate::state::forget::{Forget, Forgotten};
 use crate::state::people::People;
-use crate::state::{Access, State};
+use crate::state::{self, Access, State};
 use crate::terminal::out::Out;
 
 /// `rosterd forget`. Works beside a process that is sending; somebody about whom it is sending is refused.
 pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Printing) -> Result<Exit> {
     let key = Key::parse(key).ok_or_else(|| Failure::new(Error::Usage, "a key can't be blank"))?;
     chosen(settings, &[sync.to_string()])?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let opened = state::open(&settings.state.path, Access::Write)?;
+    let state = &opened.state;
     let unknown = || {
         Failure::new(Error::Usage, format!("sync {sync} keeps nothing of anybody with the key {key}"))
             .help("keys are case-sensitive; find somebody's: rosterd why SYNC ADDRESS")
@@ -37,9 +38,8 @@ pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Print
             .help(format!("resolve it first: rosterd sync {sync} --only {key}")));
         }
     };
-    let others = others(settings, &state, sync, &key).await?;
-    drop(state);
-    let scrubbed = scrub(&settings.state.path);
+    let others = others(settings, state, sync, &key).await?;
+    let scrubbed = opened.scrub();
     if let Err(error) = &scrubbed {
         tracing::warn!(%error, "erased, but old bytes may be left in the database's file until it is written anew");
     }

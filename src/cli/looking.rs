@@ -8,8 +8,7 @@ use crate::config::Settings;
 use crate::config::settings::TargetSettings;
 use crate::domain::error::{Error, Result, StateReason};
 use crate::os::clock::Clock;
-use crate::state::budget::Budget;
-use crate::state::{Access, State};
+use crate::state::{self, Access, State};
 
 /// The state to look into, and the clients that ask.
 pub struct Looking {
@@ -28,18 +27,19 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
     let path = &settings.state.path;
     // Counting against a daily quota writes.
     let counts = path.exists() && targets.into_iter().any(|target| target.daily_quota.is_some());
-    let writable = match counts.then(|| State::open(path, Access::Write)) {
+    let writable = match counts.then(|| state::open(path, Access::Write)) {
         Some(Err(error)) if error.error != Error::State(StateReason::Io) => return Err(error.into()),
         Some(Err(error)) => {
             tracing::warn!(%error, "the day's requests can't be counted in the state; this command counts its own alone");
             None
         }
-        Some(Ok(state)) => Some(state),
+        Some(Ok(opened)) => Some(opened.state),
         None => None,
     };
     let (state, counted) = match writable {
         Some(state) => (state.clone(), state),
-        None => (State::open(path, Access::Read)?, State::in_memory()?),
+        None => (state::open(path, Access::Read)?.state, State::in_memory()?),
     };
-    Ok(Looking { state, clients: Arc::new(Clients::new(counted, Clock::system(), Budget::of_looker(path)?)) })
+    let clients = Clients::new(counted, Clock::system(), state.budget_to_look()?);
+    Ok(Looking { state, clients: Arc::new(clients) })
 }

@@ -12,7 +12,7 @@ use crate::domain::visible::{padded, visible};
 use crate::os::clock::Clock;
 use crate::run::chosen;
 use crate::state::ledger::{Filter, Outcomes, RunExists};
-use crate::state::{Access, State};
+use crate::state::{self, Access};
 use crate::terminal::out::Out;
 
 /// How many rows are in memory at once.
@@ -24,7 +24,7 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
         chosen(settings, std::slice::from_ref(sync))?;
     }
     let since = wanted.since.as_deref().map(|text| since(text, Clock::system().now())).transpose()?;
-    let state = State::open(&settings.state.path, Access::Read)?;
+    let state = state::open(&settings.state.path, Access::Read)?.state;
     if let Some(run) = &wanted.run
         && !state.ask(RunExists(run.clone())).await?
     {

@@ -13,16 +13,15 @@ use crate::domain::record::Key;
 use crate::os::clock::Clock;
 use crate::plan::scope::{Standing, standing};
 use crate::run::{binding, chosen, read_sources_quietly};
-use crate::state::lock::SenderLock;
 use crate::state::people::{BindSync, FindSync, SetPaused};
 use crate::state::rekey::{Rekey, Rekeyed};
-use crate::state::{Access, State};
+use crate::state::{self, Access, Opened, State};
 use crate::terminal::out::Out;
 
 /// `rosterd pause` and `rosterd resume`. Works beside a process that is sending.
 pub async fn pause(settings: &Settings, sync: &str, pause: bool, printing: Printing) -> Result<Exit> {
     let syncs = chosen(settings, &[sync.to_string()])?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open(&settings.state.path, Access::Write)?.state;
     for sync in &syncs {
         state.ask(FindSync(binding(sync))).await?;
         let id = state.ask(BindSync(binding(sync))).await?;
@@ -84,8 +83,7 @@ pub async fn rekey(config: &Settings, sync: &str, keys: (&str, &str), printing: 
     let parse = |text: &str| Key::parse(text).ok_or_else(|| Failure::new(Error::Usage, "a key can't be blank"));
     let (old, new) = (parse(keys.0)?, parse(keys.1)?);
     let syncs = chosen(config, &[sync.to_string()])?;
-    let _lock = SenderLock::take(&config.state.path)?;
-    let state = State::open(&config.state.path, Access::Write)?;
+    let Opened { state, lock: _lock } = state::open(&config.state.path, Access::Send)?;
     let unknown = || {
         Failure::new(Error::Usage, format!("sync {sync} knows nobody with the key {old}"))
             .help("keys are case-sensitive; see who is known: rosterd outcomes --sync SYNC")

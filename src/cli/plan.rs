@@ -51,7 +51,6 @@ pub async fn command(
     let only = super::keys(&scope.only)?;
     let Looking { state, clients } = look(&settings, syncs.iter().map(|sync| &*sync.target))?;
     let runner = Runner {
-        epoch: None,
         clients,
         state,
         settings: Arc::clone(&settings),

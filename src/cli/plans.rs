@@ -15,7 +15,7 @@ use crate::os::clock::Clock;
 use crate::run::{spent, stale_because};
 use crate::state::ledger::{RunTotals, TotalsOf};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
-use crate::state::{Access, State};
+use crate::state::{self, Access, State};
 use crate::terminal::out::Out;
 
 /// How many operations are in memory at once.
@@ -23,7 +23,7 @@ const PAGE: usize = 500;
 
 /// `rosterd plans [show ID]`.
 pub async fn command(settings: &Settings, show: Option<PlansCommand>, printing: Printing, all: bool) -> Result<Exit> {
-    let state = State::open(&settings.state.path, Access::Read)?;
+    let state = state::open(&settings.state.path, Access::Read)?.state;
     match show {
         None => list(settings, &state, printing).await,
         Some(PlansCommand::Show { id, printing }) => one(settings, &state, &id, printing, all).await,
@@ -146,7 +146,7 @@ fn head_json(plan: &HeldPlan, totals: &RunTotals) -> String {
 
 /// `rosterd discard`.
 pub async fn discard(settings: &Settings, id: &str, printing: Printing) -> Result<Exit> {
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open(&settings.state.path, Access::Write)?.state;
     let (plan, status) = find(&state, id).await?;
     let decision = DecidePlan {
         id: id.into(),

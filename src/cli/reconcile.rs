@@ -16,9 +16,8 @@ use crate::domain::remedy::Remedy;
 use crate::domain::visible::padded;
 use crate::run::reconcile::{Comparison, Difference};
 use crate::run::{RunError, RunSummary, chosen};
-use crate::state::lock::SenderLock;
 use crate::state::ownership::Unconfigured;
-use crate::state::{Access, State};
+use crate::state::{self, Access, Opened};
 use crate::terminal::out::{Comma, Out};
 
 /// How many of a kind are printed unless everything is asked for with `-v`.
@@ -35,9 +34,9 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, syncs)?;
     let configured = Arc::clone(&settings);
-    let _lock = remedy.any().then(|| SenderLock::take(&settings.state.path)).transpose()?;
+    let access = if remedy.any() { Access::Send } else { Access::Write };
+    let Opened { state, lock: _lock } = state::open(&settings.state.path, access)?;
     let progress = Arc::new(Progress::new(None, false)?);
-    let state = State::open(&settings.state.path, Access::Write)?;
     let unconfigured = crate::run::unconfigured(&configured, &state).await?;
     let runner = super::sync::runner(settings, state, &progress)?;
     let readings = runner.read_to_reconcile(&syncs, remedy).await?;

@@ -21,7 +21,7 @@ use crate::state::history::RecentOutcomes;
 use crate::state::ledger::Filter;
 use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::requests::{Ask, Leave, Progress, ProgressOf, RequestId, Withdraw};
-use crate::state::{Access, State};
+use crate::state::{self, Access, State};
 use crate::terminal::out::Out;
 
 /// How often it is looked whether the daemon has answered.
@@ -38,9 +38,9 @@ const NAMED: usize = 10;
 
 /// `rosterd run`.
 pub async fn run(settings: Arc<Settings>, global: &Global) -> Result<Exit> {
-    let _lock = SenderLock::take_as(&settings.state.path, Holder::Daemon)?;
+    let lock = SenderLock::take_as(&settings.state.path, Holder::Daemon)?;
     let stop = super::stop_on_signal()?;
-    daemon::run(daemon::Start { files: global.config.clone(), settings, clock: Clock::system(), stop }).await?;
+    daemon::run(daemon::Start { files: global.config.clone(), settings, lock, clock: Clock::system(), stop }).await?;
     Ok(Exit::Ok)
 }
 
@@ -48,12 +48,12 @@ pub async fn run(settings: Arc<Settings>, global: &Global) -> Result<Exit> {
 pub async fn trigger(settings: &Settings, sync: &str, wait: bool, printing: Printing) -> Result<Exit> {
     chosen(settings, &[sync.to_string()])?;
     need_a_daemon(&settings.state.path, sync)?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open(&settings.state.path, Access::Write)?.state;
     let id = leave(&state, Ask::Trigger(sync.into()), None).await?;
     if wait {
-        return report(&state, answer(&state, &settings.state.path, id, Duration::MAX).await?, printing).await;
+        return report(&state, answer(&state, id, Duration::MAX).await?, printing).await;
     }
-    if let Progress::Ended { answer, exit } = answer(&state, &settings.state.path, id, REFUSAL).await? {
+    if let Progress::Ended { answer, exit } = answer(&state, id, REFUSAL).await? {
         refusal(&answer, exit)?;
     }
     let mut out = Out::stdout();
@@ -67,16 +67,10 @@ pub async fn trigger(settings: &Settings, sync: &str, wait: bool, printing: Prin
 }
 
 /// Has the daemon send a held plan, and tells what came of it, as if it had been sent from here.
-pub async fn approve(
-    settings: &Settings,
-    state: &State,
-    plan: &str,
-    reason: Option<String>,
-    printing: Printing,
-) -> Result<Exit> {
+pub async fn approve(state: &State, plan: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
     let id = leave(state, Ask::Approve(plan.into()), reason).await?;
     tracing::info!(plan, "handed over to the daemon, which sends it; waiting for what comes of it");
-    report(state, answer(state, &settings.state.path, id, Duration::MAX).await?, printing).await
+    report(state, answer(state, id, Duration::MAX).await?, printing).await
 }
 
 fn need_a_daemon(database: &Path, sync: &str) -> Result<()> {
@@ -99,11 +93,11 @@ async fn leave(state: &State, ask: Ask, reason: Option<String>) -> Result<Reques
 }
 
 /// How far the request has come: its end, or, when `wait` is over before that, that it was taken.
-async fn answer(state: &State, database: &Path, id: RequestId, wait: Duration) -> Result<Progress> {
+async fn answer(state: &State, id: RequestId, wait: Duration) -> Result<Progress> {
     let left = Instant::now();
     let mut taken = None;
     loop {
-        let alive = holder(database) == Some(Holder::Daemon);
+        let alive = state.sender() == Some(Holder::Daemon);
         match state.ask(ProgressOf(id)).await? {
             Some(ended @ Progress::Ended { .. }) => return Ok(ended),
             Some(Progress::Taken) if taken.get_or_insert_with(Instant::now).elapsed() >= wait => {

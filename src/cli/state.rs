@@ -17,7 +17,7 @@ use crate::os::clock::Clock;
 use crate::state::lock::SenderLock;
 use crate::state::prune::Pruned;
 use crate::state::restore::{RestoredState, restore};
-use crate::state::{Access, State, backup::backup, info, verify};
+use crate::state::{self, Access, backup::backup, info, verify};
 use crate::terminal::out::Out;
 
 /// `rosterd state …`.
@@ -97,9 +97,7 @@ fn put_back(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit
 
 /// Works beside a process that sends: it goes in small steps.
 async fn prune(settings: &Settings, older_than: Span, printing: Printing) -> Result<Exit> {
-    // Nothing is made where nothing is.
-    info(&settings.state.path)?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open_existing(&settings.state.path, Access::Write)?.state;
     let request = prune_request(settings, older_than.0, Clock::system().now());
     let mut total = Pruned::default();
     loop {

@@ -11,16 +11,16 @@ use crate::os::clock::Clock;
 use crate::report::status::{Line, StalePlan, lines};
 use crate::run::chosen;
 use crate::run::unconfigured;
-use crate::state::lock::{Holder, holder};
+use crate::state::lock::Holder;
 use crate::state::ownership::Unconfigured;
-use crate::state::{Access, State};
+use crate::state::{self, Access};
 use crate::terminal::out::Out;
 
 /// `rosterd status`.
 pub async fn command(settings: &Arc<Settings>, syncs: &[String], printing: Printing) -> Result<Exit> {
     let syncs = chosen(settings, syncs)?;
-    let state = State::open(&settings.state.path, Access::Read)?;
-    let sender = holder(&settings.state.path);
+    let state = state::open(&settings.state.path, Access::Read)?.state;
+    let sender = state.sender();
     let daemon = sender == Some(Holder::Daemon);
     let lines = lines(syncs.iter().map(Arc::as_ref), &state, sender, Clock::system().now()).await?;
     let unconfigured = unconfigured(settings, &state).await?;

@@ -17,11 +17,8 @@ use crate::domain::time;
 use crate::domain::visible::padded;
 use crate::os::clock::Clock;
 use crate::run::{Announcements, RunRequest, RunSummary, Runner, spent};
-use crate::state::budget::Budget;
-use crate::state::epoch::EpochFile;
-use crate::state::lock::{Holder, SenderLock, holder};
 use crate::state::plans::{FindPlan, PlanStatus};
-use crate::state::{Access, State};
+use crate::state::{self, Access, Opened, State};
 use crate::terminal::out::Out;
 
 /// `rosterd sync`.
@@ -33,20 +30,14 @@ pub async fn command(
 ) -> Result<Exit> {
     let request = RunRequest { only: super::keys(&scope.only)?, ..RunRequest::default() };
     crate::run::chosen(&settings, &scope.syncs)?;
-    let _lock = SenderLock::take(&settings.state.path)?;
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let Opened { state, lock: _lock } = state::open(&settings.state.path, Access::Send)?;
     send(settings, state, &scope.syncs, &request, outcomes, printing).await
 }
 
 /// `rosterd approve`.
 pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
     reason.as_deref().map_or(Ok(()), is_short_enough)?;
-    let lock = match SenderLock::take(&settings.state.path) {
-        Ok(lock) => Some(lock),
-        Err(_) if holder(&settings.state.path) == Some(Holder::Daemon) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let Opened { state, lock } = state::open_beside_daemon(&settings.state.path)?;
     // Judged here too: what is wrong is said at once, whoever sends.
     let (plan, status) = state
         .ask(FindPlan(id.into()))
@@ -56,7 +47,7 @@ pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, 
         return Err(spent(id, status));
     }
     if lock.is_none() {
-        return super::run::approve(&settings, &state, id, reason, printing).await;
+        return super::run::approve(&state, id, reason, printing).await;
     }
     let progress = Arc::new(Progress::new(None, false)?);
     let runner = runner(settings, state, &progress)?;
@@ -82,7 +73,7 @@ async fn send(
 /// # Errors
 /// Signals can't be listened for.
 pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
-    let clients = Clients::new(state.clone(), Clock::system(), Budget::beside(&settings.state.path)?);
+    let clients = Clients::new(state.clone(), Clock::system(), state.budget()?);
     runner_through(Arc::new(clients), settings, state, progress)
 }
 
@@ -97,7 +88,6 @@ pub fn runner_through(
     progress: &Arc<Progress>,
 ) -> Result<Runner> {
     Ok(Runner {
-        epoch: Some(EpochFile::beside(&settings.state.path)),
         clients,
         settings,
         state,

@@ -8,10 +8,8 @@ use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
-use crate::state::forget::scrub;
-use crate::state::lock::SenderLock;
 use crate::state::syncs::{ForgetSync, ForgottenSync, RenameSync, Renamed};
-use crate::state::{Access, State, info};
+use crate::state::{self, Access, Opened, State};
 use crate::terminal::out::Out;
 
 /// `rosterd state rename-sync`.
@@ -25,7 +23,8 @@ pub async fn rename(settings: &Settings, old: &str, new: &str, printing: Printin
         };
         return Err(Failure::new(Error::Usage, format!("there is no sync {new:?} in the configuration")).help(help));
     }
-    let (_lock, state) = open(settings)?;
+    // The state must be there, and is held against other senders.
+    let Opened { state, lock: _lock } = state::open_existing(&settings.state.path, Access::Send)?;
     let (people, users) = match state.ask(RenameSync { old: old.into(), new: new.into() }).await? {
         Renamed::Done { people, users } => (people, users),
         Renamed::Unknown => return Err(unknown(settings, &state, old).await?),
@@ -46,13 +45,11 @@ pub async fn rename(settings: &Settings, old: &str, new: &str, printing: Printin
 /// `rosterd state forget-sync`.
 pub async fn forget(settings: &Settings, name: &str, printing: Printing) -> Result<Exit> {
     unconfigured_alone(settings, name, "taken out of the configuration first")?;
-    let (lock, state) = open(settings)?;
-    let Some(forgotten) = state.ask(ForgetSync(name.into())).await? else {
-        return Err(unknown(settings, &state, name).await?);
+    let opened = state::open_existing(&settings.state.path, Access::Send)?;
+    let Some(forgotten) = opened.state.ask(ForgetSync(name.into())).await? else {
+        return Err(unknown(settings, &opened.state, name).await?);
     };
-    drop(state);
-    let scrubbed = scrub(&settings.state.path);
-    drop(lock);
+    let scrubbed = opened.scrub();
     if let Err(error) = &scrubbed {
         tracing::warn!(%error, "erased, but old bytes may be left in the database's file until it is written anew");
     }
@@ -89,14 +86,6 @@ fn unconfigured_alone(settings: &Settings, name: &str, what: &str) -> Result<()>
         true => Err(Failure::new(Error::Usage, format!("sync {name} is in the configuration"))
             .help(format!("a sync is {what}"))),
     }
-}
-
-/// The state, which must be there, held against other senders.
-fn open(settings: &Settings) -> Result<(SenderLock, State)> {
-    // Nothing is made where nothing is.
-    info(&settings.state.path)?;
-    let lock = SenderLock::take(&settings.state.path)?;
-    Ok((lock, State::open(&settings.state.path, Access::Write)?))
 }
 
 async fn unknown(settings: &Settings, state: &State, name: &str) -> Result<Failure> {

@@ -15,7 +15,7 @@ use crate::domain::record::Key;
 use crate::domain::visible::padded;
 use crate::plan::{PAGE, Plan};
 use crate::run::Undoing;
-use crate::state::{Access, State};
+use crate::state::{self, Access};
 use crate::terminal::out::Out;
 
 /// How many people for whom something is left are named unless everything is asked for with `-v`.
@@ -24,7 +24,7 @@ const SHOWN: usize = 20;
 /// `rosterd undo`.
 pub async fn command(settings: Arc<Settings>, run: &str, all: bool, printing: Printing) -> Result<Exit> {
     let progress = Arc::new(Progress::new(None, true)?);
-    let state = State::open(&settings.state.path, Access::Write)?;
+    let state = state::open(&settings.state.path, Access::Write)?.state;
     let runner = super::sync::runner(Arc::clone(&settings), state, &progress)?;
     let undoing = runner.plan_undo(run).await?;
     let held = (undoing.plan.total() > 0).then_some(&undoing.plan.id);

@@ -33,11 +33,10 @@ use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
 pub use crate::server::board::{Board, Pace, View};
-use crate::state::budget::Budget;
-use crate::state::epoch::EpochFile;
 use crate::state::history::{IsPausedByName, LastBegun};
+use crate::state::lock::SenderLock;
 use crate::state::prune::Prune;
-use crate::state::{Access, State};
+use crate::state::{self, Opened, State};
 use crate::telemetry::metrics;
 pub use desk::Told;
 use job::{Ended, Job, Task};
@@ -67,6 +66,8 @@ pub struct Start {
     pub files: Vec<PathBuf>,
     /// The configuration.
     pub settings: Arc<Settings>,
+    /// Held until it has ended.
+    pub lock: SenderLock,
     /// What time it is.
     pub clock: Clock,
     /// Asks to end.
@@ -106,7 +107,7 @@ struct Under {
     queue: Vec<desk::Errand>,
 }
 
-/// Runs until stopped. The caller holds the sender's lock.
+/// Runs until stopped.
 ///
 /// # Errors
 /// The state can't be used, or the server's address can't be had.
@@ -126,12 +127,12 @@ pub async fn run(start: Start) -> Result<()> {
         Some(settings) => Some(server::start(settings, &context).await?),
         None => None,
     };
-    let path = start.settings.state.path.clone();
     let open = move || {
-        let state = State::open(&path, Access::Write)?;
-        Ok::<_, Failure>((state, State::open_beside(&path)?, Budget::beside(&path)?))
+        let opened = state::open_locked(start.lock)?;
+        let (reader, budget) = (opened.state.beside()?, opened.state.budget()?);
+        Ok::<_, Failure>((opened, reader, budget))
     };
-    let (state, reader, budget) = off_thread("opening the state broke off", open).await??;
+    let (Opened { state, lock: _lock }, reader, budget) = off_thread("opening the state broke off", open).await??;
     let clients = Arc::new(Clients::new(state.clone(), start.clock.clone(), budget));
     board.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {
@@ -215,7 +216,6 @@ impl Daemon {
             clock: self.clock.clone(),
             stop: self.stop.clone(),
             observer: Arc::new(observer::LogObserver),
-            epoch: Some(EpochFile::beside(&self.settings.state.path)),
             clients: Arc::clone(&self.clients),
             resident: true,
             announcements: self.announcements.clone(),

@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn it_lives_only_while_the_scheduler_turns_and_the_state_answers() {
         let dir = tempfile::tempdir().expect("a directory");
-        let state = State::open(&dir.path().join("s.db"), Access::Write).expect("a state");
+        let state = crate::state::open(&dir.path().join("s.db"), Access::Write).expect("a state").state;
         let (heart, long, short) = (Heart::default(), Duration::from_secs(60), Duration::from_millis(50));
         heart.beat();
         assert!(alive(&heart, &state, long).await);

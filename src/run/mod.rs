@@ -40,7 +40,7 @@ use crate::os::clock::Clock;
 use crate::os::panics;
 use crate::plan::{Plan, Planner};
 use crate::state::clock::ReadClock;
-use crate::state::epoch::{self, Begun, EpochFile};
+use crate::state::epoch::{self, Begun};
 use crate::state::ownership::{Shared, SharedAccount};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
@@ -63,8 +63,6 @@ pub struct Runner {
     pub settings: Arc<Settings>,
     /// The state.
     pub state: State,
-    /// The mark beside the database by which a restored one is recognised; none in a simulation.
-    pub epoch: Option<EpochFile>,
     /// The targets, each with one rate for all syncs of this process.
     pub clients: Arc<Clients>,
     /// What time it is.
@@ -154,9 +152,7 @@ impl Runner {
 
     /// What comes after everything has been sent.
     pub async fn end(&self) {
-        if let Some(file) = &self.epoch
-            && let Err(error) = epoch::end(&self.state, file).await
-        {
+        if let Err(error) = epoch::end(&self.state).await {
             // Everything is done and recorded; only a raw copy made during this run would not be told from the original.
             tracing::warn!(%error, "could not mark the end of the run");
         }
@@ -182,9 +178,7 @@ impl Runner {
     /// # Errors
     /// The state fails.
     pub async fn open(&self) -> Result<()> {
-        if let Some(file) = &self.epoch
-            && let Begun::Restored { backup_at } = epoch::begin(&self.state, file).await?
-        {
+        if let Begun::Restored { backup_at } = epoch::begin(&self.state).await? {
             let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }

@@ -2,7 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::state::Access;
+use crate::state::{self, Access};
 
 /// The head's status and the body of an answer.
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
@@ -36,7 +36,7 @@ async fn it_works_before_it_is_ready_and_is_no_longer_ready_while_it_stops() {
     assert_eq!(get(at, "/").await.0, 503);
     assert_eq!(get(at, "/metrics").await.0, 200, "what there is, also without the state");
 
-    context.ready.set(State::open(&dir.path().join("s.db"), Access::Write).expect("a state"));
+    context.ready.set(state::open(&dir.path().join("s.db"), Access::Write).expect("a state").state);
     assert_eq!(get(at, "/readyz").await, (200, "ready\n".into()));
     assert_eq!(get(at, "/").await.0, 200);
     context.board.stopping();

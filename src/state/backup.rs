@@ -70,15 +70,15 @@ fn failed(to: &Path, error: &std::io::Error) -> StateError {
 mod tests {
     use super::*;
     use crate::domain::exit::Exit;
-    use crate::state::epoch::{Begun, EpochFile, begin, end};
+    use crate::state::epoch::{Begun, begin, end};
     use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::people::{BindSync, Binding};
-    use crate::state::{Access, State};
+    use crate::state::{Access, State, open};
     use std::os::unix::fs::PermissionsExt;
 
     /// A database with one account.
     async fn known(path: &Path) -> State {
-        let state = State::open(path, Access::Write).expect("a state");
+        let state = open(path, Access::Write).expect("a state").state;
         let binding = Binding {
             sync: "staff".into(),
             source: "hr".into(),
@@ -131,26 +131,25 @@ mod tests {
     async fn what_was_restored_is_recognised_and_what_was_not_is_not() {
         let dir = tempfile::tempdir().expect("a directory");
         let (database, copy, raw) = (dir.path().join("s.db"), dir.path().join("copy.db"), dir.path().join("raw.db"));
-        let file = EpochFile::beside(&database);
         let state = known(&database).await;
-        assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
-        end(&state, &file).await.expect("ended");
+        assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
+        end(&state).await.expect("ended");
         backup(&database, &raw, "2026-11-22T00:00:00.000Z").expect("a backup");
         Connection::open(&raw).expect("it").execute("UPDATE epoch SET backup_at = NULL", []).expect("as cp makes it");
-        assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
+        assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
         backup(&database, &copy, "2026-11-22T01:00:00.000Z").expect("a backup in the middle of a run");
         drop(state); // killed: the next sender begins without an end
-        let state = State::open(&database, Access::Write).expect("a state");
-        assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
-        end(&state, &file).await.expect("ended");
+        let state = open(&database, Access::Write).expect("a state").state;
+        assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
+        end(&state).await.expect("ended");
         drop(state);
         for (older, backup_at) in [(copy, Some("2026-11-22T01:00:00.000Z".to_string())), (raw, None)] {
             fs::copy(&older, &database).expect("restored");
-            let state = State::open(&database, Access::Write).expect("a state");
-            assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Restored { backup_at });
-            end(&state, &file).await.expect("ended");
-            assert_eq!(begin(&state, &file).await.expect("begun"), Begun::Current);
-            end(&state, &file).await.expect("ended");
+            let state = open(&database, Access::Write).expect("a state").state;
+            assert_eq!(begin(&state).await.expect("begun"), Begun::Restored { backup_at });
+            end(&state).await.expect("ended");
+            assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
+            end(&state).await.expect("ended");
         }
     }
 }

@@ -29,15 +29,15 @@ const LONGEST: u64 = 64;
 
 /// The number beside the database, and the one elsewhere.
 #[derive(Clone, Debug)]
-pub struct EpochFile {
+pub struct RestoreMark {
     beside: NumberFile,
     database: PathBuf,
 }
 
-impl EpochFile {
+impl RestoreMark {
     /// The ones of this database.
-    pub fn beside(database: &Path) -> EpochFile {
-        EpochFile { beside: NumberFile(side_file(database, ".epoch")), database: database.to_path_buf() }
+    pub fn beside(database: &Path) -> RestoreMark {
+        RestoreMark { beside: NumberFile(side_file(database, ".epoch")), database: database.to_path_buf() }
     }
 
     /// The mark outside of the state's directory, where this process can have one.
@@ -101,15 +101,17 @@ pub enum Begun {
     },
 }
 
-/// Marks the beginning of sending, by the holder of the sender's lock, and tells whether the database was restored.
+/// Marks the beginning of sending, by the holder of the sender's lock, and tells whether the database was restored. One
+/// in memory never was.
 ///
 /// # Errors
 /// The database or the file beside it can't be written.
-pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError> {
+pub async fn begin(state: &State) -> Result<Begun, StateError> {
+    let Some(mark) = state.mark() else { return Ok(Begun::Current) };
     let id = state.ask(IdOf).await?;
-    let seen = file.beside.read()?;
-    let (epoch, begun) = state.ask(BeginEpoch { beside: seen, elsewhere: file.seen_elsewhere(&id) }).await?;
-    file.write(&id, epoch)?;
+    let seen = mark.beside.read()?;
+    let (epoch, begun) = state.ask(BeginEpoch { beside: seen, elsewhere: mark.seen_elsewhere(&id) }).await?;
+    mark.write(&id, epoch)?;
     Ok(begun)
 }
 
@@ -117,9 +119,10 @@ pub async fn begin(state: &State, file: &EpochFile) -> Result<Begun, StateError>
 ///
 /// # Errors
 /// As [`begin`].
-pub async fn end(state: &State, file: &EpochFile) -> Result<(), StateError> {
+pub async fn end(state: &State) -> Result<(), StateError> {
+    let Some(mark) = state.mark() else { return Ok(()) };
     let (id, epoch) = state.ask(EndEpoch).await?;
-    file.write(&id, epoch)
+    mark.write(&id, epoch)
 }
 
 /// The number that the database has of its own.

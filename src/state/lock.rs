@@ -32,6 +32,7 @@ impl Holder {
 /// Held for as long as this process may send.
 #[derive(Debug)]
 pub struct SenderLock {
+    database: PathBuf,
     _file: File,
 }
 
@@ -57,11 +58,16 @@ impl SenderLock {
             Ok(()) => {
                 sign(&mut file, holder)
                     .map_err(|e| StateError::io(format!("cannot write the lock {}: {e}", path.display())))?;
-                Ok(SenderLock { _file: file })
+                Ok(SenderLock { database: database.into(), _file: file })
             }
             Err(TryLockError::WouldBlock) => Err(taken(database, signature(&mut file))),
             Err(TryLockError::Error(e)) => Err(StateError::io(format!("cannot take the lock {}: {e}", path.display()))),
         }
+    }
+
+    /// The database beside which it is.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
     }
 }
 

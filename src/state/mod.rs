@@ -5,6 +5,7 @@
 //! but the first within its own savepoint, and no caller hears of success before the commit has reached the disk
 //! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
 
+mod access;
 pub mod announced;
 pub mod backup;
 pub mod binding;
@@ -35,7 +36,7 @@ pub mod undo;
 pub mod unresolved;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,9 +46,10 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::oneshot;
 
+pub use access::{Access, Opened, open, open_beside_daemon, open_existing, open_locked};
 pub use error::StateError;
 pub use files::prepare_directory;
-pub use open::{Access, Info, in_memory, info, plan_statements_once, verify};
+pub use open::{Info, in_memory, info, plan_statements_once, verify};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// One thing to ask of the state. Its fields are its arguments.
@@ -103,6 +105,7 @@ enum Inner {
 
 /// The thread, for as long as somebody can ask it.
 struct Worker {
+    database: PathBuf,
     jobs: Mutex<Option<Sender<Job>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -125,30 +128,14 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// Opens the database file, creating and migrating it where `access` allows, and starts its thread.
-    ///
-    /// # Errors
-    /// [`StateError`] with the reason: damaged, newer, readable by others, no room.
-    pub fn open(path: &Path, access: Access) -> Result<State, StateError> {
-        State::on(open::connect(path, access)?)
-    }
-
-    /// Opens the database a second time, beside the state that this process has open already, to read while that one
-    /// writes.
-    ///
-    /// # Errors
-    /// As [`State::open`].
-    pub fn open_beside(path: &Path) -> Result<State, StateError> {
-        State::on(open::attach(path, Access::Read)?)
-    }
-
-    fn on(connection: Connection) -> Result<State, StateError> {
+    /// Starts the thread of this connection.
+    fn on(connection: Connection, database: &Path) -> Result<State, StateError> {
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new()
             .name("state".into())
             .spawn(move || serve(&connection, &receiver))
             .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        let worker = Worker { jobs: Mutex::new(Some(sender)), thread: Some(thread) };
+        let worker = Worker { database: database.into(), jobs: Mutex::new(Some(sender)), thread: Some(thread) };
         Ok(State(Arc::new(Inner::Thread(worker))))
     }
 

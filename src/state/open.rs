@@ -17,17 +17,8 @@ use serde::Serialize;
 
 use super::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
 use super::schema::{self, APPLICATION_ID};
-use super::{SCHEMA_VERSION, StateError};
+use super::{Access, SCHEMA_VERSION, StateError};
 use crate::domain::error::{Error, StateReason};
-
-/// What the opener means to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Look only: nothing is created, and a missing database is an empty one in memory.
-    Read,
-    /// Read and write: created and migrated where needed.
-    Write,
-}
 
 /// How long a statement waits for another process's write to end. Another rosterd's group commit takes milliseconds;
 /// a second process that writes for longer than this is stuck.
@@ -42,7 +33,7 @@ pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
     let seen = match (inspect(path)?, access) {
         (Some(seen), _) => seen,
         (None, Access::Read) => return in_memory(),
-        (None, Access::Write) => {
+        (None, Access::Write | Access::Send) => {
             prepare_directory(path)?;
             create(path)?;
             inspect(path)?.ok_or_else(|| unusable(path, "it is gone as soon as it was made"))?
@@ -82,14 +73,14 @@ pub fn attach(path: &Path, access: Access) -> Result<Connection, StateError> {
 fn ready(path: &Path, access: Access, more: OpenFlags) -> Result<Connection, StateError> {
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Write | Access::Send => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let flags = flags | more | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let db = Connection::open_with_flags(path, flags)?;
     configure(&db)?;
     check_ownership(&db, path)?;
     match access {
-        Access::Write => {
+        Access::Write | Access::Send => {
             db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
             schema::migrate(&db)?;
         }

@@ -237,7 +237,6 @@ impl Machine {
             announcements: Announcements::default(),
             settings: Arc::clone(&self.settings),
             state,
-            epoch: None,
             clients: Arc::new(clients),
             clock,
             stop: CancellationToken::new(),

@@ -25,7 +25,6 @@ use crate::source::Intake;
 use crate::state::binding::BoundTo;
 use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
-use crate::state::lock::holder;
 use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, SyncId, WhoHas};
 use crate::state::plans::{HeldPlans, PlanOperations};
 
@@ -261,7 +260,7 @@ impl Teller<'_> {
     /// What was sent for them and has no known fate.
     async fn unresolved(&self, key: &Key) -> Result<Option<Unresolved>> {
         let Some(sync) = self.id else { return Ok(None) };
-        let at_rest = holder(&self.runner.settings.state.path).is_none();
+        let at_rest = self.runner.state.sender().is_none();
         Ok(self.runner.state.ask(UnresolvedOf { sync, key: key.clone(), at_rest }).await?)
     }
 

@@ -74,7 +74,7 @@ async fn full_disk(state: State) {
 
 /// A database with the table that is filled.
 fn prepared(path: &Path) -> State {
-    let state = State::open(path, Access::Write).expect("a state");
+    let state = open(path, Access::Write).expect("a state").state;
     Connection::open(path)
         .expect("a second connection")
         .execute_batch("CREATE TABLE filled (name TEXT, n INTEGER, bytes BLOB)")

@@ -40,7 +40,7 @@ impl Place {
     fn new() -> Place {
         let dir = TempDir::with_prefix("rosterd-state-").expect("a directory");
         let path = dir.path().join("deep/er/rosterd.db");
-        let state = State::open(&path, Access::Write).expect("a new database");
+        let state = open(&path, Access::Write).expect("a new database").state;
         let sync = state.ask_blocking(BindSync(binding())).expect("a sync");
         let begin = BeginRun { id: "R1".into(), sync: "staff".into(), at: NOON.into(), partial: false };
         state.ask_blocking(begin).expect("a run");
@@ -451,7 +451,7 @@ fn directories_and_files_are_made_for_the_owner_alone() {
 fn reading_where_there_is_nothing_creates_nothing() {
     let dir = TempDir::with_prefix("rosterd-state-").expect("a directory");
     let path = dir.path().join("none/rosterd.db");
-    let state = State::open(&path, Access::Read).expect("an empty one in memory");
+    let state = open(&path, Access::Read).expect("an empty one in memory").state;
     assert!(state.ask_blocking(HeldPlans).expect("a list").is_empty());
     assert!(!dir.path().join("none").exists());
 }
@@ -465,7 +465,7 @@ fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
         std::fs::write(&path, bytes).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
         for access in [Access::Read, Access::Write] {
-            let error = State::open(&path, access).expect_err("refused");
+            let error = open(&path, access).expect_err("refused");
             assert_eq!(error.exit(), crate::domain::exit::Exit::Internal);
             assert!(error.help.is_some());
         }
