@@ -32,11 +32,8 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
     }
     let filter = Filter { sync: wanted.sync, run: wanted.run, key: wanted.key, status: wanted.status, since };
     let mut table = Table::new(wanted.format)?;
-    let mut after = 0;
-    loop {
-        let page = state.ask(Outcomes { filter: filter.clone(), after, limit: PAGE }).await?;
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
+    let mut pages = state.pages(Outcomes { filter, after: 0, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         for (_, outcome) in &page {
             table.row(outcome)?;
         }

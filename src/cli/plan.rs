@@ -158,12 +158,8 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     out.piece(head.trim_end_matches('}'))?;
     out.piece(",\"skipped\":[")?;
     let mut comma = Comma::default();
-    let mut after = String::new();
-    loop {
-        let page = plan.spool().skips(&after, PAGE)?;
-        let Some((last, _)) = page.last() else { break };
-        after = last.to_string();
-        for (key, reason) in &page {
+    for page in plan.skip_pages() {
+        for (key, reason) in &page? {
             comma.write(out, &json!({ "key": key, "reason": reason }))?;
         }
     }
@@ -175,27 +171,17 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     })?;
     out.piece("],\"operations\":[")?;
     let mut comma = Comma::default();
-    let mut last: Option<Operation> = None;
-    loop {
-        let page = plan.spool().operations(last.as_ref(), PAGE)?;
-        let Some(end) = page.last().cloned() else { break };
-        for operation in page.iter().filter(|o| !o.step) {
+    for page in plan.pages() {
+        for operation in page?.iter().filter(|o| !o.step) {
             comma.write(out, &operation_json(operation))?;
         }
-        last = Some(end);
     }
     out.piece("]}")
 }
 
 /// Visits the rejected records, in the source's order.
 fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::domain::record::Reject) -> Result<()>) -> Result<()> {
-    let mut after = (0, 0, 0);
-    loop {
-        let page = plan.spool().rejects(after, PAGE)?;
-        let Some((n, last)) = page.last() else { return Ok(()) };
-        after = (last.position.line, last.position.record, *n);
-        page.iter().try_for_each(|(_, reject)| visit(reject))?;
-    }
+    plan.reject_pages().try_for_each(|page| page?.iter().try_for_each(|(_, reject)| visit(reject)))
 }
 
 /// One operation as the contract's JSON.
@@ -321,14 +307,12 @@ fn bystanders(out: &mut Out, plan: &Plan, all: bool) -> Result<()> {
     }
     if plan.skipped > 0 {
         out.section(&format!("  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;
-        let (mut after, mut left) = (String::new(), most);
-        while left > 0 {
-            let page = plan.spool().skips(&after, left.min(PAGE))?;
-            let Some((last, _)) = page.last() else { break };
-            after = last.as_str().to_owned();
-            left -= page.len();
-            page.iter()
-                .try_for_each(|(key, reason)| out.line(&format!("    {}  {reason}", padded(key.as_str(), 10))))?;
+        let mut left = most;
+        for page in plan.skip_pages().take(most.div_ceil(PAGE)) {
+            for (key, reason) in page?.iter().take(left) {
+                out.line(&format!("    {}  {reason}", padded(key.as_str(), 10)))?;
+                left -= 1;
+            }
         }
         more(out, plan.skipped, most)?;
     }

@@ -102,12 +102,9 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
         true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
         false => heading(&mut out, &plan)?,
     }
-    let (mut from, mut comma) = (0, "");
-    loop {
-        let page = state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
-        if page.is_empty() {
-            break;
-        }
+    let mut comma = "";
+    let mut pages = state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         for operation in page.iter().filter(|o| !o.step) {
             match json {
                 true => out.piece(&format!("{comma}{}", operation_json(operation)))?,
@@ -115,7 +112,6 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
             }
             comma = ",";
         }
-        from += page.len() as u64;
     }
     match json {
         true => {

@@ -11,6 +11,7 @@ use super::words;
 use crate::config::Settings;
 use crate::domain::error::Result;
 use crate::domain::exit::Exit;
+use crate::domain::keyset::{pages, text_of};
 use crate::domain::record::Key;
 use crate::domain::visible::padded;
 use crate::plan::{PAGE, Plan};
@@ -88,11 +89,7 @@ fn text(out: &mut Out, settings: &Settings, run: &str, undoing: &Undoing, all: b
 
 /// Visits those for whom something is left as it is, in the order of keys.
 fn each_left(plan: &Plan, mut visit: impl FnMut(&Key, &str) -> Result<()>) -> Result<()> {
-    let mut after = String::new();
-    loop {
-        let page = plan.spool().remarks(&after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after = last.to_string();
-        page.iter().try_for_each(|(key, why)| visit(key, why))?;
-    }
+    let remarks = |after: Option<&Key>| plan.spool().remarks(text_of(after), PAGE);
+    let mut pages = pages(remarks, |(key, _)| key.clone());
+    pages.try_for_each(|page| page?.iter().try_for_each(|(key, why)| visit(key, why)))
 }

@@ -23,16 +23,13 @@ const PATIENCE: u32 = 3;
 pub(super) async fn look_again(shared: &Shared, ended: &mpsc::Sender<Begun>) -> Result<()> {
     let d = &shared.delivery;
     let silent = &AtomicU32::new(0);
-    let mut after = 0;
-    loop {
-        let page = DoubtsOf { sync: d.who.id, run: d.who.run.clone(), after, limit: PAGE };
-        let doubts = d.state.ask(page).await?;
-        let Some(last) = doubts.last() else { return Ok(()) };
-        after = last.entry;
+    let mut pages = d.state.pages(DoubtsOf { sync: d.who.id, run: d.who.run.clone(), after: 0, limit: PAGE });
+    while let Some(doubts) = pages.next().await? {
         futures_util::stream::iter(doubts)
             .for_each_concurrent(d.client.settings().concurrency, |doubt| one(shared, doubt, silent, ended))
             .await;
     }
+    Ok(())
 }
 
 async fn one(shared: &Shared, doubt: Doubt, silent: &AtomicU32, ended: &mpsc::Sender<Begun>) {

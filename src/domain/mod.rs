@@ -12,6 +12,7 @@ pub mod error;
 pub mod exit;
 pub mod identity;
 pub mod json_schema;
+pub mod keyset;
 pub mod limits;
 pub mod link;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{Merged, Planner, Spool};
 use crate::account::lookup::Sought;
 use crate::config::settings::{OnLeave, SyncSettings};
 use crate::domain::error::Result;
+use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::record::Key;
@@ -130,20 +131,13 @@ fn note_newcomers(spool: &Spool, wanted: &HashSet<u64>) -> Result<()> {
         }
         Ok(())
     };
-    let mut after = String::new();
-    loop {
-        let page = spool.newcomers(&after, super::PAGE)?;
-        let Some((last, ..)) = page.last() else { break };
-        after = last.to_string();
-        page.iter().try_for_each(|(key, sought, _)| note(key, sought))?;
+    for page in pages(|after| spool.newcomers(text_of(after), super::PAGE), |(key, ..)| key.clone()) {
+        page?.iter().try_for_each(|(key, sought, _)| note(key, sought))?;
     }
-    after.clear();
-    loop {
-        let page = spool.bystanders(&after)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after = last.to_string();
-        page.iter().try_for_each(|(key, sought)| note(key, sought))?;
+    for page in pages(|after| spool.bystanders(text_of(after)), |(key, _)| key.clone()) {
+        page?.iter().try_for_each(|(key, sought)| note(key, sought))?;
     }
+    Ok(())
 }
 
 /// Newcomers who share a value are left to nobody's guess: none of them is created or linked by it.
@@ -169,12 +163,8 @@ fn shared(spool: &Spool) -> Result<Vec<String>> {
 /// Decides which pairs are one person as far as anybody can tell, and which are not, or need not be.
 fn judge_pairs(planner: &Planner, spool: &Spool) -> Result<()> {
     let several = spool.pairs_by(FORM, 0)?.0 > 1;
-    let mut last: Option<Pair> = None;
-    loop {
-        let page = spool.pairs(last.as_ref())?;
-        let Some(end) = page.last().cloned() else { break };
-        last = Some(end);
-        for pair in page {
+    for page in pages(|after| spool.pairs(after), Pair::clone) {
+        for pair in page? {
             if pair.fields == [FORM] && !several && differ(spool, &pair)? {
                 spool.part(&pair.old, &pair.new)?;
                 continue;
@@ -276,12 +266,9 @@ pub(super) struct Reformatted {
 
 /// Leaves alone every leaver by whom a newcomer is recognised, whatever else was to become of them.
 pub(super) fn leave_alone(planner: &Planner, merged: &mut Merged) -> Result<Reformatted> {
-    let mut after = String::new();
-    loop {
-        let page = merged.spool().recognised(&after)?;
-        let Some(last) = page.last() else { break };
-        after = last.key.to_string();
-        for leaver in page {
+    let (mut skipped, mut skipped_with_work) = (0, 0);
+    for page in pages(|after| merged.spool().recognised(text_of(after)), |leaver| leaver.key.clone()) {
+        for leaver in page? {
             let circumstances = Circumstances { recognised: true, ..leaver.circumstances };
             let reason = SkipReason::RekeySuspected;
             if decide(leaver.state, leaver.says, &circumstances) == Decision::Skip(reason) {
@@ -294,11 +281,13 @@ pub(super) fn leave_alone(planner: &Planner, merged: &mut Merged) -> Result<Refo
                     spool.skip(&leaver.key, reason.name())?;
                     before
                 };
-                merged.skipped += u64::from(!skipped_before);
-                merged.skipped_with_work += u64::from(reason.leaves_work());
+                skipped += u64::from(!skipped_before);
+                skipped_with_work += u64::from(reason.leaves_work());
             }
         }
     }
+    merged.skipped += skipped;
+    merged.skipped_with_work += skipped_with_work;
     let spool = merged.spool();
     spool.forget_leaving()?;
     for (old, new) in spool.handed_in_vain()? {

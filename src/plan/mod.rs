@@ -19,6 +19,7 @@ mod repeated;
 pub mod scope;
 mod spool;
 
+use crate::domain::keyset::{pages, text_of};
 use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,7 +31,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::limits::{Digest, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
-use crate::domain::record::Key;
+use crate::domain::record::{Key, Reject};
 use crate::domain::time;
 use crate::source::Intake;
 use crate::state::clock::ClockReading;
@@ -130,15 +131,26 @@ impl Plan {
 
     /// Calls `visit` with each operation, in order.
     pub fn for_each(&self, mut visit: impl FnMut(&Operation)) -> Result<(), StateError> {
-        let mut last: Option<Operation> = None;
-        loop {
-            let page = self.spool().operations(last.as_ref(), PAGE)?;
-            page.iter().for_each(&mut visit);
-            match page.last() {
-                Some(operation) => last = Some(operation.clone()),
-                None => return Ok(()),
-            }
+        for page in self.pages() {
+            page?.iter().for_each(&mut visit);
         }
+        Ok(())
+    }
+
+    /// The operations, page by page in the order in which they are sent.
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Operation>, StateError>> {
+        pages(|after| self.spool().operations(after, PAGE), Operation::clone)
+    }
+
+    /// Who is left alone and why, page by page in the order of keys.
+    pub fn skip_pages(&self) -> impl Iterator<Item = Result<Vec<(Key, String)>, StateError>> {
+        pages(|after| self.spool().skips(text_of(after), PAGE), |(key, _)| key.clone())
+    }
+
+    /// The rejected records with their numbers, page by page in the source's order.
+    pub fn reject_pages(&self) -> impl Iterator<Item = Result<Vec<(i64, Reject)>, StateError>> {
+        let place = |(n, reject): &(i64, Reject)| (reject.position.line, reject.position.record, *n);
+        pages(|after| self.spool().rejects(after.copied().unwrap_or_default(), PAGE), place)
     }
 
     /// The digests of all operations that people see: steps on the way are not theirs to approve.

@@ -24,6 +24,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::account::Account;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::error::{Failure, Result};
+use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::record::Key;
@@ -58,12 +59,9 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
         (None, None) => None,
     };
     let listing = listing.as_deref();
-    let (mut after, mut skipped) = (String::new(), 0);
-    loop {
-        let page = merged.spool().newcomers(&after, PAGE)?;
-        let Some((last, ..)) = page.last() else { return Ok(skipped) };
-        after = last.to_string();
-        let page = provision_unlisted(&merged.spool(), page, listing)?;
+    let mut skipped = 0;
+    for page in pages(|after| merged.spool().newcomers(text_of(after), PAGE), |(key, ..)| key.clone()) {
+        let page = provision_unlisted(&merged.spool(), page?, listing)?;
         let planned: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
             .map(|(newcomer, doubt)| async move {
                 let key = newcomer.create.key.clone();
@@ -82,6 +80,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
             }
         }
     }
+    Ok(skipped)
 }
 
 /// Whom the listing does not show at all gets the create that is spooled; all others are still to be looked up, with why

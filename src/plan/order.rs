@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::spool::REST;
-use super::{Handover, PAGE, Spool};
+use super::{Handover, Spool};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::AccountState;
 use crate::domain::catalogue::Catalogue;
@@ -63,11 +63,8 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
     if !spool.touches_accounts()? {
         return Ok(());
     }
-    let mut last: Option<Operation> = None;
-    loop {
-        let page = spool.operations(last.as_ref(), PAGE)?;
-        let Some(end) = page.last().cloned() else { return Ok(()) };
-        for operation in page.iter().filter(|o| o.conflict.is_none()) {
+    for page in spool.pages() {
+        for operation in page?.iter().filter(|o| o.conflict.is_none()) {
             for field in unique {
                 // An account that is removed gives up whatever it has.
                 let removed = operation.baseline.get(field).filter(|_| operation.kind == OpKind::Delete);
@@ -83,8 +80,8 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
                 }
             }
         }
-        last = Some(end);
     }
+    Ok(())
 }
 
 /// When everybody's turn comes, and whose values are parked first.

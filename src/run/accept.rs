@@ -9,7 +9,6 @@ use crate::config::settings::{Settings, SourceSettings, SyncSettings};
 use crate::domain::error::{Failure, Result};
 use crate::mapping::Mapped;
 use crate::os::clock::Clock;
-use crate::plan::PAGE;
 use crate::source::trust;
 use crate::source::trust::{Baseline, ReadStats, Reason, Verdict};
 use crate::source::{Intake, Member};
@@ -95,14 +94,10 @@ fn can_be_mapped(sync: &SyncSettings, intake: &Intake, today: chrono::NaiveDate)
     let bound = sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
     })?;
-    let (mut rejected, mut first, mut after) =
-        (intake.stats().rejected_rows, intake.stats().first_reject.clone(), None);
-    loop {
-        let page = intake.rows(after.as_ref(), PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
-        for record in &page {
-            let decided = bound.decide(record, today);
+    let (mut rejected, mut first) = (intake.stats().rejected_rows, intake.stats().first_reject.clone());
+    for page in intake.pages() {
+        for record in page? {
+            let decided = bound.decide(&record, today);
             if let Mapped::Rejected(reason) = decided.mapped {
                 rejected += record.row_count();
                 first.get_or_insert_with(|| format!("{}, key {}: {reason}", decided.position, record.key));

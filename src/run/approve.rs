@@ -36,15 +36,11 @@ impl Runner {
     /// The digests of a held plan's operations.
     async fn digests(&self, id: &str) -> Result<std::collections::BTreeSet<crate::domain::limits::Digest>> {
         let mut digests = std::collections::BTreeSet::new();
-        let mut from = 0;
-        loop {
-            let page = self.state.ask(PlanOperations { plan: id.into(), from, limit: PAGE }).await?;
-            if page.is_empty() {
-                return Ok(digests);
-            }
-            from += page.len() as u64;
+        let mut pages = self.state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
+        while let Some(page) = pages.next().await? {
             digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
         }
+        Ok(digests)
     }
 }
 

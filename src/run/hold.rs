@@ -7,6 +7,7 @@ use super::Run;
 use super::summary::RunSummary;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::keyset::pages;
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Basis, Breach, Digest};
 use crate::domain::operation::{OpKind, Operation};
@@ -140,18 +141,16 @@ impl Run<'_> {
     }
 
     async fn hold_operations(&self, plan: &Plan) -> Result<()> {
-        let mut last: Option<Operation> = None;
         let mut from = 0;
-        loop {
-            let page = plan.spool().operations(last.as_ref(), PAGE)?;
-            let Some(end) = page.last().cloned() else { return Ok(()) };
-            last = Some(end);
+        for page in plan.pages() {
+            let page = page?;
             let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
             self.record(outcomes).await?;
             let count = page.len() as u64;
             self.runner.state.ask(HoldOperations { plan: plan.id.clone(), from, operations: page }).await?;
             from += count;
         }
+        Ok(())
     }
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
@@ -185,18 +184,14 @@ impl Run<'_> {
     /// What of an approved plan would not be planned the same now, operation by operation.
     async fn different(&self, plan: &Plan, approval: &Approval, present: &BTreeSet<Digest>) -> Result<Vec<String>> {
         let mut differences = Vec::new();
-        let mut from = 0;
-        loop {
-            let request = PlanOperations { plan: approval.plan.clone(), from, limit: PAGE };
-            let page = self.runner.state.ask(request).await?;
-            if page.is_empty() {
-                return Ok(differences);
-            }
-            from += page.len() as u64;
+        let approved = PlanOperations { plan: approval.plan.clone(), from: 0, limit: PAGE };
+        let mut pages = self.runner.state.pages(approved);
+        while let Some(page) = pages.next().await? {
             for was in page.iter().filter(|o| !o.step && !present.contains(&o.digest())) {
                 differences.push(difference(was, plan.spool().last_operation_of(&was.key)?.as_ref()));
             }
         }
+        Ok(differences)
     }
 
     fn stale(&self, approval: &Approval, why: &str) -> Failure {
@@ -224,32 +219,22 @@ impl Run<'_> {
 
     /// Outcomes and notes of those for whom nothing is sent: rejected records, people skipped.
     pub(super) async fn record_bystanders(&self, plan: &Plan) -> Result<()> {
-        let mut after = (0, 0, 0);
-        loop {
-            let page = plan.spool().rejects(after, PAGE)?;
-            let Some((n, last)) = page.last() else { break };
-            after = (last.position.line, last.position.record, *n);
-            self.record(page.iter().map(|(_, reject)| self.rejected_outcome(reject)).collect()).await?;
+        for page in plan.reject_pages() {
+            self.record(page?.iter().map(|(_, reject)| self.rejected_outcome(reject)).collect()).await?;
         }
-        let mut after = String::new();
-        loop {
-            let page = plan.spool().skips(&after, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            after = last.to_string();
-            self.record(page.iter().map(|(key, reason)| self.skipped_outcome(key, reason)).collect()).await?;
+        for page in plan.skip_pages() {
+            self.record(page?.iter().map(|(key, reason)| self.skipped_outcome(key, reason)).collect()).await?;
         }
         self.take_notes(plan, |_| true).await
     }
 
     async fn take_notes(&self, plan: &Plan, wanted: impl Fn(&Note) -> bool) -> Result<()> {
-        let mut after = 0;
-        loop {
-            let page = plan.spool().notes(after, PAGE)?;
-            let Some((last, _, _)) = page.last() else { return Ok(()) };
-            after = *last;
-            let notes = page.into_iter().map(|(_, key, note)| (key, note)).filter(|(_, note)| wanted(note)).collect();
+        let pages = pages(|after| plan.spool().notes(after.copied().unwrap_or(0), PAGE), |(n, ..)| *n);
+        for page in pages {
+            let notes = page?.into_iter().map(|(_, key, note)| (key, note)).filter(|(_, note)| wanted(note)).collect();
             self.runner.state.ask(TakeNotes { sync: self.who.id, notes }).await?;
         }
+        Ok(())
     }
 
     async fn record(&self, outcomes: Vec<Outcome>) -> Result<()> {

@@ -66,11 +66,9 @@ pub async fn resolve(
 ) -> Result<Resolved> {
     let resolver = Resolver { sync, id, state, client, clock };
     let mut resolved = Resolved::default();
-    let (mut after, mut failed_in_a_row) = (0, 0);
-    loop {
-        let page = state.ask(UnresolvedPage { sync: id, after, limit: PAGE }).await?;
-        let Some(last) = page.last() else { return Ok(resolved) };
-        after = last.entry;
+    let mut failed_in_a_row = 0;
+    let mut pages = state.pages(UnresolvedPage { sync: id, after: 0, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         for unresolved in page {
             match resolver.resolve(&unresolved).await {
                 Ok(resolution) => {
@@ -92,6 +90,7 @@ pub async fn resolve(
             }
         }
     }
+    Ok(resolved)
 }
 
 /// What resolving needs.

@@ -42,11 +42,8 @@ pub async fn verify_restored_state(
         false => None,
     };
     let mut changed = 0;
-    let mut after = None;
-    loop {
-        let page = state.ask(PeoplePage { sync: id, after: after.take(), limit: PAGE }).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
+    let mut pages = state.pages(PeoplePage { sync: id, after: None, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         let known: Vec<Person> = page.into_iter().filter(|p| p.remote_id.is_some()).collect();
         let keys = known.iter().map(|p| p.key.clone()).collect();
         let mut bodies = state.ask(Bodies { sync: id, keys }).await?;

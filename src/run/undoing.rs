@@ -67,11 +67,8 @@ impl Runner {
         let id = known.id.ok_or_else(|| Failure::internal("a run of a sync that is not known"))?;
         let spool = Spool::new()?;
         let unresolved = self.state.ask(UnresolvedKeys(id)).await?;
-        let mut after = None;
-        loop {
-            let page = self.state.ask(Replaced { run: run.to_string(), after, limit: PAGE }).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(last.clone());
+        let mut pages = self.state.pages(Replaced { run: run.to_string(), after: None, limit: PAGE });
+        while let Some(page) = pages.next().await? {
             let keys: Vec<Key> = page.iter().map(|(key, _)| key.clone()).collect();
             let people = self.state.ask(People { sync: id, keys: keys.clone() }).await?;
             let mut bodies = self.state.ask(Bodies { sync: id, keys }).await?;
@@ -137,11 +134,9 @@ impl Runner {
         if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {
             return Ok(());
         }
-        let (mut last, mut from) = (None, 0);
-        loop {
-            let operations = plan.spool().operations(last.as_ref(), PAGE)?;
-            let Some(end) = operations.last().cloned() else { break };
-            last = Some(end);
+        let mut from = 0;
+        for operations in plan.pages() {
+            let operations = operations?;
             let count = operations.len() as u64;
             self.state.ask(HoldOperations { plan: plan.id.clone(), from, operations }).await?;
             from += count;

@@ -142,14 +142,11 @@ impl Overview {
 async fn held(settings: &Settings, state: &State) -> Result<Vec<HeldView>> {
     let mut held = Vec::new();
     for plan in state.ask(HeldPlans).await? {
-        let (mut operations, mut from) = (Vec::new(), 0);
-        while operations.len() < OPERATIONS && from < LOOKED_THROUGH {
-            let page = PlanOperations { plan: plan.id.clone(), from, limit: PAGE };
-            let page = state.ask(page).await?;
-            if page.is_empty() {
-                break;
-            }
-            from += page.len() as u64;
+        let (mut operations, mut looked_through) = (Vec::new(), 0);
+        let mut pages = state.pages(PlanOperations { plan: plan.id.clone(), from: 0, limit: PAGE });
+        while operations.len() < OPERATIONS && looked_through < LOOKED_THROUGH {
+            let Some(page) = pages.next().await? else { break };
+            looked_through += page.len() as u64;
             operations.extend(page.into_iter().filter(|operation| is_about(&plan.limit, operation)));
         }
         operations.truncate(OPERATIONS);

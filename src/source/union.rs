@@ -11,11 +11,8 @@ use super::intake::{Intake, Member};
 use super::parsed::{Parsed, Sink};
 use crate::config::settings::SourceSettings;
 use crate::domain::error::{Failure, Result};
-use crate::domain::record::{Key, Position};
+use crate::domain::record::Position;
 use crate::source::trust::{Completeness, ReadStats};
-
-/// How many rows are in memory on their way from a member.
-const PAGE: usize = 500;
 
 /// Reads all members.
 pub(super) fn read(
@@ -61,12 +58,8 @@ pub(super) fn prepared(source: &SourceSettings, members: &[Arc<SourceSettings>])
 /// Gives what a member has to the union; how many rejects that were.
 fn pour(intake: &Intake, member: &SourceSettings, before: u64, sink: &mut Sink) -> Result<u64> {
     let moved = |position: Position| Position { record: position.record + before, ..position };
-    let mut after: Option<Key> = None;
-    loop {
-        let page = intake.rows(after.as_ref(), PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
-        for record in page {
+    for page in intake.pages() {
+        for record in page? {
             let places = record.several.iter().flat_map(|several| &several.rows);
             let positions = [record.position].into_iter().chain(places.skip(1).filter_map(|row| row.places.first()));
             for (position, cells) in positions.zip(record.rows()) {
@@ -78,18 +71,16 @@ fn pour(intake: &Intake, member: &SourceSettings, before: u64, sink: &mut Sink) 
             }
         }
     }
-    let (mut after, mut listed) = (0, 0);
-    loop {
-        let page = intake.rejects(after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(listed) };
-        after = last.position.record;
-        for reject in page {
+    let mut listed = 0;
+    for page in intake.reject_pages() {
+        for reject in page? {
             listed += 1;
             let reason = format!("in {}: {}", member.name, reject.reason);
             // Whether the key is certain was counted by the member.
             sink.take(Parsed::Bad { key: reject.key, certain: true, position: moved(reject.position), reason })?;
         }
     }
+    Ok(listed)
 }
 
 fn add(stats: &mut ReadStats, member: &ReadStats, listed: u64, name: &str, first: bool) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::{Command, StateError};
+use super::{Command, Page, StateError};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::domain::record::Key;
@@ -136,7 +136,7 @@ pub struct Filter {
 }
 
 /// The next outcomes, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcomes {
     /// Which.
     pub filter: Filter,
@@ -184,6 +184,14 @@ impl Command for Outcomes {
 
     fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
         outcomes(db, self, false)
+    }
+}
+
+impl Page for Outcomes {
+    type Entry = (i64, Outcome);
+
+    fn go_on(&mut self, read: &[(i64, Outcome)]) {
+        self.after = read.last().map_or(self.after, |(id, _)| *id);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod lock;
 mod open;
 pub mod ownership;
+mod paging;
 pub mod people;
 pub mod plans;
 pub mod prune;
@@ -50,6 +51,7 @@ pub use access::{Access, Opened, open, open_beside_daemon, open_existing, open_l
 pub use error::StateError;
 pub use files::prepare_directory;
 pub use open::{Info, in_memory, info, plan_statements_once, verify};
+pub use paging::{Page, Pages};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// One thing to ask of the state. Its fields are its arguments.

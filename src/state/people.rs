@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Command, StateError};
+use super::{Command, Page, StateError};
 use crate::domain::account::Kept;
 use crate::domain::error::Error;
 use crate::domain::identity::TargetIdentity;
@@ -189,7 +189,7 @@ impl Command for BindSync {
 }
 
 /// The next people after a key, in key order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PeoplePage {
     /// Whose.
     pub sync: SyncId,
@@ -211,6 +211,14 @@ impl Command for PeoplePage {
         let after = self.after.as_ref().map_or("", Key::as_str);
         let rows = statement.query_map(params![self.sync, after, self.limit as i64], person)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Page for PeoplePage {
+    type Entry = Person;
+
+    fn go_on(&mut self, read: &[Person]) {
+        self.after = read.last().map(|person| person.key.clone());
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::{Command, StateError};
+use super::{Command, Page, StateError};
 use crate::domain::limits::Basis;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::remedy::Remedy;
@@ -328,7 +328,7 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
 }
 
 /// The next operations of a held plan.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlanOperations {
     /// The plan.
     pub plan: String,
@@ -352,6 +352,14 @@ impl Command for PlanOperations {
             operations.push(serde_json::from_str(&row?)?);
         }
         Ok(operations)
+    }
+}
+
+impl Page for PlanOperations {
+    type Entry = Operation;
+
+    fn go_on(&mut self, read: &[Operation]) {
+        self.from += read.len() as u64;
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::people::SyncId;
-use super::{Command, StateError};
+use super::{Command, Page, StateError};
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
 
@@ -56,7 +56,7 @@ pub(super) fn insert(
 }
 
 /// The next operations of a run, in key order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replaced {
     /// The run.
     pub run: String,
@@ -85,6 +85,14 @@ impl Command for Replaced {
             }
         }
         Ok(found)
+    }
+}
+
+impl Page for Replaced {
+    type Entry = (Key, Undoable);
+
+    fn go_on(&mut self, read: &[(Key, Undoable)]) {
+        self.after = read.last().map(|(key, _)| key.clone());
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
-use super::{Command, StateError};
+use super::{Command, Page, StateError};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Key;
@@ -25,7 +25,7 @@ pub struct Doubt {
 }
 
 /// The next doubtful creates of a run, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DoubtsOf {
     /// Whose.
     pub sync: SyncId,
@@ -58,6 +58,14 @@ impl Command for DoubtsOf {
     }
 }
 
+impl Page for DoubtsOf {
+    type Entry = Doubt;
+
+    fn go_on(&mut self, read: &[Doubt]) {
+        self.after = read.last().map_or(self.after, |doubt| doubt.entry);
+    }
+}
+
 /// An operation whose fate is to be found out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unresolved {
@@ -70,7 +78,7 @@ pub struct Unresolved {
 }
 
 /// The next unresolved operations of a sync, oldest first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UnresolvedPage {
     /// Whose.
     pub sync: SyncId,
@@ -97,6 +105,14 @@ impl Command for UnresolvedPage {
             found.push(Unresolved { entry, since, operation: serde_json::from_str(&text)? });
         }
         Ok(found)
+    }
+}
+
+impl Page for UnresolvedPage {
+    type Entry = Unresolved;
+
+    fn go_on(&mut self, read: &[Unresolved]) {
+        self.after = read.last().map_or(self.after, |unresolved| unresolved.entry);
     }
 }
 

@@ -93,15 +93,8 @@ struct Merge<'a> {
 impl Merge<'_> {
     /// The rows that the reader rejected.
     fn rejects(&mut self) -> Result<()> {
-        let mut after = 0;
-        loop {
-            let page = self.intake.rejects(after, PAGE)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.position.record;
-            for reject in &page {
-                self.reject(reject)?;
-            }
-        }
+        let intake = self.intake;
+        intake.reject_pages().try_for_each(|page| page?.iter().try_for_each(|reject| self.reject(reject)))
     }
 
     fn reject(&mut self, reject: &Reject) -> Result<()> {
@@ -115,20 +108,18 @@ impl Merge<'_> {
 
     /// Walks source and snapshot together.
     fn people(&mut self) -> Result<()> {
-        let (mut records, mut persons) = (VecDeque::new(), VecDeque::new());
-        let (mut last_record, mut last_person) = (None::<Key>, None::<Key>);
-        let (mut more_records, mut more_persons) = (true, self.planner.known.id.is_some());
+        let (mut records, mut persons) = (VecDeque::<Record>::new(), VecDeque::<Person>::new());
+        let intake = self.intake;
+        let mut record_pages = intake.pages();
+        let of = |sync| self.planner.state.pages(PeoplePage { sync, after: None, limit: PAGE });
+        let mut person_pages = self.planner.known.id.map(of);
         let mut page: Vec<Pair> = Vec::with_capacity(PAGE);
         loop {
-            if records.is_empty() && more_records {
-                records.extend(self.intake.rows(last_record.as_ref(), PAGE)?);
-                more_records = !records.is_empty();
-                last_record = records.back().map(|r: &Record| r.key.clone()).or(last_record);
+            if records.is_empty() {
+                records.extend(record_pages.next().transpose()?.unwrap_or_default());
             }
-            if persons.is_empty() && more_persons {
-                persons.extend(self.persons_after(last_person.clone())?);
-                more_persons = !persons.is_empty();
-                last_person = persons.back().map(|p: &Person| p.key.clone()).or(last_person);
+            if let (true, Some(pages)) = (persons.is_empty(), &mut person_pages) {
+                persons.extend(pages.next_blocking()?.unwrap_or_default());
             }
             let order = match (records.front(), persons.front()) {
                 (None, None) => break,
@@ -150,11 +141,6 @@ impl Merge<'_> {
             }
         }
         self.look(page)
-    }
-
-    fn persons_after(&self, after: Option<Key>) -> Result<Vec<Person>> {
-        let Some(sync) = self.planner.known.id else { return Ok(Vec::new()) };
-        Ok(self.planner.state.ask_blocking(PeoplePage { sync, after, limit: PAGE })?)
     }
 
     /// Somebody who was invited, and whom the target's listing shows as a user now, is one from here on.

@@ -8,6 +8,7 @@ mod lookalikes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
+use crate::domain::keyset::pages;
 use crate::domain::operation::Operation;
 use crate::domain::record::Key;
 use crate::state::StateError;
@@ -111,6 +112,11 @@ impl Spool {
         self.page(after, limit, spooled)
     }
 
+    /// All operations, page by page in that order.
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Operation>, StateError>> {
+        pages(|after| self.operations(after, PAGE), Operation::clone)
+    }
+
     /// The same, each with the JSON in which it was spooled.
     pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Operation, String)>, StateError> {
         self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
@@ -169,18 +175,15 @@ impl Spool {
     /// Drops every operation whose key and digest are not approved; returns how many were dropped.
     pub fn retain(&self, keep: impl Fn(&Operation) -> bool) -> Result<u64, StateError> {
         let mut dropped = 0;
-        let mut last: Option<Operation> = None;
-        loop {
-            let page = self.operations(last.as_ref(), PAGE)?;
-            let Some(end) = page.last().cloned() else { return Ok(dropped) };
-            for operation in page.iter().filter(|o| !keep(o)) {
+        for page in self.pages() {
+            for operation in page?.iter().filter(|o| !keep(o)) {
                 self.db
                     .prepare_cached("DELETE FROM operation WHERE wave = ?1 AND key = ?2")?
                     .execute(params![operation.wave, operation.key.as_str()])?;
                 dropped += 1;
             }
-            last = Some(end);
         }
+        Ok(dropped)
     }
 
     /// Somebody is deliberately left alone.

@@ -130,12 +130,8 @@ impl Teller<'_> {
         let Some(intake) = self.intake() else { return Ok(found) };
         let Ok(bound) = self.sync.mapping.bind(intake.columns()) else { return Ok(found) };
         let (wanted, telling, today) = (who.trim().to_lowercase(), self.telling_fields(), self.today());
-        let mut after = None;
-        loop {
-            let page = intake.rows(after.as_ref(), PAGE)?;
-            let Some(last) = page.last() else { return Ok(found) };
-            after = Some(last.key.clone());
-            for record in page {
+        for page in intake.pages() {
+            for record in page? {
                 let rows = bound.regardless_of_scope(&record, today);
                 let is_meant = |desired: &Desired, field: &String| {
                     desired.fields.get(field).is_some_and(|d| folded_each(&d.value).contains(&wanted))
@@ -145,6 +141,7 @@ impl Teller<'_> {
                 }
             }
         }
+        Ok(found)
     }
 
     async fn tell(&self, key: Key) -> Result<Story> {
@@ -352,13 +349,8 @@ impl Teller<'_> {
         let state = &self.runner.state;
         let mut held = Vec::new();
         for plan in state.ask(HeldPlans).await?.into_iter().filter(|p| p.sync == self.sync.name) {
-            let mut from = 0;
-            loop {
-                let page = state.ask(PlanOperations { plan: plan.id.clone(), from, limit: PAGE }).await?;
-                if page.is_empty() {
-                    break;
-                }
-                from += page.len() as u64;
+            let mut pages = state.pages(PlanOperations { plan: plan.id.clone(), from: 0, limit: PAGE });
+            while let Some(page) = pages.next().await? {
                 held.extend(page.iter().filter(|o| o.key == *key && !o.step).map(|operation| HeldFor {
                     plan: plan.id.clone(),
                     op: operation.kind,
@@ -376,15 +368,12 @@ fn rejected(intake: &Intake, key: &Key) -> Result<Option<InSource>> {
     if !intake.is_rejected(key)? {
         return Ok(None);
     }
-    let mut after = 0;
-    loop {
-        let page = intake.rejects(after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(None) };
-        after = last.position.record;
-        if let Some(reject) = page.iter().find(|r| r.key.as_ref() == Some(key)) {
-            return Ok(Some(InSource::Rejected(reject.position, reject.reason.clone())));
+    for page in intake.reject_pages() {
+        if let Some(reject) = page?.into_iter().find(|r| r.key.as_ref() == Some(key)) {
+            return Ok(Some(InSource::Rejected(reject.position, reject.reason)));
         }
     }
+    Ok(None)
 }
 
 fn unchanged(in_source: &InSource, person: Option<&Person>) -> &'static str {

@@ -19,6 +19,7 @@ use crate::account::{Doubled, Listing};
 use crate::api::Whose;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
@@ -98,20 +99,13 @@ impl Comparison {
     /// # Errors
     /// The temporary directory, or what `visit` says.
     pub fn each(&self, kind: Difference, mut visit: impl FnMut(&Operation, bool) -> Result<()>) -> Result<()> {
-        let mut last: Option<Operation> = None;
-        loop {
-            let page = self.plan.spool().operations(last.as_ref(), PAGE)?;
-            let Some(end) = page.last().cloned() else { break };
-            last = Some(end);
-            page.iter().filter(|o| Difference::of(o) == Some(kind)).try_for_each(|o| visit(o, false))?;
+        for page in self.plan.pages() {
+            page?.iter().filter(|o| Difference::of(o) == Some(kind)).try_for_each(|o| visit(o, false))?;
         }
-        let mut after = String::new();
-        loop {
-            let page = self.plan.spool().withheld(&after, PAGE)?;
-            let Some(end) = page.last() else { return Ok(()) };
-            after = end.key.to_string();
-            page.iter().filter(|o| Difference::of(o) == Some(kind)).try_for_each(|o| visit(o, true))?;
+        for page in pages(|after| self.plan.spool().withheld(text_of(after), PAGE), |o| o.key.clone()) {
+            page?.iter().filter(|o| Difference::of(o) == Some(kind)).try_for_each(|o| visit(o, true))?;
         }
+        Ok(())
     }
 
     /// Visits those of whom the target keeps fields otherwise than they were written, in key order.
@@ -119,13 +113,8 @@ impl Comparison {
     /// # Errors
     /// The temporary directory, or what `visit` says.
     pub fn each_kept(&self, mut visit: impl FnMut(&KeptByTarget) -> Result<()>) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let page = self.plan.spool().kept(&after, PAGE)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.key.to_string();
-            page.iter().try_for_each(&mut visit)?;
-        }
+        let mut pages = pages(|after| self.plan.spool().kept(text_of(after), PAGE), |kept| kept.key.clone());
+        pages.try_for_each(|page| page?.iter().try_for_each(&mut visit))
     }
 
     /// Visits the accounts that are nobody's, in the order of their ids.
@@ -133,13 +122,8 @@ impl Comparison {
     /// # Errors
     /// The temporary directory, or what `visit` says.
     pub fn each_orphan(&self, mut visit: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let page = self.listing.nobodys(&after, PAGE)?;
-            let Some(last) = page.last().cloned() else { return Ok(()) };
-            page.iter().try_for_each(|id| visit(id))?;
-            after = last;
-        }
+        let nobodys = |after: Option<&String>| self.listing.nobodys(after.map_or("", String::as_str), PAGE);
+        pages(nobodys, String::clone).try_for_each(|page| page?.iter().try_for_each(|id| visit(id)))
     }
 
     /// Visits those who have more than one account, in key order.
@@ -147,13 +131,8 @@ impl Comparison {
     /// # Errors
     /// The temporary directory, or what `visit` says.
     pub fn each_doubled(&self, mut visit: impl FnMut(&Doubled) -> Result<()>) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let page = self.listing.doubled(&after, PAGE)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.key.to_string();
-            page.iter().try_for_each(&mut visit)?;
-        }
+        let mut pages = pages(|after| self.listing.doubled(text_of(after), PAGE), |doubled| doubled.key.clone());
+        pages.try_for_each(|page| page?.iter().try_for_each(&mut visit))
     }
 
     /// How many differ in each way, in the order of [`Difference::ALL`], and how many accounts are nobody's.
@@ -222,11 +201,8 @@ async fn look_at_known(
     id: SyncId,
     listing: &Listing,
 ) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = runner.state.ask(PeoplePage { sync: id, after, limit: PAGE }).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.key.clone());
+    let mut pages = runner.state.pages(PeoplePage { sync: id, after: None, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         let absent: Vec<String> =
             page.iter().filter_map(|p| unlisted(listing, p).transpose()).collect::<Result<_>>()?;
         let found: Vec<_> = futures_util::stream::iter(absent)
@@ -255,6 +231,7 @@ async fn look_at_known(
         }
         runner.state.ask(Observe { sync: id, at: runner.clock.stamp(), people }).await?;
     }
+    Ok(())
 }
 
 /// The account of somebody who should be listed and isn't. Not every target lists invitations.

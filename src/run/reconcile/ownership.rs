@@ -1,6 +1,7 @@
 //! To whom an account belongs: to somebody in a snapshot, or to a record of a source, in scope or not. What is left
 //! after this is orphaned. Who has more than one account is told too; neither is ever touched.
 
+use crate::domain::keyset::pages;
 use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,11 +31,8 @@ use crate::state::people::{Bodies, People, PeoplePage, SyncId};
 pub(super) async fn link(runner: &Runner, sync: &SyncSettings, listing: &Listing) -> Result<()> {
     let others = runner.state.ask(on_the_platform(sync)).await?.into_iter().filter(|(_, name)| *name != sync.name);
     for (id, _) in others {
-        let mut after = None;
-        loop {
-            let page = runner.state.ask(PeoplePage { sync: id, after, limit: PAGE }).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.key.clone());
+        let mut pages = runner.state.pages(PeoplePage { sync: id, after: None, limit: PAGE });
+        while let Some(page) = pages.next().await? {
             for remote_id in page.iter().filter_map(|p| p.remote_id.as_deref()) {
                 listing.link(remote_id)?;
             }
@@ -253,13 +251,9 @@ fn records(
     listing: &Listing,
     ours: Option<&Ours>,
 ) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = intake.rows(after.as_ref(), PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.key.clone());
+    for page in intake.pages() {
         let mut found = BTreeMap::new();
-        for record in &page {
+        for record in &page? {
             let rows = bound.regardless_of_scope(record, today);
             let key = record.key.as_str();
             let mut accounts = match rows.is_empty() {
@@ -280,6 +274,7 @@ fn records(
             ours.claim(found, listing)?;
         }
     }
+    Ok(())
 }
 
 /// The accounts that are linked to nobody and by which a record is recognised.
@@ -303,15 +298,12 @@ fn recognised(sync: &SyncSettings, key: &str, desired: &Desired, listing: &Listi
 
 /// Of a record that can't be used the key is known, if anything.
 fn rejects(intake: &Intake, listing: &Listing) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = intake.rejected_keys(after.as_ref(), PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.clone());
-        for key in &page {
+    for page in pages(|after| intake.rejected_keys(after, PAGE), Key::clone) {
+        for key in &page? {
             for account in listing.by_key(key.as_str())? {
                 listing.is_mine(&account.remote_id)?;
             }
         }
     }
+    Ok(())
 }

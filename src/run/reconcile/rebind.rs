@@ -53,11 +53,9 @@ pub(super) async fn rebind(
 
 /// The same kind at another address: who has the account of the same id there, and is the same person.
 async fn by_account(runner: &Runner, sync: &SyncSettings, listing: &Listing, old: SyncId, new: SyncId) -> Result<u64> {
-    let (mut after, mut found) = (None, 0);
-    loop {
-        let page = runner.state.ask(PeoplePage { sync: old, after, limit: PAGE }).await?;
-        let Some(last) = page.last() else { return Ok(found) };
-        after = Some(last.key.clone());
+    let mut found = 0;
+    let mut pages = runner.state.pages(PeoplePage { sync: old, after: None, limit: PAGE });
+    while let Some(page) = pages.next().await? {
         let keys = page.iter().map(|p| p.key.clone()).collect();
         let bodies = runner.state.ask(Bodies { sync: old, keys }).await?;
         let mut people = Vec::new();
@@ -70,6 +68,7 @@ async fn by_account(runner: &Runner, sync: &SyncSettings, listing: &Listing, old
         }
         found += runner.state.ask(Gather { sync: new, at: runner.clock.stamp(), people }).await?;
     }
+    Ok(found)
 }
 
 /// An id alone proves nothing at another address: the account must carry the person's key, or, where it carries none,
@@ -113,13 +112,10 @@ impl Search {
         let bound = self.sync.mapping.bind(intake.columns()).map_err(|missing| {
             Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
         })?;
-        let (mut after, mut found) = (None, 0);
-        loop {
-            let page = intake.rows(after.as_ref(), PAGE)?;
-            let Some(last) = page.last() else { return Ok(found) };
-            after = Some(last.key.clone());
+        let mut found = 0;
+        for page in intake.pages() {
             let mut people = Vec::new();
-            for record in &page {
+            for record in &page? {
                 let mut accounts = BTreeMap::new();
                 for desired in bound.regardless_of_scope(record, today) {
                     let account = self.account_of(&record.key, &desired)?;
@@ -134,6 +130,7 @@ impl Search {
             let gather = Gather { sync: self.new, at: self.at.clone(), people };
             found += self.state.ask_blocking(gather)?;
         }
+        Ok(found)
     }
 
     /// The one account that is theirs: by key, then by `match`. Of two candidates neither is taken.

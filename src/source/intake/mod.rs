@@ -12,8 +12,12 @@ use super::{FirstPage, http, union};
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::Result;
+use crate::domain::keyset::pages;
 use crate::domain::record::{Columns, Key, Position, Record, Reject};
 use crate::source::trust::{Completeness, ReadStats};
+
+/// How many rows are in memory on their way from a member.
+const PAGE: usize = 500;
 
 /// A source, read to its end or to where it broke.
 ///
@@ -162,6 +166,16 @@ impl Intake {
     /// than `limit`, but none only when there are none left.
     pub fn rows(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Record>> {
         self.spool().rows(after, limit)
+    }
+
+    /// Everybody whose rows can be used, page by page in the order of keys.
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Record>>> {
+        pages(|after| self.rows(after, PAGE), |record| record.key.clone())
+    }
+
+    /// The rejects, page by page in the source's order.
+    pub fn reject_pages(&self) -> impl Iterator<Item = Result<Vec<Reject>>> {
+        pages(|after| self.rejects(after.copied().unwrap_or(0), PAGE), |reject| reject.position.record)
     }
 
     /// A page of rejects in the source's order, from the first after the record number `after` (0 to begin with,
