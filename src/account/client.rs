@@ -253,6 +253,11 @@ impl Client {
         }
     }
 
+    /// How long an answer asks to be left alone. A date without the target's own clock is measured by ours.
+    pub(crate) fn asked_pause(&self, answer: &ApiResponse) -> Option<Duration> {
+        retry_after(answer.header("retry-after")?, self.clock.now())
+    }
+
     /// Feeds the retry budget: one operation, or one look-up, begins.
     pub fn begin(&self) {
         let fed = |budget: i64| Some((budget + BUDGET_PER_OPERATION).min(BUDGET_FLOOR));
@@ -322,9 +327,7 @@ impl Client {
                 Ok(answer) => match understand(&answer) {
                     Ok(value) => return Ok(value),
                     Err(Verdict::SlowDown { retry_after: asked, error }) => {
-                        // A date without the target's own clock is measured by ours.
-                        let dated = || retry_after(answer.header("retry-after")?, self.clock.now());
-                        self.pause(asked.or_else(dated));
+                        self.pause(asked.or_else(|| self.asked_pause(&answer)));
                         error
                     }
                     Err(Verdict::Unclear(error)) => error,

@@ -11,6 +11,7 @@ use super::records::{self, MOST_BODY, Records, Taken};
 use super::xml::{self, XmlError};
 use crate::domain::bounded;
 use crate::domain::bounded::{Budget, Excess, Fault};
+use crate::domain::html::begins_like_html;
 
 /// What a body is.
 pub(super) enum Body {
@@ -39,7 +40,7 @@ impl Body {
         match (bytes.first(), format) {
             (None, _) => Body::Empty,
             (Some(b'<'), Format::Json) => Body::Html,
-            (Some(b'<'), Format::Xml) if is_html(bytes) => Body::Html,
+            (Some(b'<'), Format::Xml) if begins_like_html(bytes) => Body::Html,
             (Some(_), _) => read(bytes).map_or_else(|body| body, Body::Value),
         }
     }
@@ -78,12 +79,6 @@ impl From<XmlError> for Body {
             XmlError::Excess(excess) => Body::Excessive(excess),
         }
     }
-}
-
-/// Whether a document that begins like XML is a page for people.
-fn is_html(bytes: &[u8]) -> bool {
-    let begins = |word: &[u8]| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word);
-    begins(b"<!doctype html") || begins(b"<html")
 }
 
 impl Engine {

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod change_token;
 pub mod error;
 pub mod exit;
+pub mod html;
 pub mod identity;
 pub mod json_schema;
 pub mod keyset;

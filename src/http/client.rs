@@ -1,5 +1,5 @@
-//! Connections to the outside, made the same way for sources and targets: certificates, proxy, time limits, and the
-//! headers that authenticate.
+//! Connections to the outside, made the same way for sources, targets and receivers of messages: certificates, proxy,
+//! time limits, whole answers within a cap.
 //!
 //! A client follows no redirect by itself (that would carry credentials to another host) and reads no proxy from the
 //! environment. Errors name neither a secret nor, beyond the host, an address.
@@ -7,14 +7,17 @@
 use std::sync::Once;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::HeaderMap;
+use reqwest::{Certificate, ClientBuilder, Identity, Method, Proxy, RequestBuilder};
+use secrecy::ExposeSecret;
 use url::Url;
 
-use crate::domain::error::{Error, Failure, LocalReason, Result};
-use crate::http::secret::Secret;
-use crate::http::settings::{AuthSettings, NetworkSettings};
+use super::body::{Patience, Share, Store, Unread};
+use super::error::{SendError, explained};
+use super::secret::Secret;
+use super::settings::NetworkSettings;
+use crate::domain::error::{Error, Failure, LocalReason};
+use crate::domain::outcome::ErrorKind;
 use crate::os::bounded_file;
 
 /// The longest time for a connection to come about, where the whole call has longer: what takes more on the networks
@@ -32,7 +35,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// A certificate or the proxy can't be used (78), or the file with our private key can be read by everybody (77).
-pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Result<ClientBuilder> {
+pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Result<ClientBuilder, Failure> {
     install_tls();
     let wrong = |what: String| Failure::new(Error::Config, format!("{owner}: {what}"));
     let mut builder = ClientBuilder::new()
@@ -72,7 +75,7 @@ pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Res
 ///
 /// # Errors
 /// Exit 74, with what the clock says.
-pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
+pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<(), Failure> {
     let now = crate::os::clock::now();
     if url.scheme() != "https" || now >= chrono::DateTime::UNIX_EPOCH {
         return Ok(());
@@ -82,71 +85,96 @@ pub fn clock_can_judge_certificates(owner: &str, url: &Url) -> Result<()> {
     Err(Failure::new(Error::Local(LocalReason::Io), message).help("set the clock, e.g. timedatectl set-ntp true"))
 }
 
-/// Makes the client.
-///
-/// # Errors
-/// It can't be made (78).
-pub fn client(owner: &str, builder: ClientBuilder) -> Result<reqwest::Client> {
-    builder.build().map_err(|error| {
-        Failure::new(Error::Config, format!("{owner}: no HTTP client can be made")).because(error.without_url())
-    })
+/// Sends requests, and reads their answers whole.
+#[derive(Clone)]
+pub struct Client {
+    client: reqwest::Client,
+    timeout: Duration,
 }
 
-/// The header that authenticates, where it is the same for every request; none for `none`, `session` and `oauth2`.
-///
-/// # Errors
-/// A secret can't be read (as [`Secret::read`] says) or can't stand in a header (78).
-pub fn fixed_credentials(owner: &str, auth: &AuthSettings) -> Result<Option<(HeaderName, HeaderValue)>> {
-    let wrong = |what: &str| Failure::new(Error::Config, format!("{owner}: {what}"));
-    let (name, value) = match auth {
-        AuthSettings::None | AuthSettings::Session { .. } | AuthSettings::OAuth2 { .. } => return Ok(None),
-        AuthSettings::Bearer(token) => (AUTHORIZATION, prefixed("Bearer ", &token.read()?)),
-        AuthSettings::Token(token) => (AUTHORIZATION, prefixed("Token ", &token.read()?)),
-        AuthSettings::Header { name, value } => {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| wrong(&format!("auth: {name:?} is not the name of a header")))?;
-            (name, value.read()?)
-        }
-        AuthSettings::Basic { username, password } => (AUTHORIZATION, basic(username, &password.read()?)),
-    };
-    Ok(Some((name, sensitive(owner, &value)?)))
+/// An answer, its body unpacked and within the cap that was asked for.
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Its share of the memory for large answers, where it is one.
+    pub share: Option<Share>,
 }
 
-/// A header's value that no `Debug` shows.
-///
-/// # Errors
-/// The secret can't stand in a header (78).
-pub fn sensitive(owner: &str, value: &SecretString) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
-        Failure::new(Error::Config, format!("{owner}: the secret holds characters that can't stand in a header"))
-            .help("is it a whole file?")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// A secret behind a word.
-pub fn prefixed(prefix: &str, secret: &SecretString) -> SecretString {
-    format!("{prefix}{}", secret.expose_secret()).into()
-}
-
-/// The value of `Authorization` for HTTP Basic (RFC 7617).
-pub fn basic(username: &str, password: &SecretString) -> SecretString {
-    format!("Basic {}", base64(format!("{username}:{}", password.expose_secret()).as_bytes())).into()
-}
-
-/// Base64 with padding (RFC 4648), for HTTP Basic: a dozen lines against a dependency.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain([0, 0].iter()).take(3).fold(0u32, |group, byte| group << 8 | u32::from(*byte));
-        for place in 0..4 {
-            let digit = (group >> (18 - 6 * place)) & 63;
-            text.push(if place > chunk.len() { '=' } else { char::from(ALPHABET[digit as usize]) });
-        }
+impl Client {
+    /// Makes the client. `timeout` is that of one call, its answer included.
+    ///
+    /// # Errors
+    /// It can't be made (78).
+    pub fn new(owner: &str, builder: ClientBuilder, timeout: Duration) -> Result<Client, Failure> {
+        let client = builder.build().map_err(|error| {
+            Failure::new(Error::Config, format!("{owner}: no HTTP client can be made")).because(error.without_url())
+        })?;
+        Ok(Client { client, timeout })
     }
-    text
+
+    /// A request with this method.
+    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// A `POST`.
+    pub fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// A `GET`.
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    /// The time that a call has, from now on.
+    pub fn patience(&self) -> Patience {
+        Patience::of(self.timeout)
+    }
+
+    /// Sends one request and waits for the head of its answer; its body is for a [`Store`] to receive.
+    ///
+    /// # Errors
+    /// None came.
+    pub async fn begin(&self, request: RequestBuilder, patience: &Patience) -> Result<reqwest::Response, SendError> {
+        patience.wait(request.send()).await?.map_err(|error| explained(&error))
+    }
+
+    /// Sends one request and reads its whole answer, whatever the status, of at most so many bytes. The time limit covers
+    /// both.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub async fn send(&self, request: RequestBuilder, most: u64) -> Result<Response, SendError> {
+        let mut patience = self.patience();
+        let mut response = self.begin(request, &patience).await?;
+        let mut store = Store::in_memory(most);
+        store.receive(&mut response, &mut patience).await.map_err(|unread| match unread {
+            Unread::Broken(error) => error,
+            // In memory nothing else can go wrong.
+            Unread::Unkept(_) => SendError {
+                kind: ErrorKind::Protocol,
+                maybe_sent: true,
+                message: format!("an answer of more than {}", in_bytes(most)),
+            },
+        })?;
+        let (body, share) = store.into_memory();
+        Ok(Response {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+            share,
+        })
+    }
+}
+
+/// A size as people write it.
+pub fn in_bytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1_000_000) { format!("{} MB", bytes / 1_000_000) } else { format!("{bytes} bytes") }
 }
 
 /// Installs the process's TLS provider, once. Who installed another one before keeps it.
@@ -161,29 +189,6 @@ pub fn install_tls() {
 mod tests {
     use super::*;
     use crate::domain::exit::Exit;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
-
-    #[test]
-    fn a_header_of_each_kind_and_no_secret_in_its_debug() {
-        let secret = || Secret::Literal("s3cret".to_string().into());
-        for (auth, name, value) in [
-            (AuthSettings::Bearer(secret()), "authorization", "Bearer s3cret"),
-            (AuthSettings::Token(secret()), "authorization", "Token s3cret"),
-            (AuthSettings::Header { name: "X-Key".into(), value: secret() }, "x-key", "s3cret"),
-            (AuthSettings::Basic { username: "u".into(), password: secret() }, "authorization", "Basic dTpzM2NyZXQ="),
-        ] {
-            let (found, header) = fixed_credentials("source hr", &auth).expect("a header").expect("one");
-            assert_eq!((found.as_str(), header.to_str().expect("text")), (name, value));
-            assert!(!format!("{header:?}").contains("s3cret"));
-        }
-        assert!(fixed_credentials("source hr", &AuthSettings::None).expect("none").is_none());
-    }
 
     #[test]
     fn files_that_can_not_be_used_are_named() {

@@ -1,5 +1,7 @@
-//! HTTP as sources and targets use it alike: connections, authentication, rate.
+//! HTTP as sources and targets use it alike: connections, authentication, bodies, rate.
 
+pub mod auth;
+pub mod body;
 pub mod client;
 pub mod error;
 pub mod oauth;

@@ -1,69 +1,126 @@
-//! OAuth 2.0 client credentials (RFC 6749, section 4.4): a token that is fetched when it is needed, kept while it
-//! lasts, and fetched anew when the server won't have it any more.
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): the request for a token, and the token in its answer.
+//!
+//! When a token is asked for, and how long it is kept, is the matter of [`super::auth`].
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Client;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use secrecy::SecretString;
-use serde::Deserialize;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
+use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::domain::error::{Error, Failure, Result, SourceReason};
+use super::auth::{Issued, basic, sensitive};
+use super::client::{Client, Response};
+use super::error::SendError;
+use super::settings::AuthSettings;
+use crate::domain::bounded;
+use crate::domain::error::Result;
 use crate::domain::outcome::ErrorKind;
-use crate::http::client::{basic, prefixed, sensitive};
-use crate::http::error::SendError;
-use crate::http::secret::Secret;
 
-/// A token is renewed this long before it ends, so that it doesn't end on the way; or after half of its life, where
-/// that is shorter.
-const EARLY: Duration = Duration::from_secs(30);
-
-/// How long a token lasts when the server doesn't say; it says so by 401 when that was wrong.
+/// How long a token is kept where the server doesn't say how long it lasts (RFC 6749, section 5.1, lets it leave that
+/// out): short enough that most have not ended, long enough that asking costs little.
 const UNTOLD: Duration = Duration::from_secs(300);
 
 /// After so long every token is fetched anew, whatever it says of itself.
 const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 
 /// The longest answer with a token: a signed one has a few kilobytes.
-const LONGEST_ANSWER: usize = 256 * 1024;
+const LONGEST_ANSWER: u64 = 256 * 1024;
 
-/// `application/x-www-form-urlencoded`, the stricter half of it: what is left as it is, is so everywhere.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+/// What the answer may take in memory as values.
+const LARGEST_ANSWER: usize = 1_000_000;
 
-/// Where tokens come from.
-pub struct Tokens {
-    owner: String,
-    client: Client,
+/// The words that the standard has for a refusal (RFC 6749, section 5.2).
+const REFUSALS: [&str; 6] = [
+    "invalid_client",
+    "invalid_scope",
+    "unauthorized_client",
+    "invalid_grant",
+    "invalid_request",
+    "unsupported_grant_type",
+];
+
+/// What asks a token endpoint for tokens.
+pub struct ClientCredentials {
     url: Url,
-    id: String,
-    secret: Secret,
-    scope: Option<String>,
-    timeout: Duration,
-    current: tokio::sync::Mutex<Option<Current>>,
-    accepted: AtomicBool,
+    authorization: HeaderValue,
+    form: String,
 }
 
-struct Current {
-    header: HeaderValue,
-    until: Instant,
+impl ClientCredentials {
+    /// What these settings say, if they are of this kind; reads the secret.
+    ///
+    /// # Errors
+    /// The secret can't be read.
+    pub fn of(owner: &str, auth: &AuthSettings) -> Result<Option<ClientCredentials>> {
+        let AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } = auth else { return Ok(None) };
+        let (user, password) = (encoded(client_id), encoded(client_secret.read()?.expose_secret()));
+        let authorization = sensitive(owner, &basic(&user, &SecretString::from(password)))?;
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(scope) = scope {
+            form.append_pair("scope", scope);
+        }
+        Ok(Some(ClientCredentials { url: token_url.whole(), authorization, form: form.finish() }))
+    }
+
+    /// Asks for a token. One request, which the caller has let through.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub async fn ask(&self, client: &Client) -> Result<Response, SendError> {
+        let request = client
+            .post(self.url.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(self.form.clone());
+        let answer = client.send(request, LONGEST_ANSWER).await;
+        answer.map_err(|error| SendError { message: format!("the token endpoint: {}", error.message), ..error })
+    }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    access_token: String,
-    #[serde(default)]
-    expires_in: Value,
+/// As the standard wants user name and password before they become those of HTTP Basic (RFC 6749, section 2.3.1 and
+/// appendix B): `application/x-www-form-urlencoded`, as everything that is sent to a token endpoint.
+fn encoded(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect()
+}
+
+/// The token in an answer of a token endpoint (RFC 6749, section 5) that was asked at this moment.
+///
+/// # Errors
+/// There is none: we are refused (`auth`), asked to slow down (`rate_limited`), or it is in trouble.
+pub fn token_in(status: u16, body: &[u8], asked: Instant) -> Result<Issued, SendError> {
+    // A body that is no JSON has no token in it, which is told below with its status.
+    let body = bounded::parse(body, LARGEST_ANSWER).unwrap_or(Value::Null);
+    let trouble = |kind, what: &str| {
+        let message = format!("the token endpoint answered HTTP {status} {what}").trim_end().to_string();
+        SendError { kind, maybe_sent: false, message }
+    };
+    match status {
+        200..=299 => {}
+        429 | 503 => return Err(trouble(ErrorKind::RateLimited, "")),
+        408 | 500.. => return Err(trouble(ErrorKind::Protocol, "")),
+        _ => {
+            // The words that the standard has for it, and nothing else of the body.
+            let told = REFUSALS.iter().find(|word| body["error"] == **word).copied().unwrap_or_default();
+            return Err(trouble(ErrorKind::Auth, told));
+        }
+    }
+    let token = body["access_token"].as_str().filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
+    let token = token.ok_or_else(|| trouble(ErrorKind::Protocol, "without a usable access_token"))?;
+    if body["token_type"].as_str().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        let message = "the token endpoint gives tokens that are not bearer tokens".into();
+        return Err(SendError { kind: ErrorKind::Auth, maybe_sent: false, message });
+    }
+    Ok(Issued::bearer(token, asked, lifetime(&body["expires_in"]).unwrap_or(UNTOLD)))
 }
 
 /// How long a token lasts, as `expires_in` says (RFC 6749, section 5.1), be it a number or the text of one; nothing where
 /// it doesn't say. What is beyond all reason is [`LONGEST_LIFE`], and what is less than nothing is nothing.
-pub(crate) fn lifetime(told: &Value) -> Option<Duration> {
+fn lifetime(told: &Value) -> Option<Duration> {
     let seconds = match told {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse::<f64>().ok(),
@@ -74,121 +131,41 @@ pub(crate) fn lifetime(told: &Value) -> Option<Duration> {
     Some(Duration::from_secs_f64(seconds))
 }
 
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokens({})", self.owner)
-    }
-}
-
-impl Tokens {
-    /// Tokens of one client. `owner` is what they are for, e.g. `source hr`.
-    pub fn new(
-        owner: String,
-        client: Client,
-        url: Url,
-        (id, secret): (String, Secret),
-        scope: Option<String>,
-        timeout: Duration,
-    ) -> Tokens {
-        let (current, accepted) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
-        Tokens { owner, client, url, id, secret, scope, timeout, current, accepted }
-    }
-
-    /// The value of `Authorization`, with a token that lasts a while yet.
-    ///
-    /// # Errors
-    /// The token endpoint can't be reached (69), or refuses us (77).
-    pub async fn header(&self) -> Result<HeaderValue> {
-        let mut current = self.current.lock().await;
-        if let Some(known) = current.as_ref().filter(|known| known.until > Instant::now()) {
-            return Ok(known.header.clone());
-        }
-        let asked = Instant::now();
-        let answer = match tokio::time::timeout(self.timeout, self.ask()).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(self.unusable(&format!("can't be reached: no answer within {:?}", self.timeout))),
-        };
-        let lasts = lifetime(&answer.expires_in).unwrap_or(UNTOLD);
-        let until = asked + lasts.saturating_sub(EARLY).max(lasts / 2);
-        let header = sensitive(&self.owner, &prefixed("Bearer ", &SecretString::from(answer.access_token)))?;
-        *current = Some(Current { header: header.clone(), until });
-        Ok(header)
-    }
-
-    /// A request was answered as one with a good token is.
-    pub fn accepted(&self) {
-        self.accepted.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether any token was good for anything.
-    pub fn were_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    /// The server refused the token: the next one is a new one.
-    pub async fn forget(&self) {
-        *self.current.lock().await = None;
-    }
-
-    async fn ask(&self) -> Result<Answer> {
-        let encode = |text: &str| utf8_percent_encode(text, FORM).to_string();
-        let secret = self.secret.read()?;
-        let encoded = {
-            use secrecy::ExposeSecret;
-            SecretString::from(encode(secret.expose_secret()))
-        };
-        let mut body = String::from("grant_type=client_credentials");
-        if let Some(scope) = &self.scope {
-            body.push_str("&scope=");
-            body.push_str(&encode(scope));
-        }
-        let request = self
-            .client
-            .post(self.url.clone())
-            .header(AUTHORIZATION, sensitive(&self.owner, &basic(&encode(&self.id), &encoded))?)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body);
-        let mut response = request.send().await.map_err(|error| self.broken(&crate::http::error::explained(&error)))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]);
-            if body.len() >= LONGEST_ANSWER {
-                break;
-            }
-        }
-        match status.as_u16() {
-            200..=299 => serde_json::from_slice(&body).map_err(|_| {
-                Failure::new(
-                    Error::Source(SourceReason::Denied),
-                    format!("{}: the token endpoint gave no token", self.owner),
-                )
-                .help("check auth.token_url")
-            }),
-            400..=403 => Err(Failure::new(
-                Error::Source(SourceReason::Denied),
-                format!("{}: the token endpoint refused the credentials: HTTP {}", self.owner, status.as_u16()),
-            )
-            .help("check auth: client_id, client_secret, scope")),
-            status => Err(self.unusable(&format!("is in trouble: HTTP {status}"))),
-        }
-    }
-
-    fn broken(&self, error: &SendError) -> Failure {
-        let what = if error.kind == ErrorKind::Protocol { "answers, and not as it should" } else { "can't be reached" };
-        self.unusable(&format!("{what}: {}", error.message))
-    }
-
-    fn unusable(&self, what: &str) -> Failure {
-        Failure::new(Error::Source(SourceReason::Unreachable), format!("{}: the token endpoint {what}", self.owner))
-            .help("check auth.token_url")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// The example of RFC 6749, appendix B.
+    #[test]
+    fn what_is_sent_is_encoded_as_the_standard_says() {
+        assert_eq!(encoded(" %&+£€"), "+%25%26%2B%C2%A3%E2%82%AC");
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_the_words_of_the_standard_and_nothing_else() {
+        let told = |status, body: &str| token_in(status, body.as_bytes(), Instant::now()).err().expect("no token");
+        let refused = told(401, r#"{"error":"invalid_client","error_description":"secret"}"#);
+        assert_eq!(
+            (refused.kind, refused.message.as_str()),
+            (ErrorKind::Auth, "the token endpoint answered HTTP 401 invalid_client")
+        );
+        for (status, body, kind) in [
+            (400, "{\"error\":\"secret\"}", ErrorKind::Auth),
+            (404, "<html>", ErrorKind::Auth),
+            (429, "", ErrorKind::RateLimited),
+            (503, "", ErrorKind::RateLimited),
+            (500, "", ErrorKind::Protocol),
+            (200, "<html>", ErrorKind::Protocol),
+            (200, "{\"access_token\":\"\"}", ErrorKind::Protocol),
+            (200, "{\"access_token\":\"t\",\"token_type\":\"mac\"}", ErrorKind::Auth),
+        ] {
+            let error = told(status, body);
+            assert_eq!((error.kind, error.maybe_sent), (kind, false), "{status} {body}");
+            assert!(!error.message.contains("secret"), "{}", error.message);
+        }
+        assert!(token_in(200, b"{\"access_token\":\"t\"}", Instant::now()).is_ok());
+    }
 
     #[test]
     fn a_token_lasts_as_long_as_it_says_within_reason() {

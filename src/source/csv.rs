@@ -18,6 +18,7 @@ use super::trailer::{Trailer, Untrailed};
 use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::html::begins_like_html;
 use crate::domain::nearest::nearest;
 use crate::domain::record::{Key, Position};
 use crate::source::trust::Completeness;
@@ -276,7 +277,7 @@ fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &m
             return Err(unusable(source, broken_words(&broken)).help("see whether the export was cut off"));
         }
     }
-    if row.field(0).is_some_and(looks_like_html) {
+    if row.field(0).is_some_and(begins_like_html) {
         return Err(unusable(source, "the file is HTML, not a delimited text file".into())
             .help("whatever fetches it was probably shown a log-in page or an error"));
     }
@@ -306,11 +307,6 @@ fn placed(source: &SourceSettings, failure: Failure) -> Failure {
 pub fn printable(name: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
     name.chars().map(shown).collect()
-}
-
-fn looks_like_html(field: &[u8]) -> bool {
-    let start = String::from_utf8_lossy(&field[..field.len().min(64)]).trim_start().to_ascii_lowercase();
-    start.starts_with("<!doctype") || start.starts_with("<html")
 }
 
 fn in_words(count: usize) -> String {

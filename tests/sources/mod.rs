@@ -245,7 +245,7 @@ fn credentials_of_every_kind_and_tokens_that_end() {
     let export = Export::start(move |asked| {
         use std::sync::atomic::Ordering::SeqCst;
         if asked.path() == "/token" {
-            assert!(asked.body.contains("grant_type=client_credentials&scope=read%20hr"), "{}", asked.body);
+            assert!(asked.body.contains("grant_type=client_credentials&scope=read+hr"), "{}", asked.body);
             assert_eq!(asked.header("authorization"), Some("Basic bWU6c2FuZGJveA=="));
             tokens.fetch_add(1, SeqCst);
             return Reply::json(&json!({ "access_token": format!("t{}", tokens.load(SeqCst)), "expires_in": 3600 }));

@@ -3,12 +3,13 @@
 use crate::http::secret::Secret;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap as AxumHeaders, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get, put};
+use axum::routing::{any, get, post, put};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -298,4 +299,29 @@ fn paths_stay_below_the_base_url() {
     }
     let root: Url = "https://acme.example".parse().expect("a URL");
     assert_eq!(joined(&root, "/users").as_ref().map(Url::as_str), Some("https://acme.example/users"));
+}
+
+#[tokio::test]
+async fn a_request_for_a_token_counts_towards_the_rate_of_the_target() {
+    let tokens = post(|| async { r#"{"access_token":"t","expires_in":3600}"# });
+    let base = serve(Router::new().route("/token", tokens).route("/users", get(|| async { "[]" }))).await;
+    let token_url: Url = format!("{base}/token").parse().expect("a URL");
+    let oauth = AuthSettings::OAuth2 {
+        token_url: token_url.into(),
+        client_id: "c".into(),
+        client_secret: secret("s3cret"),
+        scope: None,
+    };
+    let mut settings = settings(&base, oauth);
+    settings.engine = engine(r#""oauth2""#);
+    settings.rate = Rate { count: 1000, per: Duration::from_secs(1) };
+    let state = crate::state::State::in_memory().expect("a state");
+    let budget = crate::state::budget::Budget::of_this_process();
+    let clients = crate::account::Clients::new(state, crate::os::clock::Clock::system(), budget);
+    let client = clients.of(&Arc::new(settings)).expect("a client");
+    for admitted in [2, 3] {
+        let answer = client.send(&wire("GET", "/users")).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        assert_eq!(clients.readings()[0].counters.admitted, admitted, "one request for a token, which serves both");
+    }
 }

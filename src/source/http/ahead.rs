@@ -13,11 +13,11 @@ use super::fetch::{Fetcher, Got, Page, Trouble};
 use super::paging::{Next, Pager, Told};
 use super::parse::look_through;
 use super::proof::{says_more, signs, went_wrong};
-use super::unpack::Body;
 use super::{Validators, last_modified};
 use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Error, Failure, LocalReason};
+use crate::http::body::Body;
 use crate::source::json::Skimmed;
 use crate::source::trust::Completeness;
 

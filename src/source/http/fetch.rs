@@ -10,21 +10,24 @@ use std::time::Duration;
 
 use rand::Rng;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Version};
+use reqwest::{Response, StatusCode, Version};
+use tokio::time::Instant;
 use url::Url;
 
 use super::Validators;
 use super::paging::same_host;
-use super::unpack::{ACCEPTED, Body, Packing, Store, Unkept, packing, unpacked};
+use super::unpack::{ACCEPTED, Packing, packing, unpacked};
 use crate::config::settings::{BodyFormat, HttpSettings, SourceSettings};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
+use crate::domain::html::{begins_like_html, is_html_type};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{Backoff, retry_after};
-use crate::http::client;
-use crate::http::error::explained;
-use crate::http::oauth::Tokens;
+use crate::http::auth::{self, Carried, Credential, Exchange, Issued, Renewal, Standing};
+use crate::http::body::{Body, Patience, Store, Unkept, Unread};
+use crate::http::client::{self, Client, in_bytes};
+use crate::http::error::SendError;
+use crate::http::oauth::{ClientCredentials, token_in};
 use crate::http::rate::RateGate;
-use crate::http::settings::AuthSettings;
 
 /// How many redirects are followed: as many as browsers follow for one page, roughly.
 const MOST_REDIRECTS: usize = 10;
@@ -39,6 +42,13 @@ pub(super) struct Fetcher {
     gate: RateGate,
     backoff: Backoff,
     directory: PathBuf,
+}
+
+/// The tokens of a source, and what asks for them. Their answers are unpacked by the client.
+struct Tokens {
+    credentials: ClientCredentials,
+    client: Client,
+    renewal: Renewal,
 }
 
 /// What came of asking.
@@ -84,6 +94,17 @@ enum Again {
     LoggedIn,
 }
 
+/// Why there is no token, and so no page.
+impl From<SendError> for Trouble {
+    fn from(error: SendError) -> Trouble {
+        match error.kind {
+            ErrorKind::Auth => Trouble::new(Error::Source(SourceReason::Denied), error.message)
+                .help("check auth: token_url, client_id, client_secret, scope"),
+            _ => Trouble::passing(Error::Source(SourceReason::Unreachable), error.message).help("check auth.token_url"),
+        }
+    }
+}
+
 impl Trouble {
     fn new(error: Error, message: impl Into<String>) -> Trouble {
         Trouble { error, message: message.into(), help: None, again: Again::No }
@@ -122,26 +143,17 @@ impl Fetcher {
         let owner = format!("source {}", source.name);
         client::clock_can_judge_certificates(&owner, &settings.url)?;
         let builder = || client::builder(&owner, &settings.network, settings.timeout);
-        let client = client::client(&owner, builder()?.no_gzip())?;
-        let tokens = match &settings.auth {
-            AuthSettings::OAuth2 { token_url, client_id, client_secret, scope } => {
-                client_secret.read()?;
-                let who = (client_id.clone(), client_secret.clone());
-                Some(Tokens::new(
-                    owner.clone(),
-                    client::client(&owner, builder()?)?,
-                    token_url.whole(),
-                    who,
-                    scope.clone(),
-                    settings.timeout,
-                ))
+        let tokens = match ClientCredentials::of(&owner, &settings.auth)? {
+            None => None,
+            Some(credentials) => {
+                let client = Client::new(&owner, builder()?, settings.timeout)?;
+                Some(Tokens { credentials, client, renewal: Renewal::default() })
             }
-            _ => None,
         };
         Ok(Fetcher {
-            fixed: client::fixed_credentials(&owner, &settings.auth)?,
+            client: Client::new(&owner, builder()?.no_gzip(), settings.timeout)?,
+            fixed: auth::fixed(&owner, &settings.auth)?,
             owner,
-            client,
             tokens,
             gate: RateGate::new(settings.rate, settings.rate.default_burst()),
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
@@ -150,35 +162,25 @@ impl Fetcher {
         })
     }
 
+    /// What its gate has seen.
+    #[cfg(test)]
+    pub fn counters(&self) -> crate::http::rate::GateCounters {
+        self.gate.counters()
+    }
+
     /// Gets one page; with validators, only if it has changed since.
     ///
     /// # Errors
     /// There is none, after all retries.
     pub async fn get(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
         let mut tries = 1;
-        let mut renewed = false;
         loop {
-            let trouble = match self.follow(url, known).await {
-                Ok(got) => {
-                    self.tokens.iter().for_each(Tokens::accepted);
-                    return Ok(got);
-                }
+            let trouble = match self.carried(url, known).await {
+                Ok(got) => return Ok(got),
                 Err(trouble) => trouble,
             };
-            let asked = match (&trouble.again, &self.tokens) {
-                // Each try may renew the token once.
-                (Again::LoggedIn, Some(tokens)) if !renewed => {
-                    renewed = true;
-                    tokens.forget().await;
-                    continue;
-                }
-                // Tokens can end more than once; where one was accepted, the credentials are right.
-                (Again::LoggedIn, Some(tokens)) if tokens.were_accepted() && self.backoff.allows_another(tries) => {
-                    renewed = false;
-                    tokens.forget().await;
-                    None
-                }
-                (Again::Perhaps(asked), _) if self.backoff.allows_another(tries) => *asked,
+            let asked = match trouble.again {
+                Again::Perhaps(asked) if self.backoff.allows_another(tries) => asked,
                 _ => return Err(trouble),
             };
             tracing::debug!(owner = %self.owner, tries, "trying again: {}", trouble.message);
@@ -188,18 +190,35 @@ impl Fetcher {
         }
     }
 
+    /// Asks once; with another token where the first one is over.
+    async fn carried(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
+        let Some(tokens) = &self.tokens else { return self.follow(url, known, None).await };
+        match tokens.renewal.carry(&Getting { fetcher: self, tokens, url, known }).await? {
+            Carried::Answered(got) => got,
+            Carried::OverAgain(got) => got.map_err(|trouble| Trouble { again: Again::Perhaps(None), ..trouble }),
+        }
+    }
+
+    /// Asks for a token, by one more request under the rate of the source.
+    async fn ask_for_token(&self, tokens: &Tokens) -> Result<Issued, SendError> {
+        self.gate.acquire().await;
+        let asked = Instant::now();
+        let answer = tokens.credentials.ask(&tokens.client).await?;
+        let token = token_in(answer.status, &answer.body, asked);
+        if token.as_ref().is_err_and(|error| error.kind == ErrorKind::RateLimited)
+            && let Some(pause) = asked_pause(&answer.headers)
+        {
+            self.gate.pause_until(Instant::now() + pause.min(self.backoff.max));
+        }
+        token
+    }
+
     /// Asks once, and follows redirects within the host.
-    async fn follow(&self, url: &Url, known: Option<&Validators>) -> Result<Got, Trouble> {
+    async fn follow(&self, url: &Url, known: Option<&Validators>, token: Option<&Credential>) -> Result<Got, Trouble> {
         let mut at = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.gate.acquire().await;
-            let asking = tokio::time::timeout(self.settings.timeout, self.ask(&at, known));
-            let late = || format!("no whole answer within {:?}", self.settings.timeout);
-            let late = || {
-                Trouble::passing(Error::Source(SourceReason::Unreachable), late())
-                    .help("raise timeout, or ask for smaller pages")
-            };
-            match asking.await.map_err(|_| late())?? {
+            match self.ask(&at, known, token).await? {
                 Answer::Got(got) => return Ok(got),
                 Answer::Elsewhere(next) if same_host(&at, &next) => at = next,
                 Answer::Elsewhere(_) => {
@@ -211,23 +230,15 @@ impl Fetcher {
         Err(Trouble::unusable(format!("it redirects more than {MOST_REDIRECTS} times")).help("check url and auth"))
     }
 
-    async fn ask(&self, at: &Url, known: Option<&Validators>) -> Result<Answer, Trouble> {
+    async fn ask(&self, at: &Url, known: Option<&Validators>, token: Option<&Credential>) -> Result<Answer, Trouble> {
         let mut request = self.client.get(at.clone()).header(header::ACCEPT, accepted(self.settings.format));
         request = request.header(header::ACCEPT_ENCODING, ACCEPTED);
         if let Some((name, value)) = &self.fixed {
             request = request.header(name, value);
         }
-        if let Some(tokens) = &self.tokens {
-            let token = tokens.header().await.map_err(|failure| Trouble {
-                again: if failure.error == Error::Source(SourceReason::Unreachable) {
-                    Again::Perhaps(None)
-                } else {
-                    Again::No
-                },
-                help: failure.help.clone(),
-                ..Trouble::new(failure.error, failure.message)
-            })?;
-            request = request.header(header::AUTHORIZATION, token);
+        if let Some((name, value)) = token.map(Credential::header) {
+            let value = auth::sensitive(&self.owner, value).map_err(|failure| Trouble::unusable(failure.message))?;
+            request = request.header(name, value);
         }
         if let Some(etag) = known.and_then(|known| known.etag.as_deref()) {
             request = request.header(header::IF_NONE_MATCH, etag);
@@ -235,28 +246,42 @@ impl Fetcher {
         if let Some(date) = known.and_then(|known| known.last_modified.as_deref()) {
             request = request.header(header::IF_MODIFIED_SINCE, date);
         }
-        let response = request.send().await.map_err(|error| {
-            let error = explained(&error);
-            if error.kind == ErrorKind::Protocol {
+        let mut patience = self.client.patience();
+        let response = self.client.begin(request, &patience).await.map_err(|error| match error.kind {
+            ErrorKind::Timeout if error.maybe_sent => self.late(),
+            ErrorKind::Protocol => {
                 let message = format!("it answers, and not as it should: {}", error.message);
-                return Trouble::passing(Error::Source(SourceReason::Unreachable), message)
-                    .help("check url: scheme, host and port");
+                Trouble::passing(Error::Source(SourceReason::Unreachable), message)
+                    .help("check url: scheme, host and port")
             }
-            let help = reaching(at, &error.message);
-            Trouble::passing(
-                Error::Source(SourceReason::Unreachable),
-                format!("it can't be reached: {}", error.message),
-            )
-            .help(help)
+            _ => {
+                let help = reaching(at, &error.message);
+                Trouble::passing(
+                    Error::Source(SourceReason::Unreachable),
+                    format!("it can't be reached: {}", error.message),
+                )
+                .help(help)
+            }
         })?;
-        self.judge(at, response, known.is_some()).await
+        self.judge(at, response, &mut patience, known.is_some()).await
     }
 
-    async fn judge(&self, at: &Url, response: Response, conditional: bool) -> Result<Answer, Trouble> {
+    fn late(&self) -> Trouble {
+        let message = format!("no whole answer within {:?}", self.settings.timeout);
+        Trouble::passing(Error::Source(SourceReason::Unreachable), message)
+            .help("raise timeout, or ask for smaller pages")
+    }
+
+    async fn judge(
+        &self,
+        at: &Url,
+        response: Response,
+        patience: &mut Patience,
+        conditional: bool,
+    ) -> Result<Answer, Trouble> {
         let status = response.status();
         let code = status.as_u16();
-        let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|text| retry_after(text, crate::os::clock::now()));
+        let after = asked_pause(response.headers());
         match status {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if conditional => {
@@ -307,35 +332,35 @@ impl Fetcher {
         let url = at.clone();
         let headers = response.headers().clone();
         let ended = shows_its_end(&response);
-        let body = Arc::new(self.body(response).await?);
+        let body = Arc::new(self.body(response, patience).await?);
         Ok(Answer::Got(Got::Page(Page { url, headers, body, ended })))
     }
 
     /// The body, unpacked, within the cap.
-    async fn body(&self, mut response: Response) -> Result<Body, Trouble> {
+    async fn body(&self, mut response: Response, patience: &mut Patience) -> Result<Body, Trouble> {
         let most = self.settings.max_page;
         let kept = |unkept| match unkept {
             Unkept::TooLarge => {
-                let message = format!("a page is larger than max_page ({}) unpacked", megabytes(most));
+                let message = format!("a page is larger than max_page ({}) unpacked", in_bytes(most));
                 Trouble::unusable(message).help("ask for smaller pages, or raise max_page")
             }
             Unkept::Unpacking(error) => torn(&error.to_string()),
             Unkept::Disk(error) => full(error),
         };
-        if is_html(response.headers()) {
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if content_type.is_some_and(is_html_type) {
             return Err(web_page());
-        }
-        if response.content_length().is_some_and(|length| length > most) {
-            return Err(kept(Unkept::TooLarge));
         }
         let packing = packing(response.headers()).map_err(|()| {
             Trouble::unusable("it packs its answer in a way that was not asked for (Content-Encoding)")
                 .help(format!("what it may use is {ACCEPTED}; see what stands between this machine and the source"))
         })?;
-        let mut store = Store::new(&self.directory, most);
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken_off(&error))? {
-            store.push(&chunk).map_err(kept)?;
-        }
+        let mut store = Store::spilling(&self.directory, most);
+        store.receive(&mut response, patience).await.map_err(|unread| match unread {
+            Unread::Unkept(unkept) => kept(unkept),
+            Unread::Broken(error) if error.kind == ErrorKind::Timeout => self.late(),
+            Unread::Broken(error) => torn(&error.message),
+        })?;
         let empty = store.length() == 0;
         if empty && self.settings.format == BodyFormat::Json {
             return Err(Trouble::unusable("the body is empty, where JSON should be").help("check url"));
@@ -355,6 +380,35 @@ impl Fetcher {
         tokio::task::spawn_blocking(move || unpacked(&body, packing, &directory, most))
             .await
             .map_err(|error| Unkept::Unpacking(io::Error::other(error)))?
+    }
+}
+
+/// One page, and with what it is asked for.
+struct Getting<'a> {
+    fetcher: &'a Fetcher,
+    tokens: &'a Tokens,
+    url: &'a Url,
+    known: Option<&'a Validators>,
+}
+
+impl Exchange for Getting<'_> {
+    type Answer = Result<Got, Trouble>;
+    type Error = Trouble;
+
+    async fn ask(&self) -> Result<Issued, SendError> {
+        self.fetcher.ask_for_token(self.tokens).await
+    }
+
+    async fn send(&self, token: Credential, _: bool) -> Result<Self::Answer, Trouble> {
+        Ok(self.fetcher.follow(self.url, self.known, Some(&token)).await)
+    }
+
+    fn standing(&self, got: &Self::Answer) -> Standing {
+        match got {
+            Ok(_) => Standing::Accepted,
+            Err(trouble) if matches!(trouble.again, Again::LoggedIn) => Standing::Over,
+            Err(_) => Standing::Untold,
+        }
     }
 }
 
@@ -391,21 +445,6 @@ fn accepted(format: BodyFormat) -> &'static str {
     }
 }
 
-fn megabytes(bytes: u64) -> String {
-    if bytes.is_multiple_of(1_000_000) { format!("{} MB", bytes / 1_000_000) } else { format!("{bytes} bytes") }
-}
-
-/// A body that did not come whole: late, short, or not packed as it says.
-fn broken_off(error: &reqwest::Error) -> Trouble {
-    let error = explained(error);
-    match error.kind {
-        ErrorKind::Timeout => {
-            Trouble::passing(Error::Source(SourceReason::Unreachable), error.message).help("raise timeout")
-        }
-        _ => torn(&error.message),
-    }
-}
-
 fn torn(why: &str) -> Trouble {
     Trouble::passing(Error::Source(SourceReason::Untrusted), format!("the page broke off, or can't be unpacked: {why}"))
         .help("run again; if it stays so, see what cuts its answers off")
@@ -420,15 +459,7 @@ fn web_page() -> Trouble {
         .help("check url and auth: the log-in may have expired")
 }
 
-fn is_html(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
-}
-
-/// Whether a body is HTML that calls itself something else.
-fn begins_like_html(body: &[u8]) -> bool {
-    let start = String::from_utf8_lossy(&body[..body.len().min(256)]);
-    let start = start.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
-    start.starts_with("<!doctype") || start.starts_with("<html")
+/// How long an answer asks to be left alone.
+fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(header::RETRY_AFTER)?.to_str().ok()?, crate::os::clock::now())
 }

@@ -14,9 +14,9 @@ use super::super::parsed::Parsed;
 use super::super::rows::{RawRow, RowReader, Step};
 use super::super::trailer::{Trailer, Untrailed};
 use super::seen::PageLog;
-use super::unpack::Body;
 use crate::config::settings::{BodyFormat, HttpSettings, Pagination, RowsPerPerson, SourceSettings, Total};
 use crate::domain::error::Result;
+use crate::http::body::Body;
 use crate::source::trust::Completeness;
 
 /// Looks through a page without keeping anything, and says what it holds.

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::parse::look_through;
-use super::unpack::Body;
 use super::*;
 use crate::config::settings::{GateSettings, OnIncomplete, RetrySettings, RowsPerPerson, SourceKind, TextSettings};
 use crate::domain::limits::Limit;
+use crate::http::body::Body;
 use crate::http::settings::{AuthSettings, NetworkSettings};
 use crate::source::Intake;
 use crate::source::trust::ReadStats;
@@ -282,4 +282,36 @@ fn where_only_the_first_look_sees_that_a_page_is_no_text_it_is_not_read() {
     let (completeness, counted, _) = parsed(BodyFormat::Json, &[page]);
     assert!(matches!(completeness, Completeness::Unusable(_)), "{completeness:?}");
     assert_eq!(counted, 0);
+}
+
+/// A server on loopback that gives tokens at `/token` and one page elsewhere.
+async fn export_with_tokens() -> String {
+    use axum::routing::{get, post};
+    let tokens = post(|| async { r#"{"access_token":"t","expires_in":3600}"# });
+    let page = get(|| async { r#"{"data":[]}"# });
+    let router = axum::Router::new().route("/token", tokens).route("/people", page);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_request_for_a_token_counts_towards_the_rate_of_the_source() {
+    let base = export_with_tokens().await;
+    let url = |path: &str| Url::parse(&format!("{base}{path}")).expect("an address");
+    let auth = AuthSettings::OAuth2 {
+        token_url: url("/token").into(),
+        client_id: "me".into(),
+        client_secret: crate::http::secret::Secret::Literal("s".to_string().into()),
+        scope: None,
+    };
+    let settings = HttpSettings { url: url("/people").into(), auth, ..settings(BodyFormat::Json) };
+    let directory = tempfile::tempdir().expect("a directory");
+    let fetcher = Fetcher::new(&source(BodyFormat::Json), &settings, directory.path()).expect("a fetcher");
+    for admitted in [2, 3] {
+        let got = fetcher.get(&url("/people"), None).await.expect("a page");
+        assert!(matches!(got, Got::Page(_)));
+        assert_eq!(fetcher.counters().admitted, admitted, "one request for a token, which serves both pages");
+    }
 }

@@ -1,111 +1,21 @@
-//! A page as it arrived, kept in memory or on disk, and unpacked as `Content-Encoding` says, within the cap.
+//! A page as it arrived, unpacked as `Content-Encoding` says, within the cap.
 //!
 //! It is unpacked here and not by the HTTP client, which drops `Content-Length` when it does that itself: whether an
 //! answer came whole could not be told any more.
 
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
-use bytes::Bytes;
 use reqwest::header::{self, HeaderMap};
 
+use crate::http::body::{Body, Store, Unkept};
 use crate::source::file::Zstd;
-
-/// Up to how many bytes a page stays in memory; beyond, it goes to a temporary file.
-const IN_MEMORY: usize = 1_000_000;
 
 /// How many bytes are unpacked at once.
 const CHUNK: usize = 64 * 1024;
 
 /// What is asked for, in the order of preference.
 pub(super) const ACCEPTED: &str = "gzip, zstd, br";
-
-/// What a page holds, in memory or on disk.
-pub(super) enum Body {
-    /// A small one.
-    Memory(Bytes),
-    /// A large one, in a file that has no name.
-    Disk(File),
-}
-
-impl Body {
-    /// Reads it from its beginning. One reader at a time.
-    pub fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match self {
-            Body::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-            Body::Disk(file) => {
-                let mut file = file.try_clone()?;
-                file.seek(SeekFrom::Start(0))?;
-                Box::new(file)
-            }
-        })
-    }
-
-    /// Its first bytes, as far as they are in memory.
-    pub fn start(&self) -> &[u8] {
-        match self {
-            Body::Memory(bytes) => bytes,
-            Body::Disk(_) => &[],
-        }
-    }
-}
-
-/// Why a page can't be kept.
-#[derive(Debug)]
-pub(super) enum Unkept {
-    /// It is larger than it may be.
-    TooLarge,
-    /// It can't be unpacked: it broke off, or is not packed as it says.
-    Unpacking(io::Error),
-    /// It can't be written.
-    Disk(io::Error),
-}
-
-/// Where a page is put while it arrives.
-pub(super) struct Store {
-    start: Vec<u8>,
-    file: Option<File>,
-    length: u64,
-    most: u64,
-    directory: PathBuf,
-}
-
-impl Store {
-    /// An empty one of at most so many bytes; what is large goes into this directory.
-    pub fn new(directory: &Path, most: u64) -> Store {
-        Store { start: Vec::new(), file: None, length: 0, most, directory: directory.to_path_buf() }
-    }
-
-    /// Adds bytes.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Unkept> {
-        self.length += bytes.len() as u64;
-        if self.length > self.most {
-            return Err(Unkept::TooLarge);
-        }
-        if let Some(file) = &mut self.file {
-            return file.write_all(bytes).map_err(Unkept::Disk);
-        }
-        self.start.extend_from_slice(bytes);
-        if self.start.len() > IN_MEMORY {
-            let mut file = tempfile::tempfile_in(&self.directory).map_err(Unkept::Disk)?;
-            file.write_all(&self.start).map_err(Unkept::Disk)?;
-            self.start = Vec::new();
-            self.file = Some(file);
-        }
-        Ok(())
-    }
-
-    /// How many bytes it has.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// What arrived.
-    pub fn done(self) -> Body {
-        self.file.map_or_else(|| Body::Memory(self.start.into()), Body::Disk)
-    }
-}
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +58,7 @@ pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u6
         Packing::Zstd => Box::new(Zstd::new(packed)),
         Packing::Brotli => Box::new(brotli_decompressor::Decompressor::new(packed, CHUNK)),
     };
-    let mut store = Store::new(directory, most);
+    let mut store = Store::spilling(directory, most);
     let mut chunk = vec![0; CHUNK];
     loop {
         match reader.read(&mut chunk) {
@@ -162,6 +72,8 @@ pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u6
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     use super::*;
