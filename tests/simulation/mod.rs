@@ -1,17 +1,17 @@
 //! The simulation: production's sources, planner, limits, delivery and state on a simulated clock, against a scripted
-//! target that lies, a personnel office whose roster moves while it is read, and a disk that fills up, with processes that
+//! target that lies, a source whose roster moves while it is read, and a disk that fills up, with processes that
 //! are killed at any step. Only clock, the target's socket and file faults are not real.
 //!
 //! Everything is drawn from a seed. A failing seed is printed, and `SEED=n cargo test --test all simulation` plays it
 //! again exactly. `SEEDS=n` says how many are tried; `.ci/simulation` tries five thousand. `LIES=late,pages` plays with
 //! these lies alone, `ENOUGH=n` goes on until so many seeds have failed.
 
+mod checks;
 mod network;
-mod office;
-mod people;
 mod process;
-mod witness;
-mod world;
+mod roster;
+mod source;
+mod target;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,11 +31,11 @@ use rosterd::domain::outcome::Outcome;
 use rosterd::domain::units::Rate;
 use rosterd::run::RunSummary;
 
-use self::network::Weather;
-use self::office::Office;
-use self::people::Roster;
-use self::process::{Arranged, Ended, Machine};
-use self::world::World;
+use self::network::Conditions;
+use self::process::{Ended, Machine, RunSetup};
+use self::roster::Roster;
+use self::source::SourceServer;
+use self::target::SimulatedTarget;
 
 /// How many seeds are tried unless `SEEDS` says otherwise: what a debug build plays in a minute or so.
 const SEEDS: u64 = 100;
@@ -47,17 +47,17 @@ const FREE_RETRIES: u64 = 20;
 struct Stage {
     dir: tempfile::TempDir,
     base: Settings,
-    office: Office,
+    source: SourceServer,
 }
 
 impl Stage {
     fn set() -> Stage {
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("rosterd.toml");
-        std::fs::write(&config, people::CONFIGURATION).expect("written");
-        std::fs::write(dir.path().join("hr.csv"), people::HEADER).expect("written");
+        std::fs::write(&config, roster::CONFIGURATION).expect("written");
+        std::fs::write(dir.path().join("hr.csv"), roster::HEADER).expect("written");
         let base = rosterd::config::load(&[config], []).expect("a right configuration").settings;
-        Stage { dir, base, office: Office::open() }
+        Stage { dir, base, source: SourceServer::open() }
     }
 
     fn file(&self) -> std::path::PathBuf {
@@ -75,7 +75,7 @@ impl Stage {
         let mut kind = self.base.sources["office"].kind.clone();
         if let SourceKind::Http(http) = &mut kind {
             let mut url = http.url.whole();
-            url.set_port(Some(self.office.address.port())).expect("it has a port");
+            url.set_port(Some(self.source.address.port())).expect("it has a port");
             http.url = url.into();
         }
         kind
@@ -119,9 +119,9 @@ fn settings(stage: &Stage, chance: &mut StdRng) -> Settings {
 fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
     let mut chance = StdRng::seed_from_u64(seed);
     let settings = settings(stage, &mut chance);
-    let mut world = World::new(seed ^ 0x5eed, chance.random_bool(0.7));
+    let mut world = SimulatedTarget::new(seed ^ 0x5eed, chance.random_bool(0.7));
     world.aloud = asked("SEED").is_some();
-    stage.office.begin(seed ^ 0xface);
+    stage.source.begin(seed ^ 0xface);
     let machine = Machine {
         settings: Arc::new(settings),
         database: Arc::new(Mutex::new(rosterd::state::in_memory().expect("a database"))),
@@ -129,7 +129,7 @@ fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
         now: Arc::new(AtomicU64::new(0)),
         seed,
     };
-    let mut play = Play { machine, stage, roster: Roster::first(&mut chance), chance, broken: Vec::new() };
+    let mut play = SeedRun { machine, stage, roster: Roster::first(&mut chance), chance, broken: Vec::new() };
     play.roster.seed_world(&mut play.machine.world.lock().expect("sound"), &mut play.chance);
     for day in 0..1 + u32::from(play.chance.random_bool(0.6)) {
         if day > 0 {
@@ -156,7 +156,7 @@ fn play(stage: &Stage, seed: u64) -> (Vec<String>, String) {
 }
 
 /// One seed under way.
-struct Play<'a> {
+struct SeedRun<'a> {
     machine: Machine,
     stage: &'a Stage,
     roster: Roster,
@@ -164,29 +164,29 @@ struct Play<'a> {
     broken: Vec<String>,
 }
 
-impl Play<'_> {
+impl SeedRun<'_> {
     /// The roster as it is now, for all to know.
     fn publish(&mut self) {
         std::fs::write(self.stage.file(), self.roster.csv()).expect("written");
-        self.stage.office.papers().set(self.roster.papers());
+        self.stage.source.export().set(self.roster.export());
         self.world().employed = self.roster.employed();
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, SimulatedTarget> {
         self.machine.world.lock().expect("sound")
     }
 
     /// A life in which anything may happen.
     fn stormy_life(&mut self) {
-        let weather = match self.chance.random_range(0..10) {
-            0 => Weather::Storm,
-            1 => Weather::Down,
-            2 => Weather::Calm,
-            _ => Weather::Windy(self.chance.random_range(1..50)),
+        let conditions = match self.chance.random_range(0..10) {
+            0 => Conditions::WritesRefused,
+            1 => Conditions::Down,
+            2 => Conditions::Working,
+            _ => Conditions::Faulty(self.chance.random_range(1..50)),
         };
-        self.world().weather = weather;
-        self.stage.office.papers().restless = 50;
-        let mut arranged = Arranged::default();
+        self.world().conditions = conditions;
+        self.stage.source.export().restless = 50;
+        let mut arranged = RunSetup::default();
         match self.chance.random_range(0..10) {
             0..5 => arranged.killed_at = Some(self.chance.random_range(1..100)),
             5 => {
@@ -201,14 +201,14 @@ impl Play<'_> {
         self.life(arranged);
     }
 
-    fn life(&mut self, arranged: Arranged) -> Option<Vec<RunSummary>> {
+    fn life(&mut self, arranged: RunSetup) -> Option<Vec<RunSummary>> {
         let runs_before = self.runs();
-        let weather = self.world().weather;
+        let conditions = self.world().conditions;
         let (ended, told) = self.machine.live(arranged);
         if asked("SEED").is_some() {
-            eprintln!("{weather:?} {arranged:?}\n  {ended:?}\n  {told:?}");
+            eprintln!("{conditions:?} {arranged:?}\n  {ended:?}\n  {told:?}");
         }
-        self.judge_budget(weather);
+        self.judge_budget(conditions);
         let new: Vec<String> = self.runs().into_iter().filter(|run| !runs_before.contains(run)).collect();
         let written = std::mem::take(&mut self.world().seen.written);
         let summaries = match ended {
@@ -255,10 +255,10 @@ impl Play<'_> {
     }
 
     /// In a storm, retries cost no more than a fifth of the operations and the floor.
-    fn judge_budget(&mut self, weather: Weather) {
+    fn judge_budget(&mut self, conditions: Conditions) {
         let writes = self.world().seen.writes.clone();
         let (requests, operations) = (writes.values().sum::<u64>(), writes.len() as u64);
-        if weather == Weather::Storm {
+        if conditions == Conditions::WritesRefused {
             let most = operations + operations / 5 + FREE_RETRIES;
             self.expect(requests <= most, || format!("{requests} requests for {operations} operations in a storm"));
         }
@@ -281,26 +281,26 @@ impl Play<'_> {
         }
     }
 
-    /// The weather clears, and runs follow until nothing is left over. Every now and then one more has to find nothing
+    /// Everything works from here, and runs follow until nothing is left over. Every now and then one more has to find nothing
     /// to do, and a second repair too: the first may have had something to set right that only a look at everybody shows.
     fn calm_down(&mut self) {
         self.machine.wait(60_000); // whatever was under way has arrived
-        self.world().weather = Weather::Calm;
-        self.stage.office.papers().restless = 0;
-        let rested = (0..3).any(|_| good(&self.life(Arranged::default()).unwrap_or_default()));
+        self.world().conditions = Conditions::Working;
+        self.stage.source.export().restless = 0;
+        let rested = (0..3).any(|_| good(&self.life(RunSetup::default()).unwrap_or_default()));
         self.expect(rested, || "three calm runs did not come to rest".into());
         if self.chance.random_bool(0.2) {
-            self.finds_nothing_to_do("an unchanged rerun", Arranged::default());
+            self.finds_nothing_to_do("an unchanged rerun", RunSetup::default());
         }
         if self.chance.random_bool(0.15) {
-            let repair = Arranged { repairs: true, ..Arranged::default() };
+            let repair = RunSetup { repairs: true, ..RunSetup::default() };
             let repaired = self.life(repair).is_some_and(|runs| good(&runs));
             self.expect(repaired, || "a calm repair did not come to its end".into());
             self.finds_nothing_to_do("a second repair", repair);
         }
     }
 
-    fn finds_nothing_to_do(&mut self, what: &str, arranged: Arranged) {
+    fn finds_nothing_to_do(&mut self, what: &str, arranged: RunSetup) {
         let runs = self.life(arranged).unwrap_or_default();
         let idle = good(&runs) && runs.iter().all(|run| run.planned.is_empty());
         let writes = self.world().seen.writes.len();
@@ -318,13 +318,13 @@ impl Play<'_> {
         self.publish();
         let before = self.runs();
         for repairs in [false, self.chance.random_bool(0.5)] {
-            self.life(Arranged { repairs, ..Arranged::default() });
+            self.life(RunSetup { repairs, ..RunSetup::default() });
         }
         let after: Vec<String> = self.runs().into_iter().filter(|run| !before.contains(run)).collect();
         let banned = self.world().account(&id).and_then(|head| head.get("banned").cloned());
         self.expect(banned == Some(false.into()), || "the head of the company was banned by an old id".into());
         if named && !leaves {
-            let confirmed = people::confirmed(&self.machine.database.lock().expect("sound"), &key, &id, &after);
+            let confirmed = roster::confirmed(&self.machine.database.lock().expect("sound"), &key, &id, &after);
             self.expect(!confirmed, || format!("{key} was confirmed by an answer about the head of the company"));
         }
     }
@@ -334,8 +334,8 @@ impl Play<'_> {
             let world = self.machine.world.lock().expect("sound");
             let db = self.machine.database.lock().expect("sound");
             let mut found = self.roster.judge(&world);
-            found.extend(people::judge_snapshot(&world, &db));
-            found.extend(people::judge_ledger(&db, &self.roster.owed));
+            found.extend(roster::judge_snapshot(&world, &db));
+            found.extend(roster::judge_ledger(&db, &self.roster.owed));
             found.extend(judge_rate(&world.arrivals, &self.machine.settings.targets["juno"]));
             found
         };

@@ -12,9 +12,9 @@ use rosterd::domain::outcome::ErrorKind;
 use rosterd::http::error::SendError;
 use serde_json::{Value, json};
 
-use super::process::Fate;
-use super::witness::Database;
-use super::world::{World, answer, id_in, is_listing};
+use super::checks::Database;
+use super::process::RunFaults;
+use super::target::{SimulatedTarget, answer, id_in, is_listing};
 
 /// How long a create may still take effect after it has left: what the target is configured to need. Nothing that the
 /// simulation draws comes later, since against that nobody could do anything.
@@ -23,22 +23,22 @@ pub const SETTLE: u64 = 6_000;
 /// How long after its intent a create may leave without anybody writing that down: from the intent on the program counts.
 pub const LAG: u64 = 1_000;
 
-/// How a stretch of time is.
+/// How network and target are for a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
+pub enum Conditions {
     /// Everything works.
-    Calm,
-    /// So many requests of a hundred meet a mishap.
-    Windy(u32),
+    Working,
+    /// So many requests of a hundred meet a fault.
+    Faulty(u32),
     /// Every write is told that the service is unavailable.
-    Storm,
+    WritesRefused,
     /// No connection comes about.
     Down,
 }
 
 /// What becomes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum RequestFault {
     None,
     /// Answered, and nothing done.
     Status(u16),
@@ -83,24 +83,24 @@ pub enum PageLie {
 }
 
 /// A request that has left and is to be carried out at a time, whatever becomes of who sent it.
-pub struct Travelling {
+pub struct RequestInFlight {
     pub wire: ApiRequest,
     pub again: bool,
     pub lie: Option<PageLie>,
 }
 
 /// What can become of any request in the wind.
-const ANY: [Mishap; 10] = [
-    Mishap::Status(429),
-    Mishap::Status(500),
-    Mishap::Status(503),
-    Mishap::NoConnection,
-    Mishap::LostBefore,
-    Mishap::LostAfter,
-    Mishap::DoneAnd500,
-    Mishap::Garbage,
-    Mishap::TooLate,
-    Mishap::Twice,
+const ANY: [RequestFault; 10] = [
+    RequestFault::Status(429),
+    RequestFault::Status(500),
+    RequestFault::Status(503),
+    RequestFault::NoConnection,
+    RequestFault::LostBefore,
+    RequestFault::LostAfter,
+    RequestFault::DoneAnd500,
+    RequestFault::Garbage,
+    RequestFault::TooLate,
+    RequestFault::Twice,
 ];
 
 /// Whether lies of this kind are told. `LIES=late,pages` leaves out all others: another, late, missing, pages, kept, moving,
@@ -111,23 +111,27 @@ pub fn told(kind: &str) -> bool {
 }
 
 /// The lies that a request can meet besides, by kind.
-fn lies(wire: &ApiRequest) -> impl Iterator<Item = Mishap> {
-    const CREATE: &[(&str, Mishap)] =
-        &[("another", Mishap::Another), ("another", Mishap::Another), ("late", Mishap::Late), ("late", Mishap::Late)];
-    const BY_ID: &[(&str, Mishap)] = &[
-        ("another", Mishap::Another),
-        ("another", Mishap::Another),
-        ("missing", Mishap::Missing),
-        ("missing", Mishap::MissingForAWhile),
+fn lies(wire: &ApiRequest) -> impl Iterator<Item = RequestFault> {
+    const CREATE: &[(&str, RequestFault)] = &[
+        ("another", RequestFault::Another),
+        ("another", RequestFault::Another),
+        ("late", RequestFault::Late),
+        ("late", RequestFault::Late),
     ];
-    const PAGES: &[(&str, Mishap)] = &[
-        ("pages", Mishap::Page(PageLie::Shifted)),
-        ("pages", Mishap::Page(PageLie::Overlapping)),
-        ("pages", Mishap::Page(PageLie::Overlapping)),
-        ("pages", Mishap::Page(PageLie::First)),
-        ("pages", Mishap::Page(PageLie::First)),
-        ("pages", Mishap::Page(PageLie::Doubled)),
-        ("pages", Mishap::Page(PageLie::Doubled)),
+    const BY_ID: &[(&str, RequestFault)] = &[
+        ("another", RequestFault::Another),
+        ("another", RequestFault::Another),
+        ("missing", RequestFault::Missing),
+        ("missing", RequestFault::MissingForAWhile),
+    ];
+    const PAGES: &[(&str, RequestFault)] = &[
+        ("pages", RequestFault::Page(PageLie::Shifted)),
+        ("pages", RequestFault::Page(PageLie::Overlapping)),
+        ("pages", RequestFault::Page(PageLie::Overlapping)),
+        ("pages", RequestFault::Page(PageLie::First)),
+        ("pages", RequestFault::Page(PageLie::First)),
+        ("pages", RequestFault::Page(PageLie::Doubled)),
+        ("pages", RequestFault::Page(PageLie::Doubled)),
     ];
     let lies = match wire.method.as_str() {
         "POST" => CREATE,
@@ -138,50 +142,56 @@ fn lies(wire: &ApiRequest) -> impl Iterator<Item = Mishap> {
     lies.iter().filter(|(kind, _)| told(kind)).map(|(_, lie)| *lie)
 }
 
-impl World {
+impl SimulatedTarget {
     /// A request leaves. Returns its number, when it is carried out, when its answer is there, and what it meets.
-    fn depart(&mut self, wire: &ApiRequest, now: u64, database: &Database, timeout: u64) -> (u64, u64, u64, Mishap) {
+    fn depart(
+        &mut self,
+        wire: &ApiRequest,
+        now: u64,
+        database: &Database,
+        timeout: u64,
+    ) -> (u64, u64, u64, RequestFault) {
         self.advance(now);
         self.sent += 1;
         let number = self.sent;
-        let mishap = self.mishap(wire);
-        let told = format!("{now} {} {} {mishap:?}\n", wire.method, wire.path);
+        let fault = self.fault(wire);
+        let told = format!("{now} {} {} {fault:?}\n", wire.method, wire.path);
         self.story.update(told.as_bytes());
         if self.aloud {
             eprint!("    {told}");
         }
-        if mishap == Mishap::NoConnection {
-            return (number, now, now + self.chance.random_range(0..20), mishap);
+        if fault == RequestFault::NoConnection {
+            return (number, now, now + self.chance.random_range(0..20), fault);
         }
         self.arrivals.push(now);
-        self.note(wire, number, mishap, database);
+        self.note(wire, number, fault, database);
         let there = now + self.chance.random_range(0..40);
-        let done = match mishap {
-            Mishap::TooLate => now + timeout + self.chance.random_range(1..SETTLE - LAG - timeout),
-            Mishap::Late => now + self.chance.random_range(100..SETTLE - LAG),
+        let done = match fault {
+            RequestFault::TooLate => now + timeout + self.chance.random_range(1..SETTLE - LAG - timeout),
+            RequestFault::Late => now + self.chance.random_range(100..SETTLE - LAG),
             _ => there,
         };
-        let back = match mishap {
-            Mishap::TooLate => now + timeout,
+        let back = match fault {
+            RequestFault::TooLate => now + timeout,
             // Half of what is lost is noticed at once, half when the time is up.
-            Mishap::LostBefore | Mishap::LostAfter if self.chance.random_bool(0.5) => now + timeout,
-            Mishap::Late => there + self.chance.random_range(0..40),
+            RequestFault::LostBefore | RequestFault::LostAfter if self.chance.random_bool(0.5) => now + timeout,
+            RequestFault::Late => there + self.chance.random_range(0..40),
             _ => done + self.chance.random_range(0..40),
         };
-        let arrives = match mishap {
-            Mishap::Status(_) | Mishap::LostBefore | Mishap::Missing => false,
-            Mishap::MissingForAWhile => {
+        let arrives = match fault {
+            RequestFault::Status(_) | RequestFault::LostBefore | RequestFault::Missing => false,
+            RequestFault::MissingForAWhile => {
                 self.hide(wire, now);
                 false
             }
             _ => true,
         };
         if arrives {
-            let lie = if let Mishap::Page(lie) = mishap { Some(lie) } else { None };
-            let again = mishap == Mishap::Twice;
-            self.travelling.insert((done, number), Travelling { wire: wire.clone(), again, lie });
+            let lie = if let RequestFault::Page(lie) = fault { Some(lie) } else { None };
+            let again = fault == RequestFault::Twice;
+            self.travelling.insert((done, number), RequestInFlight { wire: wire.clone(), again, lie });
         }
-        (number, done, back, mishap)
+        (number, done, back, fault)
     }
 
     fn hide(&mut self, wire: &ApiRequest, now: u64) {
@@ -191,55 +201,57 @@ impl World {
         }
     }
 
-    fn mishap(&mut self, wire: &ApiRequest) -> Mishap {
+    fn fault(&mut self, wire: &ApiRequest) -> RequestFault {
         let write = wire.method != "GET";
-        match self.weather {
-            Weather::Calm => Mishap::None,
-            Weather::Down => Mishap::NoConnection,
-            Weather::Storm if write => Mishap::Status(503),
-            Weather::Storm => Mishap::None,
-            Weather::Windy(percent) if self.chance.random_range(0..100) < percent => {
-                let all: Vec<Mishap> = ANY.into_iter().chain(lies(wire)).collect();
+        match self.conditions {
+            Conditions::Working => RequestFault::None,
+            Conditions::Down => RequestFault::NoConnection,
+            Conditions::WritesRefused if write => RequestFault::Status(503),
+            Conditions::WritesRefused => RequestFault::None,
+            Conditions::Faulty(percent) if self.chance.random_range(0..100) < percent => {
+                let all: Vec<RequestFault> = ANY.into_iter().chain(lies(wire)).collect();
                 match all[self.chance.random_range(0..all.len())] {
                     // An update that comes after a later one undoes it, and nothing but a reconcile finds out.
-                    Mishap::TooLate if wire.method == "PUT" => Mishap::LostAfter,
+                    RequestFault::TooLate if wire.method == "PUT" => RequestFault::LostAfter,
                     // Two accounts that something in between has made of one create are nobody's fault.
-                    Mishap::Twice if wire.method == "POST" && !self.strict => Mishap::LostAfter,
-                    mishap => mishap,
+                    RequestFault::Twice if wire.method == "POST" && !self.strict => RequestFault::LostAfter,
+                    fault => fault,
                 }
             }
-            Weather::Windy(_) => Mishap::None,
+            Conditions::Faulty(_) => RequestFault::None,
         }
     }
 
     /// What the caller hears in the end.
-    fn received(&mut self, number: u64, mishap: Mishap) -> Result<ApiResponse, SendError> {
+    fn received(&mut self, number: u64, fault: RequestFault) -> Result<ApiResponse, SendError> {
         let about = self.under_way.remove(&number);
         let lost = |kind, maybe_sent| Err(SendError { kind, maybe_sent, message: "simulated".into() });
-        match mishap {
-            Mishap::NoConnection => lost(ErrorKind::Network, false),
-            Mishap::LostBefore | Mishap::LostAfter => lost(ErrorKind::Network, true),
-            Mishap::TooLate => lost(ErrorKind::Timeout, true),
-            Mishap::Status(status) => {
-                let mut refusal = answer(status, &json!({"error": {"code": "mishap"}}));
+        match fault {
+            RequestFault::NoConnection => lost(ErrorKind::Network, false),
+            RequestFault::LostBefore | RequestFault::LostAfter => lost(ErrorKind::Network, true),
+            RequestFault::TooLate => lost(ErrorKind::Timeout, true),
+            RequestFault::Status(status) => {
+                let mut refusal = answer(status, &json!({"error": {"code": "fault"}}));
                 if status == 429 && self.chance.random_bool(0.7) {
                     refusal.headers.push(("retry-after".into(), self.chance.random_range(0..4).to_string()));
                 }
                 Ok(refusal)
             }
-            Mishap::Missing | Mishap::MissingForAWhile => Ok(answer(404, &json!({"error": {"code": "not_found"}}))),
-            Mishap::DoneAnd500 => Ok(answer(500, &json!({"error": {"code": "mishap"}}))),
-            Mishap::Late => Ok(answer(504, &json!({"error": {"code": "timeout"}}))),
-            Mishap::Garbage => {
+            RequestFault::Missing | RequestFault::MissingForAWhile => {
+                Ok(answer(404, &json!({"error": {"code": "not_found"}})))
+            }
+            RequestFault::DoneAnd500 => Ok(answer(500, &json!({"error": {"code": "fault"}}))),
+            RequestFault::Late => Ok(answer(504, &json!({"error": {"code": "timeout"}}))),
+            RequestFault::Garbage => {
                 let mut cut = self.answers.remove(&number).expect("it was carried out");
                 cut.body.truncate(cut.body.len() / 2);
                 Ok(cut)
             }
-            Mishap::Another => {
+            RequestFault::Another => {
                 let own = self.answers.remove(&number).expect("it was carried out");
                 Ok(self.mistaken(own, about.map(|about| about.key)))
             }
-            Mishap::None | Mishap::Twice | Mishap::Page(_) => {
+            RequestFault::None | RequestFault::Twice | RequestFault::Page(_) => {
                 Ok(self.answers.remove(&number).expect("it was carried out"))
             }
         }
@@ -276,9 +288,9 @@ fn account_in(answer: &ApiResponse) -> Option<serde_json::Map<String, Value>> {
 
 /// The network between one process and the world.
 pub struct Network {
-    pub world: Arc<Mutex<World>>,
+    pub world: Arc<Mutex<SimulatedTarget>>,
     pub database: Database,
-    pub fate: Arc<Fate>,
+    pub faults: Arc<RunFaults>,
     pub timeout: Duration,
 }
 
@@ -289,20 +301,20 @@ impl Carrier for Network {
 
     fn send<'a>(&'a self, wire: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
         Box::pin(async move {
-            self.fate.step().await;
+            self.faults.step().await;
             let timeout = self.timeout.as_millis() as u64;
-            let now = self.fate.now();
-            let (number, done, back, mishap) =
+            let now = self.faults.now();
+            let (number, done, back, fault) =
                 self.world.lock().expect("sound").depart(wire, now, &self.database, timeout);
-            self.fate.step().await;
-            if !matches!(mishap, Mishap::TooLate | Mishap::Late) {
-                self.fate.sleep_until(done).await;
+            self.faults.step().await;
+            if !matches!(fault, RequestFault::TooLate | RequestFault::Late) {
+                self.faults.sleep_until(done).await;
                 self.world.lock().expect("sound").advance(done);
-                self.fate.step().await;
+                self.faults.step().await;
             }
-            self.fate.sleep_until(back).await;
-            self.fate.step().await;
-            self.world.lock().expect("sound").received(number, mishap)
+            self.faults.sleep_until(back).await;
+            self.faults.step().await;
+            self.world.lock().expect("sound").received(number, fault)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One life of the program in the simulation: a runtime on a simulated clock, production's runner on it, and a fate that
+//! One life of the program in the simulation: a runtime on a simulated clock, production's runner on it, and a faults that
 //! may kill it at any step or fill its disk.
 
 use std::collections::BTreeSet;
@@ -24,9 +24,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::checks::Database;
 use super::network::Network;
-use super::witness::Database;
-use super::world::World;
+use super::target::SimulatedTarget;
 
 /// The simulated present begins here.
 const BEGINNING: i64 = 1_795_305_600; // 2026-11-22T00:00:00Z
@@ -34,8 +34,8 @@ const BEGINNING: i64 = 1_795_305_600; // 2026-11-22T00:00:00Z
 /// No life lasts longer: some dozens of operations, a few tries of two seconds each, at no less than five a second.
 const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
-/// What is in store for one life.
-pub struct Fate {
+/// The clock of one run, and when it is killed.
+pub struct RunFaults {
     began_at: u64,
     began: Instant,
     steps: AtomicI64,
@@ -43,19 +43,19 @@ pub struct Fate {
     /// From this step on, until that one, the disk is full.
     full: (i64, i64),
     passed: AtomicI64,
-    real: Mutex<Real>,
+    real: Mutex<WallClock>,
 }
 
-/// Real time, which is none of the simulation's.
+/// Wall-clock time, which is none of the simulation's.
 #[derive(Default)]
-struct Real {
+struct WallClock {
     /// Since when it passes, by the simulation's clock.
     since: Option<u64>,
     /// How much has passed, in milliseconds.
     passed: u64,
 }
 
-impl Fate {
+impl RunFaults {
     /// Milliseconds since the simulation's beginning.
     pub fn now(&self) -> u64 {
         let real = self.real.lock().expect("sound");
@@ -94,7 +94,7 @@ impl Fate {
     }
 }
 
-impl Disk for Fate {
+impl Disk for RunFaults {
     fn before(&self) -> BoxFuture<'_, Result<(), StateError>> {
         Box::pin(async move {
             self.step().await;
@@ -113,7 +113,7 @@ impl Disk for Fate {
 
 /// What is arranged for a life before it begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Arranged {
+pub struct RunSetup {
     /// The step on which it is killed.
     pub killed_at: Option<i64>,
     /// Steps between which the disk is full.
@@ -138,9 +138,9 @@ pub enum Ended {
 
 /// Counts how often an outcome was reported.
 #[derive(Default)]
-pub struct Told(pub Mutex<Vec<Outcome>>);
+pub struct ReportedOutcomes(pub Mutex<Vec<Outcome>>);
 
-impl RunObserver for Told {
+impl RunObserver for ReportedOutcomes {
     fn begin(&self, _: &str, _: u64) {}
 
     fn outcome(&self, outcome: &Outcome) {
@@ -152,7 +152,7 @@ impl RunObserver for Told {
 pub struct Machine {
     pub settings: Arc<Settings>,
     pub database: Database,
-    pub world: Arc<Mutex<World>>,
+    pub world: Arc<Mutex<SimulatedTarget>>,
     pub now: Arc<AtomicU64>,
     pub seed: u64,
 }
@@ -165,7 +165,7 @@ impl Machine {
     }
 
     /// One life, from the start of the process to its end.
-    pub fn live(&self, arranged: Arranged) -> (Ended, Vec<Outcome>) {
+    pub fn live(&self, arranged: RunSetup) -> (Ended, Vec<Outcome>) {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         #[cfg(any(debug_assertions, feature = "failpoints"))]
         {
@@ -175,7 +175,7 @@ impl Machine {
         }
         let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
         self.world.lock().expect("sound").new_life();
-        let told = Arc::new(Told::default());
+        let told = Arc::new(ReportedOutcomes::default());
         self.limit_pages(arranged.pages_left);
         let ended = runtime.block_on(self.run(arranged, Arc::clone(&told)));
         drop(runtime); // and with it every task of the process
@@ -191,8 +191,8 @@ impl Machine {
         db.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).expect("set");
     }
 
-    async fn run(&self, arranged: Arranged, told: Arc<Told>) -> Ended {
-        let fate = Arc::new(Fate {
+    async fn run(&self, arranged: RunSetup, told: Arc<ReportedOutcomes>) -> Ended {
+        let faults = Arc::new(RunFaults {
             began_at: self.now.load(Ordering::Relaxed),
             began: Instant::now(),
             steps: AtomicI64::new(arranged.killed_at.unwrap_or(i64::MAX)),
@@ -201,36 +201,36 @@ impl Machine {
             passed: AtomicI64::new(0),
             real: Mutex::default(),
         });
-        let runner = self.runner(&fate, told);
+        let runner = self.runner(&faults, told);
         if let Some(after) = arranged.stopped_after {
-            tokio::spawn(stop_at(Arc::clone(&fate), fate.now() + after, runner.stop.clone()));
+            tokio::spawn(stop_at(Arc::clone(&faults), faults.now() + after, runner.stop.clone()));
         }
         let ended = tokio::select! {
             biased;
-            () = fate.killed.notified() => Ended::Killed,
-            ran = work(&fate, &runner, arranged.repairs) => match ran {
+            () = faults.killed.notified() => Ended::Killed,
+            ran = work(&faults, &runner, arranged.repairs) => match ran {
                 Ok(runs) => Ended::Finished(runs),
                 Err(failure) => Ended::Refused(failure),
             },
             () = tokio::time::sleep(LONGEST_LIFE) => Ended::Endless,
         };
-        self.now.store(fate.now(), Ordering::Relaxed);
+        self.now.store(faults.now(), Ordering::Relaxed);
         ended
     }
 
-    fn runner(&self, fate: &Arc<Fate>, told: Arc<Told>) -> Runner {
-        let state = State::simulated(Arc::clone(&self.database), Arc::<Fate>::clone(fate));
+    fn runner(&self, faults: &Arc<RunFaults>, told: Arc<ReportedOutcomes>) -> Runner {
+        let state = State::simulated(Arc::clone(&self.database), Arc::<RunFaults>::clone(faults));
         let clock = {
-            let fate = Arc::clone(fate);
+            let faults = Arc::clone(faults);
             Clock::from_fn(move || {
                 let beginning = DateTime::<Utc>::from_timestamp(BEGINNING, 0).expect("a time");
-                beginning + TimeDelta::milliseconds(fate.now() as i64)
+                beginning + TimeDelta::milliseconds(faults.now() as i64)
             })
         };
-        let (world, database, of) = (Arc::clone(&self.world), Arc::clone(&self.database), Arc::clone(fate));
+        let (world, database, of) = (Arc::clone(&self.world), Arc::clone(&self.database), Arc::clone(faults));
         let clients = Clients::over(state.clone(), clock.clone(), self.seed, move |settings| {
-            let (world, database, fate) = (Arc::clone(&world), Arc::clone(&database), Arc::clone(&of));
-            Ok(Box::new(Network { world, database, fate, timeout: settings.timeout }))
+            let (world, database, faults) = (Arc::clone(&world), Arc::clone(&database), Arc::clone(&of));
+            Ok(Box::new(Network { world, database, faults, timeout: settings.timeout }))
         });
         Runner {
             resident: false,
@@ -246,26 +246,26 @@ impl Machine {
 }
 
 /// Asks to stop when that time has come, by the simulated clock.
-async fn stop_at(fate: Arc<Fate>, at: u64, stop: CancellationToken) {
-    while fate.now() < at {
+async fn stop_at(faults: Arc<RunFaults>, at: u64, stop: CancellationToken) {
+    while faults.now() < at {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        fate.sleep_until(at).await;
+        faults.sleep_until(at).await;
     }
     stop.cancel();
 }
 
 /// What the process does: a run, or a reconcile that sets right what differs. As [`Runner::sync`] does it, but for the
 /// clock while sources are read.
-async fn work(fate: &Fate, runner: &Runner, repairs: bool) -> Result<Vec<RunSummary>, Failure> {
+async fn work(faults: &RunFaults, runner: &Runner, repairs: bool) -> Result<Vec<RunSummary>, Failure> {
     let syncs: Vec<_> = runner.settings.syncs.values().cloned().collect();
     if repairs {
-        return repair(fate, runner, &syncs).await;
+        return repair(faults, runner, &syncs).await;
     }
     runner.begin(&syncs).await?;
     let everybody = BTreeSet::new();
     let reading = read_sources(&runner.settings, &syncs, &runner.state, &runner.clock, &everybody, true);
     let mut summaries = Vec::new();
-    for (asked, syncs) in fate.for_real(reading).await? {
+    for (asked, syncs) in faults.for_real(reading).await? {
         for sync in syncs {
             summaries.push(runner.sync_one(&sync, &asked, &RunRequest::default()).await);
         }
@@ -274,10 +274,10 @@ async fn work(fate: &Fate, runner: &Runner, repairs: bool) -> Result<Vec<RunSumm
     Ok(summaries)
 }
 
-async fn repair(fate: &Fate, runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Vec<RunSummary>, Failure> {
+async fn repair(faults: &RunFaults, runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Vec<RunSummary>, Failure> {
     let remedy = Remedy { adopt: true, repair: true };
     let mut summaries = Vec::new();
-    for (read, syncs) in fate.for_real(runner.read_to_reconcile(syncs, remedy)).await? {
+    for (read, syncs) in faults.for_real(runner.read_to_reconcile(syncs, remedy)).await? {
         for sync in syncs {
             match runner.reconcile(&sync, &read, remedy, None, |_| Ok(())).await {
                 Ok(summary) => summaries.extend(summary),

@@ -8,9 +8,9 @@ use rosterd::api::ApiRequest;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::network::{LAG, Mishap, SETTLE};
-use super::people::HEAD;
-use super::world::{World, body, id_in, is_listing, query};
+use super::network::{LAG, RequestFault, SETTLE};
+use super::roster::HEAD;
+use super::target::{SimulatedTarget, body, id_in, is_listing, query};
 
 /// The state's database, to see what is in the journal when a request arrives.
 pub type Database = Arc<Mutex<Connection>>;
@@ -51,7 +51,7 @@ pub struct Doubt {
     looked: bool,
 }
 
-impl World {
+impl SimulatedTarget {
     /// A new process begins: what is counted by life is counted anew, and nobody waits for the answers of the last one.
     pub fn new_life(&mut self) {
         self.seen = Seen::default();
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Notes what a request tells, and which promise it breaks by having been sent.
-    pub fn note(&mut self, wire: &ApiRequest, number: u64, mishap: Mishap, database: &Database) {
+    pub fn note(&mut self, wire: &ApiRequest, number: u64, fault: RequestFault, database: &Database) {
         if wire.method == "GET" {
             return self.note_look(wire);
         }
@@ -95,7 +95,7 @@ impl World {
         }
         self.under_way.insert(number, UnderWay { key: key.clone(), creates, left_at: self.now });
         if creates {
-            self.note_create(key, mishap);
+            self.note_create(key, fault);
         }
     }
 
@@ -118,7 +118,7 @@ impl World {
         self.seen.sought.extend(sought.get("client_id").cloned());
     }
 
-    fn note_create(&mut self, key: String, mishap: Mishap) {
+    fn note_create(&mut self, key: String, fault: RequestFault) {
         if self.seen.lists_somebody_twice() && !self.seen.sought.contains(&key) {
             self.broken.push(format!("{key} was created by a listing that showed somebody twice"));
         }
@@ -134,7 +134,7 @@ impl World {
                 self.broken.push(format!("{key} was created again {since} ms after a create of unknown end"));
             }
         }
-        if !matches!(mishap, Mishap::None | Mishap::Status(429 | 503) | Mishap::Twice) {
+        if !matches!(fault, RequestFault::None | RequestFault::Status(429 | 503) | RequestFault::Twice) {
             self.doubt(key, self.now);
         }
     }

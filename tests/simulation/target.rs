@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 use rosterd::api::{ApiRequest, ApiResponse, Held};
 use serde_json::{Map, Value, json};
 
-use super::network::{PageLie, Travelling, Weather, told};
-use super::witness::{Doubt, Seen, UnderWay};
+use super::checks::{Doubt, Seen, UnderWay};
+use super::network::{Conditions, PageLie, RequestInFlight, told};
 
 /// How the target spells what it is sent of some people, whatever is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +24,16 @@ enum Spelling {
 }
 
 /// The target.
-pub struct World {
+pub struct SimulatedTarget {
     pub(super) chance: StdRng,
     /// Milliseconds since the beginning.
     pub(super) now: u64,
     pub(super) accounts: BTreeMap<u64, Map<String, Value>>,
     next_id: u64,
-    pub(super) travelling: BTreeMap<(u64, u64), Travelling>,
+    pub(super) travelling: BTreeMap<(u64, u64), RequestInFlight>,
     pub(super) answers: BTreeMap<u64, ApiResponse>,
     pub(super) sent: u64,
-    pub weather: Weather,
+    pub conditions: Conditions,
     /// Whether it refuses a second account of one key or address.
     pub strict: bool,
     spelling: Spelling,
@@ -61,8 +61,8 @@ pub struct World {
     pub aloud: bool,
 }
 
-impl World {
-    pub fn new(seed: u64, strict: bool) -> World {
+impl SimulatedTarget {
+    pub fn new(seed: u64, strict: bool) -> SimulatedTarget {
         let mut chance = StdRng::seed_from_u64(seed);
         let spelling = match chance.random_range(0..12) {
             _ if !told("kept") => Spelling::AsSent,
@@ -71,7 +71,7 @@ impl World {
             2 => Spelling::NoPhone,
             _ => Spelling::AsSent,
         };
-        World {
+        SimulatedTarget {
             chance,
             now: 0,
             accounts: BTreeMap::new(),
@@ -79,7 +79,7 @@ impl World {
             travelling: BTreeMap::new(),
             answers: BTreeMap::new(),
             sent: 0,
-            weather: Weather::Calm,
+            conditions: Conditions::Working,
             strict,
             spelling,
             hidden: BTreeMap::new(),
@@ -120,7 +120,7 @@ impl World {
         let head = json!({"id": id, "email": "head@elsewhere.example", "title": "Head", "banned": false});
         let Value::Object(mut head) = head else { return None };
         if named {
-            head.insert("client_id".into(), super::people::HEAD.into());
+            head.insert("client_id".into(), super::roster::HEAD.into());
         }
         *account = head;
         Some(id.to_string())
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    fn handle(&mut self, travelling: &Travelling, at: u64) -> ApiResponse {
+    fn handle(&mut self, travelling: &RequestInFlight, at: u64) -> ApiResponse {
         let wire = &travelling.wire;
         let id = id_in(&wire.path).map(str::to_string);
         let hidden = id.as_ref().and_then(|id| self.hidden.get(&id.parse().ok()?)).is_some_and(|until| at < *until);

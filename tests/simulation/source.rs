@@ -1,5 +1,5 @@
-//! The personnel office of the simulation: an HTTP server on the loopback that gives the roster out in pages. In rough
-//! weather the roster moves while it is read, or an answer holds less than all and says so only in passing.
+//! The source of the simulation: an HTTP server on the loopback that gives the roster out in pages. Under rough
+//! conditions the roster moves while it is read, or an answer holds less than all and says so only in passing.
 //!
 //! It is asked while the simulated clock stands still, so it may be a real one.
 
@@ -20,7 +20,7 @@ pub const PAGE: usize = 3;
 
 /// What becomes of the roster while it is read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+enum SourceFault {
     /// Nothing: it is given out as it is.
     Still,
     /// Somebody comes in front once the first page is out; the last one falls off the end that was announced.
@@ -45,31 +45,31 @@ enum Mood {
     Refusal,
 }
 
-const MOVING: [Mood; 10] = [
-    Mood::ComesInFront,
-    Mood::ComesInFrontEdited,
-    Mood::MovesToTheEnd,
-    Mood::Vanishes,
-    Mood::EmptyPage,
-    Mood::TotalFalls,
-    Mood::Errors,
-    Mood::NoSuccess,
-    Mood::Cut,
-    Mood::Refusal,
+const MOVING: [SourceFault; 10] = [
+    SourceFault::ComesInFront,
+    SourceFault::ComesInFrontEdited,
+    SourceFault::MovesToTheEnd,
+    SourceFault::Vanishes,
+    SourceFault::EmptyPage,
+    SourceFault::TotalFalls,
+    SourceFault::Errors,
+    SourceFault::NoSuccess,
+    SourceFault::Cut,
+    SourceFault::Refusal,
 ];
 
 /// What it gives out.
-pub struct Papers {
+pub struct ExportFile {
     chance: StdRng,
     people: Vec<Value>,
-    mood: Mood,
+    fault: SourceFault,
     /// So many reads of a hundred meet something.
     pub restless: u32,
 }
 
-impl Papers {
-    fn new(seed: u64) -> Papers {
-        Papers { chance: StdRng::seed_from_u64(seed), people: Vec::new(), mood: Mood::Still, restless: 0 }
+impl ExportFile {
+    fn new(seed: u64) -> ExportFile {
+        ExportFile { chance: StdRng::seed_from_u64(seed), people: Vec::new(), fault: SourceFault::Still, restless: 0 }
     }
 
     /// The roster as it is from now on.
@@ -80,16 +80,16 @@ impl Papers {
     /// The answer to a request for the people from an offset on: status, body, and how long it claims to be.
     fn page(&mut self, offset: usize) -> (u16, Vec<u8>, usize) {
         if offset == 0 {
-            self.mood = match self.chance.random_range(0..100) < self.restless && told("moving") {
+            self.fault = match self.chance.random_range(0..100) < self.restless && told("moving") {
                 true => MOVING[self.chance.random_range(0..MOVING.len())],
-                false => Mood::Still,
+                false => SourceFault::Still,
             };
         }
         let (status, document) = self.document(offset);
         let mut body = document.to_string().into_bytes();
         let length = body.len();
         // Of the first page or of a later one.
-        if self.mood == Mood::Cut && (offset > 0 || self.chance.random_bool(0.5)) {
+        if self.fault == SourceFault::Cut && (offset > 0 || self.chance.random_bool(0.5)) {
             body.truncate(length * 2 / 3);
         }
         (status, body, length)
@@ -98,33 +98,33 @@ impl Papers {
     fn document(&self, offset: usize) -> (u16, Value) {
         let later = offset > 0;
         let (mut people, mut total, mut rest) = (self.people.clone(), self.people.len(), Map::new());
-        match self.mood {
-            Mood::ComesInFront | Mood::ComesInFrontEdited if later => {
+        match self.fault {
+            SourceFault::ComesInFront | SourceFault::ComesInFrontEdited if later => {
                 people.insert(0, Value::Null); // never shown: the page before is out
                 people.truncate(total);
-                if let (Mood::ComesInFrontEdited, Some(seen)) = (self.mood, people.get_mut(offset)) {
+                if let (SourceFault::ComesInFrontEdited, Some(seen)) = (self.fault, people.get_mut(offset)) {
                     seen["title"] = "Edited".into();
                 }
             }
-            Mood::MovesToTheEnd if later => people.rotate_left(1),
-            Mood::Vanishes if later => {
+            SourceFault::MovesToTheEnd if later => people.rotate_left(1),
+            SourceFault::Vanishes if later => {
                 people.remove(0);
                 total -= 1;
             }
-            Mood::EmptyPage if later => people.clear(),
-            Mood::TotalFalls if later => {
+            SourceFault::EmptyPage if later => people.clear(),
+            SourceFault::TotalFalls if later => {
                 people.pop();
                 total -= 1;
             }
-            Mood::Errors | Mood::NoSuccess => {
+            SourceFault::Errors | SourceFault::NoSuccess => {
                 people.pop();
                 total = total.saturating_sub(1);
-                match self.mood {
-                    Mood::Errors => rest.insert("errors".into(), json!([{"message": "timeout"}])),
+                match self.fault {
+                    SourceFault::Errors => rest.insert("errors".into(), json!([{"message": "timeout"}])),
                     _ => rest.insert("success".into(), false.into()),
                 };
             }
-            Mood::Refusal if later => return (503, json!({"error": "later"})),
+            SourceFault::Refusal if later => return (503, json!({"error": "later"})),
             _ => {}
         }
         let page: Vec<Value> = people.into_iter().skip(offset).take(PAGE).collect();
@@ -135,19 +135,19 @@ impl Papers {
 }
 
 /// The office, open until it is dropped.
-pub struct Office {
+pub struct SourceServer {
     pub address: SocketAddr,
-    papers: Arc<Mutex<Papers>>,
+    export: Arc<Mutex<ExportFile>>,
     closed: Arc<AtomicBool>,
     clerk: Option<JoinHandle<()>>,
 }
 
-impl Office {
-    pub fn open() -> Office {
+impl SourceServer {
+    pub fn open() -> SourceServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (papers, closed) = (Arc::new(Mutex::new(Papers::new(0))), Arc::new(AtomicBool::new(false)));
-        let (of_clerk, until) = (Arc::clone(&papers), Arc::clone(&closed));
+        let (export, closed) = (Arc::new(Mutex::new(ExportFile::new(0))), Arc::new(AtomicBool::new(false)));
+        let (of_clerk, until) = (Arc::clone(&export), Arc::clone(&closed));
         let clerk = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if until.load(Ordering::Relaxed) {
@@ -156,21 +156,21 @@ impl Office {
                 serve(stream, &of_clerk);
             }
         });
-        Office { address, papers, closed, clerk: Some(clerk) }
+        SourceServer { address, export, closed, clerk: Some(clerk) }
     }
 
     /// Everything is drawn from this seed from now on.
     pub fn begin(&self, seed: u64) {
-        *self.papers.lock().expect("sound") = Papers::new(seed);
+        *self.export.lock().expect("sound") = ExportFile::new(seed);
     }
 
     /// What it gives out.
-    pub fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
-        self.papers.lock().expect("sound")
+    pub fn export(&self) -> std::sync::MutexGuard<'_, ExportFile> {
+        self.export.lock().expect("sound")
     }
 }
 
-impl Drop for Office {
+impl Drop for SourceServer {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::Relaxed);
         // Whoever waits for a visitor gets one.
@@ -183,7 +183,7 @@ impl Drop for Office {
 }
 
 /// One request, one answer. Who hangs up has their reasons.
-fn serve(mut stream: TcpStream, papers: &Mutex<Papers>) {
+fn serve(mut stream: TcpStream, export: &Mutex<ExportFile>) {
     let mut request = Vec::new();
     let mut piece = [0; 2048];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -194,8 +194,8 @@ fn serve(mut stream: TcpStream, papers: &Mutex<Papers>) {
     }
     let request = String::from_utf8_lossy(&request);
     let address = request.split_whitespace().nth(1).unwrap_or_default();
-    let offset = super::world::query(address).get("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let (status, body, length) = papers.lock().expect("sound").page(offset);
+    let offset = super::target::query(address).get("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let (status, body, length) = export.lock().expect("sound").page(offset);
     let head = format!(
         "HTTP/1.1 {status} Simulated\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );

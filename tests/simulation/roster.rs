@@ -1,5 +1,5 @@
 //! The people of the simulation: the company's roster, how it changes over night, and what must be true of everybody
-//! once the weather has cleared.
+//! once everything works.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::target::SimulatedTarget;
 
 /// The key of the head of the company, who is in no roster.
 pub const HEAD: &str = "HEAD";
@@ -115,7 +115,7 @@ impl Roster {
     }
 
     /// Some people have accounts already, made by hand; so have some strangers.
-    pub fn seed_world(&mut self, world: &mut World, chance: &mut StdRng) {
+    pub fn seed_world(&mut self, world: &mut SimulatedTarget, chance: &mut StdRng) {
         // Where there are many, finding each matters.
         let share = if chance.random_bool(0.2) { 0.6 } else { 0.1 };
         for person in self.people.values() {
@@ -191,7 +191,7 @@ impl Roster {
     }
 
     /// The same as the office gives it out.
-    pub fn papers(&self) -> Vec<Value> {
+    pub fn export(&self) -> Vec<Value> {
         let status = |p: &Person| if p.active { "active" } else { "gone" };
         let paper = |(key, p): (&String, &Person)| {
             json!({"employee_id": key, "first_name": p.name, "title": p.title, "email": p.email, "phone": p.phone,
@@ -206,7 +206,7 @@ impl Roster {
     }
 
     /// What is not as it should be on the target.
-    pub fn judge(&self, world: &World) -> Vec<String> {
+    pub fn judge(&self, world: &SimulatedTarget) -> Vec<String> {
         let mut broken = Vec::new();
         for (id, account) in &self.strangers {
             let now = world.account(&id.to_string());
@@ -250,7 +250,7 @@ impl Roster {
 
 impl Person {
     /// What differs, once the target has spelt it its own way.
-    fn differences(&self, key: &str, account: &serde_json::Map<String, Value>, world: &World) -> Vec<String> {
+    fn differences(&self, key: &str, account: &serde_json::Map<String, Value>, world: &SimulatedTarget) -> Vec<String> {
         let text = |field: &str| account.get(field).and_then(Value::as_str).unwrap_or_default().to_string();
         [("first_name", &self.name), ("title", &self.title), ("email", &self.email), ("phone", &self.phone)]
             .into_iter()
@@ -261,7 +261,7 @@ impl Person {
 }
 
 /// The snapshot is what the target holds, or what the target holds was made of: nobody else writes to these accounts.
-pub fn judge_snapshot(world: &World, db: &Connection) -> Vec<String> {
+pub fn judge_snapshot(world: &SimulatedTarget, db: &Connection) -> Vec<String> {
     let mut statement = db.prepare("SELECT key, remote_id, state, attributes FROM v_users").expect("SQL");
     let rows = statement
         .query_map([], |row| {
