@@ -223,6 +223,9 @@ fn no_two_layers_use_each_other_and_lib_rs_lists_them_in_their_order() {
     let listed: Vec<&str> =
         listed.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert_eq!(listed, LAYERS.map(|(layer, _)| layer), "src/lib.rs and the table of layers");
+    let readme = fs::read_to_string(root().join("../README.md")).expect("a README");
+    let missing = LAYERS.iter().filter(|(layer, _)| !readme.contains(&format!("`{layer}/`"))).collect::<Vec<_>>();
+    assert!(missing.is_empty(), "the README's Architecture does not tell of {missing:?}");
 }
 
 #[test]
