@@ -127,11 +127,9 @@ fn code(text: &str) -> String {
     lines[..end].iter().filter(|line| !line.trim_start().starts_with("//")).copied().collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a file holds tests and nothing else.
+/// Whether a file holds tests and nothing else: those of a module are its `tests.rs`, or a folder `tests`.
 fn is_of_tests(path: &Path) -> bool {
-    path.components().any(|part| {
-        matches!(part.as_os_str().to_str(), Some("tests.rs" | "tests" | "budget_tests.rs" | "fuzz_tests.rs"))
-    })
+    path.iter().any(|part| part == "tests.rs" || part == "tests")
 }
 
 /// The module that a file of `src` is: `src/state/people.rs` is `state`, `people`.

@@ -11,8 +11,6 @@ mod definition;
 mod encode;
 mod engine;
 mod exchange;
-#[cfg(test)]
-mod fuzz_tests;
 mod identity;
 mod judge;
 mod load;
@@ -26,6 +24,8 @@ mod schema;
 mod scim;
 mod session;
 mod template;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 pub use crate::domain::catalogue::{Catalogue, Field};

@@ -7,8 +7,6 @@
 pub mod protect;
 
 mod bound;
-#[cfg(test)]
-mod budget_tests;
 mod check;
 mod coerce;
 mod dates;

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::expression::{Expression, Problem, Scope};
+use super::super::expression::{Expression, Problem, Scope};
 
 /// Runs on a stack of the size of a worker's.
 fn on_a_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

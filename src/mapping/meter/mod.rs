@@ -371,3 +371,6 @@ pub(super) fn is_linear(function: &str) -> bool {
                 | super::dates::DAY
         )
 }
+
+#[cfg(test)]
+mod tests;
