@@ -324,6 +324,27 @@ fn whatever_a_page_of_a_source_holds_the_process_stays_small() {
 }
 
 #[test]
+fn a_large_file_of_json_is_read_in_little_memory() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    let unused = "x".repeat(20_000);
+    let large = |n: usize| {
+        let mut record = person(n);
+        record["picture"] = unused.as_str().into();
+        record.to_string()
+    };
+    // Some people, and more than the process may keep.
+    let many: Vec<String> = (0..14_000).map(|n| large(n % 400)).collect();
+    for (format, text) in [("json", format!("[{}]", many.join(","))), ("ndjson", many.join("\n"))] {
+        let lines = format!("path = \"hr.{format}\"\nformat = \"{format}\"");
+        set_source(&home, &format!("[sources.hr]\nkind = \"file\"\nkey = \"employee_id\"\n{lines}\n"));
+        put(&home, &format!("hr.{format}"), text);
+        let ran = small(&format!("a large file of {format}"), &home, &["plan"]);
+        assert_eq!(ran.json()["syncs"][0]["counts"]["create"], 400, "{format}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn whatever_a_file_holds_the_process_stays_small() {
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::Format;
-use crate::config::settings::{NotifySettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
+use crate::config::settings::{NotifySettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Judged, Settings};
 use crate::domain::address;
 use crate::domain::error::{Error, Failure};
@@ -58,10 +58,8 @@ pub fn run(
 fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
     let of_targets =
         settings.targets.iter().map(|(name, target)| (format!("targets.{name}.auth"), target.auth.secret()));
-    let of_sources = settings.sources.iter().filter_map(|(name, source)| match &source.kind {
-        SourceKind::Http(http) => Some((format!("sources.{name}.auth"), http.auth.secret())),
-        _ => None,
-    });
+    let of_sources =
+        settings.sources.iter().map(|(name, source)| (format!("sources.{name}.auth"), source.kind.secret()));
     let of_notify = settings.notify.iter().filter_map(|notify| match notify {
         NotifySettings::Webhook { url } => Some(("notify.webhook.url".to_string(), Some(url))),
         NotifySettings::Command(_) => None,
@@ -156,15 +154,7 @@ fn counted(count: usize, thing: &str) -> String {
 }
 
 fn source_line(source: &SourceSettings) -> String {
-    let place = match &source.kind {
-        SourceKind::Csv(csv) => address::scrubbed(&csv.path.display().to_string()),
-        SourceKind::Http(http) => format!("{}, auth {}", address::shown(&http.url), http.auth.kind()),
-        SourceKind::Union(members) => {
-            let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-            format!("union of {}", names.join(", "))
-        }
-    };
-    format!("{}: {place}, people by {}", source.name, source.key)
+    format!("{}: {}, people by {}", source.name, source.kind.shown(), source.key)
 }
 
 fn target_line(target: &TargetSettings) -> String {

@@ -27,7 +27,7 @@ use crate::failpoints;
 use crate::mapping::{Mapped, ValueFrom};
 use crate::os::clock::Clock;
 use crate::os::panics;
-use crate::source::{Preview, preview};
+use crate::source::{self, Preview};
 use crate::terminal::out::Out;
 
 /// Up to how many characters not even the length of a masked value is told.
@@ -137,8 +137,8 @@ fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
 async fn look(source: &Arc<SourceSettings>, syncs: &[&Arc<SyncSettings>], show: bool) -> Result<Vec<SourceLine>> {
     failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
-    let reading = Arc::clone(source);
-    let previews = off_thread("reading broke off", move || preview(&reading, &wanted)).await??;
+    let mut connector = source::connect(source);
+    let previews = off_thread("reading broke off", move || connector.check(&wanted)).await??;
     previews
         .into_iter()
         .map(|preview| {

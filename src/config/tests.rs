@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::settings::{OnIncomplete, OnLeave, SourceKind};
+use super::settings::{FormatSettings, OnIncomplete, OnLeave, SourceKind, UnionSettings};
 use super::*;
 use crate::domain::exit::Exit;
 use crate::domain::limits::Limit;
@@ -74,8 +74,9 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.state.keep_outcomes, Duration::from_secs(180 * 86_400));
     assert!(settings.server.is_none() && settings.notify.is_none());
     let source = &settings.sources["hr"];
-    let SourceKind::Csv(csv) = &source.kind else { panic!("a file") };
-    assert_eq!((csv.text.delimiter, csv.text.quote, csv.text.encoding.as_str()), (b',', b'"', "utf-8"));
+    let SourceKind::File(csv) = &source.kind else { panic!("a file") };
+    let FormatSettings::Csv(text) = &csv.format else { panic!("delimited text") };
+    assert_eq!((text.delimiter, text.quote, text.encoding.as_str()), (b',', b'"', "utf-8"));
     assert_eq!((source.gate.min_records, source.gate.max_age), (1, None));
     assert_eq!((source.gate.max_shrink, source.gate.max_rejected), (both(10, 20), both(10, 5)));
     assert_eq!(source.gate.on_incomplete, OnIncomplete::Stop);
@@ -151,7 +152,7 @@ fn later_files_win_and_paths_belong_to_their_file() {
         write(second.path(), "b.toml", "[sources.hr]\npath = \"other.csv\"\n[targets.juno]\nrate = \"500/s\"\n", 0o600),
     ];
     let settings = load(&files, []).map_err(told).expect("valid").settings;
-    let SourceKind::Csv(csv) = &settings.sources["hr"].kind else { panic!("a file") };
+    let SourceKind::File(csv) = &settings.sources["hr"].kind else { panic!("a file") };
     assert_eq!(csv.path, second.path().join("other.csv"));
     assert_eq!(settings.state.path, first.path().join("s.db"));
     assert_eq!(settings.targets["juno"].burst, 50, "a tenth of a second's worth");
@@ -341,12 +342,13 @@ fn sources_of_other_kinds_are_judged() {
     let text = minimal() + OTHER_KINDS;
     let loaded = load_text(&text).map_err(told).expect("valid");
     assert!(loaded.warnings.is_empty(), "{:#?}", told(loaded.warnings));
-    let SourceKind::Union(members) = &loaded.settings.sources["all"].kind else { panic!("a union") };
+    let SourceKind::Union(UnionSettings { members }) = &loaded.settings.sources["all"].kind else { panic!("a union") };
     assert_eq!(members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["hr", "api"]);
     let SourceKind::Http(http) = &loaded.settings.sources["api"].kind else { panic!("an address") };
     let total = Some(settings::Total::Pointer("/meta/total".into()));
-    assert_eq!((http.max_page, &http.total, http.retry.attempts), (64_000_000, &total, 2));
-    assert_eq!((http.reads, http.max_pages, http.rate.count, &http.success), (2, 100_000, 5, &None));
+    assert_eq!((http.max_page, &http.total(), http.retry.attempts), (64_000_000, &total, 2));
+    assert_eq!((http.reads, http.max_pages, http.rate.count), (2, 100_000, 5));
+    assert_eq!(http.format.json().map(|json| &json.success), Some(&None));
     one_error(&text.replace("kind = \"cursor\"", "kind = \"curser\""), &["pagination.kind", "`cursor`"]);
     one_error(
         &text
@@ -389,7 +391,7 @@ fn mapping_tests_expect_one_thing_about_mapped_fields() {
 fn standard_input_has_no_schedule() {
     let text = minimal().replace("path = \"hr.csv\"", "path = \"-\"");
     let settings = load_text(&text).map_err(told).expect("valid").settings;
-    let SourceKind::Csv(csv) = &settings.sources["hr"].kind else { panic!("a file") };
+    let SourceKind::File(csv) = &settings.sources["hr"].kind else { panic!("a file") };
     assert_eq!(csv.path, Path::new("-"));
     one_error(&text.replace("target = \"juno\"", "target = \"juno\"\nschedule = \"0 0 1 * * *\""), &["standard input"]);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::judgement::{Judgement, Remembered};
-use crate::config::settings::{Settings, SourceKind, SourceSettings, SyncSettings};
+use crate::config::settings::{Settings, SourceSettings, SyncSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::record::Key;
@@ -17,7 +17,7 @@ use crate::os::panics;
 use crate::plan::Plan;
 use crate::source::trust;
 use crate::source::trust::{Baseline, ReadStats, Verdict};
-use crate::source::{self, FirstPage, Intake, Member, Since};
+use crate::source::{self, Connector, Intake, Member, Since};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
@@ -118,7 +118,7 @@ pub async fn read_sources_quietly(
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let read = panics::caught_in(read_source(&source, &syncs, state, clock, None)).await;
+        let read = panics::caught_in(read_source(&source, &syncs, state, clock)).await;
         let read = read.map(|read| Read { judgement: Judgement::default(), ..read });
         readings.push((read.map_err(Arc::new), syncs));
     }
@@ -170,18 +170,16 @@ async fn ask_source(
     clock: &Clock,
     whole: bool,
 ) -> Result<SourceRead> {
-    let mut first = None;
-    if whole && let Some((versions, known)) = clean_version(source, syncs, state, clock).await? {
-        match source::since(source, &known).await? {
-            Since::Unchanged(modified_at) if still_good(source, &versions, modified_at, state, clock).await? => {
-                tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
-                return Ok(SourceRead::Unchanged(versions));
-            }
-            Since::Changed(page) => first = Some(*page),
-            Since::Unchanged(_) | Since::Unknown => {}
-        }
+    let mut connector = source::connect(source);
+    if whole
+        && let Some((versions, token)) = clean_version(source, syncs, state, clock).await?
+        && let Since::Unchanged(modified_at) = connector.changed_since(&token).await?
+        && still_good(source, &versions, modified_at, state, clock).await?
+    {
+        tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
+        return Ok(SourceRead::Unchanged(versions));
     }
-    read_source(source, syncs, state, clock, first).await.map(SourceRead::Read)
+    read_by(connector, source, syncs, state, clock).await.map(SourceRead::Read)
 }
 
 /// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same
@@ -195,9 +193,6 @@ async fn clean_version(
     state: &State,
     clock: &Clock,
 ) -> Result<Option<(BTreeMap<String, Version>, ChangeToken)>> {
-    if !matches!(source.kind, SourceKind::Http(_)) {
-        return Ok(None);
-    }
     let now = clock.now();
     let mut versions = BTreeMap::new();
     for sync in syncs {
@@ -276,7 +271,7 @@ fn by_source(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Vec<(Arc<Sourc
     groups.into_iter().filter_map(|(name, syncs)| Some((Arc::clone(settings.sources.get(name)?), syncs))).collect()
 }
 
-/// Reads one source, from a first page on that was fetched already, where one was, and judges it.
+/// Reads one source, and judges it.
 ///
 /// # Errors
 /// It can't be reached (69), or is not to be trusted (65).
@@ -285,14 +280,20 @@ pub async fn read_source(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-    first: Option<FirstPage>,
+) -> Result<Read> {
+    read_by(source::connect(source), source, syncs, state, clock).await
+}
+
+async fn read_by(
+    mut connector: Box<dyn Connector>,
+    source: &Arc<SourceSettings>,
+    syncs: &[Arc<SyncSettings>],
+    state: &State,
+    clock: &Clock,
 ) -> Result<Read> {
     failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
-    let reading = Arc::clone(source);
-    let intake =
-        off_thread("reading broke off", move || Intake::read_from(&reading, &wanted, &std::env::temp_dir(), first))
-            .await??;
+    let intake = off_thread("reading broke off", move || connector.open(&wanted, &std::env::temp_dir())).await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }
@@ -343,7 +344,7 @@ pub(super) fn member_failure(union: &SourceSettings, failure: Failure) -> Failur
 
 pub(super) fn untrusted(source: &SourceSettings, reasons: &[trust::Reason]) -> Failure {
     let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    let place = source.file().map(|path| format!("look at {}", path.display()));
+    let place = source.kind.file().map(|path| format!("look at {}", path.display()));
     let mut help: Vec<String> = place.into_iter().chain(reasons.iter().map(|r| r.help(&source.name))).collect();
     help.dedup();
     Failure::new(

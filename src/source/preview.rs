@@ -1,21 +1,19 @@
 //! A look at the beginning of a source: which columns it really has, and a few of its people.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::csv::CsvReader;
-use super::http::{self, Took};
+use super::format::Took;
 use super::parsed::Parsed;
-use super::union;
-use crate::config::settings::{SourceKind, SourceSettings};
+use super::transport::file::unusable;
+use crate::config::settings::SourceSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::record::{Columns, Key, Record};
 use crate::source::trust::Completeness;
 
-/// How many rows of a file are looked at: a page's worth.
+/// How many rows of a stream are looked at: a page's worth.
 const ROWS: u64 = 500;
 
 /// How many good records are kept.
@@ -81,63 +79,51 @@ impl Preview {
     }
 }
 
-/// Looks at the first page of a source, or of each member of a union.
-///
-/// Blocks, as [`super::Intake::read`] does.
-///
-/// # Errors
-/// As [`super::Intake::read`]; 65 also when the very first page is broken.
-pub fn preview(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>) -> Result<Vec<Preview>> {
-    let mut preview = Preview::new(&source.name, wanted);
-    match &source.kind {
-        SourceKind::Union(members) => {
-            let members = union::prepared(source, members);
-            let previews: Result<Vec<Vec<Preview>>> = members.iter().map(|m| self::preview(m, wanted)).collect();
-            return Ok(previews?.into_iter().flatten().collect());
-        }
-        SourceKind::Csv(settings) => {
-            let mut reader = CsvReader::open(source, settings, wanted)?;
-            preview.columns = reader.header().to_vec();
-            while preview.rows < ROWS {
-                match reader.next() {
-                    Parsed::End(Completeness::Complete) => break,
-                    Parsed::End(Completeness::Unproven(why)) => {
-                        preview.unproven = Some(why);
-                        break;
-                    }
-                    Parsed::End(Completeness::Incomplete(why) | Completeness::Unusable(why)) => {
-                        return Err(super::file::unusable(source, why));
-                    }
-                    row => preview.take(row)?,
-                }
-            }
-        }
-        SourceKind::Http(settings) => {
-            let mut columns = BTreeSet::new();
-            let mut header = Vec::new();
-            let mut take = |took: Took<'_>| {
-                match took {
-                    Took::Row(row) => preview.take(row)?,
-                    Took::Seen(names) => {
-                        let room = COLUMNS.saturating_sub(columns.len());
-                        columns.extend(names.iter().take(room).cloned());
-                    }
-                    Took::Header(names) => header = names.to_vec(),
-                    Took::EndOfPage => {}
-                }
-                Ok(())
-            };
-            let directory: &Path = &std::env::temp_dir();
-            let fetched = http::first_page(source, settings, wanted, directory, &mut take)?;
-            match fetched.completeness {
-                Completeness::Complete => {}
-                Completeness::Unproven(why) => preview.unproven = Some(why),
-                Completeness::Incomplete(why) | Completeness::Unusable(why) => {
-                    return Err(super::file::unusable(source, why));
-                }
-            }
-            preview.columns = if header.is_empty() { columns.into_iter().collect() } else { header };
-        }
+/// Looks at what a read gives, until there was enough.
+pub(super) struct Look {
+    preview: Preview,
+    columns: BTreeSet<String>,
+    most: u64,
+}
+
+impl Look {
+    /// Of a stream, of which the beginning is enough.
+    pub fn begin(source: &SourceSettings, wanted: &BTreeSet<String>) -> Look {
+        Look { most: ROWS, ..Look::page(source, wanted) }
     }
-    Ok(vec![preview])
+
+    /// Of a whole page.
+    pub fn page(source: &SourceSettings, wanted: &BTreeSet<String>) -> Look {
+        Look { preview: Preview::new(&source.name, wanted), columns: BTreeSet::new(), most: u64::MAX }
+    }
+
+    /// Takes what a read gives.
+    pub fn take(&mut self, took: Took<'_>) -> Result<ControlFlow<()>> {
+        match took {
+            Took::Row(row) => self.preview.take(row)?,
+            Took::Seen(names) => {
+                let room = COLUMNS.saturating_sub(self.columns.len());
+                self.columns.extend(names.iter().take(room).cloned());
+            }
+            Took::Header(names) => self.preview.columns = names.to_vec(),
+        }
+        Ok(if self.preview.rows < self.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    /// What it saw of a read that ended so.
+    ///
+    /// # Errors
+    /// It is broken (65).
+    pub fn end(self, source: &SourceSettings, completeness: Completeness) -> Result<Preview> {
+        let mut preview = self.preview;
+        match completeness {
+            Completeness::Complete => {}
+            Completeness::Unproven(why) => preview.unproven = Some(why),
+            Completeness::Incomplete(why) | Completeness::Unusable(why) => return Err(unusable(source, why)),
+        }
+        if preview.columns.is_empty() {
+            preview.columns = self.columns.into_iter().collect();
+        }
+        Ok(preview)
+    }
 }

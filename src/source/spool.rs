@@ -10,7 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::rows::MAX_ROW;
+use super::format::rows::MAX_ROW;
 use crate::config::settings::RowsPerPerson;
 use crate::domain::bounded;
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};

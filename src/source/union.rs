@@ -7,26 +7,47 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::connector::{Connector, connect};
 use super::intake::{Intake, Member};
 use super::parsed::{Parsed, Sink};
+use super::preview::Preview;
 use crate::config::settings::SourceSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::record::Position;
 use crate::source::trust::{Completeness, ReadStats};
 
+/// Several sources.
+pub(super) struct UnionConnector {
+    source: Arc<SourceSettings>,
+}
+
+impl UnionConnector {
+    /// Opens nothing yet.
+    pub fn new(source: &Arc<SourceSettings>) -> UnionConnector {
+        UnionConnector { source: Arc::clone(source) }
+    }
+}
+
+impl Connector for UnionConnector {
+    fn check(&mut self, wanted: &BTreeSet<String>) -> Result<Vec<Preview>> {
+        let previews: Result<Vec<Vec<Preview>>> =
+            prepared(&self.source).iter().map(|member| connect(member).check(wanted)).collect();
+        Ok(previews?.into_iter().flatten().collect())
+    }
+
+    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        read(&self.source, wanted, spool_dir)
+    }
+}
+
 /// Reads all members.
-pub(super) fn read(
-    source: &Arc<SourceSettings>,
-    members: &[Arc<SourceSettings>],
-    wanted: &BTreeSet<String>,
-    spool_dir: &Path,
-) -> Result<Intake> {
+fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
     let mut sink = Sink::create(spool_dir, source.rows)?;
     let mut stats = ReadStats::default();
     let mut reads = Vec::new();
     let mut before = 0;
-    for member in prepared(source, members) {
-        let intake = Intake::read(&member, wanted, spool_dir)?;
+    for member in prepared(source) {
+        let intake = connect(&member).open(wanted, spool_dir)?;
         for warning in intake.warnings() {
             tracing::warn!(source = %member.name, "{warning}");
         }
@@ -42,7 +63,8 @@ pub(super) fn read(
 
 /// The members, each of which must have what the union requires too. A mapping can name the key by one column alone,
 /// where each member has its own: so the key of any stands for that of each.
-pub(super) fn prepared(source: &SourceSettings, members: &[Arc<SourceSettings>]) -> Vec<Arc<SourceSettings>> {
+fn prepared(source: &SourceSettings) -> Vec<Arc<SourceSettings>> {
+    let members = source.kind.members();
     let keys: BTreeSet<&String> = members.iter().map(|member| &member.key).collect();
     let prepare = |member: &Arc<SourceSettings>| {
         let mut member = SourceSettings::clone(member);

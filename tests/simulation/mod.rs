@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rosterd::config::Settings;
 use rosterd::config::settings::{
-    CsvSettings, OnIncomplete, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings,
+    FileSettings, FormatSettings, OnIncomplete, SourceKind, SourceSettings, SyncSettings, TargetSettings, TextSettings,
 };
 use rosterd::domain::exit::Exit;
 use rosterd::domain::limits::Limit;
@@ -67,13 +67,14 @@ impl Stage {
     /// The roster's file.
     fn csv(&self) -> SourceKind {
         let text = TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into(), trailer: None };
-        SourceKind::Csv(CsvSettings { path: self.file(), text })
+        SourceKind::File(FileSettings { path: self.file(), format: FormatSettings::Csv(text) })
     }
 
     /// The same roster by pages.
     fn pages(&self) -> SourceKind {
         let mut kind = self.base.sources["office"].kind.clone();
         if let SourceKind::Http(http) = &mut kind {
+            let http = Arc::make_mut(http);
             let mut url = http.url.whole();
             url.set_port(Some(self.source.address.port())).expect("it has a port");
             http.url = url.into();

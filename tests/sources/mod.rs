@@ -3,6 +3,7 @@
 
 mod baseline;
 pub mod export;
+mod formats;
 mod hostile;
 mod proof;
 mod records;

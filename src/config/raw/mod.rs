@@ -99,7 +99,7 @@ pub struct RawWebhook {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("required" = ["kind"]), transform = super::schema::by_kind_of_source)]
 pub struct RawSource {
-    /// csv: a file; http: an API; union: several sources as one.
+    /// csv: a file of delimited text; file: a file in any format; http: an API; union: several sources as one.
     #[schemars(extend("enum" = source_kinds()))]
     pub kind: Option<String>,
     /// The column that names a person for good, e.g. an employee number. Not of a union: its members have their own.
@@ -125,7 +125,7 @@ pub struct RawSource {
     /// What an incomplete read means.
     #[schemars(extend("default" = "stop"))]
     pub on_incomplete: Option<RawOnIncomplete>,
-    /// Of kind csv: the file, relative to this one; .gz and .zst are unpacked, "-" is standard input.
+    /// Of kinds csv and file: the file, relative to this one; .gz and .zst are unpacked, "-" is standard input.
     #[schemars(length(min = 1))]
     pub path: Option<PathBuf>,
     /// What separates the columns: one character.
@@ -143,8 +143,7 @@ pub struct RawSource {
     pub trailer: Option<String>,
     /// Of kind http: the address.
     pub url: Option<String>,
-    /// How the answer is written.
-    #[schemars(extend("default" = "json"))]
+    /// How the file or the answer is written; of kind http json unless said.
     pub format: Option<RawFormat>,
     /// JSON pointer to the array of records; "" is the whole document.
     #[schemars(regex(pattern = r"^(/.*)?$"), extend("default" = ""))]
@@ -208,7 +207,7 @@ pub enum RawOnIncomplete {
     NoBans,
 }
 
-/// How the answer of an HTTP source is written.
+/// How a file or an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RawFormat {

@@ -6,6 +6,7 @@
 pub(super) mod auth;
 mod network;
 mod overlap;
+mod pagination;
 pub(super) mod source;
 mod sync;
 pub(super) mod target;

@@ -9,19 +9,21 @@ use regex::Regex;
 
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
-use super::super::raw::{RawFormat, RawOnIncomplete, RawPagination, RawRows, RawSource, RawTotal};
+use super::super::raw::{RawFormat, RawOnIncomplete, RawRows, RawSource, RawTotal};
 use super::super::settings::{
-    BodyFormat, CsvSettings, GateSettings, HttpSettings, OnIncomplete, PageSize, Pagination, RowsPerPerson, SourceKind,
-    SourceSettings, TextSettings, Total,
+    FileSettings, FormatSettings, GateSettings, HttpSettings, JsonSettings, OnIncomplete, Pagination, RowsPerPerson,
+    SourceKind, SourceSettings, TextSettings, Total, UnionSettings,
 };
 use super::network::{Use, url};
+pub(in crate::config) use super::pagination::PAGINATION;
+use super::pagination::pagination;
 use super::{Made, Report, auth, network};
 use crate::domain::limits::Limit;
 use crate::domain::units::Rate;
 use crate::http::settings::AuthSettings;
 
 /// The kinds of source.
-pub(in crate::config) const KINDS: [&str; 3] = ["csv", "http", "union"];
+pub(in crate::config) const KINDS: [&str; 4] = ["csv", "file", "http", "union"];
 
 /// The kinds of auth that a source takes. How to log in for a session is known for targets alone, by their definition.
 pub(in crate::config) const AUTH_KINDS: [&str; 6] = ["bearer", "token", "header", "basic", "oauth2", "none"];
@@ -68,7 +70,7 @@ pub(super) fn resolve(
     raw: RawSource,
     all: &Sources<'_>,
 ) -> Made<SourceSettings> {
-    let help = r#"write kind = "csv" (or http, or union)"#;
+    let help = r#"write kind = "csv" (or file, http, union)"#;
     let Some(kind) = report.required(&path.join("kind"), raw.kind.clone(), help) else { return Made::Broken };
     if !KINDS.contains(&kind.as_str()) {
         let message = format!("{kind:?} is not a kind of source");
@@ -77,7 +79,8 @@ pub(super) fn resolve(
     }
     refuse_foreign(report, path, &kind, &raw);
     let made = match kind.as_str() {
-        "csv" => csv(report, path, name, raw),
+        "csv" => file(report, path, name, RawSource { format: Some(RawFormat::Csv), ..raw }),
+        "file" => file(report, path, name, raw),
         "http" => http(report, path, name, raw),
         _ => union(report, path, name, raw, all),
     };
@@ -94,21 +97,24 @@ pub(super) struct Sources<'a> {
     pub made: &'a BTreeMap<String, Made<SourceSettings>>,
 }
 
-/// Whether a key belongs to this kind of source, of those that don't belong to all; `csv_over_http`: an http source has
-/// the format csv.
-pub(in crate::config) fn belongs(kind: &str, key: &str, csv_over_http: bool) -> bool {
+/// Keys of a file that is no delimited text, beside its path: those that say what is in it.
+const WRITTEN_KEYS: [&str; 4] = ["format", "records", "total", "success"];
+
+/// Whether a key belongs to this kind of source, of those that don't belong to all; `is_csv`: it has the format csv.
+pub(in crate::config) fn belongs(kind: &str, key: &str, is_csv: bool) -> bool {
     let text = TEXT_KEYS.contains(&key);
     let http = HTTP_KEYS.contains(&key);
     match kind {
         "csv" => key != "members" && !http,
-        "http" => key != "members" && key != "path" && (csv_over_http || !text),
+        "file" => key != "members" && (!http || WRITTEN_KEYS.contains(&key)) && (is_csv || !text),
+        "http" => key != "members" && key != "path" && (is_csv || !text),
         _ => key != "key" && key != "path" && !http && !text,
     }
 }
 
 /// Refuses keys that belong to another kind of source.
 fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &RawSource) {
-    let csv_over_http = raw.format == Some(RawFormat::Csv);
+    let is_csv = raw.format == Some(RawFormat::Csv);
     let present = [
         ("path", raw.path.is_some()),
         ("delimiter", raw.delimiter.is_some()),
@@ -134,12 +140,13 @@ fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &Raw
         ("members", raw.members.is_some()),
         ("key", raw.key.is_some()),
     ];
-    for (key, _) in present.into_iter().filter(|(key, there)| *there && !belongs(kind, key, csv_over_http)) {
+    for (key, _) in present.into_iter().filter(|(key, there)| *there && !belongs(kind, key, is_csv)) {
         let owner = match key {
-            "path" => "kind = \"csv\"",
+            "path" => "kind = \"csv\" or \"file\"",
             "members" => "kind = \"union\"",
             "key" => "the members of a union, each with its own",
-            _ if TEXT_KEYS.contains(&key) => "kind = \"csv\", or to http with format = \"csv\"",
+            _ if TEXT_KEYS.contains(&key) => "kind = \"csv\", or to file and http with format = \"csv\"",
+            _ if WRITTEN_KEYS.contains(&key) => "kind = \"file\" or \"http\"",
             _ => "kind = \"http\"",
         };
         let message = format!("`{key}` does not belong to a source of kind {kind:?}");
@@ -147,7 +154,7 @@ fn refuse_foreign(report: &mut Report<'_>, path: &KeyPath, kind: &str, raw: &Raw
     }
 }
 
-fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
+fn file(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
     let file_key = path.join("path");
     let file = report.required(&file_key, raw.path.clone(), r#"write path = "hr.csv"; "-" is standard input"#);
     if file.as_ref().is_some_and(|f| f.as_os_str().is_empty()) {
@@ -155,7 +162,12 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
     }
     let file = file.map(|f| if f == Path::new("-") { PathBuf::from("-") } else { report.path(&file_key, &f) });
     let key = key(report, path, raw.key.as_ref());
-    let text = delimited(report, path, &raw);
+    let written = report.required(&path.join("format"), raw.format, r#"write format = "csv" (or json, or ndjson)"#);
+    let (format, header) = written.map(|written| format(report, path, written, &raw)).unwrap_or_default();
+    if header.is_some() {
+        let help = r#"write total = "/meta/total", a JSON pointer, or take it out"#;
+        report.error(&path.join("total"), "a file has no headers", Some(help.into()));
+    }
     let (gate, rows) = (gate(report, path, &raw), rows(&raw));
     let required = required(report, path, raw.required);
     Some(SourceSettings {
@@ -165,7 +177,7 @@ fn csv(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> O
         required,
         rows,
         gate,
-        kind: SourceKind::Csv(CsvSettings { path: file?, text: text? }),
+        kind: SourceKind::File(FileSettings { path: file?, format: format? }),
     })
 }
 
@@ -276,7 +288,7 @@ fn one_byte(report: &mut Report<'_>, path: &KeyPath, text: Option<&str>, default
 
 fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> Option<SourceSettings> {
     let key = key(report, path, raw.key.as_ref());
-    let text = delimited(report, path, &raw);
+    let (format, total_header) = format(report, path, raw.format.unwrap_or(RawFormat::Json), &raw);
     let (gate, rows) = (gate(report, path, &raw), rows(&raw));
     let required = required(report, path, raw.required);
     let used = match raw.auth.as_ref().and_then(|a| a.kind.as_deref()) {
@@ -289,32 +301,9 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         Some(auth) => auth::resolve(report, &path.join("auth"), Some(auth), &AUTH_KINDS.map(String::from)),
         None => Some(AuthSettings::None),
     };
-    let total = total(report, &path.join("total"), raw.total);
-    let pointed = match &total {
-        Some(Total::Pointer(pointer)) => Some(pointer),
-        _ => None,
-    };
-    for (name, pointer) in [("records", raw.records.as_ref()), ("total", pointed), ("success", raw.success.as_ref())] {
-        json_pointer(report, &path.join(name), pointer.map(String::as_str));
-    }
-    let format = match raw.format {
-        Some(RawFormat::Json) | None => BodyFormat::Json,
-        Some(RawFormat::Ndjson) => BodyFormat::Ndjson,
-        Some(RawFormat::Csv) => BodyFormat::Csv,
-    };
-    for (name, there) in
-        [("records", raw.records.is_some()), ("total", pointed.is_some()), ("success", raw.success.is_some())]
-    {
-        if there && format != BodyFormat::Json {
-            let help = match name {
-                "total" => "it points into a JSON document: write total = { header = \"…\" }, or format = \"json\"",
-                _ => "it points into a JSON document: take it out, or write format = \"json\"",
-            };
-            report.error(&path.join(name), format!("`{name}` does not belong to this format"), Some(help.into()));
-        }
-    }
+    let is_json = matches!(raw.format, Some(RawFormat::Json) | None);
     let pagination = match raw.pagination {
-        Some(paging) => pagination(report, &path.join("pagination"), paging, format),
+        Some(paging) => pagination(report, &path.join("pagination"), paging, is_json),
         None => Some(Pagination::None),
     };
     let max_page = report.positive(&path.join("max_page"), raw.max_page.map(|size| size.0)).unwrap_or(MAX_PAGE);
@@ -325,12 +314,10 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
     let network = network::network(report, path, raw.ca_file, raw.client_cert, raw.proxy);
     let settings = HttpSettings {
         url: address?,
-        format,
-        records: raw.records.unwrap_or_default(),
+        format: format?,
         auth: auth?,
         pagination: pagination?,
-        total,
-        success: raw.success,
+        total_header,
         reads,
         max_pages,
         max_page,
@@ -338,7 +325,6 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
         timeout,
         retry,
         network,
-        text: text?,
     };
     Some(SourceSettings {
         name: name.to_owned(),
@@ -351,13 +337,47 @@ fn http(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: RawSource) -> 
     })
 }
 
+/// What it is written in, and the header in which a total is declared, if one is.
+fn format(
+    report: &mut Report<'_>,
+    path: &KeyPath,
+    written: RawFormat,
+    raw: &RawSource,
+) -> (Option<FormatSettings>, Option<String>) {
+    let (total, header) = match total(report, &path.join("total"), raw.total.as_ref()) {
+        Some(Total::Pointer(pointer)) => (Some(pointer), None),
+        Some(Total::Header(name)) => (None, Some(name)),
+        None => (None, None),
+    };
+    for (name, pointer) in [("records", &raw.records), ("total", &total), ("success", &raw.success)] {
+        json_pointer(report, &path.join(name), pointer.as_deref());
+        if pointer.is_some() && written != RawFormat::Json {
+            let help = match name {
+                "total" => "it points into a JSON document: write total = { header = \"…\" }, or format = \"json\"",
+                _ => "it points into a JSON document: take it out, or write format = \"json\"",
+            };
+            report.error(&path.join(name), format!("`{name}` does not belong to this format"), Some(help.into()));
+        }
+    }
+    let text = delimited(report, path, raw);
+    let format = match written {
+        RawFormat::Json => {
+            let records = raw.records.clone().unwrap_or_default();
+            Some(FormatSettings::Json(JsonSettings { records, total, success: raw.success.clone() }))
+        }
+        RawFormat::Ndjson => Some(FormatSettings::Ndjson),
+        RawFormat::Csv => text.map(FormatSettings::Csv),
+    };
+    (format, header)
+}
+
 /// Where the number of all records is declared.
-fn total(report: &mut Report<'_>, path: &KeyPath, raw: Option<RawTotal>) -> Option<Total> {
+fn total(report: &mut Report<'_>, path: &KeyPath, raw: Option<&RawTotal>) -> Option<Total> {
     match raw? {
-        RawTotal::Pointer(pointer) => Some(Total::Pointer(pointer)),
+        RawTotal::Pointer(pointer) => Some(Total::Pointer(pointer.clone())),
         RawTotal::Header(named) => {
             let path = path.join("header");
-            let name = report.required(&path, named.header, r#"write total = { header = "X-Total-Count" }"#)?;
+            let name = report.required(&path, named.header.clone(), r#"write total = { header = "X-Total-Count" }"#)?;
             if name.parse::<reqwest::header::HeaderName>().is_err() {
                 report.error(&path, format!("{name:?} is not the name of a header"), None);
             }
@@ -366,69 +386,11 @@ fn total(report: &mut Report<'_>, path: &KeyPath, raw: Option<RawTotal>) -> Opti
     }
 }
 
-fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
+pub(super) fn json_pointer(report: &mut Report<'_>, path: &KeyPath, pointer: Option<&str>) {
     if let Some(pointer) = pointer.filter(|p| !p.is_empty() && !p.starts_with('/')) {
         let help = format!("a JSON pointer begins with a slash: \"/{}\"", pointer.replace('.', "/"));
         report.error(path, format!("{pointer:?} is not a JSON pointer"), Some(help));
     }
-}
-
-/// The kinds of paging: keys that must be there, keys that may.
-pub(in crate::config) const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
-    ("none", &[], &[]),
-    ("link", &[], &[]),
-    ("header", &["name"], &["param"]),
-    ("next", &["pointer"], &[]),
-    ("cursor", &["pointer", "param"], &["size_param", "size"]),
-    ("page", &["param"], &["start", "size_param", "size"]),
-    ("offset", &["param"], &["start", "size_param", "size"]),
-];
-
-fn pagination(report: &mut Report<'_>, path: &KeyPath, raw: RawPagination, format: BodyFormat) -> Option<Pagination> {
-    let kinds = PAGINATION.iter().map(|(kind, _, _)| *kind);
-    let help = kinds.clone().collect::<Vec<_>>().join(", ");
-    let kind = report.required(&path.join("kind"), raw.kind.as_deref(), &format!("one of {help}"))?;
-    let Some((_, must, may)) = PAGINATION.iter().find(|(name, _, _)| *name == kind) else {
-        report.error(&path.join("kind"), format!("{kind:?} is not a kind of paging"), did_you_mean(kind, kinds));
-        return None;
-    };
-    let present = [
-        ("name", raw.name.is_some()),
-        ("pointer", raw.pointer.is_some()),
-        ("param", raw.param.is_some()),
-        ("start", raw.start.is_some()),
-        ("size_param", raw.size_param.is_some()),
-        ("size", raw.size.is_some()),
-    ];
-    for (key, there) in present {
-        let at = path.join(key);
-        if there && !must.contains(&key) && !may.contains(&key) {
-            report.error(&at, format!("`{key}` does not belong to paging of kind {kind:?}"), None);
-        } else if !there && must.contains(&key) {
-            report.required(&at, None::<()>, &format!("paging of kind {kind:?} needs it"));
-        }
-    }
-    report.positive(&path.join("size"), raw.size);
-    json_pointer(report, &path.join("pointer"), raw.pointer.as_deref());
-    if must.contains(&"pointer") && format != BodyFormat::Json {
-        let help = "the next page is found in a JSON document: use link, header, page or offset";
-        report.error(&path.join("kind"), format!("paging of kind {kind:?} needs format = \"json\""), Some(help.into()));
-    }
-    if raw.size.is_some() != raw.size_param.is_some() && may.contains(&"size") {
-        let help = "write both (size_param = \"limit\", size = 500), or neither";
-        report.error(&path.join("size"), "size and size_param belong together", Some(help.into()));
-    }
-    let kind = kind.to_owned();
-    let size = raw.size_param.zip(raw.size).map(|(param, size)| PageSize { param, size });
-    Some(match kind.as_str() {
-        "link" => Pagination::Link,
-        "header" => Pagination::Header { name: raw.name?, param: raw.param },
-        "next" => Pagination::Next { pointer: raw.pointer? },
-        "cursor" => Pagination::Cursor { pointer: raw.pointer?, param: raw.param?, size },
-        "page" => Pagination::Page { param: raw.param?, start: raw.start.unwrap_or(1), size },
-        "offset" => Pagination::Offset { param: raw.param?, start: raw.start.unwrap_or(0), size },
-        _ => Pagination::None,
-    })
 }
 
 fn union(
@@ -482,6 +444,6 @@ fn union(
         required,
         rows,
         gate,
-        kind: SourceKind::Union(found),
+        kind: SourceKind::Union(UnionSettings { members: found }),
     })
 }

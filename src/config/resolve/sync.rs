@@ -1,7 +1,6 @@
 //! `[syncs.NAME]`: where source, target and mapping meet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use chrono_tz::Tz;
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawEmpty, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
-use super::super::settings::{DaemonSettings, OnLeave, SourceKind, SourceSettings, SyncSettings, TargetSettings};
+use super::super::settings::{DaemonSettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
 use super::{Made, Report};
 use crate::domain::catalogue::{Catalogue, Field};
 use crate::domain::limits::Limit;
@@ -76,7 +75,7 @@ pub(super) fn resolve(
     let match_fields: Vec<String> = typed_match.clone().unwrap_or_else(default_match);
     let mut spec = spec(report, path, std::mem::take(&mut raw.map), raw.include.take());
     spec.recognised_by.clone_from(&match_fields);
-    spec.all_text = source.as_ref().is_some_and(|source| source.is_all_text());
+    spec.all_text = source.as_ref().is_some_and(|source| source.kind.is_all_text());
     let mapping = match &target {
         Some(target) => mapping(report, path, &spec, &fields, target.engine.catalogue()),
         None => {
@@ -189,12 +188,7 @@ fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<
 }
 
 fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
-    let reads_it = |source: &SourceSettings| matches!(&source.kind, SourceKind::Csv(csv) if csv.path == Path::new("-"));
-    let member_reads_it = match &source.kind {
-        SourceKind::Union(members) => members.iter().any(|member| reads_it(member)),
-        SourceKind::Csv(_) | SourceKind::Http(_) => false,
-    };
-    if reads_it(source) || member_reads_it {
+    if source.kind.is_read_once() {
         let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
         report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
     }
@@ -355,11 +349,7 @@ fn key_column(
 ) {
     let Some(key) = target.and_then(|t| t.engine.catalogue().key_field.as_ref()) else { return };
     let column = spec.fields.iter().find(|r| r.field == *key).map(|r| &r.from);
-    let is_key = |column: &str| match &source.kind {
-        SourceKind::Union(members) => members.iter().any(|member| member.key == column),
-        SourceKind::Csv(_) | SourceKind::Http(_) => source.key == column,
-    };
-    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if is_key(c))) {
+    if let Some(ValueFrom::Column(column)) = column.filter(|c| !matches!(c, ValueFrom::Column(c) if source.is_key(c))) {
         let message = format!("`{key}` is where the target keeps a person's key, but it is mapped from {column:?}");
         let help =
             format!("the key of source `{}` is {:?}: map that, or make {column:?} the key", source.name, source.key);

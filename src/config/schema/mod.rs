@@ -55,23 +55,31 @@ pub(super) fn by_kind_of_source(schema: &mut Schema) {
         .map(|kind| {
             let required: &[&str] = match *kind {
                 "csv" => &["path", "key"],
+                "file" => &["path", "format", "key"],
                 "http" => &["url", "key"],
                 _ => &["members"],
             };
             when(&[("kind", json!({ "const": kind }))], required, foreign(kind, true))
         })
         .collect();
-    // What is said of a text is for text, and a pointer is for JSON; the latter is the default.
-    let http = ("kind", json!({ "const": "http" }));
-    let text_alone: Vec<&String> = foreign("http", false).filter(|key| source::belongs("http", key, true)).collect();
+    // What is said of a text is for text, and a pointer is for JSON, which answers are unless it is said.
+    for kind in ["file", "http"] {
+        let is = ("kind", json!({ "const": kind }));
+        let text_alone: Vec<&String> = foreign(kind, false).filter(|key| source::belongs(kind, key, true)).collect();
+        rules.push(json!({
+            "if": { "properties": { "kind": is.1, "format": { "not": { "const": "csv" } } }, "required": ["kind"] },
+            "then": { "properties": forbidden(text_alone) },
+        }));
+        let (records, success) = ("records".to_owned(), "success".to_owned());
+        let mut pointers = when(&[is, ("format", json!({ "not": { "const": "json" } }))], &[], [&records, &success]);
+        pointers["then"]["properties"]["total"] = json!({ "type": "object" });
+        rules.push(pointers);
+    }
+    // A file has no headers.
     rules.push(json!({
-        "if": { "properties": { "kind": http.1, "format": { "not": { "const": "csv" } } }, "required": ["kind"] },
-        "then": { "properties": forbidden(text_alone) },
+        "if": { "properties": { "kind": { "const": "file" } }, "required": ["kind"] },
+        "then": { "properties": { "total": { "type": "string" } } },
     }));
-    let (records, success) = ("records".to_owned(), "success".to_owned());
-    let mut pointers = when(&[http, ("format", json!({ "not": { "const": "json" } }))], &[], [&records, &success]);
-    pointers["then"]["properties"]["total"] = json!({ "type": "object" });
-    rules.push(pointers);
     schema.insert("allOf".into(), rules.into());
 }
 

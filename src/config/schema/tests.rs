@@ -21,6 +21,14 @@ webhook = { url = "https://hooks.example.com/x" }
 kind = "csv"
 path = "hr.csv"
 key = "id"
+[sources.records]
+kind = "file"
+path = "hr.json"
+format = "json"
+records = "/data"
+total = "/meta/total"
+success = "/ok"
+key = "id"
 [sources.cursor]
 kind = "http"
 url = "https://hr.example.com/api"

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Rate, RetrySettings, TextSettings};
-use crate::domain::address::Address;
+use super::{FormatSettings, Kind, Rate, RetrySettings};
+use crate::domain::address::{self, Address};
+use crate::http::secret::Secret;
 use crate::http::settings::{AuthSettings, NetworkSettings};
 
 /// An export behind an address.
@@ -12,18 +13,14 @@ use crate::http::settings::{AuthSettings, NetworkSettings};
 pub struct HttpSettings {
     /// Where its first page is.
     pub url: Address,
-    /// What its pages are.
-    pub format: BodyFormat,
-    /// JSON pointer to the list of records; empty: the document itself.
-    pub records: String,
+    /// What its pages are written in; delimited text has a header on each.
+    pub format: FormatSettings,
     /// How we authenticate.
     pub auth: AuthSettings,
     /// How one page leads to the next.
     pub pagination: Pagination,
-    /// Where the number of records that there are is declared.
-    pub total: Option<Total>,
-    /// JSON pointer to what must be true.
-    pub success: Option<String>,
+    /// The header in which the number of records that there are is declared.
+    pub total_header: Option<String>,
     /// How often a read is begun in all when the list moved meanwhile; at least 1.
     pub reads: u32,
     /// More pages than this are a paging without end.
@@ -38,8 +35,28 @@ pub struct HttpSettings {
     pub retry: RetrySettings,
     /// How connections are made.
     pub network: NetworkSettings,
-    /// How the text of CSV pages is read.
-    pub text: TextSettings,
+}
+
+impl HttpSettings {
+    /// Where the number of records that there are is declared.
+    pub fn total(&self) -> Option<Total> {
+        let pointed = self.format.json().and_then(|json| json.total.clone()).map(Total::Pointer);
+        pointed.or_else(|| self.total_header.clone().map(Total::Header))
+    }
+}
+
+impl Kind for HttpSettings {
+    fn is_all_text(&self) -> bool {
+        self.format.is_all_text()
+    }
+
+    fn shown(&self) -> String {
+        format!("{}, auth {}", address::shown(&self.url), self.auth.kind())
+    }
+
+    fn secret(&self) -> Option<&Secret> {
+        self.auth.secret()
+    }
 }
 
 /// Where the number of all records is declared.
@@ -49,17 +66,6 @@ pub enum Total {
     Pointer(String),
     /// A header.
     Header(String),
-}
-
-/// What the pages of an export are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// One JSON document with a list of records.
-    Json,
-    /// A JSON record a line.
-    Ndjson,
-    /// Delimited text, each page with its header.
-    Csv,
 }
 
 /// How one page leads to the next.

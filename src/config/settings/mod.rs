@@ -2,22 +2,25 @@
 //! references between sections checked. Made only by [`super::resolve`].
 
 mod http;
+mod source;
 
 use crate::http::settings::{AuthSettings, NetworkSettings};
 use crate::mapping::testing::TestSettings;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::address::Address;
 use chrono_tz::Tz;
-use regex::Regex;
 
-pub use self::http::{BodyFormat, HttpSettings, PageSize, Pagination, Total};
+pub use self::http::{HttpSettings, PageSize, Pagination, Total};
+pub use self::source::{
+    FileSettings, FormatSettings, GateSettings, JsonSettings, Kind, OnIncomplete, RowsPerPerson, SourceKind,
+    SourceSettings, TextSettings, UnionSettings,
+};
 use crate::api::Engine;
 use crate::domain::identity::TargetIdentity;
-use crate::domain::limits::Limit;
 pub use crate::domain::limits::Limits as LimitSettings;
 use crate::domain::schedule::Schedule;
 use crate::domain::units::Rate;
@@ -74,111 +77,6 @@ pub enum NotifySettings {
     },
     /// Run this program with JSON on its standard input.
     Command(Vec<String>),
-}
-
-/// `[sources.NAME]`.
-#[derive(Clone, Debug)]
-pub struct SourceSettings {
-    /// Its name.
-    pub name: String,
-    /// The column that is the key.
-    pub key: String,
-    /// What the other members of a union call theirs: where there is no column of that name, the key stands for it.
-    pub also_key: Vec<String>,
-    /// Columns that must be there besides those that mappings name.
-    pub required: Vec<String>,
-    /// How many rows of one person are expected.
-    pub rows: RowsPerPerson,
-    /// When a read is trusted.
-    pub gate: GateSettings,
-    /// What it is.
-    pub kind: SourceKind,
-}
-
-impl SourceSettings {
-    /// Whether every cell that it has is a text, as in delimited files.
-    pub fn is_all_text(&self) -> bool {
-        match &self.kind {
-            SourceKind::Csv(_) => true,
-            SourceKind::Http(http) => http.format == BodyFormat::Csv,
-            SourceKind::Union(members) => members.iter().all(|member| member.is_all_text()),
-        }
-    }
-
-    /// The file that it is, where it is one.
-    pub fn file(&self) -> Option<&Path> {
-        match &self.kind {
-            SourceKind::Csv(csv) if csv.path != Path::new("-") => Some(&csv.path),
-            _ => None,
-        }
-    }
-}
-
-/// How many rows of one person are expected in a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RowsPerPerson {
-    /// One: who has several is warned of.
-    #[default]
-    One,
-    /// Several, e.g. one for each post that somebody holds.
-    Many,
-}
-
-/// When a read of a source is trusted.
-#[derive(Clone, Debug)]
-pub struct GateSettings {
-    /// Fewer records than this: not trusted.
-    pub min_records: u64,
-    /// Fewer than the largest trusted read of seven days by more than this: not trusted.
-    pub max_shrink: Limit,
-    /// More rejected rows than this: not trusted.
-    pub max_rejected: Limit,
-    /// Older than this: not trusted.
-    pub max_age: Option<Duration>,
-    /// What an incomplete read may still do.
-    pub on_incomplete: OnIncomplete,
-}
-
-/// What an incomplete read may still do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnIncomplete {
-    /// Nothing.
-    Stop,
-    /// Creates and updates of what did arrive.
-    NoBans,
-}
-
-/// What a source is.
-#[derive(Clone, Debug)]
-pub enum SourceKind {
-    /// A delimited text file.
-    Csv(CsvSettings),
-    /// An export behind an address.
-    Http(Box<HttpSettings>),
-    /// Several sources as one.
-    Union(Vec<Arc<SourceSettings>>),
-}
-
-/// A delimited text file.
-#[derive(Clone, Debug)]
-pub struct CsvSettings {
-    /// The file; `-` is standard input.
-    pub path: PathBuf,
-    /// How its text is read.
-    pub text: TextSettings,
-}
-
-/// How delimited text is read.
-#[derive(Clone, Debug)]
-pub struct TextSettings {
-    /// The byte between fields.
-    pub delimiter: u8,
-    /// The byte around fields that contain the delimiter.
-    pub quote: u8,
-    /// The encoding's label, as in the WHATWG Encoding Standard, unless a byte-order mark says otherwise.
-    pub encoding: String,
-    /// What the last line is, where it is no row: its only group is the number of rows before it.
-    pub trailer: Option<Regex>,
 }
 
 /// `[targets.NAME]`.

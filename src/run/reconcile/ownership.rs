@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use crate::account::Listing;
-use crate::config::settings::{SourceKind, SyncSettings};
+use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::Result;
 use crate::domain::operation::{OpKind, Operation};
@@ -198,7 +198,7 @@ async fn of_another(
     sync: &SyncSettings,
     listing: &Arc<Listing>,
 ) -> Result<()> {
-    let only_once = matches!(&other.source.kind, SourceKind::Csv(csv) if csv.path.as_os_str() == "-");
+    let only_once = other.source.kind.is_read_once();
     if other.source.name == sync.source.name {
         let has_columns = other.mapping.bind(read.intake.columns()).is_ok();
         if has_columns || only_once {
@@ -207,12 +207,10 @@ async fn of_another(
     }
     let failure = match only_once {
         true => "standard input is read once".to_string(),
-        false => {
-            match read_source(&other.source, std::slice::from_ref(other), &runner.state, &runner.clock, None).await {
-                Ok(read) => return from_source(runner, other, &read, listing, None).await,
-                Err(failure) => failure.chain(),
-            }
-        }
+        false => match read_source(&other.source, std::slice::from_ref(other), &runner.state, &runner.clock).await {
+            Ok(read) => return from_source(runner, other, &read, listing, None).await,
+            Err(failure) => failure.chain(),
+        },
     };
     tracing::warn!(
         sync = %other.name, source = %other.source.name,

@@ -14,11 +14,11 @@ use super::paging::{Next, Pager, Told};
 use super::parse::look_through;
 use super::proof::{says_more, signs, went_wrong};
 use super::{Validators, last_modified};
-use crate::config::settings::{HttpSettings, Pagination, SourceKind, SourceSettings, Total};
+use crate::config::settings::{HttpSettings, Pagination, SourceSettings, Total};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Error, Failure, LocalReason};
 use crate::http::body::Body;
-use crate::source::json::Skimmed;
+use crate::source::format::json::Skimmed;
 use crate::source::trust::Completeness;
 
 /// What the fetching task tells.
@@ -58,27 +58,26 @@ pub(super) struct Arrived {
 
 /// Fetches every page, at most so many; the first one only if it is not there yet.
 pub(super) async fn fetch_all(
-    source: Arc<SourceSettings>,
+    (source, settings): (Arc<SourceSettings>, Arc<HttpSettings>),
     fetcher: Arc<Fetcher>,
     mut first: Option<Page>,
     sender: mpsc::Sender<Event>,
     most: u64,
 ) {
-    let SourceKind::Http(settings) = &source.kind else { return };
     let mut course = Course { pager: Pager::new(&settings.pagination, &settings.url, settings.max_pages), total: None };
     loop {
         // Only when there is room: the page before is being parsed, and none waits.
         let Ok(permit) = sender.reserve().await else { return };
         let number = course.pager.page();
-        let (page, skimmed) = match fetch_one(&fetcher, settings, course.pager.at(), first.take()).await {
+        let (page, skimmed) = match fetch_one(&fetcher, &settings, course.pager.at(), first.take()).await {
             Ok(found) => found,
             Err(trouble) => {
                 permit.send(given_up(&source, number, trouble));
                 return;
             }
         };
-        let declared = declared(settings, &page.headers, &skimmed);
-        let next = course.go_on(settings, &page, &skimmed, declared);
+        let declared = declared(&settings, &page.headers, &skimmed);
+        let next = course.go_on(&settings, &page, &skimmed, declared);
         let goes_on = matches!(next, Ok(Next::Go(_)));
         permit.send(Event::Page(Arrived {
             number,
@@ -116,7 +115,7 @@ fn given_up(source: &SourceSettings, number: u64, trouble: Trouble) -> Event {
 /// Fetches a page, unless it is there already, and looks through it.
 async fn fetch_one(
     fetcher: &Fetcher,
-    settings: &HttpSettings,
+    settings: &Arc<HttpSettings>,
     url: &Url,
     there: Option<Page>,
 ) -> Result<(Page, Skimmed), Trouble> {
@@ -128,7 +127,7 @@ async fn fetch_one(
         Got::Page(page) => page,
         Got::Unchanged(_) => return Err(Trouble::unusable("HTTP 304 to a question that was not asked")),
     };
-    let (body, settings) = (Arc::clone(&page.body), settings.clone());
+    let (body, settings) = (Arc::clone(&page.body), Arc::clone(settings));
     let skimmed = tokio::task::spawn_blocking(move || look_through(&body, &settings))
         .await
         .map_err(|_| Trouble::unusable("looking through a page broke off"))?
@@ -156,7 +155,7 @@ impl Course<'_> {
         }
         self.total = self.total.or(declared);
         if self.total.is_none()
-            && let Some(total) = &settings.total
+            && let Some(total) = settings.total()
         {
             let place = match total {
                 Total::Pointer(pointer) => format!("at {pointer:?}"),
@@ -187,7 +186,7 @@ impl Course<'_> {
 
 /// How many records a page says that there are in all.
 fn declared(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed) -> Option<u64> {
-    match settings.total.as_ref()? {
+    match settings.total()? {
         Total::Pointer(_) => skimmed.total.as_ref().and_then(Value::as_u64),
         Total::Header(name) => headers.get(name)?.to_str().ok()?.trim().parse().ok(),
     }

@@ -17,7 +17,7 @@ use url::Url;
 use super::Validators;
 use super::paging::same_host;
 use super::unpack::{ACCEPTED, Packing, packing, unpacked};
-use crate::config::settings::{BodyFormat, HttpSettings, SourceSettings};
+use crate::config::settings::{FormatSettings, HttpSettings, SourceSettings};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::html::{begins_like_html, is_html_type};
 use crate::domain::outcome::ErrorKind;
@@ -231,7 +231,7 @@ impl Fetcher {
     }
 
     async fn ask(&self, at: &Url, known: Option<&Validators>, token: Option<&Credential>) -> Result<Answer, Trouble> {
-        let mut request = self.client.get(at.clone()).header(header::ACCEPT, accepted(self.settings.format));
+        let mut request = self.client.get(at.clone()).header(header::ACCEPT, accepted(&self.settings.format));
         request = request.header(header::ACCEPT_ENCODING, ACCEPTED);
         if let Some((name, value)) = &self.fixed {
             request = request.header(name, value);
@@ -362,7 +362,7 @@ impl Fetcher {
             Unread::Broken(error) => torn(&error.message),
         })?;
         let empty = store.length() == 0;
-        if empty && self.settings.format == BodyFormat::Json {
+        if empty && self.settings.format.json().is_some() {
             return Err(Trouble::unusable("the body is empty, where JSON should be").help("check url"));
         }
         let body = match packing.filter(|_| !empty) {
@@ -437,11 +437,11 @@ fn reaching(at: &Url, why: &str) -> String {
     }
 }
 
-fn accepted(format: BodyFormat) -> &'static str {
+fn accepted(format: &FormatSettings) -> &'static str {
     match format {
-        BodyFormat::Json => "application/json",
-        BodyFormat::Ndjson => "application/x-ndjson, application/json;q=0.5",
-        BodyFormat::Csv => "text/csv, text/plain;q=0.5, */*;q=0.1",
+        FormatSettings::Json(_) => "application/json",
+        FormatSettings::Ndjson => "application/x-ndjson, application/json;q=0.5",
+        FormatSettings::Csv(_) => "text/csv, text/plain;q=0.5, */*;q=0.1",
     }
 }
 

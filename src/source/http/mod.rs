@@ -13,6 +13,7 @@ mod seen;
 mod unpack;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,15 +25,18 @@ use tokio::sync::mpsc;
 use self::ahead::{Arrived, Event, fetch_all};
 use self::fetch::{Fetcher, Got, Page};
 use self::paging::Pager;
-pub(super) use self::parse::Took;
-use self::parse::{Parser, Take};
+use self::parse::Parser;
+pub(super) use self::seen::PageLog;
 use self::seen::Shown;
-use super::Since;
+use super::connector::{Asking, Connector, Since};
+use super::format::{Take, Took};
+use super::intake::Intake;
 use super::parsed::Sink;
-use crate::config::settings::{BodyFormat, HttpSettings, Pagination, SourceSettings};
+use super::preview::{Look, Preview};
+use crate::config::settings::{FormatSettings, HttpSettings, Pagination, SourceSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
-use crate::source::trust::Completeness;
+use crate::source::trust::{Completeness, ReadStats};
 
 /// What a read over HTTP came to, beside the rows.
 #[derive(Debug)]
@@ -77,14 +81,47 @@ impl Validators {
 }
 
 /// The first page of an export that was asked whether it has changed, and had: it is read from here on.
-pub struct FirstPage {
+struct FirstPage {
     fetcher: Fetcher,
     page: Page,
 }
 
-impl std::fmt::Debug for FirstPage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FirstPage")
+/// An export behind an address.
+pub(super) struct HttpConnector {
+    source: Arc<SourceSettings>,
+    settings: Arc<HttpSettings>,
+    first: Option<FirstPage>,
+}
+
+impl HttpConnector {
+    /// Asks for nothing yet.
+    pub fn new(source: &Arc<SourceSettings>, settings: &Arc<HttpSettings>) -> HttpConnector {
+        HttpConnector { source: Arc::clone(source), settings: Arc::clone(settings), first: None }
+    }
+}
+
+impl Connector for HttpConnector {
+    fn check(&mut self, wanted: &BTreeSet<String>) -> Result<Vec<Preview>> {
+        let mut look = Look::page(&self.source, wanted);
+        let directory: &Path = &std::env::temp_dir();
+        let fetched = first_page(&self.source, &self.settings, wanted, directory, &mut |took| look.take(took))?;
+        Ok(vec![look.end(&self.source, fetched.completeness)?])
+    }
+
+    fn changed_since<'a>(&'a mut self, token: &'a ChangeToken) -> Asking<'a> {
+        Box::pin(async {
+            let Some(known) = Validators::read(token) else { return Ok(Since::Unknown) };
+            let (since, first) = since(&self.source, &self.settings, &known).await?;
+            self.first = first;
+            Ok(since)
+        })
+    }
+
+    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        let (sink, fetched) = read(&self.source, &self.settings, wanted, spool_dir, self.first.take())?;
+        let Fetched { completeness, modified_at, token, .. } = fetched;
+        let stats = ReadStats { completeness, modified_at, ..ReadStats::default() };
+        Ok(Intake::settled(sink, wanted, stats)?.with_token(token))
     }
 }
 
@@ -104,9 +141,9 @@ impl Drop for Abort {
 ///
 /// # Errors
 /// The first page can't be had (69, 77) or is not as configured (65), the spool can't be written (74).
-pub(super) fn read(
+fn read(
     source: &Arc<SourceSettings>,
-    settings: &HttpSettings,
+    settings: &Arc<HttpSettings>,
     wanted: &BTreeSet<String>,
     directory: &Path,
     first: Option<FirstPage>,
@@ -119,9 +156,11 @@ pub(super) fn read(
     let mut reads = 1;
     loop {
         let mut sink = Sink::create(directory, source.rows)?;
-        let mut take = |took: Took<'_>| match took {
-            Took::Row(parsed) => sink.take(parsed).map(|_| ()),
-            Took::EndOfPage | Took::Seen(_) | Took::Header(_) => Ok(()),
+        let mut take = |took: Took<'_>| {
+            if let Took::Row(parsed) = took {
+                sink.take(parsed)?;
+            }
+            Ok(ControlFlow::Continue(()))
         };
         let begun = (Arc::clone(&fetcher), first.take());
         let fetched = pass(source, settings, wanted, begun, u64::MAX, &mut take)?;
@@ -146,9 +185,9 @@ pub(super) fn read(
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn first_page(
+fn first_page(
     source: &Arc<SourceSettings>,
-    settings: &HttpSettings,
+    settings: &Arc<HttpSettings>,
     wanted: &BTreeSet<String>,
     directory: &Path,
     take: &mut Take<'_>,
@@ -160,7 +199,7 @@ pub(super) fn first_page(
 /// One way through the pages, at most so many.
 fn pass(
     source: &Arc<SourceSettings>,
-    settings: &HttpSettings,
+    settings: &Arc<HttpSettings>,
     wanted: &BTreeSet<String>,
     (fetcher, first): (Arc<Fetcher>, Option<Page>),
     most: u64,
@@ -168,7 +207,13 @@ fn pass(
 ) -> Result<Fetched> {
     let (sender, mut events) = mpsc::channel(1);
     let named = Arc::clone(source);
-    let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(named, fetcher, first, sender, most)));
+    let _task = Abort(tokio::runtime::Handle::current().spawn(fetch_all(
+        (named, Arc::clone(settings)),
+        fetcher,
+        first,
+        sender,
+        most,
+    )));
     let mut parser = Parser::new(source, settings, wanted, most == 1);
     let mut fetched = Fetched { completeness: Completeness::Complete, modified_at: None, token: None, moved: None };
     let mut ended = true;
@@ -182,7 +227,6 @@ fn pass(
                 if fetched.completeness != Completeness::Complete {
                     break;
                 }
-                take(Took::EndOfPage)?;
                 match parser.log.end_page(page.declared) {
                     Shown::SameAs(before) => {
                         fetched.moved = Some(format!(
@@ -246,14 +290,14 @@ fn moved(parser: &Parser<'_>) -> Option<String> {
 
 /// Whether a body that is cut off can't look like a whole one: JSON is closed, and what is declared is counted.
 fn shows_its_own_end(settings: &HttpSettings) -> bool {
-    settings.format == BodyFormat::Json || settings.total.is_some() || settings.text.trailer.is_some()
+    settings.format.shows_its_own_end() || settings.total().is_some()
 }
 
 fn unproven(settings: &HttpSettings) -> String {
     let pages = if settings.pagination == Pagination::None { "the answer" } else { "a page" };
-    let remedy = match settings.format {
-        BodyFormat::Csv => "total = { header = \"…\" } or trailer",
-        BodyFormat::Ndjson | BodyFormat::Json => "total = { header = \"…\" }",
+    let remedy = match &settings.format {
+        FormatSettings::Csv(_) => "total = { header = \"…\" } or trailer",
+        FormatSettings::Ndjson | FormatSettings::Json(_) => "total = { header = \"…\" }",
     };
     format!(
         "{pages} came without a length (Content-Length or chunks), so that a part of it would look like the whole; \
@@ -261,20 +305,23 @@ fn unproven(settings: &HttpSettings) -> String {
     )
 }
 
-/// Asks whether the export is as it was when it gave this token. One request.
+/// Asks whether the export is as it was when it gave these validators. One request, which gives the first page if it is not.
 ///
 /// # Errors
 /// It can't be reached, or refuses us.
-pub(super) async fn since(source: &SourceSettings, settings: &HttpSettings, token: &ChangeToken) -> Result<Since> {
-    let Some(known) = Validators::read(token) else { return Ok(Since::Unknown) };
+async fn since(
+    source: &SourceSettings,
+    settings: &HttpSettings,
+    known: &Validators,
+) -> Result<(Since, Option<FirstPage>)> {
     let fetcher = Fetcher::new(source, settings, &std::env::temp_dir())?;
     let pager = Pager::new(&settings.pagination, &settings.url, settings.max_pages);
-    match fetcher.get(pager.at(), Some(&known)).await {
+    match fetcher.get(pager.at(), Some(known)).await {
         Ok(Got::Unchanged(headers)) => {
             let stated = known.last_modified.as_deref().and_then(http_date);
-            Ok(Since::Unchanged(last_modified(&headers).or(stated)))
+            Ok((Since::Unchanged(last_modified(&headers).or(stated)), None))
         }
-        Ok(Got::Page(page)) => Ok(Since::Changed(Box::new(FirstPage { fetcher, page }))),
+        Ok(Got::Page(page)) => Ok((Since::Changed, Some(FirstPage { fetcher, page }))),
         Err(trouble) => Err(trouble.into_failure(&source.name)),
     }
 }

@@ -21,7 +21,7 @@ const LISTED: usize = 5;
 const BARREN: u32 = 3;
 
 /// The pages of one read so far.
-pub(super) struct PageLog {
+pub(in crate::source) struct PageLog {
     /// Whether a person may have several rows: then rows are what must not come twice, and are counted.
     many: bool,
     hasher: RandomState,
@@ -47,7 +47,7 @@ pub(super) struct PageLog {
 
 /// What a page that has been read shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(in crate::source) enum Shown {
     /// It is one more page.
     More,
     /// It holds the same as this one.

@@ -9,7 +9,7 @@ use std::path::Path;
 use reqwest::header::{self, HeaderMap};
 
 use crate::http::body::{Body, Store, Unkept};
-use crate::source::file::Zstd;
+use crate::source::transport::file::Zstd;
 
 /// How many bytes are unpacked at once.
 const CHUNK: usize = 64 * 1024;

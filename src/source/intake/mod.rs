@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::csv::CsvReader;
 use super::parsed::Sink;
 use super::spool::Spool;
-use super::{FirstPage, http, union};
-use crate::config::settings::{SourceKind, SourceSettings};
+use crate::config::settings::SourceSettings;
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::Result;
 use crate::domain::keyset::pages;
@@ -43,58 +40,6 @@ pub struct Member {
 }
 
 impl Intake {
-    /// Reads the source into a spool in `spool_dir`, keeping the `wanted` columns.
-    ///
-    /// What breaks off in the middle is no error here: it is in [`ReadStats::completeness`], to be judged.
-    ///
-    /// Blocks. A source behind an address is fetched by the runtime in which this is called.
-    ///
-    /// # Errors
-    /// 69 when the source can't be reached, 77 when it refuses us, 65 when it is not as configured (no header, columns
-    /// missing), 74 when the spool can't be written.
-    pub fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        Intake::read_from(source, wanted, spool_dir, None)
-    }
-
-    /// [`Intake::read`] from a first page on that was fetched already, where one was.
-    ///
-    /// # Errors
-    /// As [`Intake::read`].
-    pub fn read_from(
-        source: &Arc<SourceSettings>,
-        wanted: &BTreeSet<String>,
-        spool_dir: &Path,
-        first: Option<FirstPage>,
-    ) -> Result<Intake> {
-        match &source.kind {
-            SourceKind::Csv(settings) => {
-                let sink = Sink::create(spool_dir, source.rows)?;
-                Intake::fill(CsvReader::open(source, settings, wanted)?, wanted, sink)
-            }
-            SourceKind::Http(settings) => {
-                let (sink, fetched) = http::read(source, settings, wanted, spool_dir, first)?;
-                let stats = ReadStats {
-                    completeness: fetched.completeness,
-                    modified_at: fetched.modified_at,
-                    ..ReadStats::default()
-                };
-                let intake = Intake::settled(sink, wanted, stats)?;
-                Ok(Intake { token: fetched.token, ..intake })
-            }
-            SourceKind::Union(members) => union::read(source, members, wanted, spool_dir),
-        }
-    }
-
-    fn fill(mut reader: CsvReader, wanted: &BTreeSet<String>, mut sink: Sink) -> Result<Intake> {
-        let completeness = loop {
-            if let Some(completeness) = sink.take(reader.next())? {
-                break completeness;
-            }
-        };
-        let stats = ReadStats { completeness, modified_at: reader.modified_at(), ..ReadStats::default() };
-        Intake::settled(sink, wanted, stats)
-    }
-
     /// Settles what was taken, and adds its counts to `stats`.
     pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
         let (told_blank, keyless, blank) = (sink.told_blank(), sink.keyless, sink.blank);
@@ -117,6 +62,10 @@ impl Intake {
         let columns = Columns::new(wanted.iter().cloned());
         let warnings = spool.warnings().to_vec();
         Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, token: None, members: Vec::new() })
+    }
+
+    pub(super) fn with_token(self, token: Option<ChangeToken>) -> Intake {
+        Intake { token, ..self }
     }
 
     pub(super) fn with_members(self, members: Vec<Member>) -> Intake {

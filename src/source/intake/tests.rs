@@ -7,10 +7,16 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::config::settings::{CsvSettings, GateSettings, OnIncomplete, RowsPerPerson, TextSettings};
+use crate::config::settings::{
+    FileSettings, FormatSettings, GateSettings, JsonSettings, OnIncomplete, RowsPerPerson, SourceKind, TextSettings,
+};
 use crate::domain::error::Failure;
 use crate::domain::exit::Exit;
 use crate::domain::limits::Limit;
+use crate::source::stream::Stream;
+use crate::source::transport::Transport;
+use crate::source::transport::file::Input;
+use crate::source::{Connector, connect};
 
 #[test]
 fn a_read_is_shared_by_those_who_plan_side_by_side() {
@@ -27,9 +33,13 @@ fn a_read_is_shared_by_those_who_plan_side_by_side() {
     assert_eq!(rest.len(), 2);
 }
 
+fn csv() -> FormatSettings {
+    FormatSettings::Csv(TextSettings { delimiter: b',', quote: b'"', encoding: "utf-8".into(), trailer: None })
+}
+
 fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
     let text = TextSettings { delimiter, quote: b'"', encoding: encoding.into(), trailer: None };
-    let csv = CsvSettings { path, text };
+    let file = FileSettings { path, format: FormatSettings::Csv(text) };
     Arc::new(SourceSettings {
         name: "hr".into(),
         key: "id".into(),
@@ -43,7 +53,7 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
             max_age: None,
             on_incomplete: OnIncomplete::Stop,
         },
-        kind: SourceKind::Csv(csv),
+        kind: SourceKind::File(file),
     })
 }
 
@@ -55,7 +65,7 @@ fn read_as(bytes: &[u8], wanted: &[&str], delimiter: u8, encoding: &str) -> Resu
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hr.csv");
     std::fs::write(&path, bytes).expect("a file");
-    Intake::read(&source(path, delimiter, encoding), &names(wanted), directory.path())
+    connect(&source(path, delimiter, encoding)).open(&names(wanted), directory.path())
 }
 
 fn read(text: &str) -> Intake {
@@ -221,7 +231,7 @@ fn where_several_rows_are_expected_nothing_is_said_of_them() {
     std::fs::write(&path, "id,mail\nE1,a\nE1,a\n").expect("a file");
     for (rows, warnings) in [(RowsPerPerson::One, 1), (RowsPerPerson::Many, 0)] {
         let settings = SourceSettings { rows, ..SourceSettings::clone(&source(path.clone(), b',', "utf-8")) };
-        let intake = Intake::read(&Arc::new(settings), &names(&["mail"]), directory.path()).expect("it is read");
+        let intake = connect(&Arc::new(settings)).open(&names(&["mail"]), directory.path()).expect("it is read");
         assert_eq!(intake.warnings().len(), warnings);
         assert_eq!(counts(&intake), (1, 0, 0, 1));
     }
@@ -350,37 +360,78 @@ fn a_missing_file_is_unreachable_and_a_directory_is_no_table() {
     let directory = tempfile::tempdir().expect("a directory");
     let wanted = names(&["mail"]);
     let missing = source(directory.path().join("none.csv"), b',', "utf-8");
-    let failure = Intake::read(&missing, &wanted, directory.path()).expect_err("it isn't there");
+    let failure = connect(&missing).open(&wanted, directory.path()).expect_err("it isn't there");
     assert_eq!(failure.exit(), Exit::Unavailable);
     assert!(failure.message.contains("none.csv does not exist"));
     let table = source(directory.path().into(), b',', "utf-8");
-    assert_eq!(Intake::read(&table, &wanted, directory.path()).expect_err("a directory").exit(), Exit::Untrusted);
+    assert_eq!(connect(&table).open(&wanted, directory.path()).expect_err("a directory").exit(), Exit::Untrusted);
     let nowhere = source(directory.path().join("none.csv"), b',', "utf-9");
     std::fs::write(directory.path().join("none.csv"), "id\n").expect("a file");
-    assert_eq!(Intake::read(&nowhere, &wanted, directory.path()).expect_err("utf-9").exit(), Exit::Config);
+    assert_eq!(connect(&nowhere).open(&wanted, directory.path()).expect_err("utf-9").exit(), Exit::Config);
+}
+
+/// A file to which something happens between opening and reading.
+struct Meanwhile<F>(FileSettings, F);
+
+impl<F: Fn() + Send> Transport for Meanwhile<F> {
+    fn open(&self, source: &SourceSettings) -> Result<Input> {
+        let input = self.0.open(source)?;
+        self.1();
+        Ok(input)
+    }
 }
 
 #[test]
 fn a_file_that_changes_while_it_is_read_is_unusable() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("hr.csv");
-    std::fs::write(&path, "id,mail,name\nE1,a,x\n").expect("a file");
-    let settings = source(path.clone(), b',', "utf-8");
-    let SourceKind::Csv(csv) = &settings.kind else { panic!("a file") };
-    let wanted = names(&["mail", "name"]);
-    let sink = || Sink::create(directory.path(), RowsPerPerson::One).expect("a spool");
-    let reader = CsvReader::open(&settings, csv, &wanted).expect("it opens");
-    let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("it opens again");
-    file.write_all(b"E2,b,y\n").expect("it grows");
-    let intake = Intake::fill(reader, &wanted, sink()).expect("it is read");
-    assert!(matches!(&intake.stats().completeness, Completeness::Unusable(why) if why.contains("try again")));
+    let json = |n: u8| format!("{{\"id\":\"E{n}\",\"mail\":\"a\",\"name\":\"x\"}}\n");
+    for (format, text, more) in [
+        (csv(), "id,mail,name\nE1,a,x\n".to_string(), "E2,b,y\n".to_string()),
+        (FormatSettings::Ndjson, json(1), json(2)),
+        (FormatSettings::Json(JsonSettings::default()), format!("[{}]", json(1)), " ".into()),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("hr");
+        std::fs::write(&path, text).expect("a file");
+        let file = FileSettings { path: path.clone(), format: format.clone() };
+        let settings = source(path.clone(), b',', "utf-8");
+        let read = |meanwhile: &(dyn Fn() + Sync)| {
+            let mut stream = Stream::new(&settings, Meanwhile(file.clone(), meanwhile), format.clone());
+            stream.open(&names(&["mail", "name"]), directory.path()).expect("it is read")
+        };
+        let intake = read(&|| {
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("it opens again");
+            file.write_all(more.as_bytes()).expect("it grows");
+        });
+        let completeness = &intake.stats().completeness;
+        assert!(matches!(completeness, Completeness::Unusable(why) if why.contains("try again")), "{completeness:?}");
+        let records = intake.stats().records;
+        let intake = read(&|| {
+            std::fs::write(directory.path().join("new"), "id,mail,name\n").expect("a file");
+            std::fs::rename(directory.path().join("new"), &path).expect("it takes its place");
+        });
+        assert!(intake.is_complete(), "what was opened is whole, whatever its name is given to");
+        assert_eq!((intake.stats().records, records > 0), (records, true));
+    }
+}
 
-    let reader = CsvReader::open(&settings, csv, &wanted).expect("it opens");
-    std::fs::write(directory.path().join("new.csv"), "id,mail,name\n").expect("a file");
-    std::fs::rename(directory.path().join("new.csv"), &path).expect("it takes its place");
-    let intake = Intake::fill(reader, &wanted, sink()).expect("it is read");
-    assert!(intake.is_complete(), "what was opened is whole, whatever its name is given to");
-    assert_eq!(intake.stats().records, 2);
+#[test]
+fn a_json_file_that_unpacks_without_end_is_unusable() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(b"[{\"id\":\"").expect("into memory");
+    (0..40).for_each(|_| packer.write_all(&[b'0'; 1_000_000]).expect("into memory"));
+    let bomb = packer.finish().expect("into memory");
+    for format in [FormatSettings::Ndjson, FormatSettings::Json(JsonSettings::default())] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("hr.gz");
+        std::fs::write(&path, &bomb).expect("a file");
+        let settings = SourceSettings {
+            kind: SourceKind::File(FileSettings { path, format: format.clone() }),
+            ..SourceSettings::clone(&source("x".into(), b',', "utf-8"))
+        };
+        let intake = connect(&Arc::new(settings)).open(&names(&["mail"]), directory.path()).expect("it is read");
+        let completeness = &intake.stats().completeness;
+        assert!(matches!(completeness, Completeness::Unusable(_)), "{format:?}: {completeness:?}");
+    }
 }
 
 #[test]
@@ -402,7 +453,7 @@ fn the_spool_leaves_no_file_behind_and_may_go_to_another_thread() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hr.csv");
     std::fs::write(&path, "id,mail\nE1,a\n").expect("a file");
-    let intake = Intake::read(&source(path, b',', "utf-8"), &names(&["mail"]), directory.path()).expect("it is read");
+    let intake = connect(&source(path, b',', "utf-8")).open(&names(&["mail"]), directory.path()).expect("it is read");
     assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1, "unlinked while it is used");
     let found = std::thread::spawn(move || keys(&intake)).join().expect("the thread ends");
     assert_eq!(found, ["E1"]);

@@ -4,10 +4,9 @@
 //! A message names where it stands and what to write, never what it says: that is a stranger's text.
 
 use reqwest::header::{self, HeaderMap};
-use serde_json::Value;
 
-use super::super::hints::{Mark, Said};
-use super::super::json::Skimmed;
+use super::super::format::hints::{Mark, Said};
+use super::super::format::json::Skimmed;
 use crate::config::settings::{HttpSettings, Pagination};
 
 /// Headers beside `Link` by which some say where the next page is.
@@ -15,25 +14,8 @@ const NEXT_HEADERS: [&str; 4] = ["x-next-page", "x-next-cursor", "x-next-token",
 
 /// Why an answer, though it has records, is not to be taken for a good one.
 pub(super) fn went_wrong(settings: &HttpSettings, skimmed: &Skimmed) -> Option<String> {
-    if let Some(pointer) = &settings.success
-        && skimmed.success != Some(Value::Bool(true))
-    {
-        let is = if skimmed.success.is_some() { "is not true" } else { "is not there" };
-        return Some(format!("{pointer:?} {is}, which success says must be true: see what it answers by hand"));
-    }
-    let wrong = &skimmed.hints.wrong;
-    if wrong.is_empty() {
-        return None;
-    }
-    let told = |name: &String| match name.as_str() {
-        "errors" | "error" => format!("it holds \"{name}\""),
-        _ => format!("\"{name}\" is not true"),
-    };
-    let told: Vec<String> = wrong.iter().map(told).collect();
-    Some(format!(
-        "the answer says that something went wrong ({}), so its records may not be all: see what it answers by hand",
-        told.join(", ")
-    ))
+    let success = settings.format.json().and_then(|json| json.success.as_deref());
+    skimmed.went_wrong("the answer", success).map(|why| format!("{why}: see what it answers by hand"))
 }
 
 /// What speaks for a further page.

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 
-use super::super::super::json::{Places, Pointer, skim};
+use super::super::super::format::json::{Places, Pointer, skim};
 use super::*;
-use crate::config::settings::BodyFormat;
-use crate::source::http::tests::settings;
+use crate::source::http::tests::{BodyFormat, settings};
 
 fn found(pagination: Pagination, link: Option<&str>, body: &serde_json::Value) -> Vec<String> {
     let next = match &pagination {

@@ -11,10 +11,10 @@ use csv_core::ReadRecordResult;
 
 /// The longest field that is used, in bytes. A field of a person is shorter by far; what nobody uses may be longer, e.g. a
 /// picture.
-pub(super) const MAX_FIELD: usize = 1_000_000;
+pub(in crate::source) const MAX_FIELD: usize = 1_000_000;
 
 /// The longest row, in bytes: room for some such fields, and a bound on memory.
-pub(super) const MAX_ROW: usize = 16_000_000;
+pub(in crate::source) const MAX_ROW: usize = 16_000_000;
 
 /// The most fields of a row: a sheet of the common programs has 16 384 columns at most.
 const MAX_FIELDS: usize = 100_000;
@@ -26,7 +26,7 @@ const CHUNK: usize = 64 * 1024;
 const FIRST_ROOM: (usize, usize) = (4096, 64);
 
 /// One row, not yet decoded. Reused from row to row.
-pub(super) struct RawRow {
+pub(in crate::source) struct RawRow {
     /// The fields one after the other; what lies beyond `used` is room.
     bytes: Vec<u8>,
     used: usize,
@@ -129,7 +129,7 @@ impl RawRow {
 }
 
 /// What came next.
-pub(super) enum Step {
+pub(in crate::source) enum Step {
     /// A row.
     Row,
     /// The end, where an end may be.
@@ -139,7 +139,7 @@ pub(super) enum Step {
 }
 
 /// Why no further row can be read.
-pub(super) enum Broken {
+pub(in crate::source) enum Broken {
     /// The file ends inside a quoted field of the row that starts on this line.
     InsideQuote(u64),
     /// The row that starts on this line is too long.
@@ -149,7 +149,7 @@ pub(super) enum Broken {
 }
 
 /// Splits what a reader gives into rows.
-pub(super) struct RowReader<R> {
+pub(in crate::source) struct RowReader<R> {
     inner: R,
     buffer: Box<[u8]>,
     at: usize,

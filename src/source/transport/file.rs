@@ -6,15 +6,17 @@
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use crate::config::settings::SourceSettings;
+use super::super::trust::Completeness;
+use super::Transport;
+use crate::config::settings::{FileSettings, SourceSettings};
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::os::bounded_file;
@@ -33,14 +35,55 @@ const CHUNK: usize = 64 * 1024;
 const GZIP: &[u8] = &[0x1F, 0x8B];
 const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 
+impl Transport for FileSettings {
+    fn open(&self, source: &SourceSettings) -> Result<Input> {
+        Input::open(source, &self.path)
+    }
+}
+
 /// What is read, unpacked where it is packed.
-pub(super) struct Input {
+pub(in crate::source) struct Input {
     unpacked: Box<dyn Read + Send>,
     packed: bool,
-    taken: Arc<AtomicU64>,
+    passed: Arc<Passed>,
     given: u64,
     limit: u64,
-    watched: Option<Watched>,
+    watched: Option<Arc<Watched>>,
+}
+
+/// What passed so far.
+#[derive(Default)]
+struct Passed {
+    /// Bytes taken from what is read, packed as they are.
+    taken: AtomicU64,
+    /// Why no more was given, where it unpacks to more than it may.
+    refused: OnceLock<String>,
+}
+
+/// Knows of an [`Input`] that somebody else reads whether what came is what was opened.
+pub(in crate::source) struct Witness {
+    passed: Arc<Passed>,
+    watched: Option<Arc<Watched>>,
+}
+
+impl Witness {
+    /// Whether what was read is what was opened. `to_the_end`: nothing was left over.
+    pub fn unchanged(&self, to_the_end: bool) -> bool {
+        let taken = self.passed.taken.load(Ordering::Relaxed);
+        self.watched.as_ref().is_none_or(|file| file.unchanged(to_the_end.then_some(taken)))
+    }
+
+    /// The last word on a read that came to its end, or to where it broke.
+    pub fn ended(&self, completeness: Completeness) -> Completeness {
+        // What unpacks without end is no part of anything.
+        if let Some(why) = self.passed.refused.get() {
+            return Completeness::Unusable(why.clone());
+        }
+        match self.unchanged(completeness == Completeness::Complete) {
+            true => completeness,
+            false => Completeness::Unusable("the file changed while it was read; try again".into()),
+        }
+    }
 }
 
 impl Input {
@@ -70,8 +113,8 @@ impl Input {
     /// # Errors
     /// The first bytes can't be read.
     pub fn new(inner: Box<dyn Read + Send>, watched: Option<Watched>) -> io::Result<Input> {
-        let taken = Arc::new(AtomicU64::new(0));
-        let tap = Tap { inner, taken: Arc::clone(&taken) };
+        let passed = Arc::new(Passed::default());
+        let tap = Tap { inner, passed: Arc::clone(&passed) };
         let mut buffered = BufReader::with_capacity(CHUNK, tap);
         // A pipe may give a byte at a time, and the buffer can't be filled twice: so few bytes are read by themselves.
         let mut start = [0; ZSTD.len()];
@@ -86,7 +129,7 @@ impl Input {
         } else {
             (Box::new(whole), false)
         };
-        Ok(Input { unpacked, packed, taken, given: 0, limit: u64::MAX, watched })
+        Ok(Input { unpacked, packed, passed, given: 0, limit: u64::MAX, watched: watched.map(Arc::new) })
     }
 
     /// The same, of which no more than so many bytes may come, unpacked.
@@ -99,10 +142,13 @@ impl Input {
         self.watched.as_ref().and_then(|f| f.modified).and_then(crate::os::clock::of_file)
     }
 
-    /// Whether what was read is what was opened. `to_the_end`: nothing was left over.
-    pub fn unchanged(&self, to_the_end: bool) -> bool {
-        let taken = self.taken.load(Ordering::Relaxed);
-        self.watched.as_ref().is_none_or(|file| file.unchanged(to_the_end.then_some(taken)))
+    /// Who can tell, when it was read, whether that was all.
+    pub fn witness(&self) -> Witness {
+        Witness { passed: Arc::clone(&self.passed), watched: self.watched.clone() }
+    }
+
+    fn refuse(&self, why: String) -> io::Error {
+        io::Error::other(self.passed.refused.get_or_init(|| why).clone())
     }
 }
 
@@ -116,11 +162,11 @@ impl Read for Input {
             Err(error) => return Err(error),
         };
         self.given += n as u64;
-        if self.packed && self.given > HARMLESS && self.given / MAX_RATIO > self.taken.load(Ordering::Relaxed) {
-            return Err(io::Error::other(format!("it unpacks to more than {MAX_RATIO} times its size")));
+        if self.packed && self.given > HARMLESS && self.given / MAX_RATIO > self.passed.taken.load(Ordering::Relaxed) {
+            return Err(self.refuse(format!("it unpacks to more than {MAX_RATIO} times its size")));
         }
         if self.given > self.limit {
-            return Err(io::Error::other(format!("it unpacks to more than {} bytes", self.limit)));
+            return Err(self.refuse(format!("it unpacks to more than {} bytes", self.limit)));
         }
         Ok(n)
     }
@@ -141,7 +187,7 @@ fn fill(from: &mut impl BufRead, to: &mut [u8]) -> io::Result<usize> {
 
 /// Unpacks zstd (RFC 8878) as its command line does: frame after frame, skippable ones passed over, each held against its
 /// length and its checksum. A frame that wants a window of more than 128 MB is refused.
-pub(super) struct Zstd<R> {
+pub(in crate::source) struct Zstd<R> {
     packed: R,
     frame: FrameDecoder,
     /// How many bytes of the frame were given out; none between frames.
@@ -217,7 +263,7 @@ fn of_frame(error: FrameDecoderError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-pub(super) fn unusable(source: &SourceSettings, what: String) -> Failure {
+pub(in crate::source) fn unusable(source: &SourceSettings, what: String) -> Failure {
     Failure::new(
         Error::Source(SourceReason::Untrusted),
         format!("source {} can't be read as configured: {what}", source.name),
@@ -246,19 +292,19 @@ fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
 /// Counts what passes.
 struct Tap {
     inner: Box<dyn Read + Send>,
-    taken: Arc<AtomicU64>,
+    passed: Arc<Passed>,
 }
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        self.passed.taken.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }
 
 /// The file as it was when it was opened.
-pub(super) struct Watched {
+pub(in crate::source) struct Watched {
     file: File,
     length: u64,
     modified: Option<SystemTime>,

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use super::rows::MAX_ROW;
 
 /// One line.
-pub(super) struct Line<'a> {
+pub(in crate::source) struct Line<'a> {
     /// What it says, without its end.
     pub bytes: &'a [u8],
     /// Its number, from 1.
@@ -15,7 +15,7 @@ pub(super) struct Line<'a> {
 }
 
 /// Reads lines; blank ones are passed over.
-pub(super) struct Lines<R> {
+pub(in crate::source) struct Lines<R> {
     inner: R,
     line: Vec<u8>,
     number: u64,

@@ -1,5 +1,5 @@
 //! What a JSON answer says about itself beside its records, by the names that are usual for it: that there is a further
-//! page, that something went wrong. Collected while the answer is looked through; judged by [`super::http`].
+//! page, that something went wrong. Collected while the answer is looked through; judged by those who know how it was asked for.
 //!
 //! Of what stands there no value is kept, only of which kind it is: the answer may be of any size, and nothing of it
 //! may end up in a message. Names that are kept are those of the tables below.
@@ -77,7 +77,7 @@ const KEPT: usize = 16;
 
 /// Of which kind a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(in crate::source) enum Said {
     /// Null, an empty text, an empty list, or an object in which nothing is said.
     Nothing,
     /// The number zero.
@@ -111,7 +111,7 @@ impl Said {
 
 /// A place that says that there is a further page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(in crate::source) struct Mark {
     /// JSON pointer to it.
     pub place: String,
     /// What is there.
@@ -132,7 +132,7 @@ impl Mark {
 
 /// What an answer says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hints {
+pub(in crate::source) struct Hints {
     /// Addresses, numbers and marks of a next page.
     pub marks: Vec<Mark>,
     /// Where it is said to be true that there is more.
@@ -183,18 +183,18 @@ fn escaped(segment: &str) -> String {
 }
 
 /// Whether something that is looked for may lie within this place; `records` is the path of the records.
-pub(super) fn leads(path: &[String], records: &[String]) -> bool {
+pub(in crate::source) fn leads(path: &[String], records: &[String]) -> bool {
     let beside = beside(path, records);
     (1..=NESTED).contains(&beside.len()) && beside.iter().all(|name| CONTAINERS.contains(&name.as_str()))
 }
 
 /// Whether this place, where a list stands, may hold links.
-pub(super) fn lists_links(path: &[String], records: &[String]) -> bool {
+pub(in crate::source) fn lists_links(path: &[String], records: &[String]) -> bool {
     path != records && path.last().is_some_and(|name| LINKS.contains(&name.as_str())) && leads(path, records)
 }
 
 /// Whether what stands at this place is looked for.
-pub(super) fn wanted(path: &[String], records: &[String]) -> bool {
+pub(in crate::source) fn wanted(path: &[String], records: &[String]) -> bool {
     let Some((name, above)) = path.split_last() else { return false };
     if above.is_empty() && WRONG.contains(&name.as_str()) {
         return true;
@@ -211,7 +211,7 @@ fn beside<'p>(path: &'p [String], records: &[String]) -> &'p [String] {
 }
 
 /// Looks at one value and says of which kind it is.
-pub(super) enum Glance {
+pub(in crate::source) enum Glance {
     /// Into objects too.
     Deep,
     /// Not into objects.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::document::{self, Document, Wants};
 use super::hints::{self, Glance, Hints, Said};
+use crate::config::settings::JsonSettings;
 
 /// How many field names a message lists before it stops.
 const LISTED: usize = 20;
@@ -25,7 +26,7 @@ const LONGEST_NAME: usize = 10_000;
 
 /// A JSON pointer (RFC 6901), taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pointer(Vec<String>);
+pub(in crate::source) struct Pointer(Vec<String>);
 
 impl Pointer {
     /// The pointer that this text is.
@@ -43,7 +44,7 @@ impl fmt::Display for Pointer {
 
 /// Where in a page the things stand that it is read for.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(in crate::source) struct Places {
     /// The list of records.
     pub records: Pointer,
     /// The number of all records.
@@ -54,9 +55,22 @@ pub(super) struct Places {
     pub success: Option<Pointer>,
 }
 
+impl Places {
+    /// Those that are configured.
+    pub fn of(settings: &JsonSettings) -> Places {
+        let parse = |pointer: &Option<String>| pointer.as_deref().map(Pointer::parse);
+        Places {
+            records: Pointer::parse(&settings.records),
+            total: parse(&settings.total),
+            next: None,
+            success: parse(&settings.success),
+        }
+    }
+}
+
 /// What a look through a page found.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Skimmed {
+pub(in crate::source) struct Skimmed {
     /// Records.
     pub count: u64,
     /// What stands where the total should; none when nothing does.
@@ -69,12 +83,57 @@ pub(super) struct Skimmed {
     pub hints: Hints,
 }
 
+impl Skimmed {
+    /// Why what was found, though it has records, is not to be taken for a good list; `it` is called so. `success` is where
+    /// it must say that it is one.
+    pub fn went_wrong(&self, it: &str, success: Option<&str>) -> Option<String> {
+        if let Some(pointer) = success
+            && self.success != Some(Value::Bool(true))
+        {
+            let is = if self.success.is_some() { "is not true" } else { "is not there" };
+            return Some(format!("{pointer:?} {is}, which success says must be true"));
+        }
+        let wrong = &self.hints.wrong;
+        if wrong.is_empty() {
+            return None;
+        }
+        let told = |name: &String| match name.as_str() {
+            "errors" | "error" => format!("it holds \"{name}\""),
+            _ => format!("\"{name}\" is not true"),
+        };
+        let told: Vec<String> = wrong.iter().map(told).collect();
+        let told = told.join(", ");
+        Some(format!("{it} says that something went wrong ({told}), so its records may not be all"))
+    }
+
+    /// Why a document that should hold everybody is only a part, if it says so.
+    pub fn is_a_part(&self) -> Option<String> {
+        let hints = &self.hints;
+        let mark = hints.marks.iter().find(|mark| mark.is_address() || !hints.no_more);
+        let place = match (&hints.more, mark, hints.total_results) {
+            (Some(flag), _, _) => format!("{flag:?} is true"),
+            (None, Some(mark), _) => format!("{:?}", mark.place),
+            (None, None, Some(all)) if all > self.count => {
+                format!("totalResults is {all}, and {} are there", self.count)
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "the file says that there is more ({place}): it is one page of a list; have the whole list written"
+        ))
+    }
+}
+
 /// Goes through a page without keeping anything.
 ///
 /// # Errors
 /// It is not JSON, is cut off, or has no list of records where it should: a sentence that holds no value.
-pub(super) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> {
-    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, Each::Counted(0)) };
+pub(in crate::source) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> {
+    look(page, places, Each::Counted(0))
+}
+
+fn look<'a>(page: impl Read, places: &'a Places, each: Each<'a>) -> Result<Skimmed, String> {
+    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, each) };
     let spot =
         |pointer: &Option<Pointer>| pointer.as_ref().map(|pointer| Spot { pointer: pointer.clone(), found: None });
     walk.spots = [spot(&places.total), spot(&places.next), spot(&places.success)];
@@ -89,7 +148,7 @@ pub(super) fn skim(page: impl Read, places: &Places) -> Result<Skimmed, String> 
 ///
 /// # Errors
 /// As [`skim`].
-pub(super) fn records(
+pub(in crate::source) fn records(
     page: impl Read,
     records: &Pointer,
     wants: &Wants,
@@ -98,8 +157,27 @@ pub(super) fn records(
     Walk::new(records, Each::Read(wants, each)).go(page)
 }
 
+/// [`skim`] and [`records`] in one, for what can't be gone through twice.
+///
+/// # Errors
+/// As [`skim`].
+pub(super) fn skim_records(
+    page: impl Read,
+    places: &Places,
+    wants: &Wants,
+    each: &mut dyn FnMut(Document) -> bool,
+) -> Result<Skimmed, String> {
+    let mut count = 0;
+    let mut counted = |document| {
+        count += 1;
+        each(document)
+    };
+    let skimmed = look(page, places, Each::Read(wants, &mut counted))?;
+    Ok(Skimmed { count, ..skimmed })
+}
+
 /// What a parser complains of, without quoting anything.
-pub(super) fn complaint(error: &serde_json::Error) -> String {
+pub(in crate::source) fn complaint(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "it is cut off in the middle of its JSON".into(),
         Category::Io => format!("reading it stopped before the end: {error}"),
@@ -341,7 +419,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// The value of a column: the field of that name, or the one that its dotted path leads to. Nothing when it isn't there.
-pub(super) fn column<'v>(record: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+pub(in crate::source) fn column<'v>(record: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     if let Some(value) = record.get(name) {
         return Some(value);
     }

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Map, Value};
 
+use super::super::parsed::Parsed;
 use super::document::{Document, Wants};
 use super::json::column;
-use super::parsed::Parsed;
 use super::rows::MAX_FIELD;
 use crate::domain::record::{Key, Position};
 
@@ -15,7 +15,7 @@ use crate::domain::record::{Key, Position};
 const EXACT: f64 = 9_223_372_036_854_775_808.0;
 
 /// Judges the records of one source.
-pub(super) struct Judge {
+pub(in crate::source) struct Judge {
     key: String,
     /// What else the key may be asked for by, where there is no such column.
     also_key: Vec<String>,

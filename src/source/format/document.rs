@@ -15,7 +15,7 @@ use crate::domain::bounded;
 use crate::domain::bounded::{Budget, DEEPEST};
 
 /// The most that is kept of a record, as it lies in memory.
-pub(super) const MOST_KEPT: usize = 16_000_000;
+pub(in crate::source) const MOST_KEPT: usize = 16_000_000;
 
 /// The most that is kept of a key, which is no key when it is longer.
 const MOST_KEY: usize = 100_000;
@@ -34,7 +34,7 @@ const MOST_COLUMNS: usize = 5_000;
 
 /// What is known of a record.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Document {
+pub(in crate::source) struct Document {
     /// What is wanted of it: where it is an object, the fields that lead to wanted columns.
     pub value: Value,
     /// Whether it says nothing.
@@ -51,7 +51,7 @@ pub(super) struct Document {
 
 /// Reads the records of one source.
 #[derive(Clone)]
-pub(super) struct Wants {
+pub(in crate::source) struct Wants {
     key: String,
     /// The columns that are used, the key among them.
     columns: Vec<String>,
@@ -409,7 +409,7 @@ impl<'w> Visitor<'_> for Name<'_, '_, 'w> {
 }
 
 /// As much of a name as is shown.
-pub(super) fn shortened(name: &str) -> &str {
+pub(in crate::source) fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(LONGEST_NAME)]
 }
 

@@ -15,7 +15,7 @@ const CHUNK: usize = 32 * 1024;
 
 /// What the end of a text showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trailer {
+pub(in crate::source) enum Trailer {
     /// There is none, or the end was not reached.
     Missing,
     /// There is one, and its group is no number.
@@ -42,7 +42,7 @@ impl Trailer {
 }
 
 /// A text without its trailer.
-pub(super) struct Untrailed<R> {
+pub(in crate::source) struct Untrailed<R> {
     inner: R,
     pattern: Option<Regex>,
     /// The last line so far, which may be the last of all, and what is blank behind it. Before `at` it was handed out.

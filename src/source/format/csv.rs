@@ -5,17 +5,15 @@
 //! read, and says so.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read};
+use std::io::{self, Read};
 
-use chrono::{DateTime, Utc};
-
-use super::decode::Utf8Reader;
+use super::super::parsed::Parsed;
+use super::super::transport::file::{Input, Witness, unusable};
+use super::decode::{Utf8Reader, no_encoding};
 use super::document::shortened;
-use super::file::{Input, unusable};
-use super::parsed::Parsed;
 use super::rows::{Broken, RawRow, RowReader, Step};
 use super::trailer::{Trailer, Untrailed};
-use crate::config::settings::{CsvSettings, SourceSettings, TextSettings};
+use crate::config::settings::{SourceSettings, TextSettings};
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::html::begins_like_html;
@@ -27,7 +25,7 @@ use crate::source::trust::Completeness;
 const LISTED: usize = 40;
 
 /// A delimited text being read.
-pub(super) struct CsvReader {
+pub(in crate::source) struct CsvReader {
     rows: RowReader<Untrailed<Utf8Reader<Input>>>,
     row: RawRow,
     header: Vec<String>,
@@ -39,24 +37,10 @@ pub(super) struct CsvReader {
     count: u64,
     /// How many of the rows had no content.
     blank: u64,
-    /// Whether the text must end with a trailer that counts its rows; of pages, only the last one must.
-    closed_by_trailer: bool,
-    modified_at: Option<DateTime<Utc>>,
+    witness: Witness,
 }
 
 impl CsvReader {
-    /// Opens the file and reads its header.
-    ///
-    /// # Errors
-    /// 69 when there is no such file or it can't be opened, 65 when it is not as configured.
-    pub fn open(source: &SourceSettings, settings: &CsvSettings, wanted: &BTreeSet<String>) -> Result<CsvReader> {
-        let input = Input::open(source, &settings.path)?;
-        let reader = CsvReader::start(source, &settings.text, wanted, input, 0);
-        let mut reader = reader.map_err(|failure| placed(source, failure))?;
-        reader.closed_by_trailer = settings.text.trailer.is_some();
-        Ok(reader)
-    }
-
     /// Reads the header of what was opened; `count` rows came before it.
     ///
     /// # Errors
@@ -68,7 +52,7 @@ impl CsvReader {
         input: Input,
         count: u64,
     ) -> Result<CsvReader> {
-        let modified_at = input.modified_at();
+        let witness = input.witness();
         let decoded = Utf8Reader::new(input, &settings.encoding).ok_or_else(|| {
             let message = format!("source {}: there is no encoding {:?}", source.name, settings.encoding);
             Failure::new(Error::Config, message).help("e.g. utf-8, utf-16, windows-1252, iso-8859-15")
@@ -83,13 +67,7 @@ impl CsvReader {
         let named = |name: &String| place(name).or_else(|| source.also_key.contains(name).then_some(key));
         let wanted: Vec<usize> = wanted.iter().filter_map(named).collect();
         let used = source.required.iter().filter_map(place).chain(wanted.iter().copied()).chain([key]).collect();
-        let (blank, closed_by_trailer) = (0, false);
-        Ok(CsvReader { rows, row, header, key, wanted, used, count, blank, closed_by_trailer, modified_at })
-    }
-
-    /// When the file was last changed, where there is a file.
-    pub fn modified_at(&self) -> Option<DateTime<Utc>> {
-        self.modified_at
+        Ok(CsvReader { rows, row, header, key, wanted, used, count, blank: 0, witness })
     }
 
     /// How many rows there were so far, those before the header included.
@@ -131,26 +109,14 @@ impl CsvReader {
                 self.blank += u64::from(matches!(parsed, Parsed::Blank(_)));
                 parsed
             }
-            Step::End if self.closed_by_trailer => {
-                let closed = self.trailer().agrees_with(self.count, self.blank);
-                self.end(closed.map_or_else(Completeness::Incomplete, |()| Completeness::Complete))
-            }
             Step::End => self.end(Completeness::Complete),
-            // What unpacks without end is no part of anything.
-            Step::Broken(Broken::Io(error)) if error.kind() == ErrorKind::Other => {
-                self.end(Completeness::Unusable(error.to_string()))
-            }
             Step::Broken(broken) => self.end(Completeness::Incomplete(broken_words(&broken))),
         }
     }
 
     /// The end: it is the end of what was opened only if the file stayed as it was.
     fn end(&self, completeness: Completeness) -> Parsed {
-        let at_end = completeness == Completeness::Complete;
-        if self.rows.get_ref().get_ref().get_ref().unchanged(at_end) {
-            return Parsed::End(completeness);
-        }
-        Parsed::End(Completeness::Unusable("the file changed while it was read; try again".into()))
+        Parsed::End(self.witness.ended(completeness))
     }
 
     fn judge(&self) -> Parsed {
@@ -293,9 +259,22 @@ fn read_header(source: &SourceSettings, rows: &mut RowReader<impl Read>, row: &m
     })
 }
 
+/// How many rows there are below the header.
+pub(super) fn count(input: Input, settings: &TextSettings) -> io::Result<u64> {
+    let decoded = Utf8Reader::new(input, &settings.encoding).ok_or_else(no_encoding)?;
+    let text = Untrailed::new(decoded, settings.trailer.clone());
+    let mut rows = RowReader::new(text, settings.delimiter, settings.quote);
+    let mut row = RawRow::default();
+    let mut lines: u64 = 0;
+    while let Step::Row = rows.next(&mut row) {
+        lines += 1;
+    }
+    Ok(lines.saturating_sub(1))
+}
+
 /// Tells which file it is about, beside what to do.
-fn placed(source: &SourceSettings, failure: Failure) -> Failure {
-    let Some(path) = source.file() else { return failure };
+pub(super) fn placed(source: &SourceSettings, failure: Failure) -> Failure {
+    let Some(path) = source.kind.file() else { return failure };
     let help = failure
         .help
         .iter()

@@ -17,7 +17,7 @@ const CHUNK: usize = 32 * 1024;
 const MARK: usize = 3;
 
 /// A reader of UTF-8 over a reader of some encoding; a byte-order mark wins over the label, and is dropped.
-pub(super) struct Utf8Reader<R> {
+pub(in crate::source) struct Utf8Reader<R> {
     inner: R,
     label: &'static Encoding,
     state: State,
@@ -40,11 +40,6 @@ impl<R: Read> Utf8Reader<R> {
     pub fn new(inner: R, label: &str) -> Option<Utf8Reader<R>> {
         let label = Encoding::for_label_no_replacement(label.as_bytes())?;
         Some(Utf8Reader { inner, label, state: State::Fresh, input: Vec::new(), at: 0 })
-    }
-
-    /// What it reads from.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
     }
 
     /// The name of the encoding, as far as it is known by now.
@@ -143,6 +138,11 @@ fn decode(decoder: &mut Decoder, input: &[u8], output: &mut Vec<u8>, last: bool)
             DecoderResult::Malformed(..) => output.push(UNDECODABLE),
         }
     }
+}
+
+/// What is said where an encoding was asked for that is none.
+pub(in crate::source) fn no_encoding() -> io::Error {
+    io::Error::other("there is no such encoding")
 }
 
 #[cfg(test)]

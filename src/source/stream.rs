@@ -1,0 +1,66 @@
+//! A source that is one stream of bytes: any transport with any format.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::connector::Connector;
+use super::format::{Decoder, Took};
+use super::http::PageLog;
+use super::intake::Intake;
+use super::parsed::Sink;
+use super::preview::{Look, Preview};
+use super::transport::Transport;
+use super::trust::{Completeness, ReadStats};
+use crate::config::settings::{FormatSettings, RowsPerPerson, SourceSettings};
+use crate::domain::error::Result;
+
+/// Bytes from a transport, in a format.
+pub(super) struct Stream<T> {
+    source: Arc<SourceSettings>,
+    transport: T,
+    format: FormatSettings,
+}
+
+impl<T> Stream<T> {
+    /// Opens nothing yet.
+    pub fn new(source: &Arc<SourceSettings>, transport: T, format: FormatSettings) -> Stream<T> {
+        Stream { source: Arc::clone(source), transport, format }
+    }
+}
+
+impl<T: Transport> Connector for Stream<T> {
+    fn check(&mut self, wanted: &BTreeSet<String>) -> Result<Vec<Preview>> {
+        let mut look = Look::begin(&self.source, wanted);
+        let input = self.transport.open(&self.source)?;
+        let mut decoder = Decoder::new(&self.source, &self.format, wanted, true);
+        let (completeness, _) = decoder.whole(input, &mut |took| look.take(took))?;
+        Ok(vec![look.end(&self.source, completeness)?])
+    }
+
+    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
+        let mut sink = Sink::create(spool_dir, self.source.rows)?;
+        let input = self.transport.open(&self.source)?;
+        let modified_at = input.modified_at();
+        let mut decoder = Decoder::new(&self.source, &self.format, wanted, false);
+        // What is declared is counted as people are.
+        let declares = self.format.json().is_some_and(|json| json.total.is_some());
+        let mut log = declares.then(|| PageLog::new(self.source.rows == RowsPerPerson::Many));
+        let (mut completeness, declared) = decoder.whole(input, &mut |took| {
+            if let Took::Row(row) = took {
+                log.iter_mut().for_each(|log| log.row(&row));
+                sink.take(row)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if completeness == Completeness::Complete {
+            decoder.required_are_there()?;
+            if let Some(log) = &mut log {
+                log.end_page(declared);
+                completeness = log.moved().map_or(Completeness::Complete, Completeness::Incomplete);
+            }
+        }
+        Intake::settled(sink, wanted, ReadStats { completeness, modified_at, ..ReadStats::default() })
+    }
+}
