@@ -14,7 +14,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunObserver;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::limits::{Breach, breach};
+use crate::domain::limits::{Breach, Measured, breach};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::visible::padded;
@@ -115,7 +115,7 @@ fn show(out: &mut Out, sync: &SyncSettings, made: Result<Plan>, detailed: bool, 
             Ok(failure.error.into())
         }
         Ok(plan) => {
-            let held = breach(&plan.tally, &sync.limits);
+            let held = breach(plan.tally(), &sync.limits);
             match json {
                 true => plan_json(out, sync, &plan, held.as_ref())?,
                 false => plan_text(out, sync, &plan, held.as_ref(), all)?,

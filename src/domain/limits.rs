@@ -1,7 +1,7 @@
 //! How much one run may change: the limits, judged over the whole plan before the first request.
 //!
-//! Pure. [`Approved`] has no other constructor than the functions of this module, and delivery takes nothing else:
-//! what was not judged can't be sent.
+//! Pure. [`Approved`] has no other constructor than [`judge`] and [`consent`], and delivery takes nothing else: what was
+//! not judged can't be sent. Both judge a plan by its own tally, operations and basis ([`Measured`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,6 +82,14 @@ impl Basis {
             .filter(|((_, was), (_, is))| was != is)
             .map(|((name, was), (_, is))| format!("limits.{name} was {was} and is {is}"));
         mapping.into_iter().chain(limits).chain(flaps).collect()
+    }
+
+    /// In what this differs from what a held plan was made by; none: an earlier version kept nothing of that.
+    pub fn changed_since(&self, was: Option<&Basis>) -> Vec<String> {
+        match was {
+            Some(was) => was.differences(self),
+            None => vec!["it was planned by an earlier version of rosterd".into()],
+        }
     }
 }
 
@@ -267,6 +275,30 @@ pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
         .or_else(|| over("adopt", tally.adopts, &limits.adopt))
 }
 
+/// A plan as the limits judge it: what it comes to, what it was made by and what it consists of are its own.
+pub trait Measured {
+    /// Why its operations can't be read.
+    type Error;
+
+    /// What it comes to.
+    fn tally(&self) -> &Tally;
+
+    /// What it was made by.
+    fn basis(&self) -> &Basis;
+
+    /// The digests of its operations.
+    ///
+    /// # Errors
+    /// Its operations can't be read.
+    fn digests(&self) -> Result<BTreeSet<Digest>, Self::Error>;
+
+    /// Leaves out every operation but these.
+    ///
+    /// # Errors
+    /// Its operations can't be read.
+    fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), Self::Error>;
+}
+
 /// A plan that may be sent: within its limits, or approved by a person.
 #[derive(Debug)]
 pub struct Approved<P>(P);
@@ -287,12 +319,12 @@ pub struct Held<P> {
     pub breach: Breach,
 }
 
-/// Judges a whole plan.
+/// Judges a whole plan by its own tally.
 ///
 /// # Errors
 /// [`Held`], with the first limit that it exceeds.
-pub fn judge<P>(plan: P, tally: &Tally, limits: &Limits) -> Result<Approved<P>, Box<Held<P>>> {
-    match breach(tally, limits) {
+pub fn judge<P: Measured>(plan: P, limits: &Limits) -> Result<Approved<P>, Box<Held<P>>> {
+    match breach(plan.tally(), limits) {
         None => Ok(Approved(plan)),
         Some(breach) => Err(Box::new(Held { plan, breach })),
     }
@@ -301,15 +333,40 @@ pub fn judge<P>(plan: P, tally: &Tally, limits: &Limits) -> Result<Approved<P>, 
 /// The digest of an operation that a person agreed to.
 pub type Digest = [u8; 32];
 
-/// Lets a plan through that a person approved: if every operation they saw would be planned the same now.
-///
-/// `plan` must contain the approved operations and no others; `present` are its digests.
+/// What a person agreed to who approved a held plan.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    /// The operations that they saw.
+    pub operations: BTreeSet<Digest>,
+    /// The mapping and the limits under which these were planned.
+    pub basis: Option<Basis>,
+}
+
+/// A plan that is not the one that was approved.
+#[derive(Debug)]
+pub struct Stale<P> {
+    /// The plan as it is made now.
+    pub plan: P,
+    /// In what the mapping and the limits differ, in words.
+    pub rules: Vec<String>,
+    /// The approved operations that are planned the same now.
+    pub present: BTreeSet<Digest>,
+}
+
+/// Lets a plan through that a person approved: if it is made under the same rules, and every operation that they saw is
+/// planned the same now. What they did not see is left out of it.
 ///
 /// # Errors
-/// How many of the approved operations would not be planned the same any more.
-pub fn consent<P>(plan: P, approved: &BTreeSet<Digest>, present: &BTreeSet<Digest>) -> Result<Approved<P>, usize> {
-    let missing = approved.difference(present).count();
-    if missing > 0 || present.difference(approved).next().is_some() { Err(missing) } else { Ok(Approved(plan)) }
+/// The plan's operations can't be read; within: it is [`Stale`].
+pub fn consent<P: Measured>(mut plan: P, consent: &Consent) -> Result<Result<Approved<P>, Box<Stale<P>>>, P::Error> {
+    let rules = plan.basis().changed_since(consent.basis.as_ref());
+    let mut present = plan.digests()?;
+    present.retain(|digest| consent.operations.contains(digest));
+    if !rules.is_empty() || present.len() < consent.operations.len() {
+        return Ok(Err(Box::new(Stale { plan, rules, present })));
+    }
+    plan.keep(&consent.operations)?;
+    Ok(Ok(Approved(plan)))
 }
 
 #[cfg(test)]
@@ -450,7 +507,7 @@ mod tests {
         fn nothing_is_approved_that_exceeds_a_limit_and_nothing_held_that_does_not(
             tally in any_tally(), limits in any_limits(),
         ) {
-            match judge((), &tally, &limits) {
+            match judge(Listed::of(tally.clone()), &limits) {
                 Ok(_) => prop_assert!(within(&tally, &limits)),
                 Err(held) => {
                     prop_assert!(!within(&tally, &limits));
@@ -564,11 +621,59 @@ mod tests {
         assert_eq!(was.differences(&is), expected);
     }
 
+    /// A plan of these operations.
+    #[derive(Debug, PartialEq)]
+    struct Listed {
+        tally: Tally,
+        basis: Basis,
+        operations: BTreeSet<Digest>,
+    }
+
+    impl Listed {
+        fn of(tally: Tally) -> Listed {
+            let basis = Basis { mapping: "a1".into(), limits: defaults(), max_flaps: 3 };
+            Listed { tally, basis, operations: BTreeSet::new() }
+        }
+    }
+
+    impl Measured for Listed {
+        type Error = std::convert::Infallible;
+
+        fn tally(&self) -> &Tally {
+            &self.tally
+        }
+
+        fn basis(&self) -> &Basis {
+            &self.basis
+        }
+
+        fn digests(&self) -> Result<BTreeSet<Digest>, Self::Error> {
+            Ok(self.operations.clone())
+        }
+
+        fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), Self::Error> {
+            self.operations.retain(|digest| wanted.contains(digest));
+            Ok(())
+        }
+    }
+
     #[test]
     fn consent_holds_for_exactly_what_was_seen() {
         let digests = |ns: &[u8]| ns.iter().map(|n| [*n; 32]).collect::<BTreeSet<Digest>>();
-        assert!(consent((), &digests(&[1, 2]), &digests(&[1, 2])).is_ok());
-        assert_eq!(consent((), &digests(&[1, 2]), &digests(&[1])).err(), Some(1));
-        assert!(consent((), &digests(&[1]), &digests(&[1, 2])).is_err());
+        let asked = |approved: &[u8], present: &[u8], basis: Option<Basis>| {
+            let plan = Listed { operations: digests(present), ..Listed::of(Tally::default()) };
+            let Ok(answer) = consent(plan, &Consent { operations: digests(approved), basis });
+            answer.map(|approved| approved.plan().operations.clone()).map_err(|stale| {
+                let missing = approved.len() - stale.present.len();
+                (missing, stale.rules.len())
+            })
+        };
+        let same = || Some(Listed::of(Tally::default()).basis);
+        assert_eq!(asked(&[1, 2], &[1, 2], same()), Ok(digests(&[1, 2])));
+        assert_eq!(asked(&[1, 2], &[1], same()), Err((1, 0)));
+        assert_eq!(asked(&[1], &[1, 2], same()), Ok(digests(&[1])), "what nobody saw is not sent");
+        assert_eq!(asked(&[1], &[1], None), Err((0, 1)), "planned by an earlier version");
+        let other = same().map(|basis| Basis { max_flaps: 4, ..basis });
+        assert_eq!(asked(&[1], &[1], other), Err((0, 1)));
     }
 }

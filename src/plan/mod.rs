@@ -29,7 +29,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
-use crate::domain::limits::{Digest, Tally};
+use crate::domain::limits::{Basis, Digest, Measured, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
 use crate::domain::record::{Key, Reject};
 use crate::domain::time;
@@ -79,7 +79,9 @@ pub struct Plan {
     /// Its id.
     pub id: String,
     /// What it comes to, for the limits.
-    pub tally: Tally,
+    tally: Tally,
+    /// What it was made by.
+    basis: Basis,
     /// Operations by kind.
     pub counts: BTreeMap<OpKind, u64>,
     /// Good records in the source.
@@ -153,36 +155,6 @@ impl Plan {
         pages(|after| self.spool().rejects(after.copied().unwrap_or_default(), PAGE), place)
     }
 
-    /// The digests of all operations that people see: steps on the way are not theirs to approve.
-    pub fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
-        let mut digests = BTreeSet::new();
-        self.spool().weigh(|digest, operation| {
-            if operation.is_none_or(|operation| !operation.step) {
-                digests.insert(digest);
-            }
-        })?;
-        Ok(digests)
-    }
-
-    /// Keeps only the operations with these digests and the steps towards them; the id stays that of the whole plan.
-    pub fn keep(&mut self, digests: &BTreeSet<Digest>) -> Result<(), StateError> {
-        let mut kept = BTreeSet::new();
-        self.for_each(|operation| {
-            if !operation.step && digests.contains(&operation.digest()) {
-                kept.insert(operation.key.clone());
-            }
-        })?;
-        self.spool().retain(|operation| match operation.step {
-            true => kept.contains(&operation.key),
-            false => digests.contains(&operation.digest()),
-        })?;
-        let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
-        let Tally { flaps, max_flaps, rekeyed, .. } = self.tally;
-        self.tally = Tally { flaps, max_flaps, rekeyed, ..tally };
-        self.counts = counts;
-        Ok(())
-    }
-
     /// A plan of operations that come from elsewhere than from comparing: an undo's.
     ///
     /// # Errors
@@ -194,6 +166,7 @@ impl Plan {
             spool: Mutex::new(spool),
             id: String::new(),
             tally: Tally::default(),
+            basis: basis(sync),
             counts: BTreeMap::new(),
             source_records: 0,
             excluded: 0,
@@ -250,6 +223,57 @@ impl Plan {
         self.counts = counts;
         self.id = id;
         Ok(())
+    }
+}
+
+impl Measured for Plan {
+    type Error = StateError;
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// Of the operations that people see: steps on the way are not theirs to approve.
+    fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
+        let mut digests = BTreeSet::new();
+        self.spool().weigh(|digest, operation| {
+            if operation.is_none_or(|operation| !operation.step) {
+                digests.insert(digest);
+            }
+        })?;
+        Ok(digests)
+    }
+
+    /// The steps towards these operations stay too; the id stays that of the whole plan.
+    fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), StateError> {
+        let mut kept = BTreeSet::new();
+        self.for_each(|operation| {
+            if !operation.step && wanted.contains(&operation.digest()) {
+                kept.insert(operation.key.clone());
+            }
+        })?;
+        self.spool().retain(|operation| match operation.step {
+            true => kept.contains(&operation.key),
+            false => wanted.contains(&operation.digest()),
+        })?;
+        let (_, tally, counts) = measure(self, "", self.tally.users, self.tally.bans_before)?;
+        let Tally { flaps, max_flaps, rekeyed, .. } = self.tally;
+        self.tally = Tally { flaps, max_flaps, rekeyed, ..tally };
+        self.counts = counts;
+        Ok(())
+    }
+}
+
+/// What the plans of a sync are made and judged by now.
+pub fn basis(sync: &SyncSettings) -> Basis {
+    Basis {
+        mapping: blake3::Hash::from(sync.mapping.version()).to_hex().to_string(),
+        limits: sync.limits.clone(),
+        max_flaps: sync.max_flaps,
     }
 }
 
@@ -321,6 +345,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         spool: merged.spool,
         id: String::new(),
         tally: Tally::default(),
+        basis: basis(&planner.sync),
         counts: BTreeMap::new(),
         source_records: stats.records - merged.contradicted,
         excluded: merged.excluded,

@@ -3,6 +3,7 @@
 
 use super::{Approval, RunRequest, RunSummary, Runner, chosen};
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::limits::Consent;
 use crate::plan::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
 
@@ -13,7 +14,8 @@ impl Runner {
     /// The sync is unknown by now, or the state fails. What became of the run is in its summary.
     pub async fn approve(&self, plan: &HeldPlan, by: String, reason: Option<String>) -> Result<RunSummary> {
         let operations = self.digests(&plan.id).await?;
-        let approval = Approval { plan: plan.id.clone(), operations, basis: plan.basis.clone(), by, reason };
+        let consent = Consent { operations, basis: plan.basis.clone() };
+        let approval = Approval { plan: plan.id.clone(), consent, by, reason };
         let names = [plan.sync.clone()];
         let none = || Failure::internal(format!("the run of plan {} left no summary", plan.id));
         match &plan.origin {

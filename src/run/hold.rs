@@ -9,11 +9,11 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::keyset::pages;
 use crate::domain::limits;
-use crate::domain::limits::{Approved, Basis, Breach, Digest};
+use crate::domain::limits::{Approved, Breach, Digest, Measured, Stale};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::record::{Key, Reject};
-use crate::plan::{PAGE, Plan};
+use crate::plan::{PAGE, Plan, basis};
 use crate::run::Resolution;
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
@@ -46,28 +46,11 @@ fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// What the plans of a sync are made and judged by now.
-pub(super) fn basis(sync: &SyncSettings) -> Basis {
-    Basis {
-        mapping: blake3::Hash::from(sync.mapping.version()).to_hex().to_string(),
-        limits: sync.limits.clone(),
-        max_flaps: sync.max_flaps,
-    }
-}
-
 /// Why a held plan could not be approved as things stand: somebody tried, or the mapping or the limits are others than
 /// those under which it was made. What the source says by now only planning tells.
 pub fn stale_because(sync: &SyncSettings, plan: &HeldPlan) -> Option<String> {
-    let differences = made_by_others(plan.basis.as_ref(), sync);
+    let differences = basis(sync).changed_since(plan.basis.as_ref());
     if differences.is_empty() { plan.stale.clone() } else { Some(in_short(&differences)) }
-}
-
-/// In what mapping and limits differ from those of now.
-fn made_by_others(was: Option<&Basis>, sync: &SyncSettings) -> Vec<String> {
-    match was {
-        Some(was) => was.differences(&basis(sync)),
-        None => vec!["it was planned by an earlier version of rosterd".into()],
-    }
 }
 
 /// The first few differences, and how many there are.
@@ -98,14 +81,12 @@ fn difference(was: &Operation, is: Option<&Operation>) -> String {
 }
 
 impl Run<'_> {
-    /// A plan within its limits; whatever plan of this sync was held has had its day.
-    pub(super) async fn within_limits(&self, plan: Plan) -> Result<Approved<Plan>> {
+    /// Of a plan within its limits: whatever plan of this sync was held has had its day.
+    pub(super) async fn supersede(&self) -> Result<()> {
         if self.request.only.is_empty() && self.request.origin == Origin::Sync {
             self.runner.state.ask(Supersede(self.who.sync.name.clone())).await?;
         }
-        let tally = plan.tally.clone();
-        limits::judge(plan, &tally, &self.who.sync.limits)
-            .map_err(|held| Failure::internal(format!("the limit {} was judged twice", held.breach.limit)))
+        Ok(())
     }
 
     /// Keeps a plan for approval. Its outcomes are written when it is held for the first time; what is to be
@@ -120,7 +101,7 @@ impl Run<'_> {
             allowed: breach.allowed,
             counts: plan.counts.clone(),
             origin: self.request.origin.clone(),
-            basis: Some(basis(&self.who.sync)),
+            basis: Some(plan.basis().clone()),
             partial: !self.request.only.is_empty(),
             stale: None,
         };
@@ -154,20 +135,17 @@ impl Run<'_> {
     }
 
     /// A plan that somebody approved, if everything they saw would be planned the same now. Spends the approval.
-    pub(super) async fn consent(&self, mut plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
-        let mut differences = made_by_others(approval.basis.as_ref(), &self.who.sync);
-        let present: BTreeSet<Digest> = plan.digests()?.intersection(&approval.operations).copied().collect();
-        if present.len() < approval.operations.len() {
-            differences.extend(self.different(&plan, approval, &present).await?);
-        }
-        if !differences.is_empty() {
-            let why = in_short(&differences);
-            self.runner.state.ask(MarkStale { plan: approval.plan.clone(), why: why.clone() }).await?;
-            return Err(self.stale(approval, &why));
-        }
-        plan.keep(&approval.operations)?;
-        let approved = limits::consent(plan, &approval.operations, &present)
-            .map_err(|missing| Failure::internal(format!("{missing} approved operations got lost")))?;
+    pub(super) async fn consent(&self, plan: Plan, approval: &Approval) -> Result<Approved<Plan>> {
+        let approved = match limits::consent(plan, &approval.consent)? {
+            Ok(approved) => approved,
+            Err(stale) => {
+                let Stale { plan, rules: mut differences, present } = *stale;
+                differences.extend(self.different(&plan, approval, &present).await?);
+                let why = in_short(&differences);
+                self.runner.state.ask(MarkStale { plan: approval.plan.clone(), why: why.clone() }).await?;
+                return Err(self.stale(approval, &why));
+            }
+        };
         let decision = DecidePlan {
             id: approval.plan.clone(),
             status: PlanStatus::Sent,

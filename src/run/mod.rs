@@ -32,7 +32,7 @@ use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
 use crate::domain::identity;
 use crate::domain::limits;
-use crate::domain::limits::{Basis, Digest};
+use crate::domain::limits::Consent;
 use crate::domain::record::Key;
 use crate::domain::time;
 use crate::failpoints;
@@ -94,10 +94,8 @@ pub struct RunRequest {
 pub struct Approval {
     /// The plan.
     pub plan: String,
-    /// The operations they saw.
-    pub operations: BTreeSet<Digest>,
-    /// The mapping and the limits under which they were planned.
-    pub basis: Option<Basis>,
+    /// What they saw.
+    pub consent: Consent,
     /// Who.
     pub by: String,
     /// Why.
@@ -307,9 +305,12 @@ impl Run<'_> {
                 summary.approved = Some(approval.to_string());
                 approved
             }
-            None => match limits::judge((), &plan.tally, &self.who.sync.limits) {
-                Ok(_) => self.within_limits(plan).await?,
-                Err(held) => return self.hold(summary, plan, held.breach).await,
+            None => match limits::judge(plan, &self.who.sync.limits) {
+                Ok(approved) => {
+                    self.supersede().await?;
+                    approved
+                }
+                Err(held) => return self.hold(summary, held.plan, held.breach).await,
             },
         };
         self.record_bystanders(approved.plan()).await?;

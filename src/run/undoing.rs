@@ -10,6 +10,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunId;
 use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, StateReason};
+use crate::domain::limits::Measured;
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
@@ -127,7 +128,7 @@ impl Runner {
             allowed: 0,
             counts: plan.counts.clone(),
             origin: Origin::Undo(run.to_string()),
-            basis: Some(super::hold::basis(sync)),
+            basis: Some(plan.basis().clone()),
             partial: false,
             stale: None,
         };
