@@ -14,7 +14,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunObserver;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::limits::{Breach, Measured, breach};
+use crate::domain::limits::{Breach, LimitName, Measured, breach};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::visible::padded;
@@ -222,7 +222,7 @@ fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     }
     match held {
         Some(breach) => {
-            let named = if breach.limit == "rekey" { plan.reformatted.as_slice() } else { &[] };
+            let named = if breach.limit == LimitName::Rekey { plan.reformatted.as_slice() } else { &[] };
             out.section(&format!("  {}", style.warn(&format!("It would be {}.", breach.sentence(named)))))?;
             out.line(&format!("  rosterd sync {} holds it for approval.", sync.name))
         }

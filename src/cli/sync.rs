@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
-use crate::domain::outcome::{Outcome, Status};
+use crate::domain::outcome::{Outcome, RunStatus, Status};
 use crate::domain::time;
 use crate::domain::visible::padded;
 use crate::os::clock::Clock;
@@ -122,13 +122,13 @@ pub fn print(runs: &[RunSummary], notable: impl Fn(&str) -> Vec<Outcome>, printi
 pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
     let style = out.style;
     let status = match run.status {
-        "ok" => style.good("ok"),
-        "held" | "partial" | "paused" => style.warn(run.status),
-        other => style.bad(other),
+        RunStatus::Ok => style.good("ok"),
+        RunStatus::Held | RunStatus::Partial | RunStatus::Paused => style.warn(run.status.name()),
+        RunStatus::Failed | RunStatus::Untrusted => style.bad(run.status.name()),
     };
     let took = time::spoken(run.duration_ms / 1000);
     out.line(&format!("{}: {status}  {}", style.strong(&run.sync), style.faint(&format!("run {}, {took}", run.run))))?;
-    if run.status == "paused" {
+    if run.status == RunStatus::Paused {
         out.line(&format!(
             "  the sync is paused: nothing {}; it goes on with rosterd resume {}",
             if run.counts.is_empty() { "was done" } else { "more is sent" },

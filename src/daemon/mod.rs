@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::account::Clients;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::outcome::RunStatus;
 use crate::domain::time;
 use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner};
@@ -296,9 +297,11 @@ impl Daemon {
         self.board.ended(&ended.sync);
         match &ended.result {
             Ok(None) => {}
-            Ok(Some(summary)) => metrics::run(&ended.sync, summary.status, Duration::from_millis(summary.duration_ms)),
+            Ok(Some(summary)) => {
+                metrics::run(&ended.sync, summary.status.name(), Duration::from_millis(summary.duration_ms))
+            }
             Err(failure) => {
-                metrics::run(&ended.sync, "failed", Duration::ZERO);
+                metrics::run(&ended.sync, RunStatus::Failed.name(), Duration::ZERO);
                 tracing::error!(sync = %ended.sync, error = %failure.chain(), "a run could not be recorded");
             }
         }

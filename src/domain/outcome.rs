@@ -57,6 +57,59 @@ impl fmt::Display for Status {
     }
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    /// Everything that was to be done was done.
+    Ok,
+    /// Something is left over.
+    Partial,
+    /// Its plan exceeds a limit and waits for approval, or an approval was stale.
+    Held,
+    /// It could not be carried out.
+    Failed,
+    /// Its source was read, and is not believed.
+    Untrusted,
+    /// The sync is paused.
+    Paused,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [RunStatus; 6] = [
+        RunStatus::Ok,
+        RunStatus::Partial,
+        RunStatus::Held,
+        RunStatus::Failed,
+        RunStatus::Untrusted,
+        RunStatus::Paused,
+    ];
+
+    /// The word in JSON, in the database and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RunStatus::Ok => "ok",
+            RunStatus::Partial => "partial",
+            RunStatus::Held => "held",
+            RunStatus::Failed => "failed",
+            RunStatus::Untrusted => "untrusted",
+            RunStatus::Paused => "paused",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(name: &str) -> Option<RunStatus> {
+        RunStatus::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What kind of trouble an operation met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +260,10 @@ mod tests {
     fn every_word_is_read_back_and_is_the_one_in_json() {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.name()), Some(status));
+            assert_eq!(serde_json::to_value(status).expect("JSON"), status.name());
+        }
+        for status in RunStatus::ALL {
+            assert_eq!(RunStatus::parse(status.name()), Some(status));
             assert_eq!(serde_json::to_value(status).expect("JSON"), status.name());
         }
         let kinds = ["refused", "timeout", "network", "auth", "rate_limited", "protocol", "invalid", "conflict"];

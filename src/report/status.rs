@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
+use crate::domain::outcome::RunStatus;
 use crate::domain::time;
 use crate::run::stale_because;
 use crate::state::State;
@@ -68,7 +69,7 @@ pub async fn lines<'a>(
         if sender.is_none() && status.under_way {
             // Whoever sends next writes the same into its row.
             status.under_way = false;
-            status.last_ended = Some(EndedRun { status: "failed".into(), reason: Some(INTERRUPTED.into()) });
+            status.last_ended = Some(EndedRun { status: RunStatus::Failed, reason: Some(INTERRUPTED.into()) });
         }
         let mut line = line(sync, status, now);
         let waiting: Vec<&HeldPlan> = held.iter().filter(|plan| plan.sync == sync.name).collect();
@@ -107,12 +108,12 @@ fn state_word(status: &SyncStatus) -> &'static str {
     if status.paused {
         return "paused";
     }
-    match status.last_ended.as_ref().map(|run| run.status.as_str()) {
+    match status.last_ended.as_ref().map(|run| run.status) {
         None if status.under_way => "running",
         None => "never",
         // Approved or discarded since.
-        Some("held") if status.held_plan.is_none() => "ok",
-        Some(ended) => STATES.into_iter().find(|state| *state == ended).unwrap_or("failed"),
+        Some(RunStatus::Held) if status.held_plan.is_none() => "ok",
+        Some(ended) => ended.name(),
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
         let finish = FinishRun {
             id: "r1".into(),
             at: first.into(),
-            status: "failed",
+            status: RunStatus::Failed,
             plan: None,
             planned: Default::default(),
             source_records: 0,
@@ -163,7 +164,8 @@ mod tests {
         ] {
             let status = SyncStatus {
                 last_begun: Some("2026-11-22T03:34:00.123Z".into()),
-                last_ended: ended.map(|status| EndedRun { status: status.into(), reason: None }),
+                last_ended: ended
+                    .map(|status| EndedRun { status: RunStatus::parse(status).expect("a status"), reason: None }),
                 held_plan: held.then(|| "3f9a0c12be77".into()),
                 paused,
                 ..SyncStatus::default()

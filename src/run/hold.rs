@@ -9,7 +9,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::keyset::pages;
 use crate::domain::limits;
-use crate::domain::limits::{Approved, Breach, Digest, Measured, Stale};
+use crate::domain::limits::{Approved, Breach, Digest, LimitName, Measured, Stale};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::record::{Key, Reject};
@@ -28,9 +28,9 @@ const NAMED: usize = 5;
 
 /// The first few people whom a breach is about; an ellipsis stands for the rest.
 fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
-    let (mut keys, more) = match breach.limit.as_str() {
-        "flap" => return Ok(plan.flapping.iter().map(ToString::to_string).collect()),
-        "rekey" => (plan.reformatted.clone(), breach.count > plan.reformatted.len() as u64),
+    let (mut keys, more) = match &breach.limit {
+        LimitName::Flap => return Ok(plan.flapping.iter().map(ToString::to_string).collect()),
+        LimitName::Rekey => (plan.reformatted.clone(), breach.count > plan.reformatted.len() as u64),
         limit => {
             let (mut keys, mut more) = (Vec::new(), false);
             plan.for_each(|operation| {

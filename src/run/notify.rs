@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::NotifySettings;
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
-use crate::domain::outcome::ErrorKind;
+use crate::domain::outcome::{ErrorKind, RunStatus};
 use crate::http::error::explained;
 use crate::http::secret::Secret;
 use crate::run::RunSummary;
@@ -69,9 +69,9 @@ pub struct Message {
 /// own and shows in the metrics; the sync itself works.
 pub fn state_of(summary: &RunSummary) -> Option<&'static str> {
     match summary.status {
-        "ok" | "partial" => Some(WELL),
-        "paused" => None,
-        other => Some(other),
+        RunStatus::Ok | RunStatus::Partial => Some(WELL),
+        RunStatus::Paused => None,
+        RunStatus::Held | RunStatus::Failed | RunStatus::Untrusted => Some(summary.status.name()),
     }
 }
 
@@ -212,9 +212,9 @@ fn end_group(child: &Child) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn summary(status: &'static str) -> RunSummary {
+    fn summary(status: &str) -> RunSummary {
         let mut summary = RunSummary::new("01J".into(), "staff".into());
-        summary.status = status;
+        summary.status = RunStatus::parse(status).expect("a status");
         summary
     }
 

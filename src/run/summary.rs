@@ -11,7 +11,7 @@ use crate::domain::error::{Error, Failure, LocalReason, Result, TargetReason};
 use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::Status;
+use crate::domain::outcome::{RunStatus, Status};
 use crate::plan::Plan;
 use crate::state::ledger::FinishRun;
 use crate::state::sources::Version;
@@ -49,18 +49,6 @@ impl From<&Failure> for RunError {
     }
 }
 
-/// The words that a run's status may be.
-const STATUSES: [&str; 6] = ["ok", "partial", "held", "failed", "untrusted", "paused"];
-
-/// One of [`STATUSES`]. (Under a name of its own, since serde takes a bare `&str` for something to borrow.)
-pub type StatusWord = &'static str;
-
-fn status_word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StatusWord, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    let known = STATUSES.into_iter().find(|known| *known == word);
-    known.ok_or_else(|| serde::de::Error::custom(format!("{word:?} is no status of a run")))
-}
-
 /// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -68,9 +56,8 @@ pub struct RunSummary {
     pub run: String,
     /// The sync.
     pub sync: String,
-    /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
-    #[serde(deserialize_with = "status_word")]
-    pub status: StatusWord,
+    /// How it ended.
+    pub status: RunStatus,
     /// The held plan.
     pub plan: Option<String>,
     /// Operations planned, by kind.
@@ -120,7 +107,7 @@ impl RunSummary {
         RunSummary {
             run,
             sync,
-            status: "ok",
+            status: RunStatus::Ok,
             plan: None,
             planned: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -145,17 +132,17 @@ impl RunSummary {
     pub fn fail(&mut self, failure: &Failure) {
         self.exit = self.exit.worse(failure.error.into());
         self.status = match failure.error.into() {
-            Exit::Untrusted => "untrusted",
-            Exit::Held => "held",
-            Exit::Partial => "partial",
-            _ => "failed",
+            Exit::Untrusted => RunStatus::Untrusted,
+            Exit::Held => RunStatus::Held,
+            Exit::Partial => RunStatus::Partial,
+            _ => RunStatus::Failed,
         };
         self.error = Some(failure.into());
     }
 
     /// The sync is paused: nothing was done, or nothing more.
     pub fn paused(&mut self) {
-        self.status = "paused";
+        self.status = RunStatus::Paused;
     }
 
     /// The source was not read to its end, for this reason, and what did arrive is used.
@@ -174,7 +161,7 @@ impl RunSummary {
 
     /// Whether everything that was to be done was done, for everybody.
     pub fn is_clean(&self) -> bool {
-        self.status == "ok" && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
+        self.status == RunStatus::Ok && self.exit == Exit::Ok && self.rejected == 0 && self.skipped == 0
     }
 
     /// Takes over what a plan counted.
@@ -227,7 +214,7 @@ impl RunSummary {
             left_over += counted.failed + counted.unknown + if paused { 0 } else { counted.skipped };
         }
         if left_over > 0 {
-            self.status = "partial";
+            self.status = RunStatus::Partial;
             self.exit = self.exit.worse(Exit::Partial);
         }
         match delivered.stopped {
@@ -294,9 +281,9 @@ impl RunSummary {
             };
         }
         match self.status {
-            "failed" | "untrusted" => event!(error),
-            "held" | "partial" => event!(warn),
-            _ => event!(info),
+            RunStatus::Failed | RunStatus::Untrusted => event!(error),
+            RunStatus::Held | RunStatus::Partial => event!(warn),
+            RunStatus::Ok | RunStatus::Paused => event!(info),
         }
     }
 }

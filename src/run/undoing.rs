@@ -10,7 +10,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunId;
 use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, StateReason};
-use crate::domain::limits::Measured;
+use crate::domain::limits::{LimitName, Measured};
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
@@ -123,7 +123,7 @@ impl Runner {
             id: plan.id.clone(),
             sync: sync.name.clone(),
             made_at: self.clock.stamp(),
-            limit: "undo".into(),
+            limit: LimitName::Undo,
             count: plan.total(),
             allowed: 0,
             counts: plan.counts.clone(),

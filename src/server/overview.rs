@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use crate::config::Settings;
 use crate::domain::error::Result;
-use crate::domain::limits::counts_towards;
+use crate::domain::limits::{LimitName, counts_towards};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::time::rfc3339;
@@ -158,12 +158,12 @@ async fn held(settings: &Settings, state: &State) -> Result<Vec<HeldView>> {
 }
 
 /// Whether the limit that holds a plan is about this operation.
-fn is_about(limit: &str, operation: &Operation) -> bool {
+fn is_about(limit: &LimitName, operation: &Operation) -> bool {
     match limit {
         _ if operation.step => false,
-        "undo" => true,
-        "flap" => operation.kind == OpKind::Reinstate,
-        "rekey" => operation.conflict.is_some(),
+        LimitName::Undo => true,
+        LimitName::Flap => operation.kind == OpKind::Reinstate,
+        LimitName::Rekey => operation.conflict.is_some(),
         limit => counts_towards(operation, limit),
     }
 }
@@ -171,10 +171,10 @@ fn is_about(limit: &str, operation: &Operation) -> bool {
 /// How many operations of a plan its limit is about; that of a day counts earlier plans too.
 fn concerned(plan: &HeldPlan) -> u64 {
     let of = |kind: OpKind| plan.counts.get(&kind).copied().unwrap_or(0);
-    match plan.limit.as_str() {
-        "undo" => plan.counts.values().sum(),
-        "flap" => of(OpKind::Reinstate),
-        "ban_per_day" => of(OpKind::Ban) + of(OpKind::Delete),
+    match plan.limit {
+        LimitName::Undo => plan.counts.values().sum(),
+        LimitName::Flap => of(OpKind::Reinstate),
+        LimitName::BanPerDay => of(OpKind::Ban) + of(OpKind::Delete),
         _ => plan.count,
     }
 }

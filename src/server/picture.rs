@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::PreEscaped;
 
 use super::overview::SPAN;
+use crate::domain::outcome::RunStatus;
 use crate::domain::time::parse;
 use crate::state::history::Mark;
 
@@ -21,15 +22,15 @@ const GRID: usize = 6;
 
 /// How a run is drawn: its class, and how high it stands as a share of the height.
 fn look(mark: &Mark) -> (&'static str, f64) {
-    match mark.status.as_deref() {
+    match mark.status {
         // More operations stand a little higher: a busy night is seen without reading.
-        Some("ok") => ("ok", 0.25 + 0.1 * ((1 + mark.planned) as f64).log10().min(3.0)),
-        Some("partial") => ("partial", 0.7),
-        Some("held") => ("held", 0.8),
-        Some("paused") => ("paused", 0.15),
-        Some("untrusted") => ("untrusted", 1.0),
+        Some(RunStatus::Ok) => ("ok", 0.25 + 0.1 * ((1 + mark.planned) as f64).log10().min(3.0)),
+        Some(RunStatus::Partial) => ("partial", 0.7),
+        Some(RunStatus::Held) => ("held", 0.8),
+        Some(RunStatus::Paused) => ("paused", 0.15),
+        Some(RunStatus::Untrusted) => ("untrusted", 1.0),
         None => ("running", 0.5),
-        Some(_) => ("failed", 1.0),
+        Some(RunStatus::Failed) => ("failed", 1.0),
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>) -> PreEscaped<String>
              <title>{} UTC: {}, {} planned</title></rect>",
             HEIGHT - height,
             began.format("%H:%M:%S"),
-            mark.status.as_deref().unwrap_or("running"),
+            mark.status.map_or("running", RunStatus::name),
             mark.planned,
         );
     }
@@ -81,7 +82,7 @@ mod tests {
             run: "01J".into(),
             started_at: at.into(),
             finished_at: status.map(|_| at.into()),
-            status: status.map(str::to_string),
+            status: status.and_then(RunStatus::parse),
             planned,
         }
     }

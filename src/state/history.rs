@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use super::ledger::{Filter, Outcomes, outcomes};
+use super::ledger::{Filter, Outcomes, outcomes, run_status};
 use super::{Command, StateError};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, RunStatus};
 
 /// A run with what became of it: a row of `v_runs`, and why it ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,7 +19,7 @@ pub struct RunRow {
     /// When it ended; none while it is under way.
     pub finished_at: Option<String>,
     /// How it ended.
-    pub status: Option<String>,
+    pub status: Option<RunStatus>,
     /// Outcomes that are `ok`, by operation.
     #[serde(flatten)]
     pub done: Done,
@@ -92,7 +92,7 @@ impl Command for RecentRuns {
                 sync: row.get(1)?,
                 started_at: row.get(2)?,
                 finished_at: row.get(3)?,
-                status: row.get(4)?,
+                status: row.get::<_, Option<String>>(4)?.map(run_status).transpose()?,
                 done: Done {
                     created: number(5)?,
                     updated: number(6)?,
@@ -123,7 +123,7 @@ pub struct Mark {
     /// When it ended; none while it is under way.
     pub finished_at: Option<String>,
     /// How it ended.
-    pub status: Option<String>,
+    pub status: Option<RunStatus>,
     /// How many operations it planned.
     pub planned: u64,
 }
@@ -153,7 +153,7 @@ impl Command for Marks {
                 run: row.get(0)?,
                 started_at: row.get(1)?,
                 finished_at: row.get(2)?,
-                status: row.get(3)?,
+                status: row.get::<_, Option<String>>(3)?.map(run_status).transpose()?,
                 planned: row.get::<_, i64>(4)?.unsigned_abs(),
             })
         })?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::{Command, Page, StateError};
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, RunStatus, Status};
 use crate::domain::record::Key;
 
 /// Writes one row of the ledger.
@@ -69,8 +69,8 @@ pub struct FinishRun {
     pub id: String,
     /// When, RFC 3339.
     pub at: String,
-    /// `ok`, `partial`, `held`, `failed`, `untrusted` or `paused`.
-    pub status: &'static str,
+    /// How it ended.
+    pub status: RunStatus,
     /// The held plan.
     pub plan: Option<String>,
     /// Operations planned, by kind.
@@ -96,7 +96,7 @@ impl Command for FinishRun {
         .execute(params![
             self.id,
             self.at,
-            self.status,
+            self.status.name(),
             self.plan,
             serde_json::to_string(&self.planned)?,
             self.source_records as i64,
@@ -106,6 +106,11 @@ impl Command for FinishRun {
         ])?;
         Ok(())
     }
+}
+
+/// The status of a run, as its row has it.
+pub(super) fn run_status(word: String) -> rusqlite::Result<RunStatus> {
+    RunStatus::parse(&word).ok_or(rusqlite::Error::InvalidQuery)
 }
 
 /// Writes outcomes for which nothing was begun: rejected records, people skipped.
@@ -310,7 +315,7 @@ pub struct SyncStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedRun {
     /// In a word.
-    pub status: String,
+    pub status: RunStatus,
     /// Why.
     pub reason: Option<String>,
 }
@@ -334,7 +339,10 @@ impl Command for StatusOf {
                 "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
                  ORDER BY seq DESC LIMIT 1",
             )?
-            .query_row([&sync], |row| Ok(EndedRun { status: row.get(0)?, reason: row.get(1)? }))
+            .query_row([&sync], |row| {
+                let status = run_status(row.get(0)?)?;
+                Ok(EndedRun { status, reason: row.get(1)? })
+            })
             .optional()?;
         let text = |sql: &str| -> Result<Option<String>, StateError> {
             Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0)).optional()?)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{Command, Page, StateError};
-use crate::domain::limits::Basis;
+use crate::domain::limits::{Basis, LimitName};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::remedy::Remedy;
 
@@ -70,8 +70,8 @@ pub struct HeldPlan {
     pub sync: String,
     /// When it was first held.
     pub made_at: String,
-    /// What held it: `ban`, `create`, `clear.FIELD`, …
-    pub limit: String,
+    /// What held it.
+    pub limit: LimitName,
     /// How many there are.
     pub count: u64,
     /// How many are allowed.
@@ -144,7 +144,7 @@ impl Command for Hold {
             )?
             .execute(params![
                 plan.id,
-                plan.limit,
+                plan.limit.to_string(),
                 plan.count as i64,
                 plan.allowed as i64,
                 serde_json::to_string(&plan.basis)?,
@@ -166,7 +166,7 @@ impl Command for Hold {
             plan.sync,
             self.run,
             plan.made_at,
-            plan.limit,
+            plan.limit.to_string(),
             plan.count as i64,
             plan.allowed as i64,
             serde_json::to_string(&plan.counts)?,
@@ -314,7 +314,7 @@ fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
         id: row.get(0)?,
         sync: row.get(1)?,
         made_at: row.get(2)?,
-        limit: row.get(3)?,
+        limit: LimitName::parse(&row.get::<_, String>(3)?).ok_or(rusqlite::Error::InvalidQuery)?,
         count: row.get::<_, i64>(4)?.unsigned_abs(),
         allowed: row.get::<_, i64>(5)?.unsigned_abs(),
         counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),

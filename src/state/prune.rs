@@ -84,12 +84,12 @@ fn prune_runs(db: &Connection, before: &str) -> Result<u64, StateError> {
 mod tests {
     use super::*;
     use crate::domain::operation::OpKind;
-    use crate::domain::outcome::{Outcome, Status};
+    use crate::domain::outcome::{Outcome, RunStatus, Status};
     use crate::domain::record::Key;
     use crate::state::State;
     use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record, StatusOf};
 
-    async fn run(state: &State, id: &str, at: &str, status: &'static str) {
+    async fn run(state: &State, id: &str, at: &str, status: RunStatus) {
         state
             .ask(BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false })
             .await
@@ -136,10 +136,10 @@ mod tests {
     #[tokio::test]
     async fn old_rows_go_and_what_limits_count_and_status_shows_stays() {
         let state = State::in_memory().expect("a state");
-        run(&state, "r1", "2026-01-01T00:00:00.000Z", "ok").await;
-        run(&state, "r2", "2026-01-02T00:00:00.000Z", "ok").await;
-        run(&state, "r3", "2026-01-03T00:00:00.000Z", "failed").await;
-        run(&state, "r4", "2026-06-01T00:00:00.000Z", "failed").await;
+        run(&state, "r1", "2026-01-01T00:00:00.000Z", RunStatus::Ok).await;
+        run(&state, "r2", "2026-01-02T00:00:00.000Z", RunStatus::Ok).await;
+        run(&state, "r3", "2026-01-03T00:00:00.000Z", RunStatus::Failed).await;
+        run(&state, "r4", "2026-06-01T00:00:00.000Z", RunStatus::Failed).await;
         let rows = vec![
             outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Create),
             outcome("r2", "2026-01-02T00:00:00.000Z", OpKind::Ban),
@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn it_goes_in_steps() {
         let state = State::in_memory().expect("a state");
-        run(&state, "r1", "2026-01-01T00:00:00.000Z", "ok").await;
+        run(&state, "r1", "2026-01-01T00:00:00.000Z", RunStatus::Ok).await;
         let rows = (0..STEP + 5).map(|_| outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Update)).collect();
         state.ask(Record(rows)).await.expect("recorded");
         let far = "2026-12-01T00:00:00.000Z".to_string();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::domain::exit::Exit;
+use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, shown};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Key, Position};
@@ -101,7 +102,7 @@ pub struct HeldFor {
     /// What it would do to them.
     pub op: OpKind,
     /// The limit that holds it.
-    pub limit: String,
+    pub limit: LimitName,
     /// How many there are, and how many are allowed.
     pub count: (u64, u64),
 }

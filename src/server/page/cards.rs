@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::overview::{HeldView, Overview, SyncView};
 use super::{ago, rank};
+use crate::domain::limits::LimitName;
 use crate::domain::operation::{Operation, shown};
 use crate::state::ownership::Unconfigured;
 
@@ -141,7 +142,7 @@ fn untrusted(group: &[&SyncView], o: &Overview) -> Markup {
 
 fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     let plan = &held.plan;
-    let what = if plan.limit == "undo" { "an undo waits for approval" } else { "a plan is held" };
+    let what = if plan.limit == LimitName::Undo { "an undo waits for approval" } else { "a plan is held" };
     let counts: Vec<String> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
     let more = |named: usize| held.concerned.saturating_sub(named as u64);
     card(
@@ -152,7 +153,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
         &html! {
             p {
                 (counts.join(", ")) "; limit " b { (plan.limit) }
-                @if plan.limit != "undo" { ": " (plan.count) ", allowed " (plan.allowed) }
+                @if plan.limit != LimitName::Undo { ": " (plan.count) ", allowed " (plan.allowed) }
                 @if !o.show_values {
                     @let keys: Vec<&str> = held.operations.iter().take(KEYS).map(|operation| operation.key.as_str()).collect();
                     span class="quiet" { ": " (keys.join(", ")) @if more(keys.len()) > 0 { " and " (more(keys.len())) " more" } }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::account::TargetBudgetReading;
+use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::domain::record::Key;
@@ -38,7 +39,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         id: "3f9a0c12be77".into(),
         sync: "s0".into(),
         made_at: "2026-11-22T03:00:00.000Z".into(),
-        limit: "update".into(),
+        limit: LimitName::Update,
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Update, 3)]),
@@ -157,7 +158,7 @@ fn a_held_plan_names_those_whom_its_limit_is_about_and_counts_the_rest_of_them()
     let ban = |n: usize| Operation::new(OpKind::Ban, Key::parse(&format!("E{n}")).expect("a key"), None);
     let held = &mut overview.held[0];
     held.plan = HeldPlan {
-        limit: "ban".into(),
+        limit: LimitName::Ban,
         count: 62,
         allowed: 10,
         counts: BTreeMap::from([(OpKind::Ban, 62), (OpKind::Update, 5)]),

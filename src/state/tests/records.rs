@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::domain::identity::TargetIdentity;
-use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::limits::LimitName;
+use crate::domain::outcome::{ErrorKind, OpError, RunStatus};
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
@@ -86,7 +87,7 @@ fn runs_are_counted_from_their_outcomes() {
     place.ask(FinishRun {
         id: "R1".into(),
         at: NOON.into(),
-        status: "partial",
+        status: RunStatus::Partial,
         plan: None,
         planned: BTreeMap::new(),
         source_records: 9,
@@ -105,7 +106,7 @@ fn run_with_a_ban(place: &Place, id: &str, at: &str) {
     place.ask(FinishRun {
         id: id.into(),
         at: at.into(),
-        status: "ok",
+        status: RunStatus::Ok,
         plan: None,
         planned: Default::default(),
         source_records: 0,
@@ -241,7 +242,7 @@ fn held_plan(id: &str) -> HeldPlan {
         id: id.into(),
         sync: "staff".into(),
         made_at: NOON.into(),
-        limit: "ban".into(),
+        limit: LimitName::Ban,
         count: 3,
         allowed: 1,
         counts: BTreeMap::from([(OpKind::Ban, 3)]),
