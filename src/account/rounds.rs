@@ -360,7 +360,13 @@ mod tests {
     const ACTIVE: AccountState = AccountState::Active;
 
     fn request(path: &str) -> ApiRequest {
-        ApiRequest { method: "GET".into(), path: path.into(), headers: vec![], body: None }
+        ApiRequest {
+            call: crate::api::Call::List,
+            method: "GET".into(),
+            path: path.into(),
+            headers: vec![],
+            body: None,
+        }
     }
 
     fn page(ids: &[&str], state: AccountState, last: bool) -> Page {

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::body::Body;
+use super::call::Call;
 use super::definition::BodyStyle;
 use super::engine::Engine;
 use super::exchange::ApiResponse;
@@ -79,12 +80,12 @@ impl Engine {
     }
 
     /// A refusal, and what to set where its status tells.
-    pub(super) fn with_remedy(&self, operation: &Operation, status: u16, error: OpError) -> OpError {
+    pub(super) fn with_remedy(&self, operation: &Operation, call: Call, status: u16, error: OpError) -> OpError {
         let see = |keys: &str| format!("see {keys} in the target's definition ({})", self.shown_by());
         let remedy = match status {
-            405 | 501 => return self.not_offered(operation, error),
+            405 | 501 => return self.not_offered(call, error),
             // RFC 6585, section 3; RFC 9110, section 15.5.13.
-            412 | 428 => self.condition(operation, status),
+            412 | 428 => self.condition(operation, call, status),
             // RFC 9110, sections 15.5.16, 15.5.7, 15.5.14 and 15.5.12.
             415 => format!("it does not take this format; {}", see("request.content_type and request.format")),
             406 => format!("it does not answer in this format; {}", see("request.accept and request.format")),
@@ -101,9 +102,9 @@ impl Engine {
 
     /// What to set where an API takes no change without `If-Match` (RFC 9110, section 13.1.1). It is sent where the account
     /// is read first, which is how a merged body is made.
-    fn condition(&self, operation: &Operation, status: u16) -> String {
-        let name = self.answered_call(operation).map_or("update", |call| call.name);
-        let merges = self.calls.get(name).is_some_and(|call| call.body == BodyStyle::Merged);
+    fn condition(&self, operation: &Operation, call: Call, status: u16) -> String {
+        let name = described(call);
+        let merges = self.calls.get(&name).is_some_and(|call| call.body == BodyStyle::Merged);
         let shown_by = self.shown_by();
         match (status, operation.kind) {
             (_, OpKind::Create | OpKind::Delete) => format!(
@@ -120,16 +121,13 @@ impl Engine {
         }
     }
 
-    /// The error of an operation that the API does not offer in this way: which line of the definition says how.
-    fn not_offered(&self, operation: &Operation, error: OpError) -> OpError {
-        let (name, method) = match operation.kind {
-            OpKind::Create if self.invites() => ("invite", self.calls.get("invite")),
-            OpKind::Delete => ("delete", self.calls.get("delete")),
-            _ => self.answered_call(operation).map_or(("update", None), |call| (call.name, Some(call))),
-        };
+    /// The error of a call that the API does not offer in this way: which line of the definition says how.
+    fn not_offered(&self, call: Call, error: OpError) -> OpError {
+        let name = described(call);
+        let method = self.calls.get(&name);
         let method = method.map_or("this request", |call| call.method.as_str());
-        let whole = match self.calls.get("replace") {
-            Some(replace) if name == "update" => format!(
+        let whole = match self.calls.get(&Call::Replace) {
+            Some(replace) if name == Call::Update => format!(
                 "; if it takes whole accounts only, give operations.update the method {} and the body \"merged\" of \
                  operations.replace",
                 replace.method
@@ -143,4 +141,9 @@ impl Engine {
         );
         OpError { message, ..error }
     }
+}
+
+/// The call that advice speaks of: a whole account is written in the place of an update.
+fn described(call: Call) -> Call {
+    if call == Call::Replace { Call::Update } else { call }
 }

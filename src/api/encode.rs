@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::call::Call;
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
-use super::engine::{Call, Engine, FieldPath, asked_state};
+use super::engine::{CallSpec, Engine, FieldPath, asked_state};
 use super::exchange::{ApiRequest, ApiResponse, Current, Needs};
 use super::read::{id_text, put, typed, usable_id};
 use super::scim::ScimPath;
@@ -72,8 +73,8 @@ impl Engine {
 
     /// Whether an answer says that an element is not there which we know of (RFC 7644, section 3.5.2.3: `noTarget`): it
     /// has another form there, and the account has to be read before it can be written.
-    pub fn misses_element(&self, operation: &Operation, answer: &ApiResponse) -> bool {
-        let patched = self.call_for(operation, false).is_ok_and(|(call, _)| call.body == BodyStyle::ScimPatch);
+    pub fn misses_element(&self, operation: &Operation, call: Call, answer: &ApiResponse) -> bool {
+        let patched = self.calls.get(&call).is_some_and(|call| call.body == BodyStyle::ScimPatch);
         patched && writes_known_element(operation) && self.code(&self.body_of(answer)).as_deref() == Some("noTarget")
     }
 
@@ -82,7 +83,7 @@ impl Engine {
     pub fn acknowledged(&self, operation: &Operation) -> Attributes {
         let mut after = operation.after();
         if operation.kind == OpKind::Create
-            && let Some(call) = self.calls.get("invite")
+            && let Some(call) = self.calls.get(&Call::Invite)
         {
             after.0.retain(|field, _| writes_at(call, field).is_some());
         }
@@ -91,7 +92,7 @@ impl Engine {
 
     /// The request for one account; nothing where it can only be found in the listing.
     pub fn get(&self, remote_id: &str) -> Option<ApiRequest> {
-        let call = self.calls.get("get")?;
+        let call = self.calls.get(&Call::Get)?;
         let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
         Some(self.request_of(call, path, &[], None))
     }
@@ -99,7 +100,7 @@ impl Engine {
     /// The request that seeks accounts with this value in this field; nothing where the API can't, or the value is
     /// blank. What comes back may hold others: the caller compares.
     pub fn find(&self, field: &str, value: &str) -> Option<ApiRequest> {
-        let call = self.calls.get("find")?;
+        let call = self.calls.get(&Call::Find)?;
         if value.trim().is_empty() || !call.fields.iter().any(|f| f == field) {
             return None;
         }
@@ -116,14 +117,14 @@ impl Engine {
     /// The request for the first page of all accounts. An API that can't list has a path here that answers nothing
     /// useful: ask [`Engine::can_list`] first.
     pub fn list(&self) -> ApiRequest {
-        match self.calls.get("list") {
+        match self.calls.get(&Call::List) {
             Some(call) => self.first_page(call),
-            None => ApiRequest { method: "GET".into(), path: "/".into(), headers: self.headers(false), body: None },
+            None => self.plain(Call::List, "/".into()),
         }
     }
 
     /// The request for the first page of a listing.
-    pub(super) fn first_page(&self, call: &Call) -> ApiRequest {
+    pub(super) fn first_page(&self, call: &CallSpec) -> ApiRequest {
         self.request_of(call, call.path.fill_path(|_| None), &[], None)
     }
 
@@ -132,7 +133,7 @@ impl Engine {
     /// # Errors
     /// The id can't stand in the body.
     pub fn follow_up(&self, remote_id: &str) -> Option<Result<ApiRequest, OpError>> {
-        let call = self.calls.get("reset")?;
+        let call = self.calls.get(&Call::Reset)?;
         let mut body = Value::Null;
         constants(call, Some(remote_id), &mut body);
         let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
@@ -142,24 +143,28 @@ impl Engine {
     /// The request that asks an API for its own abilities, where the definition has one.
     pub fn discovery(&self) -> Option<ApiRequest> {
         let path = self.discovery.as_ref()?.path.clone();
-        Some(ApiRequest { method: "GET".into(), path, headers: self.headers(false), body: None })
+        Some(self.plain(Call::Discover, path))
     }
 
     /// The call for an operation, and the access that it must bring about, if any.
-    fn call_for(&self, operation: &Operation, replace: bool) -> Result<(&Call, Option<AccountState>), OpError> {
+    pub(super) fn call_for(
+        &self,
+        operation: &Operation,
+        replace: bool,
+    ) -> Result<(&CallSpec, Option<AccountState>), OpError> {
         let state = asked_state(operation);
-        let update = if replace && self.calls.contains_key("replace") { "replace" } else { "update" };
-        let names: &[&str] = match operation.kind {
-            OpKind::Create => &["invite", "create"],
+        let update = if replace && self.calls.contains_key(&Call::Replace) { Call::Replace } else { Call::Update };
+        let calls: &[Call] = match operation.kind {
+            OpKind::Create => &[Call::Invite, Call::Create],
             OpKind::Update => &[update],
-            OpKind::Ban => &["ban", update],
-            OpKind::Reinstate => &["reinstate", update],
-            OpKind::Adopt if operation.reactivates => &["reinstate", update],
+            OpKind::Ban => &[Call::Ban, update],
+            OpKind::Reinstate => &[Call::Reinstate, update],
+            OpKind::Adopt if operation.reactivates => &[Call::Reinstate, update],
             OpKind::Adopt => &[update],
-            OpKind::Delete => &["delete"],
+            OpKind::Delete => &[Call::Delete],
             OpKind::Unlink => &[],
         };
-        let call = names.iter().find_map(|name| self.calls.get(name));
+        let call = calls.iter().find_map(|call| self.calls.get(call));
         let call = call.ok_or_else(|| invalid(format!("{} has no request for {}", self.title, operation.kind)))?;
         // A new account is active by itself.
         Ok((call, state.filter(|_| operation.kind != OpKind::Create)))
@@ -169,7 +174,7 @@ impl Engine {
     fn body(
         &self,
         operation: &Operation,
-        call: &Call,
+        call: &CallSpec,
         state: Option<AccountState>,
         needs: &Needs<'_>,
     ) -> Result<Value, OpError> {
@@ -244,7 +249,7 @@ impl Engine {
     }
 
     /// Writes one field into a body.
-    fn write(&self, body: &mut Value, call: &Call, name: &str, value: &Value) -> Result<(), OpError> {
+    fn write(&self, body: &mut Value, call: &CallSpec, name: &str, value: &Value) -> Result<(), OpError> {
         let kind = self.catalogue.kind(name);
         let wrong = || invalid(format!("{name} must be {}", kind.name()));
         let value = self.sendable(name, value)?;
@@ -290,7 +295,7 @@ impl Engine {
     fn write_whole(
         &self,
         body: &mut Value,
-        call: &Call,
+        call: &CallSpec,
         head: &str,
         after: &Attributes,
         changes: &BTreeMap<String, Change>,
@@ -308,7 +313,7 @@ impl Engine {
         put(body, &pointer, Value::Object(object));
     }
 
-    fn put(&self, body: &mut Value, call: &Call, name: &str, value: Value) {
+    fn put(&self, body: &mut Value, call: &CallSpec, name: &str, value: Value) {
         if let Some(pointer) = writes_at(call, name) {
             return put(body, &pointer, value);
         }
@@ -342,7 +347,12 @@ impl Engine {
         headers
     }
 
-    fn request_of(&self, call: &Call, path: String, values: &[(&str, &str)], body: Option<Vec<u8>>) -> ApiRequest {
+    /// A request that reads under this path.
+    pub(super) fn plain(&self, call: Call, path: String) -> ApiRequest {
+        ApiRequest { call, method: "GET".into(), path, headers: self.headers(false), body: None }
+    }
+
+    fn request_of(&self, call: &CallSpec, path: String, values: &[(&str, &str)], body: Option<Vec<u8>>) -> ApiRequest {
         let value = |place: &str| values.iter().find(|(name, _)| *name == place).map(|(_, value)| *value);
         let query = call.query.iter().map(|(name, template)| (name.fill(value), template.fill(value)));
         let mut path = with_query(path, query);
@@ -352,12 +362,12 @@ impl Engine {
             let size = paging.size_param.clone().map(|param| (param, paging.size.to_string()));
             path = with_query(path, first.into_iter().chain(size));
         }
-        ApiRequest { method: call.method.clone(), path, headers: self.headers(body.is_some()), body }
+        ApiRequest { call: call.name, method: call.method.clone(), path, headers: self.headers(body.is_some()), body }
     }
 }
 
 /// Where a call that takes (or shows) certain fields alone has this one.
-pub(super) fn writes_at(call: &Call, name: &str) -> Option<String> {
+pub(super) fn writes_at(call: &CallSpec, name: &str) -> Option<String> {
     if call.writes.is_empty() {
         return None;
     }
@@ -369,7 +379,7 @@ pub(super) fn writes_at(call: &Call, name: &str) -> Option<String> {
 }
 
 /// Puts a call's constants into a body; `{id}` in them is the account's.
-fn constants(call: &Call, id: Option<&str>, body: &mut Value) {
+fn constants(call: &CallSpec, id: Option<&str>, body: &mut Value) {
     for (pointer, value) in &call.constants {
         let value = match (value.as_str(), id) {
             (Some("{id}"), Some(id)) => Value::from(id),

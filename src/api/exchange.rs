@@ -1,16 +1,19 @@
 //! What passes between delivery and a target's definition: requests before they have a socket, answers after they
 //! have left one, and the verdict in between.
 
-use crate::domain::account::{Account, AccountState, Echo};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::call::Call;
+use crate::domain::account::{Account, AccountState, Echo};
 use crate::domain::outcome::OpError;
 
 /// A request as the definition describes it, before authentication and base URL.
 #[derive(Clone, PartialEq)]
 pub struct ApiRequest {
+    /// What it is made for.
+    pub call: Call,
     /// `GET`, `POST`, …
     pub method: String,
     /// Path and query below the target's base URL, percent-encoded, beginning with `/`.

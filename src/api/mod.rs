@@ -5,6 +5,7 @@
 //! every target.
 
 mod body;
+mod call;
 mod compile;
 mod complaints;
 mod definition;
@@ -29,6 +30,7 @@ mod tests;
 mod xml;
 
 pub use crate::domain::catalogue::{Catalogue, Field};
+pub use call::Call;
 pub use engine::{Engine, Takes};
 pub use exchange::{ApiRequest, ApiResponse, Current, Held, Needs, Page, Verdict};
 pub use identity::{Identity, Whose};

@@ -1,16 +1,16 @@
-//! Pages of listings and searches: the accounts on them, how they go on, and what a request asked for.
+//! Pages of listings and searches: the accounts on them, and how they go on.
 
 use serde_json::Value;
 
 use super::body::Body;
+use super::call::Call;
 use super::definition::Format;
-use super::engine::{Call, Engine, Paging};
+use super::engine::{CallSpec, Engine};
 use super::exchange::{ApiRequest, ApiResponse, Page, Verdict};
 use super::judge::unclear;
-use super::paging::{Next, next_request, unpaged};
+use super::paging::{Next, next_request};
 use super::read::id_text;
 use super::records::Taken;
-use super::template::encoded;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::bounded::{Budget, weigh_members};
 use crate::domain::outcome::ErrorKind;
@@ -66,7 +66,7 @@ impl Engine {
     }
 
     fn shown_page(&self, request: &ApiRequest, answer: &ApiResponse, beyond: bool) -> Result<Page, Verdict> {
-        let call = self.search_of(request);
+        let call = self.calls.get(&request.call).filter(|call| call.name.is_search());
         // Only a success shows accounts.
         let (body, found) = match call.filter(|_| (200..300).contains(&answer.status)) {
             Some(call) => self.read_page(call, answer),
@@ -117,9 +117,10 @@ impl Engine {
     }
 
     /// The page with these accounts that goes on so.
-    fn page_before(&self, next: Next, call: &Call, accounts: Vec<Account>, total: Option<u64>) -> Page {
+    fn page_before(&self, next: Next, call: &CallSpec, accounts: Vec<Account>, total: Option<u64>) -> Page {
         // When the listing is through, those who were invited and have not come yet follow.
-        let invited = || self.calls.get("invited").filter(|_| call.name == "list").map(|call| self.first_page(call));
+        let invited =
+            || self.calls.get(&Call::Invited).filter(|_| call.name == Call::List).map(|call| self.first_page(call));
         let (next, last, beyond) = match next {
             Next::Page(request) => (Some(request), false, None),
             Next::Beyond(request) => (invited(), true, Some(request)),
@@ -129,13 +130,13 @@ impl Engine {
     }
 
     /// The accounts in an answer, where there is a list of them, and what else it says.
-    fn read_page(&self, call: &Call, answer: &ApiResponse) -> (Body, Option<Found>) {
+    fn read_page(&self, call: &CallSpec, answer: &ApiResponse) -> (Body, Option<Found>) {
         let mut found = Found::default();
         let mut each = |taken: Taken| match taken {
             Taken::List => found = Found::default(),
             Taken::Record(record) => {
                 let account = || match call.name {
-                    "invited" => self.invited(call, &record),
+                    Call::Invited => self.invited(call, &record),
                     _ => self.account_of(&record),
                 };
                 found.add(account);
@@ -146,13 +147,13 @@ impl Engine {
     }
 
     /// How many accounts there are in all, where the answer tells.
-    fn total_of(&self, call: &Call, body: &Body) -> Option<u64> {
+    fn total_of(&self, call: &CallSpec, body: &Body) -> Option<u64> {
         let pointer = call.paging.as_ref()?.total.as_ref()?;
         id_text(body.value()?.pointer(pointer)?)?.parse().ok()
     }
 
     /// Somebody who was invited and has not come yet, as a list of invitations shows them.
-    fn invited(&self, call: &Call, record: &Value) -> Option<Account> {
+    fn invited(&self, call: &CallSpec, record: &Value) -> Option<Account> {
         let remote_id = id_text(record.pointer(&self.id_at)?)?;
         let mut attributes = crate::domain::value::Attributes::default();
         for (field, pointer) in &call.writes {
@@ -165,29 +166,5 @@ impl Engine {
             }
         }
         Some(Account { remote_id, key: None, state: AccountState::Invited, attributes })
-    }
-
-    /// The call that made a searching request: the listing where, paging set aside, it asks what the listing asks,
-    /// else the look-up.
-    fn search_of(&self, request: &ApiRequest) -> Option<&Call> {
-        let listings = ["list", "invited"].iter().filter_map(|name| self.calls.get(name));
-        let sought = |call: &&Call| call.paging.as_ref().is_some_and(Paging::is_linked) && self.is_search(request);
-        let made = |call: &&Call| unpaged(&request.path, call) == unpaged(&self.first_page(call).path, call);
-        listings.into_iter().find(|call| made(call) && !sought(call)).or_else(|| self.calls.get("find"))
-    }
-
-    /// Whether a request asks what the look-up asks, be it under the same path as the listing.
-    fn is_search(&self, request: &ApiRequest) -> bool {
-        let Some((find, (path, query))) = self.calls.get("find").zip(request.path.split_once('?')) else {
-            return false;
-        };
-        let asked: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
-        let by = |field: &String| {
-            let name = find.names.get(field).unwrap_or(field);
-            find.query.iter().all(|(param, _)| {
-                asked.contains(&encoded(&param.fill(|place| Some(name.as_str()).filter(|_| place == "field"))).as_str())
-            })
-        };
-        path == find.path.fill_path(|_| None) && find.fields.iter().any(by)
     }
 }

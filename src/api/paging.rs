@@ -2,26 +2,11 @@
 
 use serde_json::Value;
 
+use super::call::Call;
 use super::definition::PagingStyle;
-use super::engine::{Call, Paging};
+use super::engine::{CallSpec, Paging};
 use super::exchange::{ApiRequest, ApiResponse};
-use super::template::{encoded, number_in_query, set_in_query};
-
-/// A path without the query parameters of the call's paging.
-pub(super) fn unpaged(path: &str, call: &Call) -> String {
-    let Some((path, query)) = path.split_once('?') else { return path.to_string() };
-    if call.paging.as_ref().is_some_and(Paging::is_linked) {
-        // The link's query is the target's affair.
-        return path.to_string();
-    }
-    let pages = |name: &str| {
-        let paging = call.paging.iter();
-        let mut params = paging.flat_map(|p| [Some(&p.param), p.size_param.as_ref()]).flatten();
-        params.any(|param| name == encoded(param))
-    };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pages(pair.split('=').next().unwrap_or_default())).collect();
-    format!("{path}?{}", kept.join("&")).trim_end_matches('?').to_string()
-}
+use super::template::{number_in_query, set_in_query};
 
 /// How a listing goes on.
 #[derive(Debug, PartialEq)]
@@ -46,7 +31,7 @@ impl Next {
 /// # Errors
 /// The answer can't be true, to follow "answered …": going on would miss accounts, or never end.
 pub(super) fn next_request(
-    call: &Call,
+    call: &CallSpec,
     request: &ApiRequest,
     answer: &ApiResponse,
     body: Option<&Value>,
@@ -94,8 +79,9 @@ pub(super) fn next_request(
     }
     // Of a total that is this page's number, or less than was shown, one can't tell what it counts. A look-up, which
     // finds one account or none, is believed unless its page is full.
-    let doubtful =
-        |total: u64| (total == found || total < before.saturating_add(found)) && (call.name != "find" || found >= size);
+    let doubtful = |total: u64| {
+        (total == found || total < before.saturating_add(found)) && (call.name != Call::Find || found >= size)
+    };
     if !more && !total.is_some_and(doubtful) {
         return Ok(Next::End);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::call::Call;
 use super::definition::ProofDef;
 use super::engine::Engine;
 use super::exchange::{ApiRequest, ApiResponse, Verdict};
@@ -34,7 +35,7 @@ impl Engine {
 
     /// The request of a proof.
     pub fn prove(&self, proof: &Proof) -> ApiRequest {
-        ApiRequest { method: "GET".into(), path: proof.path.clone(), headers: self.headers(false), body: None }
+        self.plain(Call::Prove, proof.path.clone())
     }
 
     /// What the answer to [`Engine::prove`] shows: nothing where the thing isn't there, else the ids of a proof that has

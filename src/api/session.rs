@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::call::Call;
 use super::engine::Engine;
 use super::exchange::{ApiRequest, ApiResponse, Verdict};
 use super::read::{id_text, put};
@@ -22,7 +23,7 @@ impl Engine {
         put(&mut body, &login.password, password.into());
         Some(self.rendered(&body).map(|bytes| {
             let (method, path) = (login.method.clone(), login.path.clone());
-            ApiRequest { method, path, headers: self.headers(true), body: Some(bytes) }
+            ApiRequest { call: Call::LogIn, method, path, headers: self.headers(true), body: Some(bytes) }
         }))
     }
 
@@ -59,7 +60,7 @@ impl Engine {
     pub fn log_out(&self) -> Option<ApiRequest> {
         let logout = self.session.as_ref()?.logout.as_ref()?;
         let (method, path) = (logout.method.clone(), logout.path.clone());
-        Some(ApiRequest { method, path, headers: self.headers(false), body: None })
+        Some(ApiRequest { call: Call::LogOut, method, path, headers: self.headers(false), body: None })
     }
 
     /// The complaint in an answer that is no success; nothing in one that is.

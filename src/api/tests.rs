@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::{ApiResponse, Engine, Held, Verdict};
+use super::{ApiResponse, Call, Engine, Held, Verdict};
 use crate::domain::mutated;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
@@ -82,9 +82,10 @@ proptest! {
                 }
             }
             for operation in operations() {
-                let verdict = engine.judge(&operation, &answer, now);
+                let call = engine.encode(&operation).map_or(Call::Update, |request| request.call);
+                let verdict = engine.judge(&operation, call, &answer, now);
                 prop_assert!(answer.status < 300 || !matches!(verdict, Verdict::Done { .. }), "{}", answer.status);
-                engine.misses_element(&operation, &answer);
+                engine.misses_element(&operation, call, &answer);
             }
             drop((engine.account(&answer), engine.current(&answer), engine.session(&answer)));
             drop((engine.takes_changes(&answer), engine.complaint_of(&answer), engine.asks_to_log_in(&answer)));

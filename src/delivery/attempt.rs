@@ -15,7 +15,7 @@ use crate::account::client::{Client, Unanswered};
 use crate::account::lookup::Found;
 use crate::account::prepare::{Seen, Unready};
 use crate::account::seek::find_again;
-use crate::api::{ApiResponse, Current, Verdict};
+use crate::api::{ApiResponse, Call, Current, Verdict};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, Echo, Kept};
 use crate::domain::error::{Error, Failure, LocalReason};
@@ -210,7 +210,7 @@ impl Work<'_> {
             () = self.at.abandon.cancelled() => return Step::End(Box::new(self.abandoned())),
         };
         match sent {
-            Ok(answer) => self.judged(&sending, answer).await,
+            Ok(answer) => self.judged(&sending, request.call, answer).await,
             Err(error) => self.broken(error).await,
         }
     }
@@ -279,11 +279,11 @@ impl Work<'_> {
         }
     }
 
-    async fn judged(&mut self, sent: &Operation, answer: ApiResponse) -> Step {
+    async fn judged(&mut self, sent: &Operation, call: Call, answer: ApiResponse) -> Step {
         let (engine, status) = (self.at.client.engine(), answer.status);
         self.http_status = Some(status);
-        let verdict = engine.judge(sent, &answer, self.at.client.clock().now());
-        let misses = matches!(verdict, Verdict::Refused(_)) && engine.misses_element(sent, &answer);
+        let verdict = engine.judge(sent, call, &answer, self.at.client.clock().now());
+        let misses = matches!(verdict, Verdict::Refused(_)) && engine.misses_element(sent, call, &answer);
         // What follows may take a while, and a large answer is in the way of others.
         drop(answer);
         match verdict {

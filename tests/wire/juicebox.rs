@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Verdict};
+use rosterd::api::{ApiRequest, ApiResponse, Call, Engine, Held, Verdict};
 use rosterd::domain::account::{AccountState, Echo};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
@@ -121,12 +121,12 @@ fn an_invitation_is_acknowledged_with_what_it_takes() {
         let answer = ApiResponse { status, ..paged(INVITATION, "") };
         let state = Some(AccountState::Invited);
         let remote_id = Some("new_user@juiceanalytics.com".into());
-        assert_eq!(engine.judge(&invite, &answer, now), Verdict::Done { remote_id, state, echo: None });
+        assert_eq!(engine.judge(&invite, Call::Invite, &answer, now), Verdict::Done { remote_id, state, echo: None });
     }
     let fields: Vec<String> = engine.acknowledged(&invite).iter().map(|(field, _)| field.clone()).collect();
     assert_eq!(fields, ["email", "extra.city"]);
     let other = paged(&INVITATION.replace("new_user", "somebody"), "");
-    assert!(matches!(engine.judge(&invite, &other, now), Verdict::Unclear(_)));
+    assert!(matches!(engine.judge(&invite, Call::Invite, &other, now), Verdict::Unclear(_)));
 }
 
 #[test]
@@ -137,10 +137,10 @@ fn a_rename_is_followed_and_another_account_is_not() {
     let now = chrono::DateTime::UNIX_EPOCH;
     let shown = |email: &str| paged(&format!("{{\"email\": \"{email}\", \"is_active\": true}}"), "");
     let followed = |echo| Verdict::Done { remote_id: Some("new@juice.com".into()), state: None, echo };
-    assert_eq!(engine.judge(&rename, &shown("new@juice.com"), now), followed(Some(Echo::default())));
+    assert_eq!(engine.judge(&rename, Call::Update, &shown("new@juice.com"), now), followed(Some(Echo::default())));
     let silent = ApiResponse { status: 204, headers: vec![], body: vec![], held: Held::default() };
-    assert_eq!(engine.judge(&rename, &silent, now), followed(None));
-    assert!(matches!(engine.judge(&rename, &shown("user@juice.com"), now), Verdict::Unclear(_)));
+    assert_eq!(engine.judge(&rename, Call::Update, &silent, now), followed(None));
+    assert!(matches!(engine.judge(&rename, Call::Update, &shown("user@juice.com"), now), Verdict::Unclear(_)));
     assert_eq!(engine.loggable_id("user@juice.com").len(), 13);
 }
 

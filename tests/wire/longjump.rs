@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Needs, Verdict};
+use rosterd::api::{ApiRequest, ApiResponse, Call, Engine, Held, Needs, Verdict};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::json;
 
@@ -125,7 +125,10 @@ fn success_is_judged_in_the_body() {
         |code: i32| format!("<platform><message><code>{code}</code><description>x</description></message></platform>");
     let update = operation(OpKind::Update, &[set("title", json!("x"))], &[]);
     let now = chrono::DateTime::UNIX_EPOCH;
-    let judged = |operation: &Operation, status, body: &str| engine.judge(operation, &answer(status, body), now);
+    let judged = |operation: &Operation, status, body: &str| {
+        let call = if operation.kind == OpKind::Create { Call::Create } else { Call::Update };
+        engine.judge(operation, call, &answer(status, body), now)
+    };
     assert!(matches!(judged(&update, 200, &said(0)), Verdict::Done { .. }));
     assert!(matches!(judged(&update, 200, &said(-101)), Verdict::LogInAgain));
     assert!(matches!(judged(&update, 401, &said(-101)), Verdict::LogInAgain));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::api::{ApiRequest, ApiResponse, Engine, Held, Needs, Verdict};
+use rosterd::api::{ApiRequest, ApiResponse, Call, Engine, Held, Needs, Verdict};
 use rosterd::domain::operation::{OpKind, Operation};
 use serde_json::{Value, json};
 
@@ -115,17 +115,20 @@ fn both_answers_to_a_patch_are_a_success_and_uniqueness_is_a_duplicate() {
     let update = about(OpKind::Update, &[set("title", json!("x"))]);
     let now = chrono::DateTime::UNIX_EPOCH;
     let empty = ApiResponse { status: 204, headers: vec![], body: vec![], held: Held::default() };
-    assert!(matches!(engine.judge(&update, &empty, now), Verdict::Done { .. }));
-    assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": ID})), now), Verdict::Done { .. }));
-    assert!(matches!(engine.judge(&update, &answer(200, &json!({"id": "another"})), now), Verdict::Unclear(_)));
+    assert!(matches!(engine.judge(&update, Call::Update, &empty, now), Verdict::Done { .. }));
+    assert!(matches!(engine.judge(&update, Call::Update, &answer(200, &json!({"id": ID})), now), Verdict::Done { .. }));
+    assert!(matches!(
+        engine.judge(&update, Call::Update, &answer(200, &json!({"id": "another"})), now),
+        Verdict::Unclear(_)
+    ));
     for status in [400, 409] {
         let refusal = json!({"scimType": "uniqueness", "detail": "userName bjensen is taken", "status": "409"});
-        let verdict = engine.judge(&update, &answer(status, &refusal), now);
+        let verdict = engine.judge(&update, Call::Update, &answer(status, &refusal), now);
         let Verdict::Duplicate { fields, error } = verdict else { panic!("{verdict:?}") };
         assert_eq!(fields, ["userName"]);
         assert!(!error.message.contains("bjensen"), "{error:?}");
     }
-    assert!(matches!(engine.judge(&update, &answer(412, &json!({})), now), Verdict::SlowDown { .. }));
+    assert!(matches!(engine.judge(&update, Call::Update, &answer(412, &json!({})), now), Verdict::SlowDown { .. }));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::api::Engine;
+use crate::api::{Call, Engine};
 use crate::config::settings::RetrySettings;
 use crate::domain::exit::Exit;
 use crate::domain::units::Rate;
@@ -63,7 +63,7 @@ fn settings(base_url: &str, auth: AuthSettings) -> TargetSettings {
 }
 
 fn wire(method: &str, path: &str) -> ApiRequest {
-    ApiRequest { method: method.into(), path: path.into(), headers: vec![], body: None }
+    ApiRequest { call: Call::Get, method: method.into(), path: path.into(), headers: vec![], body: None }
 }
 
 async fn listening() -> (TcpListener, String) {
@@ -93,6 +93,7 @@ async fn what_the_wire_says_is_what_arrives_and_what_comes_back_is_the_answer() 
     });
     let base = serve(Router::new().route("/api/users/{id}", echo)).await;
     let wire = ApiRequest {
+        call: Call::Update,
         method: "PUT".into(),
         path: "/users/a%2Fb?email=o%27neil%2B1%40x.y".into(),
         headers: vec![("content-type".into(), "application/json".into())],

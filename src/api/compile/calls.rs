@@ -3,21 +3,26 @@
 use std::collections::BTreeMap;
 
 use super::json;
+use crate::api::call::Call;
 use crate::api::definition::{AnswerStyle, BodyStyle, Escape, OperationDef, PagingDef, PagingStyle};
-use crate::api::engine::{Call, Paging};
+use crate::api::engine::{CallSpec, Paging};
 use crate::api::load::{Mistakes, Parts, nearest};
 use crate::api::template::{Template, encoded};
 use crate::domain::catalogue::Catalogue;
 
 pub(in crate::api) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-pub(in crate::api) const OPERATIONS: [&str; 12] =
-    ["create", "invite", "update", "replace", "ban", "reinstate", "delete", "reset", "get", "find", "list", "invited"];
-/// Those that address an account by its id.
-const BY_ID: [&str; 6] = ["update", "replace", "ban", "reinstate", "delete", "get"];
-/// Those that search.
-const SEARCHES: [&str; 3] = ["find", "list", "invited"];
+/// Their names.
+pub(in crate::api) const OPERATIONS: [&str; Call::OPERATIONS.len()] = {
+    let mut names = [""; Call::OPERATIONS.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = Call::OPERATIONS[n].name();
+        n += 1;
+    }
+    names
+};
 /// Those that send fields.
-const SENDS: [&str; 6] = ["create", "invite", "update", "replace", "ban", "reinstate"];
+const SENDS: [Call; 6] = [Call::Create, Call::Invite, Call::Update, Call::Replace, Call::Ban, Call::Reinstate];
 /// Those without which nothing can be kept in step; others may stand for some of them.
 const NEEDED: [(&str, &[&str]); 3] = [("create", &["invite"]), ("update", &[]), ("get", &["list"])];
 
@@ -27,7 +32,7 @@ pub(super) fn compile(
     options: &BTreeMap<String, String>,
     catalogue: &Catalogue,
     mistakes: &mut Mistakes,
-) -> BTreeMap<&'static str, Call> {
+) -> BTreeMap<Call, CallSpec> {
     for name in parts.operations.keys().filter(|name| !OPERATIONS.contains(&name.as_str())) {
         mistakes.at(&["operations", name], "unknown operation", nearest(name, OPERATIONS.into_iter()));
     }
@@ -44,11 +49,11 @@ pub(super) fn compile(
         mistakes.at(&["operations"], "neither find nor list is there", Some(help));
     }
     let mut calls = BTreeMap::new();
-    for name in OPERATIONS {
-        let Some(def) = parts.operations.get(name) else { continue };
+    for name in Call::OPERATIONS {
+        let Some(def) = parts.operations.get(name.name()) else { continue };
         let mut maker = CallMaker { name, def, options, mistakes: &mut *mistakes };
         maker.check();
-        if name == "find" && (def.fields.is_empty() || catalogue.fields.is_empty()) {
+        if name == Call::Find && (def.fields.is_empty() || catalogue.fields.is_empty()) {
             maker.wrong("fields", "must name the fields by which accounts can be sought");
         }
         if let Some(call) = maker.call() {
@@ -60,7 +65,7 @@ pub(super) fn compile(
 
 /// Makes one call of its definition.
 struct CallMaker<'a, 't> {
-    name: &'static str,
+    name: Call,
     def: &'a OperationDef,
     options: &'a BTreeMap<String, String>,
     mistakes: &'a mut Mistakes<'t>,
@@ -68,7 +73,7 @@ struct CallMaker<'a, 't> {
 
 impl CallMaker<'_, '_> {
     fn wrong(&mut self, key: &str, message: impl Into<String>) {
-        self.mistakes.at(&["operations", self.name, key], message, None);
+        self.mistakes.at(&["operations", self.name.name(), key], message, None);
     }
 
     fn check(&mut self) {
@@ -79,53 +84,53 @@ impl CallMaker<'_, '_> {
         if !path.starts_with('/') || path.contains(['#', '?']) || path.split('/').any(|s| s == "." || s == "..") {
             self.wrong("path", "must begin with / and have neither query, fragment, . nor .. segments");
         }
-        if !SEARCHES.contains(&self.name) && (self.def.records.is_some() || self.def.paging.is_some()) {
+        if !self.name.is_search() && (self.def.records.is_some() || self.def.paging.is_some()) {
             self.wrong("records", "records and paging belong to find and list");
         }
-        if self.name != "find" && !self.def.fields.is_empty() {
+        if self.name != Call::Find && !self.def.fields.is_empty() {
             self.wrong("fields", "belongs to find");
         }
         if !SENDS.contains(&self.name) && self.def.body.is_some_and(|body| body != BodyStyle::None) {
-            self.wrong("body", format!("only {} have one", SENDS.join(", ")));
+            self.wrong("body", format!("only {} have one", SENDS.map(Call::name).join(", ")));
         }
-        if !matches!(self.name, "invite" | "invited") && !self.def.writes.is_empty() {
+        if !matches!(self.name, Call::Invite | Call::Invited) && !self.def.writes.is_empty() {
             self.wrong("writes", "belongs to invite and invited");
         }
         if (self.def.answer == AnswerStyle::Id) != self.def.id_at.is_some() {
             self.wrong("id_at", "answer = \"id\" and id_at belong together");
         }
-        if self.name == "find" && !self.def.query.values().any(|value| value.contains("{value}")) {
+        if self.name == Call::Find && !self.def.query.values().any(|value| value.contains("{value}")) {
             self.wrong("query", "must say where {value}, what is sought, goes");
         }
-        if self.name != "find" && (!self.def.names.is_empty() || self.def.escape != Escape::None) {
+        if self.name != Call::Find && (!self.def.names.is_empty() || self.def.escape != Escape::None) {
             self.wrong(if self.def.names.is_empty() { "escape" } else { "names" }, "belongs to find");
         }
     }
 
-    fn call(&mut self) -> Option<Call> {
-        let by_id = BY_ID.contains(&self.name);
+    fn call(&mut self) -> Option<CallSpec> {
+        let by_id = self.name.is_by_id();
         let escaped = self.options.iter().map(|(name, value)| (name.clone(), encoded(value))).collect();
         let path = self.template("path", &self.def.path, &escaped, if by_id { &["id"] } else { &[] })?;
         if by_id && !path.places().any(|place| place == "id") {
             self.wrong("path", "must say where {id}, the account's id, goes");
         }
-        let places: &[&str] = if self.name == "find" { &["field", "value"] } else { &[] };
+        let places: &[&str] = if self.name == Call::Find { &["field", "value"] } else { &[] };
         let mut query = Vec::new();
         for (name, value) in &self.def.query {
             let name = self.template("query", name, self.options, places)?;
             query.push((name, self.template("query", value, self.options, places)?));
         }
         let body = self.def.body.unwrap_or(match self.name {
-            "create" | "invite" => BodyStyle::Full,
-            "replace" => BodyStyle::Merged,
-            "update" | "ban" | "reinstate" => BodyStyle::Changes,
+            Call::Create | Call::Invite => BodyStyle::Full,
+            Call::Replace => BodyStyle::Merged,
+            Call::Update | Call::Ban | Call::Reinstate => BodyStyle::Changes,
             _ => BodyStyle::None,
         });
         let paging = match &self.def.paging {
             Some(def) => Some(self.paging(def)?),
             None => None,
         };
-        Some(Call {
+        Some(CallSpec {
             name: self.name,
             method: self.def.method.clone(),
             path,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::call::Call;
 use super::definition::{
     AnswerStyle, BodyStyle, DiscoveryDef, ErrorsDef, Escape, ListDef, Meaning, PagingStyle, PathStyle, RequestDef,
     SessionDef, SetStyle,
@@ -46,7 +47,7 @@ pub struct Engine {
     pub(super) discovery: Option<DiscoveryDef>,
     pub(super) state: StateRule,
     pub(super) request: RequestDef,
-    pub(super) calls: BTreeMap<&'static str, Call>,
+    pub(super) calls: BTreeMap<Call, CallSpec>,
     pub(super) success: Vec<BodyCondition>,
     pub(super) errors: ErrorsDef,
     pub(super) failures: Vec<FailureRule>,
@@ -97,10 +98,10 @@ pub(super) struct StateRule {
     pub unstated: AccountState,
 }
 
-/// One kind of request.
+/// How a call is made, as the definition describes it.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub name: &'static str,
+pub(super) struct CallSpec {
+    pub name: Call,
     pub method: String,
     pub path: Template,
     pub body: BodyStyle,
@@ -127,13 +128,6 @@ pub(super) struct Paging {
     pub header: Option<String>,
     pub pointer: Option<String>,
     pub total: Option<String>,
-}
-
-impl Paging {
-    /// Whether the target itself says what the query of the next page is.
-    pub fn is_linked(&self) -> bool {
-        matches!(self.style, PagingStyle::Header | PagingStyle::Link | PagingStyle::Next)
-    }
 }
 
 /// A value in the body that must be one of these.
@@ -231,7 +225,7 @@ impl Engine {
 
     /// How many accounts a page of the listing holds; `u32::MAX` when one answer holds all.
     pub fn page_size(&self) -> u32 {
-        let paging = self.calls.get("list").and_then(|call| call.paging.as_ref());
+        let paging = self.calls.get(&Call::List).and_then(|call| call.paging.as_ref());
         paging.map_or(u32::MAX, |paging| paging.size)
     }
 
@@ -247,27 +241,27 @@ impl Engine {
 
     /// Whether all accounts can be listed.
     pub fn can_list(&self) -> bool {
-        self.calls.contains_key("list")
+        self.calls.contains_key(&Call::List)
     }
 
     /// Whether new accounts come about by invitation, and may be pending for a while.
     pub fn invites(&self) -> bool {
-        self.calls.contains_key("invite")
+        self.calls.contains_key(&Call::Invite)
     }
 
     /// Whether the listing tells who was invited and has not come yet.
     pub fn lists_invited(&self) -> bool {
-        self.can_list() && self.calls.contains_key("invited")
+        self.can_list() && self.calls.contains_key(&Call::Invited)
     }
 
     /// Whether accounts can be removed for good.
     pub fn can_delete(&self) -> bool {
-        self.calls.contains_key("delete")
+        self.calls.contains_key(&Call::Delete)
     }
 
     /// The fields by which accounts can be sought.
     pub fn find_fields(&self) -> &[String] {
-        self.calls.get("find").map_or(&[], |call| &call.fields)
+        self.calls.get(&Call::Find).map_or(&[], |call| &call.fields)
     }
 
     /// Where a field is within an account.

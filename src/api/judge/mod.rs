@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::body::Body;
+use super::call::Call;
 use super::definition::{AnswerStyle, Meaning};
-use super::engine::{BodyCondition, Call, Engine, FailureRule, asked_state};
+use super::engine::{BodyCondition, Engine, FailureRule, asked_state};
 use super::exchange::{ApiResponse, Current, Verdict};
 use super::read::id_text;
 use crate::domain::account::{Account, AccountState};
@@ -20,8 +21,8 @@ use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::retry::retry_after;
 
 impl Engine {
-    /// What the answer to an operation's request means. `now` is when it arrived, for a `Retry-After` that is a date.
-    pub fn judge(&self, operation: &Operation, answer: &ApiResponse, now: DateTime<Utc>) -> Verdict {
+    /// What the answer to an operation's request means, which was made for this call. `now` is when it arrived, for a `Retry-After` that is a date.
+    pub fn judge(&self, operation: &Operation, call: Call, answer: &ApiResponse, now: DateTime<Utc>) -> Verdict {
         let body = self.body_of(answer);
         if let Some(verdict) = self.failure(answer, &body, Some(now)) {
             return match verdict {
@@ -29,15 +30,13 @@ impl Engine {
                 Verdict::NotFound if operation.kind == OpKind::Create => {
                     Verdict::Refused(self.complaint(ErrorKind::Refused, answer, &body))
                 }
-                Verdict::Refused(error) => Verdict::Refused(self.with_remedy(operation, answer.status, error)),
+                Verdict::Refused(error) => Verdict::Refused(self.with_remedy(operation, call, answer.status, error)),
                 other => other,
             };
         }
-        let (style, id_at) = self.answer_style(operation);
+        let (style, id_at) = self.answer_style(call);
         match (&body, operation.kind) {
-            (Body::Empty | Body::Value(_), OpKind::Create) if self.invites() => {
-                self.judge_invited(operation, answer, &body)
-            }
+            (Body::Empty | Body::Value(_), _) if call == Call::Invite => self.judge_invited(operation, answer, &body),
             (Body::Empty, kind) if kind != OpKind::Create => done(self.renamed(operation), None),
             (Body::Empty, OpKind::Delete) => done(None, None),
             (Body::Value(value), OpKind::Delete) => {
@@ -140,22 +139,10 @@ impl Engine {
         }
     }
 
-    /// What the answer to an operation shows, and where it tells the id.
-    fn answer_style(&self, operation: &Operation) -> (AnswerStyle, Option<&str>) {
-        let call = self.answered_call(operation);
+    /// What the answer to a call shows, and where it tells the id.
+    fn answer_style(&self, call: Call) -> (AnswerStyle, Option<&str>) {
+        let call = self.calls.get(&call);
         call.map_or((AnswerStyle::Account, None), |call| (call.answer, call.id_at.as_deref()))
-    }
-
-    /// The call that an operation is made by, unless it is an invitation or a delete.
-    pub(super) fn answered_call(&self, operation: &Operation) -> Option<&Call> {
-        let name = match operation.kind {
-            OpKind::Create => "create",
-            OpKind::Ban => "ban",
-            OpKind::Reinstate => "reinstate",
-            OpKind::Adopt if operation.reactivates => "reinstate",
-            OpKind::Update | OpKind::Adopt | OpKind::Delete | OpKind::Unlink => "update",
-        };
-        self.calls.get(name).or_else(|| self.calls.get("update"))
     }
 
     /// The verdict when the answer is a failure; `None` when it is a success.

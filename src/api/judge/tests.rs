@@ -12,6 +12,12 @@ fn juno() -> Engine {
     Engine::builtin("juno", &toml::Table::new()).expect("a definition")
 }
 
+/// What an answer means to the request of this operation, which needs no more than its call here.
+fn verdict_of(engine: &Engine, operation: &Operation, answer: &ApiResponse) -> Verdict {
+    let call = engine.call_for(operation, false).map_or(Call::Update, |(call, _)| call.name);
+    engine.judge(operation, call, answer, now())
+}
+
 fn answer(status: u16, body: &str) -> ApiResponse {
     ApiResponse { status, headers: vec![], body: body.as_bytes().to_vec(), held: Held::default() }
 }
@@ -92,7 +98,7 @@ fn answers_and_what_they_mean() {
         (Adopt, 200, r#"{"id": 123, "banned": true}"#, "done 123"),
     ];
     for (kind, status, body, expected) in cases {
-        let verdict = juno().judge(&operation(*kind), &answer(*status, body), now());
+        let verdict = verdict_of(&juno(), &operation(*kind), &answer(*status, body));
         assert_eq!(word(&verdict), *expected, "{kind} {status} {body}");
     }
 }
@@ -104,12 +110,12 @@ fn messages_hold_the_status_the_code_and_known_names_and_nothing_else_of_the_bod
         "message": "ann@acme.com is not allowed as title",
         "errors": {"city": ["“Zürich” is wrong"], "shoe_size": ["44"]},
     });
-    let verdict = juno().judge(&operation(OpKind::Update), &answer(422, &body.to_string()), now());
+    let verdict = verdict_of(&juno(), &operation(OpKind::Update), &answer(422, &body.to_string()));
     let expected = "HTTP 422, code validation_failed, naming city, title";
     assert_eq!(verdict, Verdict::Refused(OpError::new(ErrorKind::Refused, expected)));
     for code in ["ann@acme.com", "Ann Smith", "", &"x".repeat(41)] {
         let body = json!({"code": code}).to_string();
-        let verdict = juno().judge(&operation(OpKind::Update), &answer(422, &body), now());
+        let verdict = verdict_of(&juno(), &operation(OpKind::Update), &answer(422, &body));
         assert_eq!(verdict, Verdict::Refused(OpError::new(ErrorKind::Refused, "HTTP 422")), "{code}");
     }
 }
@@ -127,7 +133,7 @@ fn a_retry_after_is_seconds_or_a_date_by_the_targets_own_clock() {
     ];
     for (headers, judged, read) in cases {
         let answer = ApiResponse { status: 429, headers, body: vec![], held: Held::default() };
-        let verdict = juno().judge(&operation(OpKind::Update), &answer, now());
+        let verdict = verdict_of(&juno(), &operation(OpKind::Update), &answer);
         assert_eq!(word(&verdict), format!("slow {judged:?}"), "{answer:?}");
         let verdict = juno().account(&answer).expect_err("slow down");
         assert_eq!(word(&verdict), format!("slow {read:?}"), "{answer:?}");
@@ -369,10 +375,10 @@ fn success_and_failure_can_be_in_the_body() {
         (501, "", "refused refused"),
         (505, "", "unclear protocol"),
     ] {
-        let verdict = engine.judge(&operation(OpKind::Update), &answer(status, body), now());
+        let verdict = verdict_of(&engine, &operation(OpKind::Update), &answer(status, body));
         assert_eq!(word(&verdict), expected, "{status} {body}");
     }
-    let Verdict::Unclear(error) = engine.judge(&operation(OpKind::Update), &answer(200, ""), now()) else {
+    let Verdict::Unclear(error) = verdict_of(&engine, &operation(OpKind::Update), &answer(200, "")) else {
         panic!("clear")
     };
     assert!(error.message.ends_with("where its definition has it say that it is done"), "{}", error.message);
@@ -385,7 +391,7 @@ fn success_and_failure_can_be_in_the_body() {
 #[test]
 fn an_invitation_is_known_by_its_address() {
     let engine = Engine::builtin("juicebox", &"client = 1".parse().expect("TOML")).expect("a definition");
-    let judged = |operation: &Operation, body: &str| match engine.judge(operation, &answer(201, body), now()) {
+    let judged = |operation: &Operation, body: &str| match verdict_of(&engine, operation, &answer(201, body)) {
         Verdict::Done { remote_id, state, .. } => format!("{} {state:?}", remote_id.unwrap_or_default()),
         other => word(&other),
     };
@@ -458,7 +464,7 @@ fn what_an_answer_shows_is_that_of_the_call_which_is_made() {
         (with(OpKind::Adopt, true), r#"{"ok": 1}"#, "done -"),
         (with(OpKind::Adopt, false), r#"{"ok": 1}"#, "unclear protocol"),
     ] {
-        let verdict = engine.judge(&operation, &answer(200, body), now());
+        let verdict = verdict_of(&engine, &operation, &answer(200, body));
         assert_eq!(word(&verdict), expected, "{} {} {body}", operation.kind, operation.reactivates);
     }
 }
@@ -477,7 +483,7 @@ proptest! {
         let engine = juno();
         let answer = ApiResponse { status, headers: vec![], body, held: Held::default() };
         for kind in OpKind::ALL {
-            let verdict = engine.judge(&operation(kind), &answer, now());
+            let verdict = verdict_of(&engine, &operation(kind), &answer);
             if matches!(verdict, Verdict::Done { .. }) {
                 prop_assert!((200..300).contains(&status));
             }
@@ -490,7 +496,7 @@ proptest! {
     fn texts_of_an_answer_never_reach_a_message(text in "[A-Z]{12}( [A-Z]{3,9}){0,3}") {
         let body = json!({"code": text, "message": text, "errors": {text.clone(): [text.clone()]}, "error": text});
         for status in [400, 403, 409, 422, 500] {
-            let verdict = juno().judge(&operation(OpKind::Create), &answer(status, &body.to_string()), now());
+            let verdict = verdict_of(&juno(), &operation(OpKind::Create), &answer(status, &body.to_string()));
             if text.contains(' ') {
                 let shown = format!("{verdict:?}");
                 prop_assert!(!shown.contains(&text));
