@@ -29,7 +29,8 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::Failure;
 use crate::domain::limits::Approved;
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status};
+use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
 use crate::os::clock::Clock;
 use crate::os::panics::joined;
@@ -342,7 +343,7 @@ async fn confirm_endings(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>
         let settlements: Vec<Settlement> = batch
             .drain(..)
             .map(|(entry, finished)| {
-                let outcome = (!finished.operation.step).then(|| d.who.outcome(&finished, d));
+                let outcome = (!finished.operation.step).then(|| d.who.outcome_of(&finished, d));
                 let key = finished.operation.key.clone();
                 let replaced = finished.replaced();
                 let (effect, kept) = (finished.effect, finished.kept);
@@ -386,21 +387,25 @@ async fn gather(endings: &mut mpsc::Receiver<Begun>, batch: &mut Vec<Begun>) -> 
 }
 
 impl RunId {
-    fn outcome(&self, finished: &Finished, delivery: &Delivery) -> Outcome {
+    /// An outcome of this run for which nothing was sent.
+    pub fn outcome(&self, ts: String, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
+        let of = OfRun {
+            run: self.run.clone(),
+            sync: self.sync.name.clone(),
+            source: self.sync.source.name.clone(),
+            target: self.sync.target.name.clone(),
+        };
+        Outcome::new(ts, of, key, op, status)
+    }
+
+    fn outcome_of(&self, finished: &Finished, delivery: &Delivery) -> Outcome {
         let operation = &finished.operation;
         let confirmed = match &finished.effect {
             Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
             _ => operation.remote_id.clone(),
         };
+        let (key, op) = (Some(operation.key.clone()), Some(operation.kind));
         Outcome {
-            ts: delivery.clock.stamp(),
-            run: self.run.clone(),
-            sync: self.sync.name.clone(),
-            source: self.sync.source.name.clone(),
-            target: self.sync.target.name.clone(),
-            key: Some(operation.key.clone()),
-            op: Some(operation.kind),
-            status: finished.status,
             remote_id: confirmed.map(|id| delivery.client.engine().loggable_id(&id)),
             fields: operation.fields.keys().cloned().collect(),
             attempts: finished.attempts,
@@ -408,6 +413,7 @@ impl RunId {
             duration_ms: finished.took.as_millis() as u64,
             reason: finished.reason.clone(),
             error: finished.error.clone(),
+            ..self.outcome(delivery.clock.stamp(), key, op, finished.status)
         }
     }
 }

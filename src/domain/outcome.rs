@@ -207,6 +207,43 @@ pub struct Outcome {
     pub error: Option<OpError>,
 }
 
+/// Which run an outcome belongs to.
+#[derive(Clone, Debug)]
+pub struct OfRun {
+    /// The run's id.
+    pub run: String,
+    /// The sync.
+    pub sync: String,
+    /// Its source.
+    pub source: String,
+    /// Its target.
+    pub target: String,
+}
+
+impl Outcome {
+    /// An outcome of this run for which nothing was sent. Whoever sent something adds what came of it.
+    pub fn new(ts: String, of: OfRun, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
+        let OfRun { run, sync, source, target } = of;
+        Outcome {
+            ts,
+            run,
+            sync,
+            source,
+            target,
+            key,
+            op,
+            status,
+            remote_id: None,
+            fields: Vec::new(),
+            attempts: 0,
+            http_status: None,
+            duration_ms: 0,
+            reason: None,
+            error: None,
+        }
+    }
+}
+
 /// An id that is itself an address, as logs and outcomes may show it: a short hash, the same for the same address.
 pub fn hashed_id(id: &str) -> String {
     format!("#{}", &blake3::hash(id.as_bytes()).to_hex()[..12])

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Run;
 use super::summary::RunSummary;
+use super::{Run, Runner};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::keyset::pages;
@@ -80,6 +80,73 @@ fn difference(was: &Operation, is: Option<&Operation>) -> String {
     }
 }
 
+/// What a plan is held for.
+pub(super) struct Holding<'a> {
+    /// The run that made it, or that it would undo.
+    pub run: &'a str,
+    /// Its sync.
+    pub sync: &'a SyncSettings,
+    /// How it was made.
+    pub origin: Origin,
+    /// It is about a few people alone.
+    pub partial: bool,
+}
+
+impl Runner {
+    /// Keeps a plan for approval; tells whether it was not held already. The outcomes of the run that made it are written
+    /// when it is held for the first time; what is to be remembered of those who only wait for their grace to end, every
+    /// time.
+    pub(super) async fn keep_for_approval(
+        &self,
+        plan: &Plan,
+        breach: &Breach,
+        holding: Holding<'_>,
+        made_by: Option<&Run<'_>>,
+    ) -> Result<bool> {
+        let Holding { run, sync, origin, partial } = holding;
+        let held = HeldPlan {
+            id: plan.id.clone(),
+            sync: sync.name.clone(),
+            made_at: self.clock.stamp(),
+            limit: breach.limit.clone(),
+            count: breach.count,
+            allowed: breach.allowed,
+            counts: plan.counts.clone(),
+            origin,
+            basis: Some(plan.basis().clone()),
+            partial,
+            stale: None,
+        };
+        let first = self.state.ask(Hold { plan: held, run: run.to_string() }).await?;
+        if first {
+            self.hold_operations(plan, made_by).await?;
+        }
+        match made_by {
+            Some(run) if first => run.record_bystanders(plan).await?,
+            // Who is left alone for good gets an outcome with the note: that waits for a run that writes outcomes.
+            Some(run) => run.take_notes(plan, |note| !matches!(note, Note::State(_))).await?,
+            None => {}
+        }
+        self.state.ask(HoldComplete { plan: plan.id.clone(), sync: sync.name.clone(), whole: !partial }).await?;
+        Ok(first)
+    }
+
+    async fn hold_operations(&self, plan: &Plan, made_by: Option<&Run<'_>>) -> Result<()> {
+        let mut from = 0;
+        for page in plan.pages() {
+            let page = page?;
+            if let Some(run) = made_by {
+                run.record(page.iter().filter(|o| !o.step).map(|operation| run.held_outcome(operation)).collect())
+                    .await?;
+            }
+            let count = page.len() as u64;
+            self.state.ask(HoldOperations { plan: plan.id.clone(), from, operations: page }).await?;
+            from += count;
+        }
+        Ok(())
+    }
+}
+
 impl Run<'_> {
     /// Of a plan within its limits: whatever plan of this sync was held has had its day.
     pub(super) async fn supersede(&self) -> Result<()> {
@@ -89,48 +156,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Keeps a plan for approval. Its outcomes are written when it is held for the first time; what is to be
-    /// remembered of those who only wait for their grace to end, every time.
+    /// Keeps a plan for approval, and says so.
     pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
-        let held = HeldPlan {
-            id: plan.id.clone(),
-            sync: self.who.sync.name.clone(),
-            made_at: self.runner.clock.stamp(),
-            limit: breach.limit.clone(),
-            count: breach.count,
-            allowed: breach.allowed,
-            counts: plan.counts.clone(),
+        let holding = Holding {
+            run: &summary.run,
+            sync: &self.who.sync,
             origin: self.request.origin.clone(),
-            basis: Some(plan.basis().clone()),
             partial: !self.request.only.is_empty(),
-            stale: None,
         };
-        let state = &self.runner.state;
-        let (sync, whole) = (self.who.sync.name.clone(), self.request.only.is_empty());
-        let first = state.ask(Hold { plan: held, run: summary.run.clone() }).await?;
-        if first {
-            self.hold_operations(&plan).await?;
-            self.record_bystanders(&plan).await?;
-        } else {
-            // Who is left alone for good gets an outcome with the note: that waits for a run that writes outcomes.
-            self.take_notes(&plan, |note| !matches!(note, Note::State(_))).await?;
-        }
-        state.ask(HoldComplete { plan: plan.id.clone(), sync, whole }).await?;
+        let first = self.runner.keep_for_approval(&plan, &breach, holding, Some(self)).await?;
         let named = first_keys(&plan, &breach)?;
         summary.held(&plan, breach, first, named);
-        Ok(())
-    }
-
-    async fn hold_operations(&self, plan: &Plan) -> Result<()> {
-        let mut from = 0;
-        for page in plan.pages() {
-            let page = page?;
-            let outcomes = page.iter().filter(|o| !o.step).map(|operation| self.held_outcome(operation)).collect();
-            self.record(outcomes).await?;
-            let count = page.len() as u64;
-            self.runner.state.ask(HoldOperations { plan: plan.id.clone(), from, operations: page }).await?;
-            from += count;
-        }
         Ok(())
     }
 
@@ -225,23 +261,8 @@ impl Run<'_> {
     }
 
     fn outcome(&self, key: Option<Key>, op: Option<OpKind>, status: Status, reason: &str) -> Outcome {
-        Outcome {
-            ts: self.runner.clock.stamp(),
-            run: self.who.run.clone(),
-            sync: self.who.sync.name.clone(),
-            source: self.who.sync.source.name.clone(),
-            target: self.who.sync.target.name.clone(),
-            key,
-            op,
-            status,
-            remote_id: None,
-            fields: Vec::new(),
-            attempts: 0,
-            http_status: None,
-            duration_ms: 0,
-            reason: Some(reason.to_string()),
-            error: None,
-        }
+        let outcome = self.who.outcome(self.runner.clock.stamp(), key, op, status);
+        Outcome { reason: Some(reason.to_string()), ..outcome }
     }
 
     fn held_outcome(&self, operation: &Operation) -> Outcome {

@@ -12,6 +12,7 @@ mod announce;
 mod approve;
 mod hold;
 mod judgement;
+mod life;
 mod reading;
 mod repair;
 mod summary;
@@ -29,7 +30,6 @@ use crate::account::{Client, Clients};
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Delivered, Delivery, RunId, RunObserver};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
-use crate::domain::exit::Exit;
 use crate::domain::identity;
 use crate::domain::limits;
 use crate::domain::limits::Consent;
@@ -45,6 +45,8 @@ use crate::state::ownership::{Shared, SharedAccount};
 use crate::state::people::{BindSync, Binding, FindSync, KnownSync, SetPaused};
 use crate::state::plans::Origin;
 use crate::state::{State, journal, ledger};
+use life::{RunLife, resting};
+use reading::AsRead;
 
 pub use accept::{Accepted, accept};
 pub use announce::Announcements;
@@ -199,70 +201,48 @@ impl Runner {
     pub async fn sync_one(
         &self,
         sync: &Arc<SyncSettings>,
-        asked: &Result<SourceRead, Arc<Failure>>,
+        source_read: &Result<SourceRead, Arc<Failure>>,
         request: &RunRequest,
     ) -> RunSummary {
-        let began = tokio::time::Instant::now();
-        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
-        if let Err(failure) = panics::caught_in(self.sync_into(&mut summary, sync, asked, request)).await {
-            summary.fail(&failure);
-        }
-        if let Ok(SourceRead::Read(read)) = asked {
-            // It may have said so already.
-            let trusted = (summary.exit == Exit::Untrusted).then_some(false);
-            if let Err(failure) = read.judged(sync, trusted, &self.state).await {
-                summary.fail(&failure);
-            }
-        }
-        if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
-            summary.fail(&error.into());
-        }
-        summary.duration_ms = began.elapsed().as_millis() as u64;
-        summary.log();
-        summary
+        let mut life = RunLife::new(self, sync, request);
+        let done = panics::caught_in(self.sync_into(&mut life, sync, source_read, request)).await;
+        let read = source_read.as_ref().ok().and_then(AsRead::as_read);
+        life.end(done, read).await
     }
 
     async fn sync_into(
         &self,
-        summary: &mut RunSummary,
+        life: &mut RunLife<'_>,
         sync: &Arc<SyncSettings>,
-        asked: &Result<SourceRead, Arc<Failure>>,
+        source_read: &Result<SourceRead, Arc<Failure>>,
         request: &RunRequest,
     ) -> Result<()> {
-        let partial = !request.only.is_empty();
-        let begin =
-            ledger::BeginRun { id: summary.run.clone(), sync: sync.name.clone(), at: self.clock.stamp(), partial };
-        self.state.ask(begin).await?;
+        life.begin().await?;
         let known = self.state.ask(FindSync(binding(sync))).await?;
         if known.paused {
-            summary.paused();
+            life.summary.paused();
             return Ok(());
         }
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(failure) => return Err(failure.again()),
-        };
+        let source_read = source_read.as_ref().map_err(|failure| failure.again())?;
         if self.stop.is_cancelled() {
             return Err(stopped_early());
         }
-        let read = match asked {
+        let read = match source_read {
             SourceRead::Read(read) => read,
             SourceRead::Unchanged(versions) => {
-                summary.unchanged_source(versions.get(&sync.name));
+                life.summary.unchanged_source(versions.get(&sync.name));
                 return Ok(());
             }
         };
         if let Some(why) = &read.incomplete {
-            summary.incomplete(why);
+            life.summary.incomplete(why);
         }
         let id = self.state.ask(BindSync(binding(sync))).await?;
         let client = self.clients.of(&sync.target)?;
-        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let result = Run { runner: self, who, client: Arc::clone(&client), request }.go(summary, read).await;
-        client.rest().await;
-        result?;
-        let clean = (partial, summary.is_clean()) == (false, true);
-        reading::keep_version(sync, read, clean.then_some(summary.excluded), &self.state, &self.clock).await
+        let run = life.on(id, &client);
+        resting(&client, run.go(&mut life.summary, read)).await?;
+        let clean = request.only.is_empty() && life.summary.is_clean();
+        reading::keep_version(sync, read, clean.then_some(life.summary.excluded), &self.state, &self.clock).await
     }
 }
 
@@ -271,14 +251,19 @@ impl Run<'_> {
     async fn plan(&self, read: &Read) -> Result<(Resolved, Plan)> {
         failpoints::panic_in("sync", &self.who.sync.name);
         let runner = self.runner;
-        restored::verify_restored_state(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock)
-            .await?;
-        let resolved =
-            resolve::resolve(&self.who.sync, self.who.id, &runner.state, &self.client, &runner.clock).await?;
+        let resolved = self.resolve().await?;
         // Counted anew: resolving may have found accounts.
         let known = runner.state.ask(FindSync(binding(&self.who.sync))).await?;
         let plan = make_plan(runner, &self.who.sync, &self.client, read, known, &self.request.only).await?;
         Ok((resolved, plan))
+    }
+
+    /// Finds out what an earlier run left open, and whether a restored state is still true.
+    async fn resolve(&self) -> Result<Resolved> {
+        let (sync, id, client) = (&self.who.sync, self.who.id, &self.client);
+        let Runner { state, clock, .. } = self.runner;
+        restored::verify_restored_state(sync, id, state, client, clock).await?;
+        resolve::resolve(sync, id, state, client, clock).await
     }
 
     /// The main path: resolve, plan, judge, then deliver or hold.

@@ -3,21 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::life::{RunLife, resting};
 use super::reading::Reading;
 use super::{
-    Approval, Read, Run, RunRequest, RunSummary, Runner, SourceRead, binding, read_sources, read_sources_quietly,
+    Approval, Read, RunRequest, RunSummary, Runner, SourceRead, binding, read_sources, read_sources_quietly,
     stopped_early,
 };
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
-use crate::delivery::RunId;
-use crate::domain::error::{Error, Failure, Result, SourceReason};
+use crate::domain::error::{Error, Failure, Result};
 use crate::domain::remedy::Remedy;
 use crate::failpoints;
 use crate::os::panics;
 use crate::run::Resolved;
 use crate::run::reconcile::{Comparison, compare};
-use crate::state::ledger;
 use crate::state::people::{BindSync, FindSync};
 use crate::state::plans::Origin;
 
@@ -64,35 +63,22 @@ impl Runner {
         };
         if !remedy.any() {
             let client = self.clients.of(&sync.target)?;
-            let comparison = panics::caught_in(self.comparison(sync, &client, read, false)).await;
-            client.rest().await;
-            report(&comparison?)?;
+            let comparison = panics::caught_in(self.comparison(sync, &client, read, false));
+            report(&resting(&client, comparison).await?)?;
             return Ok(None);
         }
-        let began = tokio::time::Instant::now();
-        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         let request = RunRequest { approval, origin: Origin::Reconcile(remedy), ..RunRequest::default() };
+        let mut life = RunLife::new(self, sync, &request);
         let mut reported = false;
-        let repair = self.repair(&mut summary, sync, read, &request, remedy, |comparison| {
+        let repair = self.repair(&mut life, sync, read, remedy, |comparison| {
             reported = true;
             report(comparison)
         });
         let repaired = panics::caught_in(repair).await;
-        if let Err(failure) = repaired {
-            summary.fail(&failure);
-            read.judged(sync, (failure.error == Error::Source(SourceReason::Untrusted)).then_some(false), &self.state)
-                .await?;
-            let finish = self.state.ask(summary.finish(self.clock.stamp())).await;
-            if !reported || finish.is_err() {
-                return Err(failure);
-            }
-        } else if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
-            summary.fail(&error.into());
-        }
+        let not_compared = repaired.as_ref().err().filter(|_| !reported).map(Failure::again);
+        let summary = life.end(repaired, Some(read)).await;
         self.end().await;
-        summary.duration_ms = began.elapsed().as_millis() as u64;
-        summary.log();
-        Ok(Some(summary))
+        not_compared.map_or(Ok(Some(summary)), Err)
     }
 
     async fn comparison(
@@ -112,47 +98,33 @@ impl Runner {
 
     async fn repair(
         &self,
-        summary: &mut RunSummary,
+        life: &mut RunLife<'_>,
         sync: &Arc<SyncSettings>,
         read: &Read,
-        request: &RunRequest,
         remedy: Remedy,
         report: impl FnOnce(&Comparison) -> Result<()>,
     ) -> Result<()> {
-        // `partial`: it is no run of everybody, and changes nothing about when the last good one was.
-        let begin = ledger::BeginRun {
-            id: summary.run.clone(),
-            sync: sync.name.clone(),
-            at: self.clock.stamp(),
-            partial: true,
-        };
-        self.state.ask(begin).await?;
+        life.begin().await?;
         let client = self.clients.of(&sync.target)?;
-        let resolved = match self.state.ask(FindSync(binding(sync))).await {
-            Ok(_) => {
-                let id = self.state.ask(BindSync(binding(sync))).await?;
-                super::restored::verify_restored_state(sync, id, &self.state, &client, &self.clock).await?;
-                super::resolve::resolve(sync, id, &self.state, &client, &self.clock).await?
+        let repaired = async {
+            let resolved = match self.state.ask(FindSync(binding(sync))).await {
+                Ok(_) => life.on(self.state.ask(BindSync(binding(sync))).await?, &client).resolve().await?,
+                // Bound to something else: what was sent there is nothing to look up here.
+                Err(error) if remedy.adopt && error.error == Error::Config => Resolved::default(),
+                Err(error) => return Err(error.into()),
+            };
+            let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;
+            read.judged(sync, Some(true), &self.state).await?;
+            report(&comparison)?;
+            if self.state.ask(FindSync(binding(sync))).await?.paused {
+                life.summary.paused();
+                return Ok(());
             }
-            // Bound to something else: what was sent there is nothing to look up here.
-            Err(error) if remedy.adopt && error.error == Error::Config => Resolved::default(),
-            Err(error) => return Err(error.into()),
+            let id = self.state.ask(BindSync(binding(sync))).await?;
+            comparison.plan.narrow(&sync.name, |kind| remedy.wants(kind))?;
+            life.summary.planned(&comparison.plan);
+            life.on(id, &client).send(&mut life.summary, comparison.plan, resolved).await
         };
-        let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;
-        read.judged(sync, Some(true), &self.state).await?;
-        report(&comparison)?;
-        if self.state.ask(FindSync(binding(sync))).await?.paused {
-            summary.paused();
-            return Ok(());
-        }
-        let id = self.state.ask(BindSync(binding(sync))).await?;
-        comparison.plan.narrow(&sync.name, |kind| remedy.wants(kind))?;
-        summary.planned(&comparison.plan);
-        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let sent = Run { runner: self, who, client: Arc::clone(&client), request }
-            .send(summary, comparison.plan, resolved)
-            .await;
-        client.rest().await;
-        sent
+        resting(&client, repaired).await
     }
 }

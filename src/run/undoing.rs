@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
 
-use super::{Approval, Run, RunRequest, RunSummary, Runner, binding, chosen};
+use super::hold::Holding;
+use super::life::{RunLife, resting};
+use super::{Approval, RunRequest, RunSummary, Runner, binding, chosen};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
-use crate::delivery::RunId;
 use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, StateReason};
-use crate::domain::limits::{LimitName, Measured};
+use crate::domain::limits::{Breach, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
+use crate::os::panics;
 use crate::plan::undo::inverse;
 use crate::plan::{PAGE, Plan, Spool};
 use crate::run::Resolved;
 use crate::state::journal::UnresolvedKeys;
-use crate::state::ledger;
 use crate::state::people::{Bodies, Body, FindSync, People, SyncId};
-use crate::state::plans::{HeldPlan, Hold, HoldComplete, HoldOperations, Origin};
+use crate::state::plans::Origin;
 use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
 
 /// What undoing a run would do.
@@ -42,11 +43,11 @@ impl Runner {
     pub async fn plan_undo(&self, run: &str) -> Result<Undoing> {
         let (past, sync) = self.past(run).await?;
         let client = self.clients.of(&sync.target)?;
-        let made = self.inverse_of(run, &sync, &client).await;
-        client.rest().await;
-        let (plan, _) = made?;
+        let (plan, _) = resting(&client, self.inverse_of(run, &sync, &client)).await?;
         if plan.total() > 0 {
-            self.hold_undo(run, &sync, &plan).await?;
+            let breach = Breach { limit: LimitName::Undo, count: plan.total(), allowed: 0 };
+            let holding = Holding { run, sync: &sync, origin: Origin::Undo(run.to_string()), partial: false };
+            self.keep_for_approval(&plan, &breach, holding, None).await?;
         }
         Ok(Undoing { sync: sync.name.clone(), plan, forgotten: past.done.saturating_sub(past.kept) })
     }
@@ -118,77 +119,28 @@ impl Runner {
         Ok(())
     }
 
-    async fn hold_undo(&self, run: &str, sync: &SyncSettings, plan: &Plan) -> Result<()> {
-        let held = HeldPlan {
-            id: plan.id.clone(),
-            sync: sync.name.clone(),
-            made_at: self.clock.stamp(),
-            limit: LimitName::Undo,
-            count: plan.total(),
-            allowed: 0,
-            counts: plan.counts.clone(),
-            origin: Origin::Undo(run.to_string()),
-            basis: Some(plan.basis().clone()),
-            partial: false,
-            stale: None,
-        };
-        if !self.state.ask(Hold { plan: held, run: run.to_string() }).await? {
-            return Ok(());
-        }
-        let mut from = 0;
-        for operations in plan.pages() {
-            let operations = operations?;
-            let count = operations.len() as u64;
-            self.state.ask(HoldOperations { plan: plan.id.clone(), from, operations }).await?;
-            from += count;
-        }
-        let complete = HoldComplete { plan: plan.id.clone(), sync: sync.name.clone(), whole: true };
-        Ok(self.state.ask(complete).await?)
-    }
-
     /// Sends the inverse of a run that somebody approved, and pauses the sync: its next run would do the same again.
     pub(super) async fn undo(&self, run: &str, approval: Approval) -> Result<RunSummary> {
         let (_, sync) = self.past(run).await?;
         self.begin(std::slice::from_ref(&sync)).await?;
-        let began = tokio::time::Instant::now();
-        let mut summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
         let request =
-            RunRequest { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..RunRequest::default() };
-        if let Err(failure) = self.undo_into(&mut summary, run, &sync, &request).await {
-            summary.fail(&failure);
-        }
-        if let Err(error) = self.state.ask(summary.finish(self.clock.stamp())).await {
-            summary.fail(&error.into());
-        }
+            RunRequest { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..Default::default() };
+        let mut life = RunLife::new(self, &sync, &request);
+        let done = panics::caught_in(self.undo_into(&mut life, run, &sync)).await;
+        let summary = life.end(done, None).await;
         self.end().await;
-        summary.duration_ms = began.elapsed().as_millis() as u64;
-        summary.log();
         Ok(summary)
     }
 
-    async fn undo_into(
-        &self,
-        summary: &mut RunSummary,
-        run: &str,
-        sync: &Arc<SyncSettings>,
-        request: &RunRequest,
-    ) -> Result<()> {
-        let begin = ledger::BeginRun {
-            id: summary.run.clone(),
-            sync: sync.name.clone(),
-            at: self.clock.stamp(),
-            partial: true,
-        };
-        self.state.ask(begin).await?;
+    async fn undo_into(&self, life: &mut RunLife<'_>, run: &str, sync: &Arc<SyncSettings>) -> Result<()> {
+        life.begin().await?;
         let client = self.clients.of(&sync.target)?;
-        let (plan, id) = self.inverse_of(run, sync, &client).await?;
-        summary.planned(&plan);
-        let who = RunId { run: summary.run.clone(), sync: Arc::clone(sync), id };
-        let sent = Run { runner: self, who, client: Arc::clone(&client), request }
-            .send(summary, plan, Resolved::default())
-            .await;
-        client.rest().await;
-        sent
+        let undone = async {
+            let (plan, id) = self.inverse_of(run, sync, &client).await?;
+            life.summary.planned(&plan);
+            life.on(id, &client).send(&mut life.summary, plan, Resolved::default()).await
+        };
+        resting(&client, undone).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
 use crate::domain::account::Kept;
 use crate::domain::operation::{Fingerprint, Operation};
-use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status, hashed_id};
+use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status, hashed_id};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
@@ -362,23 +362,14 @@ impl Command for Recover {
             if operation.step {
                 continue;
             }
+            let of = OfRun { run: row.get(1)?, sync: row.get(2)?, source: row.get(3)?, target: row.get(4)? };
+            let (key, op) = (Some(operation.key.clone()), Some(operation.kind));
             let outcome = Outcome {
-                ts: self.at.clone(),
-                run: row.get(1)?,
-                sync: row.get(2)?,
-                source: row.get(3)?,
-                target: row.get(4)?,
-                key: Some(operation.key.clone()),
-                op: Some(operation.kind),
-                status: Status::Unknown,
                 // What the id is, the target's definition knows; here, what looks like an address is treated as one.
                 remote_id: operation.remote_id.clone().map(|id| if id.contains('@') { hashed_id(&id) } else { id }),
                 fields: operation.fields.keys().cloned().collect(),
-                attempts: 0,
-                http_status: None,
-                duration_ms: 0,
                 reason: Some("the process ended before an answer was recorded".into()),
-                error: None,
+                ..Outcome::new(self.at.clone(), of, key, op, Status::Unknown)
             };
             ledger::insert(db, &outcome)?;
             count += 1;
