@@ -15,8 +15,9 @@ use crate::delivery::RunObserver;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::limits::{Breach, LimitName, Measured, breach};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
 use crate::domain::outcome::Outcome;
+use crate::domain::planned::Planned;
 use crate::domain::visible::padded;
 use crate::failpoints;
 use crate::os::clock::Clock;
@@ -172,7 +173,7 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     out.piece("],\"operations\":[")?;
     let mut comma = Comma::default();
     for page in plan.pages() {
-        for operation in page?.iter().filter(|o| !o.step) {
+        for operation in page?.iter().filter(|o| !o.is_step()) {
             comma.write(out, &operation_json(operation))?;
         }
     }
@@ -185,11 +186,11 @@ fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::domain::record::Reject) -
 }
 
 /// One operation as the contract's JSON.
-pub fn operation_json(operation: &Operation) -> Value {
+pub fn operation_json(operation: &Planned) -> Value {
     let mut value = json!({
         "op": operation.kind, "key": operation.key, "remote_id": operation.remote_id, "fields": operation.fields,
     });
-    if let Some(conflict) = &operation.conflict {
+    if let Some(conflict) = operation.conflict() {
         value["conflict"] = json!(conflict.message);
     }
     if let Some(hint) = &operation.hint {
@@ -252,8 +253,8 @@ impl Sections {
     }
 
     /// One more operation.
-    pub fn add(&mut self, operation: &Operation) {
-        if operation.step {
+    pub fn add(&mut self, operation: &Planned) {
+        if operation.is_step() {
             return;
         }
         let lines = self.lines.entry(operation.kind).or_default();

@@ -105,7 +105,7 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
     let mut comma = "";
     let mut pages = state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
     while let Some(page) = pages.next().await? {
-        for operation in page.iter().filter(|o| !o.step) {
+        for operation in page.iter().filter(|o| !o.is_step()) {
             match json {
                 true => out.piece(&format!("{comma}{}", operation_json(operation)))?,
                 false => sections.add(operation),

@@ -11,7 +11,8 @@ use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::operation::{Operation, shown};
+use crate::domain::operation::shown;
+use crate::domain::planned::Planned;
 use crate::domain::remedy::Remedy;
 use crate::domain::visible::padded;
 use crate::run::reconcile::{Comparison, Difference};
@@ -314,7 +315,7 @@ const fn heading(kind: Difference) -> &'static str {
 }
 
 /// One difference as the contract's JSON.
-fn element(kind: Difference, operation: &Operation, protected: bool) -> Value {
+fn element(kind: Difference, operation: &Planned, protected: bool) -> Value {
     let mut element = json!({ "key": operation.key });
     if kind != Difference::Missing {
         element["remote_id"] = json!(operation.remote_id);
@@ -325,7 +326,7 @@ fn element(kind: Difference, operation: &Operation, protected: bool) -> Value {
             .collect();
         element["fields"] = Value::Object(fields);
     }
-    if let Some(conflict) = &operation.conflict {
+    if let Some(conflict) = operation.conflict() {
         element["conflict"] = json!(conflict.message);
     }
     if protected {
@@ -335,7 +336,7 @@ fn element(kind: Difference, operation: &Operation, protected: bool) -> Value {
 }
 
 /// One difference as a person reads it.
-fn line(kind: Difference, operation: &Operation, protected: bool) -> String {
+fn line(kind: Difference, operation: &Planned, protected: bool) -> String {
     let mut text = padded(operation.key.as_str(), 10);
     if let Some(id) = &operation.remote_id {
         text.push_str(&format!("  account {id}"));
@@ -348,7 +349,7 @@ fn line(kind: Difference, operation: &Operation, protected: bool) -> String {
             text.push_str(&format!("  {fields}"));
         }
     }
-    if let Some(conflict) = &operation.conflict {
+    if let Some(conflict) = operation.conflict() {
         text.push_str(&format!("  {}", conflict.message));
     }
     if protected {

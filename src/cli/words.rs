@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::domain::operation::{OpKind, Operation, shown};
+use crate::domain::operation::{OpKind, shown};
+use crate::domain::planned::Planned;
 use crate::domain::visible::padded;
 use crate::run::Counted;
 
@@ -49,7 +50,7 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
 ///
 /// Of a new account only the fields of `who` are shown unless `all` are asked for: a dozen values a person hide the
 /// people.
-pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
+pub fn operation(operation: &Planned, who: &[String], all: bool) -> String {
     let mut text = padded(operation.key.as_str(), 10);
     if let Some(id) = operation.remote_id.as_deref().filter(|_| operation.kind != OpKind::Update) {
         let _ = write!(text, "  account {id}");
@@ -64,7 +65,7 @@ pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
     if !changes.is_empty() {
         let _ = write!(text, "  {changes}");
     }
-    if let Some(conflict) = &operation.conflict {
+    if let Some(conflict) = operation.conflict() {
         let _ = write!(text, "  can't be done: {}", conflict.message);
     }
     if let Some(hint) = &operation.hint {
@@ -73,12 +74,12 @@ pub fn operation(operation: &Operation, who: &[String], all: bool) -> String {
     text.trim_end().to_string()
 }
 
-fn differences(operation: &Operation) -> String {
+fn differences(operation: &Planned) -> String {
     let changes = operation.fields.iter().map(|(f, c)| format!("{f} {} → {}", shown(&c.old), shown(&c.new)));
     changes.collect::<Vec<_>>().join("; ")
 }
 
-fn new_account(operation: &Operation, who: &[String], all: bool) -> String {
+fn new_account(operation: &Planned, who: &[String], all: bool) -> String {
     let all = all || !who.iter().any(|field| operation.fields.contains_key(field));
     let wanted = |field: &str| all || who.iter().any(|w| w == field);
     let shown_fields: Vec<String> = (operation.fields.iter())

@@ -21,6 +21,7 @@ use crate::domain::account::{Account, Echo, Kept};
 use crate::domain::error::{Error, Failure, LocalReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome};
+use crate::domain::planned::Planned;
 use crate::domain::rules::SkipReason;
 use crate::http::error::SendError;
 use crate::plan::adoption::adopt;
@@ -58,7 +59,7 @@ pub struct Attempt<'a> {
 /// One operation under way.
 pub(super) struct Work<'a> {
     pub at: &'a Attempt<'a>,
-    pub operation: Arc<Operation>,
+    pub operation: Arc<Planned>,
     pub planned: OpKind,
     pub began: tokio::time::Instant,
     /// As of when the journal says that it has left.
@@ -92,13 +93,13 @@ pub(super) enum Step {
 
 impl Attempt<'_> {
     /// Carries an operation out. Its intent is in the journal already.
-    pub async fn carry_out(&self, operation: Arc<Operation>) -> Finished {
+    pub async fn carry_out(&self, operation: Arc<Planned>) -> Finished {
         let work = self.work(operation);
         if self.stop.is_cancelled() {
             return work.skipped(SkipReason::Stopped);
         }
-        if let Some(conflict) = work.operation.conflict.clone() {
-            return work.failed(conflict);
+        if let Some(conflict) = work.operation.conflict() {
+            return work.failed(conflict.clone());
         }
         if !work.operation.needs_request() {
             return work.done(None, None);
@@ -109,7 +110,7 @@ impl Attempt<'_> {
 
     /// Looks a create up that brought no usable answer, at the end of its run; `told`: what is told of it unless it is
     /// found. Where `ask` is not set nobody is asked any more. Tells, too, whether nothing could be learnt.
-    pub async fn look_again(&self, operation: Arc<Operation>, told: &Outcome, ask: bool) -> (Finished, bool) {
+    pub async fn look_again(&self, operation: Arc<Planned>, told: &Outcome, ask: bool) -> (Finished, bool) {
         let mut work = self.work(operation);
         let earlier = Duration::from_millis(told.duration_ms);
         work.began = work.began.checked_sub(earlier).unwrap_or(work.began);
@@ -129,7 +130,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn work(&self, operation: Arc<Operation>) -> Work<'_> {
+    fn work(&self, operation: Arc<Planned>) -> Work<'_> {
         Work {
             at: self,
             planned: operation.kind,
@@ -166,13 +167,13 @@ impl Work<'_> {
     }
 
     /// What is to be sent now: the operation, or the part of it that has a request of its own.
-    fn sending(&self) -> Arc<Operation> {
+    fn sending(&self) -> Arc<Planned> {
         if self.stepped {
             let rest = Operation { kind: OpKind::Update, reactivates: false, ..Operation::clone(&self.operation) };
-            return Arc::new(rest);
+            return Arc::new(rest.into());
         }
         let first = self.at.client.engine().first_step(&self.operation);
-        first.map_or_else(|| Arc::clone(&self.operation), Arc::new)
+        first.map_or_else(|| Arc::clone(&self.operation), |first| Arc::new(first.into()))
     }
 
     /// One request and what its answer means.
@@ -348,7 +349,7 @@ impl Work<'_> {
 
     /// What the target shows against what was written. A repair reads the account where the answer does not show all of it.
     async fn kept(&self, sent: &Operation, remote_id: Option<&str>, echo: Option<Echo>) -> Kept {
-        if sent.step || sent.fields.is_empty() {
+        if self.operation.is_step() || sent.fields.is_empty() {
             return Kept::new();
         }
         let shown = match &echo {
@@ -425,7 +426,7 @@ impl Work<'_> {
     pub(super) fn adopt(&mut self, account: Account) -> Step {
         self.stepped = false;
         let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
-        self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, today, false));
+        self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, today, false).into());
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),

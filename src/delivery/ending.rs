@@ -8,6 +8,7 @@ use crate::domain::account::{AccountState, Kept};
 use crate::domain::error::{Error, Failure, LocalReason, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Status};
+use crate::domain::planned::Planned;
 use crate::domain::rules::{PersonState, SkipReason};
 use crate::state::journal::Effect;
 use crate::state::undo::Undoable;
@@ -16,7 +17,7 @@ use crate::state::undo::Undoable;
 #[derive(Debug)]
 pub struct Finished {
     /// The operation as it was carried out: a create may have become an adoption.
-    pub operation: Arc<Operation>,
+    pub operation: Arc<Planned>,
     /// Its status.
     pub status: Status,
     /// What it means for the person.
@@ -48,7 +49,7 @@ impl Finished {
             Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
             _ => self.operation.remote_id.clone(),
         };
-        (self.status == Status::Ok && !self.operation.step).then(|| Undoable::of(&self.operation, remote_id))
+        (self.status == Status::Ok && !self.operation.is_step()).then(|| Undoable::of(&self.operation, remote_id))
     }
 }
 
@@ -126,7 +127,7 @@ impl Work<'_> {
 
     /// May have been made, and is looked up once more at the end of the run.
     pub(super) fn doubtful(&self, error: OpError) -> Finished {
-        let instead = (self.planned != OpKind::Create).then(|| Box::new(Operation::clone(&self.operation)));
+        let instead = (self.planned != OpKind::Create).then(|| Box::new(Planned::clone(&self.operation)));
         Finished { error: Some(error), ..self.finished(Status::Unknown, Effect::Doubtful { instead }) }
     }
 

@@ -1,6 +1,7 @@
 //! The feeder: reads a plan wave by wave, makes intents durable a batch ahead of the senders, and skips what is left when
 //! the delivery halts. The senders, as many as the target allows at once, take what is begun one by one.
 
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::domain::account::Kept;
 use crate::domain::error::{Failure, Result};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::Status;
+use crate::domain::planned::Planned;
 use crate::domain::rules::{PersonState, SkipReason};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -27,7 +29,7 @@ use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement}
 const MOST_AHEAD: usize = 128;
 
 /// An operation whose intent is on disk, with its entry and when that was made.
-type Begin = (Arc<Operation>, EntryId, Instant);
+type Begin = (Arc<Planned>, EntryId, Instant);
 
 /// Reads the plan wave by wave and hands it to the senders; what is left after a halt is skipped.
 ///
@@ -35,7 +37,7 @@ type Begin = (Arc<Operation>, EntryId, Instant);
 pub(super) async fn feed(shared: &Arc<Shared>, plan: &Plan, ended: &mpsc::Sender<Begun>) -> Result<()> {
     let mut last = None;
     while !shared.halt.is_cancelled() {
-        let next = plan.spool().operations(last.as_deref(), 1)?;
+        let next = plan.spool().operations(last.as_deref().map(Deref::deref), 1)?;
         let Some(first) = next.first() else { return Ok(()) };
         feed_wave(shared, plan, first.wave, &mut last, ended).await?;
     }
@@ -47,12 +49,12 @@ async fn feed_wave(
     shared: &Arc<Shared>,
     plan: &Plan,
     wave: u32,
-    last: &mut Option<Arc<Operation>>,
+    last: &mut Option<Arc<Planned>>,
     ended: &mpsc::Sender<Begun>,
 ) -> Result<()> {
     let settings = shared.delivery.client.settings();
     let ahead = ((settings.rate.per_second() / 4.0) as usize).min(MOST_AHEAD).max(settings.concurrency);
-    let mut begun = begin_next(shared, plan, last.as_deref(), wave, ahead).await?;
+    let mut begun = begin_next(shared, plan, last.as_deref().map(Deref::deref), wave, ahead).await?;
     // The next batch is handed over as one when most of the one before is gone: woken for each place that becomes free,
     // the feeder would cost the machine as much as a sender.
     let (queue, waiting) = mpsc::channel(ahead + ahead / 2);
@@ -72,7 +74,7 @@ async fn feed_wave(
             Ok(places) => places.zip(begun).for_each(|(place, begin)| place.send(begin)),
             Err(_) => break Err(Failure::defect("sending broke off")),
         }
-        begun = match begin_next(shared, plan, last.as_deref(), wave, ahead).await {
+        begun = match begin_next(shared, plan, last.as_deref().map(Deref::deref), wave, ahead).await {
             Ok(begun) => begun,
             Err(failure) => break Err(failure),
         };
@@ -140,11 +142,11 @@ async fn intend(shared: &Shared, operations: Vec<Intent>) -> Result<Vec<EntryId>
 }
 
 /// What [`Failpoint::IntentAfterSend`] does.
-async fn intend_late(shared: &Shared, operation: &Operation) -> Result<EntryId> {
+async fn intend_late(shared: &Shared, operation: &Planned) -> Result<EntryId> {
     Ok(intend(shared, vec![Intent::to(operation)?]).await?[0])
 }
 
-async fn carry_out(shared: &Shared, operation: Arc<Operation>, entry: EntryId, intended: Instant) -> Finished {
+async fn carry_out(shared: &Shared, operation: Arc<Planned>, entry: EntryId, intended: Instant) -> Finished {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,
@@ -193,12 +195,13 @@ async fn confirm_unasked(d: &Delivery, operation: &Operation) {
 /// What was not begun when the delivery halted: nothing was sent, and the next run plans it again.
 async fn skip_the_rest(
     plan: &Plan,
-    mut last: Option<Arc<Operation>>,
+    mut last: Option<Arc<Planned>>,
     reason: SkipReason,
     ended: &mpsc::Sender<Begun>,
 ) -> Result<()> {
     loop {
-        let page: Vec<_> = plan.spool().operations(last.as_deref(), PAGE)?.into_iter().map(Arc::new).collect();
+        let page: Vec<_> =
+            plan.spool().operations(last.as_deref().map(Deref::deref), PAGE)?.into_iter().map(Arc::new).collect();
         let Some(end) = page.last().cloned() else { return Ok(()) };
         last = Some(end);
         for operation in page {

@@ -284,7 +284,7 @@ impl Shared {
             self.halt_for(Stop::Quota);
         }
         // What was in doubt when it was planned was never sent, and tells nothing of what is.
-        if matches!(finished.status, Status::Failed | Status::Unknown) && finished.operation.conflict.is_none() {
+        if matches!(finished.status, Status::Failed | Status::Unknown) && finished.operation.conflict().is_none() {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
             if let Some(allowed) = self.allowed.filter(|allowed| failed > *allowed) {
                 self.halt_for(Stop::Failures { failed, allowed });
@@ -343,7 +343,7 @@ async fn confirm_endings(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>
         let settlements: Vec<Settlement> = batch
             .drain(..)
             .map(|(entry, finished)| {
-                let outcome = (!finished.operation.step).then(|| d.who.outcome_of(&finished, d));
+                let outcome = (!finished.operation.is_step()).then(|| d.who.outcome_of(&finished, d));
                 let key = finished.operation.key.clone();
                 let replaced = finished.replaced();
                 let (effect, kept) = (finished.effect, finished.kept);

@@ -14,6 +14,7 @@ use super::*;
 use crate::api::{ApiRequest, ApiResponse, Engine, Held};
 use crate::config::settings::{RetrySettings, Settings, TargetSettings};
 use crate::domain::operation::{Change, Operation};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::units::Rate;
 use crate::http::error::SendError;
@@ -164,7 +165,7 @@ async fn carry_out(script: &Script, entry: EntryId, operation: Operation) -> Fin
         stop: &stop,
         abandon: &abandon,
     };
-    attempt.carry_out(Arc::new(operation)).await
+    attempt.carry_out(Arc::new(operation.into())).await
 }
 
 fn operation(kind: OpKind, remote_id: Option<&str>) -> Operation {
@@ -287,7 +288,7 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         tokio::time::sleep(Duration::from_secs(5)).await;
         abandon.cancel();
     };
-    let (finished, ()) = tokio::join!(attempt.carry_out(Arc::new(operation(OpKind::Create, None))), ending);
+    let (finished, ()) = tokio::join!(attempt.carry_out(Arc::new(operation(OpKind::Create, None).into())), ending);
     assert_eq!((finished.status, finished.took), (Status::Unknown, Duration::from_secs(10)));
 }
 
@@ -307,7 +308,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
     for (script, later) in [(Script::default().with(slow("30")).lost(), 30), (Script::default().lost(), 0)] {
         let (settings, state, sync) = (target(), State::in_memory().expect("a state"), sync());
         let id = state.ask(BindSync(crate::run::binding(&sync))).await.expect("bound");
-        let operation = operation(OpKind::Create, None);
+        let operation = Planned::from(operation(OpKind::Create, None));
         let intent = Intent::to(&operation).expect("an intent");
         let start = passing.stamp();
         let intend = Intend { run: "run".into(), sync: id, at: start.clone(), operations: vec![intent] };
@@ -326,7 +327,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
             stop: &stop,
             abandon: &abandon,
         };
-        attempt.carry_out(Arc::new(operation)).await;
+        attempt.carry_out(Arc::new(operation.into())).await;
         // The next start finds it as the process left it.
         state.ask(Recover { at: passing.stamp(), sync: None }).await.expect("recovered");
         let page = UnresolvedPage { sync: id, after: 0, limit: 1 };

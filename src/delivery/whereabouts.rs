@@ -11,8 +11,9 @@ use crate::account::seek::{as_create, whose};
 use crate::api::Whose;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::planned::Planned;
 use crate::domain::rules::SkipReason;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -70,18 +71,18 @@ impl Work<'_> {
             }
         }
         let takes_access = self.operation.kind.takes_access();
-        let step = self.operation.step;
+        let step = self.operation.is_step();
         match self.look_up().await {
             Ok(Found::Account(account)) if takes_access || step => self.follow(*account),
             Ok(Found::Account(account)) => {
-                self.operation = Arc::new(as_create(&self.operation, self.at.sync));
+                self.operation = Arc::new(as_create(&self.operation, self.at.sync).into());
                 self.adopt(*account)
             }
             Ok(Found::Nobody) if takes_access => end(self.already_gone()),
             // Nothing is in the way any more. What follows on that person sees for itself that they are gone.
             Ok(Found::Nobody) if step => end(self.failed(error)),
             Ok(Found::Nobody) => {
-                self.operation = Arc::new(as_create(&self.operation, self.at.sync));
+                self.operation = Arc::new(as_create(&self.operation, self.at.sync).into());
                 Step::Onward
             }
             Ok(Found::Conflict(conflict)) => end(self.failed(conflict)),
@@ -134,7 +135,7 @@ impl Work<'_> {
 
     /// The account has another id by now: access is taken there, and what it gives up bears its new id.
     fn follow(&mut self, account: Account) -> Step {
-        let mut operation = Operation::clone(&self.operation);
+        let mut operation = Planned::clone(&self.operation);
         let catalogue = self.at.client.engine().catalogue();
         let old = operation.remote_id.replace(account.remote_id.clone()).unwrap_or_default();
         for (field, change) in &mut operation.fields {

@@ -119,18 +119,12 @@ pub struct Operation {
     /// Fields that only a create writes: never compared with, or written to, an account that exists already.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub create_only: BTreeSet<String>,
-    /// A step on the way of this plan, with no outcome of its own: it parks a unique value for a moment.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub step: bool,
     /// What a person should know before they agree to it; not part of what they agree to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Fields that the record leaves empty. A new account has nothing to clear; one that turns out to exist may.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub blank: BTreeSet<String>,
-    /// Why it can't be done although it should: it is settled as failed, and nothing is sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conflict: Option<OpError>,
 }
 
 /// A hash of the source columns that a mapping uses, together with a hash of the mapping. Equal fingerprints: the
@@ -151,10 +145,8 @@ impl Operation {
             wave: 0,
             fingerprint: None,
             create_only: BTreeSet::new(),
-            step: false,
             hint: None,
             blank: BTreeSet::new(),
-            conflict: None,
         }
     }
 
@@ -172,19 +164,13 @@ impl Operation {
         self.fields.contains_key(field) || self.create_only.contains(field) || self.blank.contains(field)
     }
 
-    /// Whether it makes an account, clears nothing and can be done: of such a one, a plan's limits need to know no more.
+    /// Whether it makes an account and clears nothing.
     pub fn is_plain_create(&self) -> bool {
-        self.kind == OpKind::Create
-            && self.conflict.is_none()
-            && !self.step
-            && !self.fields.values().any(Change::clears)
+        self.kind == OpKind::Create && !self.fields.values().any(Change::clears)
     }
 
     /// Whether a request is needed at all: linking an account that is already right needs none.
     pub fn needs_request(&self) -> bool {
-        if self.conflict.is_some() {
-            return false;
-        }
         match self.kind {
             OpKind::Unlink => false,
             OpKind::Adopt => self.reactivates || !self.fields.is_empty(),
@@ -196,12 +182,17 @@ impl Operation {
     /// Hash of everything that a person who approves it agrees to: kind, person, account, and each field's old and
     /// new value. Equal digests mean the same request.
     pub fn digest(&self) -> [u8; 32] {
+        self.digest_with(None)
+    }
+
+    /// The digest of an operation that can't be done for this reason, if there is one.
+    pub(super) fn digest_with(&self, conflict: Option<&OpError>) -> [u8; 32] {
         let fields: BTreeMap<&str, Agreed<'_>> = self
             .fields
             .iter()
             .map(|(name, change)| (name.as_str(), Agreed { new: &change.new, old: &change.old }))
             .collect();
-        let agreed = (self.kind, &self.key, &self.remote_id, self.reactivates, fields, &self.conflict);
+        let agreed = (self.kind, &self.key, &self.remote_id, self.reactivates, fields, conflict);
         let text = serde_json::to_vec(&agreed).expect("names and JSON values become JSON");
         blake3::hash(&text).into()
     }
@@ -261,6 +252,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::planned::Planned;
     use crate::plan::Spool;
 
     fn key(text: &str) -> Key {
@@ -333,7 +325,7 @@ mod tests {
         assert!(!Operation::new(OpKind::Update, key("E1"), Some("1".into())).needs_request());
         assert!(Operation::new(OpKind::Ban, key("E1"), Some("1".into())).needs_request());
         let error = OpError::new(crate::domain::outcome::ErrorKind::Conflict, "two accounts");
-        assert!(!Operation { conflict: Some(error), ..update("E1", "Chef") }.needs_request());
+        assert!(!Planned::Conflict(update("E1", "Chef"), error).needs_request());
     }
 
     #[test]
@@ -358,12 +350,12 @@ mod tests {
         ) {
             let spooled = |operations: &[Operation]| {
                 let spool = Spool::new().expect("a spool");
-                operations.iter().for_each(|o| spool.add_to(o.wave, o).expect("added"));
-                let (mut all, mut last) = (Vec::new(), None);
+                operations.iter().for_each(|o| spool.add_to(o.wave, &o.clone().into()).expect("added"));
+                let (mut all, mut last) = (Vec::new(), None::<Planned>);
                 loop {
-                    let page = spool.operations(last.as_ref(), 7).expect("a page");
+                    let page = spool.operations(last.as_deref(), 7).expect("a page");
                     let Some(end) = page.last().cloned() else { return all };
-                    all.extend(page);
+                    all.extend(page.into_iter().map(Planned::into_operation));
                     last = Some(end);
                 }
             };

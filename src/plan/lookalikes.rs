@@ -19,6 +19,7 @@ use crate::domain::error::Result;
 use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::{Circumstances, Decision, SkipReason, SourceSays, decide};
 use crate::domain::value::{folded, is_unseen};
@@ -199,10 +200,10 @@ pub(super) fn may_be_handed_on(sync: &SyncSettings, fields: &[String]) -> bool {
 }
 
 /// Whether this operation frees the values of these fields.
-fn releases(giver: &Operation, fields: &[String]) -> bool {
+fn releases(giver: &Planned, fields: &[String]) -> bool {
     match giver.kind {
-        OpKind::Delete => giver.conflict.is_none(),
-        OpKind::Ban => giver.conflict.is_none() && fields.iter().all(|field| giver.fields.contains_key(field)),
+        OpKind::Delete => giver.conflict().is_none(),
+        OpKind::Ban => giver.conflict().is_none() && fields.iter().all(|field| giver.fields.contains_key(field)),
         _ => false,
     }
 }
@@ -292,9 +293,10 @@ pub(super) fn leave_alone(planner: &Planner, merged: &mut Merged) -> Result<Refo
     spool.forget_leaving()?;
     for (old, new) in spool.handed_in_vain()? {
         let (Some(leaver), Some(create)) = (spool.leaver_of(&old)?, spool.operation_of(&new)?) else { continue };
-        if create.kind == OpKind::Create && create.conflict.is_none() {
+        if create.kind == OpKind::Create && create.conflict().is_none() {
             let why = kept(&planner.sync, &leaver, &new, &planner.sync.release_on_ban);
-            spool.add(&Operation { conflict: Some(OpError::new(ErrorKind::Conflict, why)), hint: None, ..create })?;
+            let create = Operation { hint: None, ..create.into_operation() };
+            spool.add(&Planned::Conflict(create, OpError::new(ErrorKind::Conflict, why)))?;
         }
     }
     let (pairs, first) = spool.pairs_by(FORM, PAIRS_NAMED)?;

@@ -31,6 +31,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::limits::{Basis, Digest, Measured, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
+use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Reject};
 use crate::domain::time;
 use crate::source::Intake;
@@ -132,7 +133,7 @@ impl Plan {
     }
 
     /// Calls `visit` with each operation, in order.
-    pub fn for_each(&self, mut visit: impl FnMut(&Operation)) -> Result<(), StateError> {
+    pub fn for_each(&self, mut visit: impl FnMut(&Planned)) -> Result<(), StateError> {
         for page in self.pages() {
             page?.iter().for_each(&mut visit);
         }
@@ -140,8 +141,8 @@ impl Plan {
     }
 
     /// The operations, page by page in the order in which they are sent.
-    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Operation>, StateError>> {
-        pages(|after| self.spool().operations(after, PAGE), Operation::clone)
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Planned>, StateError>> {
+        pages(|after| self.spool().operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
     }
 
     /// Who is left alone and why, page by page in the order of keys.
@@ -189,7 +190,7 @@ impl Plan {
     }
 
     /// Leaves out operations that turned out not to be wanted: another plan, with an id of its own.
-    pub fn leave_out(&mut self, sync: &str, unwanted: impl Fn(&Operation) -> bool) -> Result<(), StateError> {
+    pub fn leave_out(&mut self, sync: &str, unwanted: impl Fn(&Planned) -> bool) -> Result<(), StateError> {
         self.spool().retain(|operation| !unwanted(operation))?;
         let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
         self.tally = Tally { flaps: self.tally.flaps, max_flaps: self.tally.max_flaps, ..tally };
@@ -203,17 +204,17 @@ impl Plan {
         // A step on the way stays with the operation that it opens the way for.
         let mut steps = BTreeSet::new();
         self.for_each(|operation| {
-            if operation.step {
+            if operation.is_step() {
                 steps.insert(operation.key.clone());
             }
         })?;
         let mut unwanted = BTreeSet::new();
         self.for_each(|operation| {
-            if steps.contains(&operation.key) && !operation.step && !wanted(operation.kind) {
+            if steps.contains(&operation.key) && !operation.is_step() && !wanted(operation.kind) {
                 unwanted.insert(operation.key.clone());
             }
         })?;
-        self.spool().retain(|o| if o.step { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
+        self.spool().retain(|o| if o.is_step() { !unwanted.contains(&o.key) } else { wanted(o.kind) })?;
         let (id, tally, counts) = measure(self, sync, self.tally.users, self.tally.bans_before)?;
         let flaps = if counts.contains_key(&OpKind::Reinstate) { self.tally.flaps } else { 0 };
         // Keys that were reformatted matter as long as anybody is created or loses access.
@@ -241,7 +242,7 @@ impl Measured for Plan {
     fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
         let mut digests = BTreeSet::new();
         self.spool().weigh(|digest, operation| {
-            if operation.is_none_or(|operation| !operation.step) {
+            if operation.is_none_or(|operation| !operation.is_step()) {
                 digests.insert(digest);
             }
         })?;
@@ -252,11 +253,11 @@ impl Measured for Plan {
     fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), StateError> {
         let mut kept = BTreeSet::new();
         self.for_each(|operation| {
-            if !operation.step && wanted.contains(&operation.digest()) {
+            if !operation.is_step() && wanted.contains(&operation.digest()) {
                 kept.insert(operation.key.clone());
             }
         })?;
-        self.spool().retain(|operation| match operation.step {
+        self.spool().retain(|operation| match operation.is_step() {
             true => kept.contains(&operation.key),
             false => wanted.contains(&operation.digest()),
         })?;
@@ -419,7 +420,7 @@ fn measure(
             return;
         };
         tally.add(&operation);
-        if !operation.step {
+        if !operation.is_step() {
             *counts.entry(operation.kind).or_default() += 1;
         }
     })?;

@@ -25,8 +25,9 @@ use crate::domain::account::Account;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::error::{Failure, Result};
 use crate::domain::keyset::{pages, text_of};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
 use crate::domain::value::{as_text, folded_each};
@@ -62,7 +63,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
     let mut skipped = 0;
     for page in pages(|after| merged.spool().newcomers(text_of(after), PAGE), |(key, ..)| key.clone()) {
         let page = provision_unlisted(&merged.spool(), page?, listing)?;
-        let planned: Vec<(Key, Option<Operation>)> = futures_util::stream::iter(page)
+        let planned: Vec<(Key, Option<Planned>)> = futures_util::stream::iter(page)
             .map(|(newcomer, doubt)| async move {
                 let key = newcomer.create.key.clone();
                 let operation = one(planner, merged, newcomer, doubt, listing).await.map(Some);
@@ -111,7 +112,7 @@ async fn one(
     mut newcomer: Newcomer,
     doubt: Option<String>,
     listing: Option<&Listing>,
-) -> Result<Operation> {
+) -> Result<Planned> {
     if doubt.is_some() {
         newcomer.sought.matches.clear();
     }
@@ -124,8 +125,7 @@ async fn one(
         Err(failure) => return refused(newcomer, failure),
     };
     if let (Some(why), true) = (doubt, candidates.accounts.is_empty()) {
-        let conflict = Some(OpError::new(ErrorKind::Conflict, why));
-        return Ok(Operation { conflict, ..newcomer.create });
+        return Ok(Planned::Conflict(newcomer.create, OpError::new(ErrorKind::Conflict, why)));
     }
     let hint = match candidates.by_key {
         true => None,
@@ -148,7 +148,9 @@ async fn one(
     if candidates.by_key && matches!(found, Found::Account(_)) {
         merged.spool().has_own_account(&newcomer.create.key)?;
     }
-    Ok(Operation { hint, ..operation(planner, newcomer, found) })
+    let mut planned = operation(planner, newcomer, found);
+    planned.hint = hint;
+    Ok(planned)
 }
 
 /// Of several accounts that could be a newcomer's, each leaver's is one that is not taken away.
@@ -166,10 +168,10 @@ async fn note_owners(planner: &Planner, merged: &Merged, newcomer: &Newcomer, ac
 
 /// A newcomer whose look-up the target refuses fails alone: what was sought is wrong for it, and everybody else's is
 /// not.
-fn refused(newcomer: Newcomer, failure: Failure) -> Result<Operation> {
+fn refused(newcomer: Newcomer, failure: Failure) -> Result<Planned> {
     let Some(error) = Refusal::of_one(&failure) else { return Err(failure) };
     let message = format!("the target refused to look them up: {}", error.message);
-    Ok(Operation { conflict: Some(OpError::new(error.kind, message)), ..newcomer.create })
+    Ok(Planned::Conflict(newcomer.create, OpError::new(error.kind, message)))
 }
 
 /// Why somebody else's account can't be taken, and what to do about it; notes that a leaver is recognised by it.
@@ -238,18 +240,18 @@ async fn without_what_is_given_up(
 
 /// Whether this operation on the account's owner gives up every value by which the newcomer was found. An account that
 /// is removed gives up all of them; that they may be handed on is for the operator to say.
-fn gives_up(sync: &SyncSettings, giver: &Operation, newcomer: &Newcomer, account: &Account) -> bool {
+fn gives_up(sync: &SyncSettings, giver: &Planned, newcomer: &Newcomer, account: &Account) -> bool {
     let holds = |(field, value): &&(String, String)| account.is_recognised(field, value);
     let goes = |(field, value): &(String, String)| match giver.kind {
         OpKind::Delete => sync.release_on_ban.contains(field),
         _ => giver.fields.get(field).is_some_and(|change| !folded_each(&change.new).contains(value)),
     };
-    giver.conflict.is_none() && newcomer.sought.matches.iter().filter(holds).all(goes)
+    giver.conflict().is_none() && newcomer.sought.matches.iter().filter(holds).all(goes)
 }
 
 /// Spools a newcomer's operation. An account that two of them would adopt is left to neither: which of them it
 /// belongs to is for a person to say.
-fn claim(spool: &super::Spool, engine: &Engine, operation: Operation) -> Result<()> {
+fn claim(spool: &super::Spool, engine: &Engine, operation: Planned) -> Result<()> {
     let claimed = match (&operation.kind, &operation.remote_id) {
         (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?,
         _ => None,
@@ -257,20 +259,20 @@ fn claim(spool: &super::Spool, engine: &Engine, operation: Operation) -> Result<
     let Some(first) = claimed else { return Ok(spool.add(&operation)?) };
     let id = engine.loggable_id(operation.remote_id.as_deref().unwrap_or_default());
     let message = format!("account {id} could be {first} or {}: both are newcomers whom it fits", operation.key);
-    let conflict = Some(OpError::new(ErrorKind::Conflict, message));
+    let conflict = OpError::new(ErrorKind::Conflict, message);
     if let Some(other) = spool.operation_of(&first)? {
-        spool.add(&Operation { conflict: conflict.clone(), ..other })?;
+        spool.add(&Planned::Conflict(other.into_operation(), conflict.clone()))?;
     }
-    Ok(spool.add(&Operation { conflict, ..operation })?)
+    Ok(spool.add(&Planned::Conflict(operation.into_operation(), conflict))?)
 }
 
 /// The operation that follows.
-fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Operation {
+fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Planned {
     match found {
-        Found::Nobody => newcomer.create,
-        Found::Conflict(error) => Operation { conflict: Some(error), ..newcomer.create },
+        Found::Nobody => newcomer.create.into(),
+        Found::Conflict(error) => Planned::Conflict(newcomer.create, error),
         Found::Account(account) => {
-            adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.sought.protected)
+            adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.sought.protected).into()
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::account::AccountState;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::error::Result;
 use crate::domain::operation::{Change, OpKind, Operation};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::value::folded;
 
@@ -51,11 +52,10 @@ fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<Strin
             step.fields.insert(field.clone(), Change { old: change.old.clone(), new });
         }
     }
-    step.baseline = operation.baseline;
-    step.step = true;
+    step.baseline = operation.baseline.clone();
     // Parking moves nobody's access: who is to be reinstated is disabled until their turn comes.
     step.found = (operation.kind == OpKind::Reinstate).then_some(AccountState::Banned);
-    Ok(spool.add_to(REST, &step)?)
+    Ok(spool.add_to(REST, &Planned::Step(step))?)
 }
 
 /// Records which unique values change hands.
@@ -64,7 +64,7 @@ fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
         return Ok(());
     }
     for page in spool.pages() {
-        for operation in page?.iter().filter(|o| o.conflict.is_none()) {
+        for operation in page?.iter().filter(|o| o.conflict().is_none()) {
             for field in unique {
                 // An account that is removed gives up whatever it has.
                 let removed = operation.baseline.get(field).filter(|_| operation.kind == OpKind::Delete);

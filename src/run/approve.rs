@@ -40,7 +40,7 @@ impl Runner {
         let mut digests = std::collections::BTreeSet::new();
         let mut pages = self.state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
         while let Some(page) = pages.next().await? {
-            digests.extend(page.iter().filter(|operation| !operation.step).map(|operation| operation.digest()));
+            digests.extend(page.iter().filter(|operation| !operation.is_step()).map(|operation| operation.digest()));
         }
         Ok(digests)
     }

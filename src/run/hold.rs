@@ -10,8 +10,9 @@ use crate::domain::error::{Error, Failure, Result};
 use crate::domain::keyset::pages;
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Breach, Digest, LimitName, Measured, Stale};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Reject};
 use crate::plan::{PAGE, Plan, basis};
 use crate::run::Resolution;
@@ -63,7 +64,7 @@ fn in_short(differences: &[String]) -> String {
 }
 
 /// How an approved operation differs from what is planned for the person now: names, never values.
-fn difference(was: &Operation, is: Option<&Operation>) -> String {
+fn difference(was: &Planned, is: Option<&Planned>) -> String {
     let Some(is) = is else { return format!("{} {} is not planned any more", was.kind, was.key) };
     if was.kind != is.kind {
         return format!("{} {} would be {} {} now", was.kind, was.key, is.kind, is.key);
@@ -136,7 +137,7 @@ impl Runner {
         for page in plan.pages() {
             let page = page?;
             if let Some(run) = made_by {
-                run.record(page.iter().filter(|o| !o.step).map(|operation| run.held_outcome(operation)).collect())
+                run.record(page.iter().filter(|o| !o.is_step()).map(|operation| run.held_outcome(operation)).collect())
                     .await?;
             }
             let count = page.len() as u64;
@@ -201,7 +202,7 @@ impl Run<'_> {
         let approved = PlanOperations { plan: approval.plan.clone(), from: 0, limit: PAGE };
         let mut pages = self.runner.state.pages(approved);
         while let Some(page) = pages.next().await? {
-            for was in page.iter().filter(|o| !o.step && !present.contains(&o.digest())) {
+            for was in page.iter().filter(|o| !o.is_step() && !present.contains(&o.digest())) {
                 differences.push(difference(was, plan.spool().last_operation_of(&was.key)?.as_ref()));
             }
         }
@@ -265,7 +266,7 @@ impl Run<'_> {
         Outcome { reason: Some(reason.to_string()), ..outcome }
     }
 
-    fn held_outcome(&self, operation: &Operation) -> Outcome {
+    fn held_outcome(&self, operation: &Planned) -> Outcome {
         let loggable = |id: &String| self.client.engine().loggable_id(id);
         Outcome {
             remote_id: operation.remote_id.as_ref().map(loggable),

@@ -16,6 +16,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::time;
@@ -121,7 +122,7 @@ impl Resolver<'_> {
             Effect::Confirmed { remote_id, .. } => Some(remote_id.clone()),
             _ => operation.remote_id.clone(),
         };
-        let was_done = was_done && !operation.step;
+        let was_done = was_done && !operation.is_step();
         let replaced = was_done.then(|| Undoable::of(operation, remote_id.clone()));
         let (entry, key, at) = (unresolved.entry, operation.key.clone(), self.clock.stamp());
         if let Some(owner) = self.state.ask(Resolve { sync: self.id, entry, key, effect, at, replaced }).await? {
@@ -200,8 +201,8 @@ impl Resolver<'_> {
 }
 
 /// Whether carrying it out can have made an account: a create, or what becomes one where the account is gone.
-fn may_make_one(operation: &Operation) -> bool {
-    !operation.step && !operation.kind.takes_access() && operation.kind != OpKind::Unlink
+fn may_make_one(operation: &Planned) -> bool {
+    !operation.is_step() && !operation.kind.takes_access() && operation.kind != OpKind::Unlink
 }
 
 /// Whether the account is as the operation would have made it.

@@ -111,7 +111,7 @@ impl Runner {
             if operation.needs_request() && sync.protect.covers(key, values, Some(account), &today) {
                 return Ok(spool.remark(key, SkipReason::Protected.name())?);
             }
-            spool.add(&operation)?;
+            spool.add(&operation.into())?;
         }
         if let Some(left) = &found.left {
             spool.remark(key, left)?;

@@ -6,8 +6,9 @@ use chrono_tz::Tz;
 use crate::config::Settings;
 use crate::domain::error::Result;
 use crate::domain::limits::{LimitName, counts_towards};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::planned::Planned;
 use crate::domain::time::rfc3339;
 use crate::report::status;
 use crate::report::status::Line;
@@ -95,7 +96,7 @@ pub struct HeldView {
     /// The plan.
     pub plan: HeldPlan,
     /// The first of those operations whom the limit is about.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Planned>,
     /// How many they are in all.
     pub concerned: u64,
     /// Why it can't be approved any more, if it can't.
@@ -158,12 +159,12 @@ async fn held(settings: &Settings, state: &State) -> Result<Vec<HeldView>> {
 }
 
 /// Whether the limit that holds a plan is about this operation.
-fn is_about(limit: &LimitName, operation: &Operation) -> bool {
+fn is_about(limit: &LimitName, operation: &Planned) -> bool {
     match limit {
-        _ if operation.step => false,
+        _ if operation.is_step() => false,
         LimitName::Undo => true,
         LimitName::Flap => operation.kind == OpKind::Reinstate,
-        LimitName::Rekey => operation.conflict.is_some(),
+        LimitName::Rekey => operation.conflict().is_some(),
         limit => counts_towards(operation, limit),
     }
 }

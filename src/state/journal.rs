@@ -10,8 +10,9 @@ use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, StateError, ledger};
 use crate::domain::account::Kept;
-use crate::domain::operation::{Fingerprint, Operation};
+use crate::domain::operation::Fingerprint;
 use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status, hashed_id};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
@@ -49,7 +50,7 @@ impl Intent {
     ///
     /// # Errors
     /// It can't be written as JSON, which is a defect.
-    pub fn to(operation: &Operation) -> Result<Intent, StateError> {
+    pub fn to(operation: &Planned) -> Result<Intent, StateError> {
         Ok(Intent { key: operation.key.clone(), operation: serde_json::to_string(operation)? })
     }
 }
@@ -102,7 +103,7 @@ pub enum Effect {
     /// entry keeps its outcome, and nothing is told.
     Doubtful {
         /// The create, where it is not what was intended.
-        instead: Option<Box<Operation>>,
+        instead: Option<Box<Planned>>,
     },
 }
 
@@ -196,7 +197,7 @@ fn settle(db: &Connection, sync: SyncId, mut settlement: Settlement) -> Result<O
 }
 
 /// The entry of a create without a usable answer keeps its outcome until the end of the run.
-fn keep_doubt(db: &Connection, settlement: &Settlement, instead: Option<&Operation>) -> Result<(), StateError> {
+fn keep_doubt(db: &Connection, settlement: &Settlement, instead: Option<&Planned>) -> Result<(), StateError> {
     let outcome = serde_json::to_string(&settlement.outcome)?;
     let instead = instead.map(serde_json::to_string).transpose()?;
     db.prepare_cached(
@@ -358,8 +359,8 @@ impl Command for Recover {
         )?;
         let mut rows = found.query([&self.sync])?;
         while let Some(row) = rows.next()? {
-            let operation: Operation = serde_json::from_str(&row.get::<_, String>(5)?)?;
-            if operation.step {
+            let operation: Planned = serde_json::from_str(&row.get::<_, String>(5)?)?;
+            if operation.is_step() {
                 continue;
             }
             let of = OfRun { run: row.get(1)?, sync: row.get(2)?, source: row.get(3)?, target: row.get(4)? };

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::{Command, Page, StateError};
 use crate::domain::limits::{Basis, LimitName};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
+use crate::domain::planned::Planned;
 use crate::domain::remedy::Remedy;
 
 /// Where a plan comes from: an approval makes it anew in the same way, to see whether it still holds.
@@ -255,7 +256,7 @@ pub struct HoldOperations {
     /// The number of the first of these.
     pub from: u64,
     /// The operations.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Planned>,
 }
 
 impl Command for HoldOperations {
@@ -339,9 +340,9 @@ pub struct PlanOperations {
 }
 
 impl Command for PlanOperations {
-    type Reply = Vec<Operation>;
+    type Reply = Vec<Planned>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Operation>, StateError> {
+    fn run(self, db: &Connection) -> Result<Vec<Planned>, StateError> {
         let mut statement = db.prepare_cached(
             "SELECT operation FROM plan_operation WHERE plan = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
         )?;
@@ -356,9 +357,9 @@ impl Command for PlanOperations {
 }
 
 impl Page for PlanOperations {
-    type Entry = Operation;
+    type Entry = Planned;
 
-    fn go_on(&mut self, read: &[Operation]) {
+    fn go_on(&mut self, read: &[Planned]) {
         self.from += read.len() as u64;
     }
 }

@@ -9,8 +9,8 @@ use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
 use super::{Command, Page, StateError};
-use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 
 /// A create that brought no usable answer, as it is looked up once more at the end of its run.
@@ -19,7 +19,7 @@ pub struct Doubt {
     /// Its entry.
     pub entry: EntryId,
     /// What was sent.
-    pub operation: Operation,
+    pub operation: Planned,
     /// What is told of it unless it is found.
     pub outcome: Outcome,
 }
@@ -74,7 +74,7 @@ pub struct Unresolved {
     /// When it was intended, or, where that is known, when it left or its answer was given up, RFC 3339.
     pub since: String,
     /// What was sent, or may have been.
-    pub operation: Operation,
+    pub operation: Planned,
 }
 
 /// The next unresolved operations of a sync, oldest first.

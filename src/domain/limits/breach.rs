@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Tally;
-use crate::domain::operation::Operation;
+use crate::domain::planned::Planned;
 
 /// A limit that can hold a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,9 +97,9 @@ pub struct Breach {
 }
 
 /// Whether an operation is among those that the limit of this name counts.
-pub fn counts_towards(operation: &Operation, limit: &LimitName) -> bool {
+pub fn counts_towards(planned: &Planned, limit: &LimitName) -> bool {
     let mut one = Tally::default();
-    one.add(operation);
+    one.add(planned);
     match limit {
         LimitName::Create => one.creates > 0,
         LimitName::Update => one.updates > 0,

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
+use crate::domain::planned::Planned;
 
 pub use breach::{Breach, LimitName, counts_towards};
 
@@ -142,11 +143,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more operation.
-    pub fn add(&mut self, operation: &Operation) {
-        if operation.conflict.is_some() || operation.step {
-            return;
-        }
+    /// Counts one more entry of a plan: conflicts and steps change nothing of their own.
+    pub fn add(&mut self, planned: &Planned) {
+        let Planned::Operation(operation) = planned else { return };
         let writes = !operation.fields.is_empty();
         match operation.kind {
             OpKind::Create => self.creates += 1,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::operation::Operation;
 
 fn defaults() -> Limits {
     let some = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
@@ -161,9 +162,9 @@ fn an_adoption_counts_for_what_it_writes() {
     let mut written = Operation { reactivates: true, ..linked.clone() };
     written.fields.insert("phone".into(), Change { old: json!("1"), new: json!(null) });
     let failing = crate::domain::outcome::OpError::new(crate::domain::outcome::ErrorKind::Conflict, "two");
-    let conflict = Operation { conflict: Some(failing), ..written.clone() };
+    let conflict = Planned::Conflict(written.clone(), failing);
     let mut tally = Tally::default();
-    [linked, written, conflict].iter().for_each(|operation| tally.add(operation));
+    [linked.into(), written.into(), conflict].iter().for_each(|operation| tally.add(operation));
     let clears = [("phone".to_string(), 1)].into();
     assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
 }
@@ -210,8 +211,11 @@ fn operations_count_by_what_they_do() {
         (emptying(OpKind::Ban), Tally { bans: 3, ..none() }, vec!["ban", "ban_per_day", "ban_all"]),
         (emptying(OpKind::Delete), Tally { bans: 3, ..none() }, vec!["ban", "ban_per_day", "ban_all"]),
         (of(OpKind::Unlink), none(), vec![]),
-        (Operation { step: true, ..of(OpKind::Update) }, none(), vec![]),
-    ] {
+    ]
+    .map(|(operation, counted, limits)| (Planned::from(operation), counted, limits))
+    .into_iter()
+    .chain([(Planned::Step(of(OpKind::Update)), none(), vec![])])
+    {
         let mut tally = none();
         (0..3).for_each(|_| tally.add(&operation));
         assert_eq!(tally, counted, "{}", operation.kind);

@@ -368,7 +368,7 @@ impl Merge<'_> {
                 };
                 self.skip(case.key, SkipReason::Protected)?;
                 let operation = self.operation(kind, case);
-                Ok(self.out.spool().withhold(&operation)?)
+                Ok(self.out.spool().withhold(&operation.into())?)
             }
             Decision::Nothing | Decision::Return | Decision::Leave | Decision::Skip(_) | Decision::Reject => {
                 self.out.in_step += u64::from(case.person.is_some_and(|p| p.remote_id.is_some()));
@@ -412,7 +412,7 @@ impl Merge<'_> {
     /// An operation on an account that we know.
     fn write(&mut self, kind: OpKind, case: Case<'_>) -> Result<()> {
         let operation = self.operation(kind, case);
-        Ok(self.out.spool().add(&operation)?)
+        Ok(self.out.spool().add(&operation.into())?)
     }
 
     fn operation(&self, kind: OpKind, case: Case<'_>) -> Operation {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PAGE, Spool, person};
 use crate::account::lookup::Sought;
-use crate::domain::operation::Operation;
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::{Circumstances, PersonState, SourceSays};
 use crate::state::StateError;
@@ -311,7 +311,7 @@ impl Spool {
     }
 
     /// Takes back whatever was planned for this person; returns it.
-    pub fn withdraw(&self, key: &Key) -> Result<Option<Operation>, StateError> {
+    pub fn withdraw(&self, key: &Key) -> Result<Option<Planned>, StateError> {
         let operation = self.operation_of(key)?;
         self.db.prepare_cached("DELETE FROM operation WHERE key = ?1")?.execute([key.as_str()])?;
         Ok(operation)

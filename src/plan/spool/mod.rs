@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::domain::keyset::pages;
 use crate::domain::operation::Operation;
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
@@ -85,12 +86,12 @@ impl Spool {
     }
 
     /// Adds an operation in the wave of its kind, or replaces the one that the person has there.
-    pub fn add(&self, operation: &Operation) -> Result<(), StateError> {
+    pub fn add(&self, operation: &Planned) -> Result<(), StateError> {
         self.add_to(if operation.kind.takes_access() { BANS } else { REST }, operation)
     }
 
     /// Adds an operation in this wave, or replaces the one that the person has there.
-    pub fn add_to(&self, wave: u32, operation: &Operation) -> Result<(), StateError> {
+    pub fn add_to(&self, wave: u32, operation: &Planned) -> Result<(), StateError> {
         self.db
             .prepare_cached(
                 "INSERT OR REPLACE INTO operation (wave, key, kind, plain, digest, body)
@@ -108,17 +109,17 @@ impl Spool {
     }
 
     /// The operations that follow this place, in the order in which they are sent.
-    pub fn operations(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<Operation>, StateError> {
+    pub fn operations(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<Planned>, StateError> {
         self.page(after, limit, spooled)
     }
 
     /// All operations, page by page in that order.
-    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Operation>, StateError>> {
-        pages(|after| self.operations(after, PAGE), Operation::clone)
+    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Planned>, StateError>> {
+        pages(|after| self.operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
     }
 
     /// The same, each with the JSON in which it was spooled.
-    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Operation, String)>, StateError> {
+    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Planned, String)>, StateError> {
         self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
     }
 
@@ -141,7 +142,7 @@ impl Spool {
     }
 
     /// Calls `visit` with each operation's digest, in order; and with the operation itself, unless it is a plain create.
-    pub fn weigh(&self, mut visit: impl FnMut([u8; 32], Option<Operation>)) -> Result<(), StateError> {
+    pub fn weigh(&self, mut visit: impl FnMut([u8; 32], Option<Planned>)) -> Result<(), StateError> {
         let mut statement =
             self.db.prepare_cached("SELECT wave, iif(plain, NULL, body), digest FROM operation ORDER BY wave, key")?;
         let mut rows = statement.query([])?;
@@ -173,7 +174,7 @@ impl Spool {
     }
 
     /// Drops every operation whose key and digest are not approved; returns how many were dropped.
-    pub fn retain(&self, keep: impl Fn(&Operation) -> bool) -> Result<u64, StateError> {
+    pub fn retain(&self, keep: impl Fn(&Planned) -> bool) -> Result<u64, StateError> {
         let mut dropped = 0;
         for page in self.pages() {
             for operation in page?.iter().filter(|o| !keep(o)) {
@@ -333,7 +334,7 @@ impl Spool {
     }
 
     /// An operation that would be planned if the person were not left alone; for the report of a reconcile.
-    pub fn withhold(&self, operation: &Operation) -> Result<(), StateError> {
+    pub fn withhold(&self, operation: &Planned) -> Result<(), StateError> {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO withheld VALUES (?1, ?2)")?
             .execute([operation.key.as_str(), &serde_json::to_string(operation)?])?;
@@ -341,7 +342,7 @@ impl Spool {
     }
 
     /// What was withheld, in key order.
-    pub fn withheld(&self, after: &str, limit: usize) -> Result<Vec<Operation>, StateError> {
+    pub fn withheld(&self, after: &str, limit: usize) -> Result<Vec<Planned>, StateError> {
         let mut statement = self.db.prepare_cached("SELECT body FROM withheld WHERE key > ?1 ORDER BY key LIMIT ?2")?;
         let rows = statement.query_map(params![after, limit as i64], |row| row.get::<_, String>(0))?;
         let mut operations = Vec::new();
@@ -415,16 +416,16 @@ impl Spool {
     }
 
     /// The operation on this person, if the plan has one.
-    pub fn operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
+    pub fn operation_of(&self, key: &Key) -> Result<Option<Planned>, StateError> {
         self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave LIMIT 1", key)
     }
 
     /// The operation on this person without the steps towards it.
-    pub fn last_operation_of(&self, key: &Key) -> Result<Option<Operation>, StateError> {
+    pub fn last_operation_of(&self, key: &Key) -> Result<Option<Planned>, StateError> {
         self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1", key)
     }
 
-    fn one(&self, sql: &str, key: &Key) -> Result<Option<Operation>, StateError> {
+    fn one(&self, sql: &str, key: &Key) -> Result<Option<Planned>, StateError> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([key.as_str()])?;
         rows.next()?.map(spooled).transpose()
@@ -442,9 +443,10 @@ fn person(text: &str) -> Result<Key, StateError> {
 }
 
 /// An operation as it was spooled, in the wave to which it was moved since.
-fn spooled(row: &Row<'_>) -> Result<Operation, StateError> {
-    let operation: Operation = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-    Ok(Operation { wave: row.get(0)?, ..operation })
+fn spooled(row: &Row<'_>) -> Result<Planned, StateError> {
+    let mut planned: Planned = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+    planned.wave = row.get(0)?;
+    Ok(planned)
 }
 
 /// How many rows are in memory at once while a spool is read.
@@ -467,10 +469,10 @@ mod tests {
     #[test]
     fn what_is_weighed_is_what_was_spooled_and_only_plain_creates_go_unread() {
         let spool = Spool::new().expect("a spool");
-        let conflict = Some(OpError::new(ErrorKind::Conflict, "two candidates"));
-        let refused = Operation { conflict, ..operation(OpKind::Create, "E2") };
-        for operation in [&refused, &operation(OpKind::Update, "E3"), &operation(OpKind::Ban, "E4")] {
-            spool.add(operation).expect("added");
+        let conflict = OpError::new(ErrorKind::Conflict, "two candidates");
+        let refused = Planned::Conflict(operation(OpKind::Create, "E2"), conflict);
+        for operation in [refused, operation(OpKind::Update, "E3").into(), operation(OpKind::Ban, "E4").into()] {
+            spool.add(&operation).expect("added");
         }
         for create in [operation(OpKind::Create, "E1"), operation(OpKind::Create, "E5")] {
             let sought = Sought { key_value: None, matches: Vec::new(), protected: false };
@@ -486,7 +488,7 @@ mod tests {
             read.extend(operation.map(|operation| operation.key.to_string()));
         });
         weigh.expect("weighed");
-        assert_eq!(digests, all.iter().map(Operation::digest).collect::<Vec<_>>());
+        assert_eq!(digests, all.iter().map(Planned::digest).collect::<Vec<_>>());
         assert_eq!(read, ["E4", "E2", "E3"]);
     }
 }

@@ -12,7 +12,8 @@ use self::story::{Field, HeldFor, InSource, Next, Story, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
+use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
 use crate::domain::rules::{PersonState, SkipReason};
 use crate::domain::time;
@@ -279,7 +280,7 @@ impl Teller<'_> {
         Next { op, reason, looks_up: true, ..Next::default() }
     }
 
-    fn planned(&self, operation: Operation, in_source: &InSource, mapped: &[Field]) -> Next {
+    fn planned(&self, operation: Planned, in_source: &InSource, mapped: &[Field]) -> Next {
         let gone = match in_source {
             InSource::Excluded(..) => "they are out of scope",
             _ => "they are not in the source any more",
@@ -304,11 +305,12 @@ impl Teller<'_> {
         if operation.reactivates {
             reason.push_str(", and is banned, which it then is no more");
         }
-        if let Some(conflict) = &operation.conflict {
+        if let Some(conflict) = operation.conflict() {
             reason.clone_from(&conflict.message);
         }
-        let in_the_way = operation.conflict.is_some();
-        Next { op: Some(operation.kind), reason, in_the_way, looks_up: false, fields: operation.fields }
+        let in_the_way = operation.conflict().is_some();
+        let op = Some(operation.kind);
+        Next { op, reason, in_the_way, looks_up: false, fields: operation.into_operation().fields }
     }
 
     fn skipped(&self, reason: &str, person: Option<&Person>) -> String {
@@ -351,7 +353,7 @@ impl Teller<'_> {
         for plan in state.ask(HeldPlans).await?.into_iter().filter(|p| p.sync == self.sync.name) {
             let mut pages = state.pages(PlanOperations { plan: plan.id.clone(), from: 0, limit: PAGE });
             while let Some(page) = pages.next().await? {
-                held.extend(page.iter().filter(|o| o.key == *key && !o.step).map(|operation| HeldFor {
+                held.extend(page.iter().filter(|o| o.key == *key && !o.is_step()).map(|operation| HeldFor {
                     plan: plan.id.clone(),
                     op: operation.kind,
                     limit: plan.limit.clone(),

@@ -20,7 +20,8 @@ use crate::api::Whose;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::keyset::{pages, text_of};
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
@@ -55,9 +56,9 @@ impl Difference {
     ];
 
     /// The difference that an operation would end.
-    pub fn of(operation: &Operation) -> Option<Difference> {
+    pub fn of(operation: &Planned) -> Option<Difference> {
         match operation.kind {
-            _ if operation.step => None,
+            _ if operation.is_step() => None,
             OpKind::Create => Some(Difference::Missing),
             OpKind::Update => Some(Difference::Drifted),
             OpKind::Reinstate => Some(Difference::BannedThere),
@@ -98,7 +99,7 @@ impl Comparison {
     ///
     /// # Errors
     /// The temporary directory, or what `visit` says.
-    pub fn each(&self, kind: Difference, mut visit: impl FnMut(&Operation, bool) -> Result<()>) -> Result<()> {
+    pub fn each(&self, kind: Difference, mut visit: impl FnMut(&Planned, bool) -> Result<()>) -> Result<()> {
         for page in self.plan.pages() {
             page?.iter().filter(|o| Difference::of(o) == Some(kind)).try_for_each(|o| visit(o, false))?;
         }

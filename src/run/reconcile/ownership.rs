@@ -12,7 +12,8 @@ use crate::account::Listing;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::Result;
-use crate::domain::operation::{OpKind, Operation};
+use crate::domain::operation::OpKind;
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::value::as_text;
 use crate::mapping::{Bound, Desired};
@@ -96,7 +97,7 @@ fn leave_to_newcomers(sync: &SyncSettings, plan: &mut Plan) -> Result<()> {
     })?;
     taken.retain(|_, remote_id| adopted.contains(remote_id));
     if !taken.is_empty() {
-        let unwanted = |operation: &Operation| operation.kind.takes_access() && taken.contains_key(&operation.key);
+        let unwanted = |operation: &Planned| operation.kind.takes_access() && taken.contains_key(&operation.key);
         plan.leave_out(&sync.name, unwanted)?;
     }
     Ok(())

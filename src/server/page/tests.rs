@@ -66,7 +66,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
             })
             .collect(),
         unconfigured: Vec::new(),
-        held: vec![HeldView { plan, operations: vec![operation], concerned: 3, stale: None }],
+        held: vec![HeldView { plan, operations: vec![operation.into()], concerned: 3, stale: None }],
         failures: Vec::new(),
         paces: vec![Pace {
             reading: TargetBudgetReading {
@@ -164,7 +164,7 @@ fn a_held_plan_names_those_whom_its_limit_is_about_and_counts_the_rest_of_them()
         counts: BTreeMap::from([(OpKind::Ban, 62), (OpKind::Update, 5)]),
         ..held.plan.clone()
     };
-    (held.operations, held.concerned) = ((1..=8).map(ban).collect(), 62);
+    (held.operations, held.concerned) = ((1..=8).map(ban).map(Into::into).collect(), 62);
     let page = render(&overview).into_string();
     assert!(page.contains("62, allowed 10") && page.contains("E1, E2, E3, E4, E5 and 57 more"), "{page}");
 }

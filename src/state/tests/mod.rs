@@ -22,6 +22,7 @@ use super::*;
 use crate::domain::exit::Exit;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
@@ -70,7 +71,7 @@ impl Place {
         self.seen(&format!("SELECT count(*) FROM {table}"))[0][0].as_i64().expect("a number")
     }
 
-    fn intend(&self, operations: &[Operation]) -> Vec<i64> {
+    fn intend(&self, operations: &[Planned]) -> Vec<i64> {
         let operations = operations.iter().map(|operation| Intent::to(operation).expect("JSON")).collect();
         self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations })
     }
@@ -131,10 +132,10 @@ fn key(text: &str) -> Key {
     Key::parse(text).expect("a key")
 }
 
-fn create(k: &str) -> Operation {
+fn create(k: &str) -> Planned {
     let mut operation = Operation::new(OpKind::Create, key(k), None);
     operation.fields.insert("title".into(), Change { old: Value::Null, new: json!("Clerk") });
-    operation
+    operation.into()
 }
 
 fn outcome(k: &str, op: OpKind, status: Status) -> Outcome {
@@ -313,7 +314,7 @@ fn each_effect_does_what_it_says() {
     for (effect, row, journal, bodies) in cases {
         let place = Place::new();
         place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1001"))]).expect("there");
-        let entries = place.intend(&[Operation::new(OpKind::Update, key("E1"), Some("1001".into()))]);
+        let entries = place.intend(&[Operation::new(OpKind::Update, key("E1"), Some("1001".into())).into()]);
         place.settle(vec![settlement(Some(entries[0]), "E1", effect.clone())]).expect("settled");
         assert_eq!(json!(place.seen(person)), row, "{effect:?}");
         assert_eq!((place.count("journal"), place.count("body")), (journal, bodies), "{effect:?}");
@@ -323,7 +324,7 @@ fn each_effect_does_what_it_says() {
 #[test]
 fn what_a_dead_process_left_becomes_unknown_once() {
     let place = Place::new();
-    let step = Operation { step: true, ..create("E2") };
+    let step = Planned::Step(create("E2").into_operation());
     place.intend(&[create("E1"), step]);
     assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
     assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
