@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Client;
 use crate::delivery::{Delivered, Stop};
-use crate::domain::error::{Error, Failure, LocalReason, Result, TargetReason};
+use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason, StateReason, TargetReason};
 use crate::domain::exit::Exit;
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
@@ -131,11 +131,19 @@ impl RunSummary {
     /// It could not go on.
     pub fn fail(&mut self, failure: &Failure) {
         self.exit = self.exit.worse(failure.error.into());
-        self.status = match failure.error.into() {
-            Exit::Untrusted => RunStatus::Untrusted,
-            Exit::Held => RunStatus::Held,
-            Exit::Partial => RunStatus::Partial,
-            _ => RunStatus::Failed,
+        self.status = match failure.error {
+            Error::Source(SourceReason::Untrusted) => RunStatus::Untrusted,
+            Error::Held => RunStatus::Held,
+            Error::Target(TargetReason::QuotaUsedUp | TargetReason::GaveUp | TargetReason::Unanswered)
+            | Error::State(StateReason::Busy | StateReason::SenderActive)
+            | Error::Local(LocalReason::Stopped) => RunStatus::Partial,
+            Error::Source(_)
+            | Error::Target(_)
+            | Error::State(_)
+            | Error::Local(_)
+            | Error::Config
+            | Error::Usage
+            | Error::Defect => RunStatus::Failed,
         };
         self.error = Some(failure.into());
     }
