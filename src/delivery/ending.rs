@@ -155,3 +155,17 @@ fn confirmed_state(operation: &Operation, answered: Option<AccountState>) -> Per
         _ => PersonState::Active,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::StateReason;
+
+    #[test]
+    fn a_busy_database_stops_the_run_and_a_target_in_trouble_does_not() {
+        let stops = |error| state_failure(Failure::new(error, "trouble")).is_some();
+        assert!(stops(Error::State(StateReason::Busy)));
+        assert!(!stops(Error::Target(TargetReason::Unreachable)));
+        assert!(!stops(Error::Local(LocalReason::Stopped)));
+    }
+}

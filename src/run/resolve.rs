@@ -76,10 +76,7 @@ pub async fn resolve(
                     failed_in_a_row = 0;
                     resolved.done.extend(resolution.map(|r| (unresolved.operation.key.clone(), r)));
                 }
-                Err(failure)
-                    if matches!(failure.error, Error::Target(_))
-                        && failure.error != Error::Target(TargetReason::Denied) =>
-                {
+                Err(failure) if is_passing(failure.error) => {
                     tracing::warn!(key = %unresolved.operation.key, error = %failure, "could not resolve an earlier operation");
                     failed_in_a_row += 1;
                     resolved.unreachable = Some(failure);
@@ -92,6 +89,14 @@ pub async fn resolve(
         }
     }
     Ok(resolved)
+}
+
+/// Whether it is a trouble of the target's that may be over by the next run. What is the state's, or ours, ends the run.
+const fn is_passing(error: Error) -> bool {
+    match error {
+        Error::Target(reason) => !matches!(reason, TargetReason::Denied),
+        _ => false,
+    }
 }
 
 /// What resolving needs.
@@ -221,4 +226,18 @@ fn looks_done(operation: &Operation, account: &Account, client: &Client) -> bool
         && sent.all(|(field, change)| {
             same(catalogue.kind(field), account.attributes.get(field).unwrap_or(&null), &change.new)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::StateReason;
+
+    #[test]
+    fn a_busy_database_is_not_taken_for_a_target_that_does_not_answer() {
+        assert!(!is_passing(Error::State(StateReason::Busy)));
+        assert!(!is_passing(Error::Target(TargetReason::Denied)));
+        assert!(is_passing(Error::Target(TargetReason::Unreachable)));
+        assert!(is_passing(Error::Target(TargetReason::QuotaUsedUp)));
+    }
 }
