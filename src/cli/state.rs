@@ -16,8 +16,8 @@ use crate::domain::units::Span;
 use crate::os::clock::Clock;
 use crate::state::lock::SenderLock;
 use crate::state::prune::Pruned;
-use crate::state::restore::{RestoredState, restore};
-use crate::state::{self, Access, backup::backup, info, verify};
+use crate::state::sqlite::RestoredState;
+use crate::state::{self, Access, backup, info, restore, verify};
 use crate::terminal::out::Out;
 
 /// `rosterd state …`.

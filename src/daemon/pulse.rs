@@ -101,7 +101,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::state::{Access, Command, StateError};
+    use crate::state::{Access, Command, Db, StateError};
 
     /// Occupies the state's thread from the first of these on until the second speaks.
     struct Stuck(mpsc::Sender<()>, mpsc::Receiver<()>);
@@ -109,7 +109,7 @@ mod tests {
     impl Command for Stuck {
         type Reply = ();
 
-        fn run(self, _: &rusqlite::Connection) -> Result<(), StateError> {
+        fn run(&self, _: &Db<'_>) -> Result<(), StateError> {
             let _ = self.0.send(());
             let _ = self.1.recv();
             Ok(())

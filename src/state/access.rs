@@ -8,8 +8,8 @@ use std::path::Path;
 use super::budget::Budget;
 use super::epoch::RestoreMark;
 use super::lock::{Holder, SenderLock, holder};
-use super::open::{attach, connect, info};
-use super::{Inner, State, StateError, forget};
+use super::sqlite::{Worker, attach, connect, info, scrub};
+use super::{Inner, State, StateError};
 
 /// What the opener means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn open(database: &Path, access: Access) -> Result<Opened, StateError> {
 }
 
 fn store(database: &Path, access: Access) -> Result<State, StateError> {
-    State::on(connect(database, access)?, database)
+    Ok(State::on(Worker::of(connect(database, access)?, database)?))
 }
 
 /// [`open`] where a database must be already: nothing is made where nothing is.
@@ -83,7 +83,7 @@ impl Opened {
         let Opened { state, lock: _lock } = self;
         let database = state.database().map(Path::to_path_buf);
         drop(state);
-        database.map_or(Ok(()), |database| forget::scrub(&database))
+        database.map_or(Ok(()), |database| scrub(&database))
     }
 }
 
@@ -94,7 +94,7 @@ impl State {
     /// As [`open`].
     pub fn beside(&self) -> Result<State, StateError> {
         let Some(database) = self.database() else { return Ok(self.clone()) };
-        State::on(attach(database, Access::Read)?, database)
+        Ok(State::on(Worker::of(attach(database, Access::Read)?, database)?))
     }
 
     /// Who is sending with it now, this process or another; nobody where it is in memory.
@@ -125,7 +125,7 @@ impl State {
 
     fn database(&self) -> Option<&Path> {
         match &*self.0 {
-            Inner::Thread(worker) => Some(&worker.database),
+            Inner::Thread(worker) => Some(worker.database()),
             Inner::Inline(..) => None,
         }
     }

@@ -1,8 +1,7 @@
 //! What people were told of each sync last, so that they are told once a change.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, StateError};
 
 /// The state of a sync that was announced last; none when nothing ever was.
 #[derive(Debug)]
@@ -11,11 +10,8 @@ pub struct LastAnnounced(pub String);
 impl Command for LastAnnounced {
     type Reply = Option<String>;
 
-    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
-        Ok(db
-            .prepare_cached("SELECT state FROM announced WHERE sync = ?1")?
-            .query_row([self.0], |row| row.get(0))
-            .optional()?)
+    fn run(&self, db: &Db<'_>) -> Result<Option<String>, StateError> {
+        db.one("SELECT state FROM announced WHERE sync = ?1", args![self.0], |row| row.get(0))
     }
 }
 
@@ -33,9 +29,11 @@ pub struct Announced {
 impl Command for Announced {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("INSERT OR REPLACE INTO announced (sync, state, at) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.sync, self.state, self.at])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
+            "INSERT OR REPLACE INTO announced (sync, state, at) VALUES (?1, ?2, ?3)",
+            args![self.sync, self.state, self.at],
+        )?;
         Ok(())
     }
 }

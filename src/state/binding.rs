@@ -3,10 +3,9 @@
 //! The people who were found again are gathered under a new number while the old rows stay as they are; one
 //! transaction then puts the new in the place of the old. Whatever happens before it, nothing has changed.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::people::{Binding, SyncId};
-use super::{Command, StateError};
+use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
@@ -51,14 +50,13 @@ pub struct BoundTo(pub String);
 impl Command for BoundTo {
     type Reply = Option<Bound>;
 
-    fn run(self, db: &Connection) -> Result<Option<Bound>, StateError> {
-        Ok(db
-            .prepare_cached(
-                "SELECT id, name, source, target, kind, base_url, source_key,
+    fn run(&self, db: &Db<'_>) -> Result<Option<Bound>, StateError> {
+        db.one(
+            "SELECT id, name, source, target, kind, base_url, source_key,
                         (SELECT count(*) FROM person WHERE sync = sync.id AND state > 0)
                  FROM sync WHERE name = ?1",
-            )?
-            .query_row([self.0], |row| {
+            args![self.0],
+            |row| {
                 let binding = Binding {
                     sync: row.get(1)?,
                     source: row.get(2)?,
@@ -67,9 +65,9 @@ impl Command for BoundTo {
                     base_url: row.get(5)?,
                     source_key: row.get(6)?,
                 };
-                Ok(Bound { id: row.get(0)?, binding, people: row.get::<_, i64>(7)?.unsigned_abs() })
-            })
-            .optional()?)
+                Ok(Bound { id: row.get(0)?, binding, people: row.get::<i64>(7)?.unsigned_abs() })
+            },
+        )
     }
 }
 
@@ -85,22 +83,18 @@ pub struct BeginGathering(pub Binding);
 impl Command for BeginGathering {
     type Reply = SyncId;
 
-    fn run(self, db: &Connection) -> Result<SyncId, StateError> {
-        let b = self.0;
+    fn run(&self, db: &Db<'_>) -> Result<SyncId, StateError> {
+        let b = &self.0;
         let name = gathering(&b.sync);
-        let left = db
-            .prepare_cached("SELECT id FROM sync WHERE name = ?1")?
-            .query_row([&name], |row| row.get::<_, SyncId>(0))
-            .optional()?;
+        let left = db.one("SELECT id FROM sync WHERE name = ?1", args![&name], |row| row.get::<SyncId>(0))?;
         if let Some(id) = left {
             remove(db, id)?;
         }
         // The target's name is set at the end: until then these rows own no account.
-        db.prepare_cached(
+        db.insert(
             "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, '', ?3, ?4, ?5)",
-        )?
-        .execute([&name, &b.source, &b.kind, &b.base_url, &b.source_key])?;
-        Ok(db.last_insert_rowid())
+            args![name, b.source, b.kind, b.base_url, b.source_key],
+        )
     }
 }
 
@@ -131,18 +125,18 @@ pub struct Gather {
 impl Command for Gather {
     type Reply = u64;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
-        let mut person = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        let mut person = db.prepare(
             "INSERT INTO person (sync, key, state, remote_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         )?;
-        let mut body = db.prepare_cached(
+        let mut body = db.prepare(
             "INSERT INTO body (sync, key, attributes, confirmed_at, observed, observed_at)
              VALUES (?1, ?2, ?3, ?4, ?3, ?4)",
         )?;
         let mut gathered = 0;
         for p in &self.people {
-            if person.execute(params![self.sync, p.key.as_str(), p.state.code(), p.remote_id])? > 0 {
-                body.execute(params![self.sync, p.key.as_str(), serde_json::to_string(&p.attributes)?, self.at])?;
+            if person.execute(args![self.sync, p.key.as_str(), p.state.code(), p.remote_id])? > 0 {
+                body.execute(args![self.sync, p.key.as_str(), serde_json::to_string(&p.attributes)?, self.at])?;
                 gathered += 1;
             }
         }
@@ -162,11 +156,12 @@ pub struct WhoseWas {
 impl Command for WhoseWas {
     type Reply = Option<Key>;
 
-    fn run(self, db: &Connection) -> Result<Option<Key>, StateError> {
-        let key: Option<String> = db
-            .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
-            .query_row(params![self.sync, self.remote_id], |row| row.get(0))
-            .optional()?;
+    fn run(&self, db: &Db<'_>) -> Result<Option<Key>, StateError> {
+        let key: Option<String> = db.one(
+            "SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2",
+            args![self.sync, self.remote_id],
+            |row| row.get(0),
+        )?;
         Ok(key.and_then(|key| Key::parse(&key)))
     }
 }
@@ -185,28 +180,31 @@ pub struct Rebind {
 impl Command for Rebind {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         let paused: Option<String> =
-            db.query_row("SELECT paused_at FROM sync WHERE id = ?1", [self.old], |row| row.get(0))?;
+            db.row("SELECT paused_at FROM sync WHERE id = ?1", args![self.old], |row| row.get(0))?;
         remove(db, self.old)?;
         db.execute(
             "UPDATE sync SET name = ?2, target = ?3, paused_at = ?4 WHERE id = ?1",
-            params![self.new, self.binding.sync, self.binding.target, paused],
+            args![self.new, self.binding.sync, self.binding.target, paused],
         )?;
         // Whatever waits for approval was planned for another place.
         db.execute(
             "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'held')",
-            [&self.binding.sync],
+            args![&self.binding.sync],
         )?;
-        db.execute("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'", [&self.binding.sync])?;
+        db.execute(
+            "UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'",
+            args![&self.binding.sync],
+        )?;
         Ok(())
     }
 }
 
-fn remove(db: &Connection, sync: SyncId) -> Result<(), StateError> {
+fn remove(db: &Db<'_>, sync: SyncId) -> Result<(), StateError> {
     for table in ["person", "body", "journal", "undo"] {
-        db.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), [sync])?;
+        db.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), args![sync])?;
     }
-    db.execute("DELETE FROM sync WHERE id = ?1", [sync])?;
+    db.execute("DELETE FROM sync WHERE id = ?1", args![sync])?;
     Ok(())
 }

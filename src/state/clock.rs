@@ -6,9 +6,9 @@
 //! has been gone.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, StateError};
 use crate::domain::time::{parse, rfc3339};
 
 /// How much less than at the run before the clock may show: what a time service sets right from day to day.
@@ -50,17 +50,16 @@ struct LastRun {
 }
 
 impl LastRun {
-    fn of(db: &Connection, sync: &str) -> Result<Option<LastRun>, StateError> {
-        let row = db
-            .prepare_cached(
-                "SELECT started_at, finished_at, ahead, back_at, status IS NULL, behind FROM run
+    fn of(db: &Db<'_>, sync: &str) -> Result<Option<LastRun>, StateError> {
+        let row = db.one(
+            "SELECT started_at, finished_at, ahead, back_at, status IS NULL, behind FROM run
                  WHERE sync = ?1 ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row([sync], |row| {
+            args![sync],
+            |row| {
                 let times: [Option<String>; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
                 Ok((times, row.get(4)?, row.get(5)?))
-            })
-            .optional()?;
+            },
+        )?;
         let Some((times, open, behind)) = row else { return Ok(None) };
         let [started, finished, ahead, back_at] = times.map(|time| time.as_deref().and_then(parse));
         let clock = started.max(finished);
@@ -89,22 +88,22 @@ impl LastRun {
 ///
 /// # Errors
 /// The state fails.
-pub(super) fn begin(db: &Connection, run: &str, sync: &str, now: DateTime<Utc>) -> Result<(), StateError> {
+pub(super) fn begin(db: &Db<'_>, run: &str, sync: &str, now: DateTime<Utc>) -> Result<(), StateError> {
     let judged = LastRun::of(db, sync)?.map(|last| last.judge(now));
     let (reading, set_back) = judged.unwrap_or_default();
     let (ahead, back_at) = set_back.map(|(ahead, back_at)| (rfc3339(ahead), rfc3339(back_at))).unzip();
-    db.prepare_cached(
+    db.execute(
         "UPDATE run SET seq = (SELECT coalesce(max(seq), 0) + 1 FROM run WHERE sync = ?2), behind = ?3, ahead = ?4,
                         back_at = ?5 WHERE id = ?1",
-    )?
-    .execute(params![run, sync, reading.behind, ahead, back_at])?;
+        args![run, sync, reading.behind, ahead, back_at],
+    )?;
     if let Some((from, until)) = reading.misdated {
         let from = if from == DateTime::<Utc>::MIN_UTC { String::new() } else { rfc3339(from) };
-        db.prepare_cached(
+        db.execute(
             "UPDATE person SET absent_since = ?4 WHERE sync = (SELECT id FROM sync WHERE name = ?1)
              AND absent_since BETWEEN ?2 AND ?3",
-        )?
-        .execute(params![sync, from, rfc3339(until), rfc3339(now)])?;
+            args![sync, from, rfc3339(until), rfc3339(now)],
+        )?;
     }
     Ok(())
 }
@@ -121,7 +120,7 @@ pub struct ReadClock {
 impl Command for ReadClock {
     type Reply = ClockReading;
 
-    fn run(self, db: &Connection) -> Result<ClockReading, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<ClockReading, StateError> {
         Ok(match LastRun::of(db, &self.sync)? {
             None => ClockReading::default(),
             // Its absences were set right when it began.

@@ -15,11 +15,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::files::{self, Use, side_file};
 use super::people::SyncId;
-use super::{Command, State, StateError, runtime};
+use super::{Command, Db, State, StateError, runtime};
 
 /// No state is sent with so often: what claims to be as high is no number of ours.
 const HIGHEST: i64 = 1 << 52;
@@ -132,8 +131,8 @@ struct IdOf;
 impl Command for IdOf {
     type Reply = String;
 
-    fn run(self, db: &Connection) -> Result<String, StateError> {
-        Ok(db.prepare_cached("SELECT coalesce(id, '') FROM epoch")?.query_row([], |row| row.get(0))?)
+    fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
+        db.row("SELECT coalesce(id, '') FROM epoch", args![], |row| row.get(0))
     }
 }
 
@@ -147,10 +146,10 @@ struct BeginEpoch {
 impl Command for BeginEpoch {
     type Reply = (i64, Begun);
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         let (epoch, backup_at): (i64, Option<String>) =
-            db.prepare_cached("SELECT n, backup_at FROM epoch")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let people: bool = db.prepare_cached("SELECT 1 FROM person WHERE state > 0 LIMIT 1")?.exists([])?;
+            db.row("SELECT n, backup_at FROM epoch", args![], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let people: bool = db.exists("SELECT 1 FROM person WHERE state > 0 LIMIT 1", args![])?;
         let behind = match self.beside {
             Some(beside) => beside > epoch,
             // A database that was never sent with since it knows of epochs has no file yet.
@@ -158,11 +157,11 @@ impl Command for BeginEpoch {
         } || self.elsewhere.is_some_and(|elsewhere| elsewhere > epoch);
         let highest = [self.beside, self.elsewhere].into_iter().flatten().fold(epoch, i64::max);
         let next = highest.saturating_add(1);
-        db.prepare_cached("UPDATE epoch SET n = ?1, backup_at = NULL")?.execute([next])?;
+        db.execute("UPDATE epoch SET n = ?1, backup_at = NULL", args![next])?;
         if !people || !(behind || backup_at.is_some()) {
             return Ok((next, Begun::Current));
         }
-        db.prepare_cached("UPDATE sync SET stale = 1")?.execute([])?;
+        db.execute("UPDATE sync SET stale = 1", args![])?;
         Ok((next, Begun::Restored { backup_at }))
     }
 }
@@ -173,9 +172,9 @@ struct EndEpoch;
 impl Command for EndEpoch {
     type Reply = (String, i64);
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut counted = db.prepare_cached("UPDATE epoch SET n = n + 1 RETURNING coalesce(id, ''), n")?;
-        Ok(counted.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let mut counted = db.prepare("UPDATE epoch SET n = n + 1 RETURNING coalesce(id, ''), n")?;
+        Ok(counted.row(args![], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 }
 
@@ -186,11 +185,8 @@ pub struct IsStale(pub SyncId);
 impl Command for IsStale {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        let found: Option<bool> = db
-            .prepare_cached("SELECT stale FROM sync WHERE id = ?1")?
-            .query_row([self.0], |row| row.get(0))
-            .optional()?;
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let found: Option<bool> = db.one("SELECT stale FROM sync WHERE id = ?1", args![self.0], |row| row.get(0))?;
         Ok(found.unwrap_or(false))
     }
 }
@@ -202,8 +198,8 @@ pub struct IsFresh(pub SyncId);
 impl Command for IsFresh {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("UPDATE sync SET stale = 0 WHERE id = ?1")?.execute(params![self.0])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute("UPDATE sync SET stale = 0 WHERE id = ?1", args![self.0])?;
         Ok(())
     }
 }

@@ -3,14 +3,9 @@
 //! The ledger's rows stay, without the person: how many were banned in a day, and what a run came to, is nobody's
 //! personal data, and limits count on it.
 
-use crate::domain::error::{Error, StateReason};
-use std::path::Path;
-
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::people::SyncId;
-use super::{Access, Command, StateError, open};
+use super::{Arg, Column, Command, Db, StateError};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 
@@ -49,83 +44,82 @@ pub struct Forget {
 impl Command for Forget {
     type Reply = Forgotten;
 
-    fn run(self, db: &Connection) -> Result<Forgotten, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Forgotten, StateError> {
         let key = self.key.as_str();
         let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key = ?2";
-        if db.prepare_cached(open)?.exists(params![self.sync, key])? {
+        if db.exists(open, args![self.sync, key])? {
             return Ok(Forgotten::Unresolved);
         }
-        let account = db
-            .prepare_cached("SELECT remote_id, state FROM person WHERE sync = ?1 AND key = ?2")?
-            .query_row(params![self.sync, key], |row| {
-                Ok((row.get::<_, Option<String>>(0)?, PersonState::of(row.get(1)?)))
-            })
-            .optional()?;
+        let account =
+            db.one("SELECT remote_id, state FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, key], |row| {
+                Ok((row.get::<Option<String>>(0)?, PersonState::of(row.get(1)?)))
+            })?;
         let mut rows = 0;
         for table in ["person", "body", "undo"] {
             let sql = format!("DELETE FROM {table} WHERE sync = ?1 AND key = ?2");
-            rows += db.prepare_cached(&sql)?.execute(params![self.sync, key])?;
+            rows += db.execute(&sql, args![self.sync, key])?;
         }
-        let outcomes = db
-            .prepare_cached(
-                "UPDATE outcome SET key = NULL, remote_id = NULL, reason = ?3,
+        let outcomes = db.execute(
+            "UPDATE outcome SET key = NULL, remote_id = NULL, reason = ?3,
                         error_message = CASE WHEN error_kind IS NULL THEN NULL ELSE ?3 END
                  WHERE sync = ?1 AND key = ?2",
-            )?
-            .execute(params![self.name, key, FORGOTTEN])?;
+            args![self.name, key, FORGOTTEN],
+        )?;
         let plans = self.in_plans(db)?;
-        if rows + outcomes + plans.len() == 0 {
+        if rows + outcomes == 0 && plans.is_empty() {
             return Ok(Forgotten::Unknown);
         }
         self.in_messages(db)?;
-        Ok(Forgotten::Done {
-            account: account.and_then(|(id, state)| Some((id?, state))),
-            outcomes: outcomes as u64,
-            plans,
-        })
+        Ok(Forgotten::Done { account: account.and_then(|(id, state)| Some((id?, state))), outcomes, plans })
     }
 }
 
 impl Forget {
     /// Plans that wait and are about them are dropped: they could not be sent as they were approved. Of those that
     /// were sent, what was done to them goes.
-    fn in_plans(&self, db: &Connection) -> Result<Vec<String>, StateError> {
+    fn in_plans(&self, db: &Db<'_>) -> Result<Vec<String>, StateError> {
         let about = "FROM plan_operation o JOIN plan p ON p.id = o.plan
                      WHERE p.sync = ?1 AND json_extract(o.operation, '$.key') = ?2";
-        let arguments = [self.name.as_str(), self.key.as_str()];
-        let mut find = db.prepare_cached(&format!("SELECT DISTINCT p.id {about} AND p.status = 'held'"))?;
-        let held: Vec<String> = find.query_map(arguments, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let (name, key) = (self.name.as_str(), self.key.as_str());
+        let find = format!("SELECT DISTINCT p.id {about} AND p.status = 'held'");
+        let held: Vec<String> = db.rows(&find, args![name, key], |row| row.get(0))?;
         for plan in &held {
-            db.prepare_cached("DELETE FROM plan_operation WHERE plan = ?1")?.execute([plan])?;
-            db.prepare_cached("UPDATE plan SET status = 'discarded', reason = ?2 WHERE id = ?1")?
-                .execute([plan, FORGOTTEN])?;
+            db.execute("DELETE FROM plan_operation WHERE plan = ?1", args![plan])?;
+            db.execute("UPDATE plan SET status = 'discarded', reason = ?2 WHERE id = ?1", args![plan, FORGOTTEN])?;
         }
-        db.prepare_cached(&format!("DELETE FROM plan_operation WHERE (plan, seq) IN (SELECT o.plan, o.seq {about})"))?
-            .execute(arguments)?;
+        db.execute(
+            &format!("DELETE FROM plan_operation WHERE (plan, seq) IN (SELECT o.plan, o.seq {about})"),
+            args![name, key],
+        )?;
         Ok(held)
     }
 
     /// What was said of others, of runs and by people who decided can name them too: the first few whom a limit
     /// held, say, or whose account somebody else's looks like.
-    fn in_messages(&self, db: &Connection) -> Result<(), StateError> {
-        for (table, column, whose) in [
-            ("outcome", "reason", "sync = ?2"),
-            ("outcome", "error_message", "sync = ?2"),
-            ("run", "reason", "sync = ?2"),
-            ("plan", "reason", "sync = ?2"),
-            // A request names a sync, a plan or a source: all of them are looked through.
-            ("request", "reason", "?2 IS NOT NULL"),
-            ("request", "answer", "?2 IS NOT NULL"),
-        ] {
-            let find = format!("SELECT id, {column} FROM {table} WHERE {whose} AND instr({column}, ?1) > 0");
-            let found: Vec<(Value, String)> = db
-                .prepare_cached(&find)?
-                .query_map([self.key.as_str(), self.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            let mut write = db.prepare_cached(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"))?;
-            for (id, text) in found {
-                write.execute(params![id, without(&text, self.key.as_str())])?;
-            }
+    fn in_messages(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let of_sync = "sync = ?2";
+        self.in_column::<i64>(db, "outcome", "reason", of_sync)?;
+        self.in_column::<i64>(db, "outcome", "error_message", of_sync)?;
+        self.in_column::<String>(db, "run", "reason", of_sync)?;
+        self.in_column::<String>(db, "plan", "reason", of_sync)?;
+        // A request names a sync, a plan or a source: all of them are looked through.
+        self.in_column::<i64>(db, "request", "reason", "?2 IS NOT NULL")?;
+        self.in_column::<i64>(db, "request", "answer", "?2 IS NOT NULL")
+    }
+
+    fn in_column<Id: Arg + Column>(
+        &self,
+        db: &Db<'_>,
+        table: &str,
+        column: &str,
+        whose: &str,
+    ) -> Result<(), StateError> {
+        let (name, key) = (self.name.as_str(), self.key.as_str());
+        let find = format!("SELECT id, {column} FROM {table} WHERE {whose} AND instr({column}, ?1) > 0");
+        let found = db.rows(&find, args![key, name], |row| Ok((row.get::<Id>(0)?, row.get::<String>(1)?)))?;
+        let mut write = db.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"))?;
+        for (id, text) in found {
+            write.execute(args![id, without(&text, key)])?;
         }
         Ok(())
     }
@@ -143,21 +137,6 @@ fn without(text: &str, name: &str) -> String {
         rest = after;
     }
     clean + rest
-}
-
-/// Writes the database anew without what was erased: SQLite leaves the old bytes in free pages and in its log.
-///
-/// # Errors
-/// There is no room for a second copy, or somebody else is writing for too long.
-pub fn scrub(database: &Path) -> Result<(), StateError> {
-    let db = open::attach(database, Access::Write)?;
-    db.execute_batch("VACUUM")?;
-    let mut busy = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    let busy: i64 = busy.query_row([], |row| row.get(0))?;
-    match busy {
-        0 => Ok(()),
-        _ => Err(StateError::new(Error::State(StateReason::Busy), "another process keeps the database's log in use")),
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The recent past, newest first, for those who watch: runs with their counts, outcomes, when a sync last began.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+use super::db::args;
 use super::ledger::{Filter, Outcomes, outcomes, run_status};
-use super::{Command, StateError};
+use super::{Command, Db, StateError};
 use crate::domain::outcome::{Outcome, RunStatus};
 
 /// A run with what became of it: a row of `v_runs`, and why it ended as it did.
@@ -66,9 +66,9 @@ pub struct RecentRuns {
 impl Command for RecentRuns {
     type Reply = Vec<RunRow>;
 
-    fn run(self, db: &Connection) -> Result<Vec<RunRow>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Vec<RunRow>, StateError> {
         // The runs first, then their outcomes: the view would count those of every run there ever was.
-        let mut statement = db.prepare_cached(
+        db.rows(
             "SELECT r.id, r.sync, r.started_at, r.finished_at, r.status,
                     count(CASE WHEN o.op = 'create'    AND o.status = 'ok' THEN 1 END),
                     count(CASE WHEN o.op = 'update'    AND o.status = 'ok' THEN 1 END),
@@ -84,32 +84,32 @@ impl Command for RecentRuns {
              FROM (SELECT * FROM run WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2) r
              LEFT JOIN outcome o ON o.run = r.id
              GROUP BY r.id ORDER BY r.started_at DESC, r.id DESC",
-        )?;
-        let rows = statement.query_map(params![self.sync, self.limit as i64], |row| {
-            let number = |n| Ok::<_, rusqlite::Error>(row.get::<_, i64>(n)?.unsigned_abs());
-            Ok(RunRow {
-                run: row.get(0)?,
-                sync: row.get(1)?,
-                started_at: row.get(2)?,
-                finished_at: row.get(3)?,
-                status: row.get::<_, Option<String>>(4)?.map(run_status).transpose()?,
-                done: Done {
-                    created: number(5)?,
-                    updated: number(6)?,
-                    banned: number(7)?,
-                    reinstated: number(8)?,
-                    adopted: number(9)?,
-                    deleted: number(10)?,
-                },
-                failed: number(11)?,
-                unknown: number(12)?,
-                rejected: number(13)?,
-                skipped: number(14)?,
-                unchanged: row.get::<_, Option<i64>>(15)?.map(i64::unsigned_abs),
-                reason: row.get(16)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            args![self.sync, self.limit as i64],
+            |row| {
+                let number = |n| Ok::<_, StateError>(row.get::<i64>(n)?.unsigned_abs());
+                Ok(RunRow {
+                    run: row.get(0)?,
+                    sync: row.get(1)?,
+                    started_at: row.get(2)?,
+                    finished_at: row.get(3)?,
+                    status: row.get::<Option<String>>(4)?.map(run_status).transpose()?,
+                    done: Done {
+                        created: number(5)?,
+                        updated: number(6)?,
+                        banned: number(7)?,
+                        reinstated: number(8)?,
+                        adopted: number(9)?,
+                        deleted: number(10)?,
+                    },
+                    failed: number(11)?,
+                    unknown: number(12)?,
+                    rejected: number(13)?,
+                    skipped: number(14)?,
+                    unchanged: row.get::<Option<i64>>(15)?.map(i64::unsigned_abs),
+                    reason: row.get(16)?,
+                })
+            },
+        )
     }
 }
 
@@ -142,22 +142,22 @@ pub struct Marks {
 impl Command for Marks {
     type Reply = Vec<Mark>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Mark>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Mark>, StateError> {
+        db.rows(
             "SELECT id, started_at, finished_at, status,
                     (SELECT coalesce(sum(value), 0) FROM json_each(coalesce(planned, '{}')))
              FROM run WHERE sync = ?1 AND started_at >= ?2 ORDER BY started_at DESC LIMIT ?3",
-        )?;
-        let rows = statement.query_map(params![self.sync, self.since, self.limit as i64], |row| {
-            Ok(Mark {
-                run: row.get(0)?,
-                started_at: row.get(1)?,
-                finished_at: row.get(2)?,
-                status: row.get::<_, Option<String>>(3)?.map(run_status).transpose()?,
-                planned: row.get::<_, i64>(4)?.unsigned_abs(),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            args![self.sync, self.since, self.limit as i64],
+            |row| {
+                Ok(Mark {
+                    run: row.get(0)?,
+                    started_at: row.get(1)?,
+                    finished_at: row.get(2)?,
+                    status: row.get::<Option<String>>(3)?.map(run_status).transpose()?,
+                    planned: row.get::<i64>(4)?.unsigned_abs(),
+                })
+            },
+        )
     }
 }
 
@@ -177,13 +177,13 @@ const LOOK_BACK: i64 = 200_000;
 impl Command for RecentOutcomes {
     type Reply = Vec<Outcome>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
-        let newest: Option<i64> = db.prepare_cached("SELECT max(id) FROM outcome")?.query_row([], |row| row.get(0))?;
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
+        let newest: Option<i64> = db.row("SELECT max(id) FROM outcome", args![], |row| row.get(0))?;
         // Of one run or person the index finds all there are.
         let indexed = self.filter.run.is_some() || self.filter.key.is_some();
         let after = if indexed { 0 } else { (newest.unwrap_or(0) - LOOK_BACK).max(0) };
-        let asked = Outcomes { filter: self.filter, after, limit: self.limit };
-        Ok(outcomes(db, asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
+        let asked = Outcomes { filter: self.filter.clone(), after, limit: self.limit };
+        Ok(outcomes(db, &asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
     }
 }
 
@@ -194,11 +194,9 @@ pub struct LastBegun(pub String);
 impl Command for LastBegun {
     type Reply = Option<String>;
 
-    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Option<String>, StateError> {
         Ok(db
-            .prepare_cached("SELECT max(started_at) FROM run WHERE sync = ?1 AND partial = 0")?
-            .query_row([self.0], |row| row.get(0))
-            .optional()?
+            .one("SELECT max(started_at) FROM run WHERE sync = ?1 AND partial = 0", args![self.0], |row| row.get(0))?
             .flatten())
     }
 }
@@ -210,8 +208,8 @@ pub struct Ping;
 impl Command for Ping {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        Ok(db.prepare_cached("SELECT 1")?.query_row([], |_| Ok(()))?)
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.row("SELECT 1", args![], |_| Ok(()))
     }
 }
 
@@ -222,8 +220,8 @@ pub struct IsPausedByName(pub String);
 impl Command for IsPausedByName {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        Ok(db.prepare_cached("SELECT 1 FROM sync WHERE name = ?1 AND paused_at IS NOT NULL")?.exists([self.0])?)
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        db.exists("SELECT 1 FROM sync WHERE name = ?1 AND paused_at IS NOT NULL", args![self.0])
     }
 }
 

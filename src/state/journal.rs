@@ -4,11 +4,10 @@
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target ([`super::unresolved`]).
 
-use rusqlite::{Connection, params};
-
+use super::db::args;
 use super::people::SyncId;
 use super::undo::{self, Undoable};
-use super::{Command, StateError, ledger};
+use super::{Command, Db, StateError, ledger};
 use crate::domain::account::Kept;
 use crate::domain::operation::Fingerprint;
 use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status, hashed_id};
@@ -64,14 +63,12 @@ impl std::fmt::Debug for Intent {
 impl Command for Intend {
     type Reply = Vec<EntryId>;
 
-    fn run(self, db: &Connection) -> Result<Vec<EntryId>, StateError> {
-        let mut insert = db.prepare_cached(
-            "INSERT INTO journal (run, sync, key, intended_at, operation) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
+    fn run(&self, db: &Db<'_>) -> Result<Vec<EntryId>, StateError> {
+        let mut insert =
+            db.prepare("INSERT INTO journal (run, sync, key, intended_at, operation) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         let mut ids = Vec::with_capacity(self.operations.len());
         for Intent { key, operation } in &self.operations {
-            insert.execute(params![self.run, self.sync, key.as_str(), self.at, operation])?;
-            ids.push(db.last_insert_rowid());
+            ids.push(insert.insert(args![self.run, self.sync, key.as_str(), self.at, operation])?);
         }
         Ok(ids)
     }
@@ -128,9 +125,9 @@ pub struct Settlement {
 
 impl Settlement {
     /// The account turned out to be another person's: that is what becomes of the operation, and nobody is linked.
-    fn refuse(&mut self, owner: &str) {
-        (self.effect, self.replaced) = (Effect::None, None);
-        if let Some(outcome) = &mut self.outcome {
+    fn refused(&self, owner: &str) -> Settlement {
+        let mut refused = Settlement { effect: Effect::None, replaced: None, ..self.clone() };
+        if let Some(outcome) = &mut refused.outcome {
             let id = outcome.remote_id.as_deref().unwrap_or("(without an id)");
             let message = format!(
                 "the target answered with account {id}, and account {id} belongs to {owner}; nobody was linked: \
@@ -139,6 +136,7 @@ impl Settlement {
             (outcome.status, outcome.reason) = (Status::Failed, None);
             outcome.error = Some(OpError::new(ErrorKind::Conflict, message));
         }
+        refused
     }
 }
 
@@ -154,9 +152,9 @@ pub struct Settle {
 impl Command for Settle {
     type Reply = Vec<Outcome>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
         let mut outcomes = Vec::with_capacity(self.settlements.len());
-        for settlement in self.settlements {
+        for settlement in &self.settlements {
             outcomes.extend(settle(db, self.sync, settlement)?);
         }
         Ok(outcomes)
@@ -164,15 +162,19 @@ impl Command for Settle {
 }
 
 /// Ends one operation; gives back the outcome that is to be told.
-fn settle(db: &Connection, sync: SyncId, mut settlement: Settlement) -> Result<Option<Outcome>, StateError> {
+fn settle(db: &Db<'_>, sync: SyncId, settlement: &Settlement) -> Result<Option<Outcome>, StateError> {
     if let Effect::Doubtful { instead } = &settlement.effect {
-        keep_doubt(db, &settlement, instead.as_deref())?;
+        keep_doubt(db, settlement, instead.as_deref())?;
         return Ok(None);
     }
-    match apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)? {
-        Applied::Anothers(owner) => settlement.refuse(&owner),
-        Applied::Done { kept } => keep(db, sync, &settlement, kept)?,
-    }
+    let mut refused = None;
+    let settlement = match apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)? {
+        Applied::Anothers(owner) => refused.insert(settlement.refused(&owner)),
+        Applied::Done { kept } => {
+            keep(db, sync, settlement, kept)?;
+            settlement
+        }
+    };
     if let Some(outcome) = &settlement.outcome {
         ledger::insert(db, outcome)?;
         if let Some(replaced) = &settlement.replaced {
@@ -183,33 +185,30 @@ fn settle(db: &Connection, sync: SyncId, mut settlement: Settlement) -> Result<O
         (None, _) => {}
         // It left before its answer was given up, and when exactly nobody knows.
         (Some(entry), Effect::Unknown) => {
-            db.prepare_cached(
-                "UPDATE journal SET unknown = 1, intended_at = iif(doubt IS NULL, ?2, intended_at), doubt = NULL
+            db.execute(
+                "UPDATE journal SET unknown = 1, intended_at = CASE WHEN doubt IS NULL THEN ?2 ELSE intended_at END, doubt = NULL
                  WHERE id = ?1",
-            )?
-            .execute(params![entry, settlement.at])?;
+                args![entry, settlement.at],
+            )?;
         }
         (Some(entry), _) => {
-            db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([entry])?;
+            db.execute("DELETE FROM journal WHERE id = ?1", args![entry])?;
         }
     }
-    Ok(settlement.outcome)
+    Ok(settlement.outcome.clone())
 }
 
 /// The entry of a create without a usable answer keeps its outcome until the end of the run.
-fn keep_doubt(db: &Connection, settlement: &Settlement, instead: Option<&Planned>) -> Result<(), StateError> {
+fn keep_doubt(db: &Db<'_>, settlement: &Settlement, instead: Option<&Planned>) -> Result<(), StateError> {
     let outcome = serde_json::to_string(&settlement.outcome)?;
     let instead = instead.map(serde_json::to_string).transpose()?;
-    db.prepare_cached(
-        "UPDATE journal SET unknown = 1, intended_at = ?2, doubt = ?3, operation = coalesce(?4, operation) WHERE id = ?1",
-    )?
-    .execute(params![settlement.entry, settlement.at, outcome, instead])?;
+    db.execute("UPDATE journal SET unknown = 1, intended_at = ?2, doubt = ?3, operation = coalesce(?4, operation) WHERE id = ?1", args![settlement.entry, settlement.at, outcome, instead])?;
     Ok(())
 }
 
 /// Remembers what the target shows against what was written now; of the same fields, whatever it showed `before` counts
 /// no more.
-fn keep(db: &Connection, sync: SyncId, settlement: &Settlement, before: Option<String>) -> Result<(), StateError> {
+fn keep(db: &Db<'_>, sync: SyncId, settlement: &Settlement, before: Option<String>) -> Result<(), StateError> {
     if before.is_none() && settlement.kept.is_empty() {
         return Ok(());
     }
@@ -218,11 +217,7 @@ fn keep(db: &Connection, sync: SyncId, settlement: &Settlement, before: Option<S
     all.retain(|field, _| !written.contains(field));
     all.extend(settlement.kept.iter().map(|(field, value)| (field.clone(), value.clone())));
     let text = (!all.is_empty()).then(|| serde_json::to_string(&all)).transpose()?;
-    db.prepare_cached("UPDATE body SET kept = ?3 WHERE sync = ?1 AND key = ?2")?.execute(params![
-        sync,
-        settlement.key.as_str(),
-        text
-    ])?;
+    db.execute("UPDATE body SET kept = ?3 WHERE sync = ?1 AND key = ?2", args![sync, settlement.key.as_str(), text])?;
     Ok(())
 }
 
@@ -241,11 +236,11 @@ pub struct Observe {
 impl Command for Observe {
     type Reply = Vec<Key>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Key>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Key>, StateError> {
         let mut refused = Vec::new();
-        for (key, effect) in self.observed {
-            if let Applied::Anothers(_) = apply(db, self.sync, &key, &effect, &self.at)? {
-                refused.push(key);
+        for (key, effect) in &self.observed {
+            if let Applied::Anothers(_) = apply(db, self.sync, key, effect, &self.at)? {
+                refused.push(key.clone());
             }
         }
         Ok(refused)
@@ -260,74 +255,49 @@ pub(super) enum Applied {
     Anothers(String),
 }
 
-/// Who has the account that a statement would have given to somebody else: then it was refused, and changed nothing.
+/// Who has this account.
 ///
 /// # Errors
-/// The statement failed for another reason.
-pub(super) fn owner_in_the_way(
-    db: &Connection,
-    sync: SyncId,
-    remote_id: &str,
-    moved: rusqlite::Result<usize>,
-) -> Result<Option<String>, StateError> {
-    match moved {
-        Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE =>
-        {
-            let owner = db
-                .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
-                .query_row(params![sync, remote_id], |row| row.get(0))?;
-            Ok(Some(owner))
-        }
-        other => {
-            other?;
-            Ok(None)
-        }
-    }
+/// Nobody has.
+pub(super) fn owner_of(db: &Db<'_>, sync: SyncId, remote_id: &str) -> Result<String, StateError> {
+    db.row("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2", args![sync, remote_id], |row| row.get(0))
 }
 
 /// Moves a person's row, and their body with it.
-pub(super) fn apply(
-    db: &Connection,
-    sync: SyncId,
-    key: &Key,
-    effect: &Effect,
-    at: &str,
-) -> Result<Applied, StateError> {
+pub(super) fn apply(db: &Db<'_>, sync: SyncId, key: &Key, effect: &Effect, at: &str) -> Result<Applied, StateError> {
     let mut kept = None;
     match effect {
         Effect::None | Effect::Unknown | Effect::Doubtful { .. } => {}
         Effect::Confirmed { state, remote_id, attributes, fingerprint } => {
             let standing = i64::from(fingerprint.is_some());
-            let moved = db
-                .prepare_cached(
-                    "INSERT INTO person (sync, key, fingerprint, standing, state, remote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            let mut confirm = db.prepare(
+                "INSERT INTO person (sync, key, fingerprint, standing, state, remote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT (sync, key) DO UPDATE SET
                          fingerprint = ?3, standing = ?4, state = ?5, remote_id = ?6, absent_since = NULL",
-                )?
-                .execute(params![sync, key.as_str(), fingerprint, standing, state.code(), remote_id]);
-            if let Some(owner) = owner_in_the_way(db, sync, remote_id, moved)? {
-                return Ok(Applied::Anothers(owner));
+            )?;
+            let arguments = args![sync, key.as_str(), fingerprint, standing, state.code(), remote_id];
+            if confirm.execute_unless_taken(arguments)?.is_none() {
+                return Ok(Applied::Anothers(owner_of(db, sync, remote_id)?));
             }
-            kept = db
-                .prepare_cached(
-                    "INSERT INTO body (sync, key, attributes, confirmed_at) VALUES (?1, ?2, ?3, ?4)
+            kept = db.row(
+                "INSERT INTO body (sync, key, attributes, confirmed_at) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (sync, key) DO UPDATE SET attributes = ?3, confirmed_at = ?4 RETURNING kept",
-                )?
-                .query_row(params![sync, key.as_str(), serde_json::to_string(attributes)?, at], |row| row.get(0))?;
+                args![sync, key.as_str(), serde_json::to_string(attributes)?, at],
+                |row| row.get(0),
+            )?;
         }
         Effect::Gone => {
-            db.prepare_cached(
+            db.execute(
                 "UPDATE person SET state = 4, remote_id = NULL, fingerprint = NULL, standing = 0, absent_since = NULL
                  WHERE sync = ?1 AND key = ?2",
-            )?
-            .execute(params![sync, key.as_str()])?;
+                args![sync, key.as_str()],
+            )?;
         }
         Effect::Unlinked => {
             for sql in
                 ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
             {
-                db.prepare_cached(sql)?.execute(params![sync, key.as_str()])?;
+                db.execute(sql, args![sync, key.as_str()])?;
             }
         }
     }
@@ -350,18 +320,17 @@ pub const INTERRUPTED: &str = "interrupted: the process ended before the run did
 impl Command for Recover {
     type Reply = u64;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
         let mut count = self.tell_doubts(db)?;
-        let mut found = db.prepare_cached(
+        let mut found = db.prepare(
             "SELECT j.id, j.run, s.name, s.source, s.target, j.operation
              FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 AND (?1 IS NULL OR s.name = ?1)
              ORDER BY j.id",
         )?;
-        let mut rows = found.query([&self.sync])?;
-        while let Some(row) = rows.next()? {
-            let operation: Planned = serde_json::from_str(&row.get::<_, String>(5)?)?;
+        found.each(args![self.sync], |row| {
+            let operation: Planned = serde_json::from_str(&row.get::<String>(5)?)?;
             if operation.is_step() {
-                continue;
+                return Ok(());
             }
             let of = OfRun { run: row.get(1)?, sync: row.get(2)?, source: row.get(3)?, target: row.get(4)? };
             let (key, op) = (Some(operation.key.clone()), Some(operation.kind));
@@ -372,43 +341,43 @@ impl Command for Recover {
                 reason: Some("the process ended before an answer was recorded".into()),
                 ..Outcome::new(self.at.clone(), of, key, op, Status::Unknown)
             };
-            ledger::insert(db, &outcome)?;
             count += 1;
-        }
-        db.prepare_cached(
+            ledger::insert(db, &outcome)
+        })?;
+        db.execute(
             "UPDATE journal SET unknown = 1
              WHERE unknown = 0 AND (?1 IS NULL OR sync IN (SELECT id FROM sync WHERE name = ?1))",
-        )?
-        .execute([&self.sync])?;
-        db.prepare_cached(
+            args![&self.sync],
+        )?;
+        db.execute(
             "UPDATE run SET finished_at = ?1, status = 'failed', reason = ?2
              WHERE finished_at IS NULL AND (?3 IS NULL OR sync = ?3)",
-        )?
-        .execute(params![self.at, INTERRUPTED, self.sync])?;
+            args![self.at, INTERRUPTED, self.sync],
+        )?;
         Ok(count)
     }
 }
 
 impl Recover {
     /// Those whose run ended before it looked them up once more.
-    fn tell_doubts(&self, db: &Connection) -> Result<u64, StateError> {
-        let mut found = db.prepare_cached(
+    fn tell_doubts(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        let mut found = db.prepare(
             "SELECT j.doubt FROM journal j JOIN sync s ON s.id = j.sync
              WHERE j.doubt IS NOT NULL AND (?1 IS NULL OR s.name = ?1) ORDER BY j.id",
         )?;
-        let mut rows = found.query([&self.sync])?;
         let mut count = 0;
-        while let Some(row) = rows.next()? {
-            if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<_, String>(0)?)? {
+        found.each(args![self.sync], |row| {
+            if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<String>(0)?)? {
                 ledger::insert(db, &Outcome { ts: self.at.clone(), ..outcome })?;
                 count += 1;
             }
-        }
-        db.prepare_cached(
+            Ok(())
+        })?;
+        db.execute(
             "UPDATE journal SET doubt = NULL
              WHERE doubt IS NOT NULL AND (?1 IS NULL OR sync IN (SELECT id FROM sync WHERE name = ?1))",
-        )?
-        .execute([&self.sync])?;
+            args![&self.sync],
+        )?;
         Ok(count)
     }
 }

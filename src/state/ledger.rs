@@ -2,39 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
-
-use super::{Command, Page, StateError};
+use super::db::args;
+use super::{Arg, Command, Db, Page, Row, StateError};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, RunStatus, Status};
 use crate::domain::record::Key;
 
 /// Writes one row of the ledger.
-pub(super) fn insert(db: &Connection, outcome: &Outcome) -> Result<(), StateError> {
-    db.prepare_cached(
+pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
+    db.execute(
         "INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
                               duration_ms, reason, error_kind, error_message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?
-    .execute(params![
-        outcome.ts,
-        outcome.run,
-        outcome.sync,
-        outcome.source,
-        outcome.target,
-        outcome.key.as_ref().map(Key::as_str),
-        outcome.op.map(OpKind::name),
-        outcome.status.name(),
-        outcome.remote_id,
-        serde_json::to_string(&outcome.fields)?,
-        outcome.attempts,
-        outcome.http_status,
-        outcome.duration_ms as i64,
-        outcome.reason,
-        outcome.error.as_ref().map(|e| e.kind.name()),
-        outcome.error.as_ref().map(|e| e.message.as_str()),
-    ])?;
+        args![
+            outcome.ts,
+            outcome.run,
+            outcome.sync,
+            outcome.source,
+            outcome.target,
+            outcome.key.as_ref().map(Key::as_str),
+            outcome.op.map(OpKind::name),
+            outcome.status.name(),
+            outcome.remote_id,
+            serde_json::to_string(&outcome.fields)?,
+            outcome.attempts,
+            outcome.http_status,
+            outcome.duration_ms as i64,
+            outcome.reason,
+            outcome.error.as_ref().map(|e| e.kind.name()),
+            outcome.error.as_ref().map(|e| e.message.as_str()),
+        ],
+    )?;
     Ok(())
 }
 
@@ -54,9 +52,11 @@ pub struct BeginRun {
 impl Command for BeginRun {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![self.id, self.sync, self.at, self.partial])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
+            "INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)",
+            args![self.id, self.sync, self.at, self.partial],
+        )?;
         let now = crate::domain::time::parse(&self.at).ok_or_else(|| StateError::damaged("a run begins at no time"))?;
         super::clock::begin(db, &self.id, &self.sync, now)
     }
@@ -88,29 +88,29 @@ pub struct FinishRun {
 impl Command for FinishRun {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
             "UPDATE run SET finished_at = ?2, status = ?3, plan = ?4, planned = ?5, source_records = ?6, excluded = ?7,
                             unchanged = ?8, reason = ?9 WHERE id = ?1",
-        )?
-        .execute(params![
-            self.id,
-            self.at,
-            self.status.name(),
-            self.plan,
-            serde_json::to_string(&self.planned)?,
-            self.source_records as i64,
-            self.excluded as i64,
-            self.unchanged as i64,
-            self.reason,
-        ])?;
+            args![
+                self.id,
+                self.at,
+                self.status.name(),
+                self.plan,
+                serde_json::to_string(&self.planned)?,
+                self.source_records as i64,
+                self.excluded as i64,
+                self.unchanged as i64,
+                self.reason,
+            ],
+        )?;
         Ok(())
     }
 }
 
 /// The status of a run, as its row has it.
-pub(super) fn run_status(word: String) -> rusqlite::Result<RunStatus> {
-    RunStatus::parse(&word).ok_or(rusqlite::Error::InvalidQuery)
+pub(super) fn run_status(word: String) -> Result<RunStatus, StateError> {
+    RunStatus::parse(&word).ok_or_else(|| StateError::damaged("a stored run has a status that is not known"))
 }
 
 /// Writes outcomes for which nothing was begun: rejected records, people skipped.
@@ -120,7 +120,7 @@ pub struct Record(pub Vec<Outcome>);
 impl Command for Record {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         self.0.iter().try_for_each(|outcome| insert(db, outcome))
     }
 }
@@ -152,42 +152,37 @@ pub struct Outcomes {
 }
 
 /// The outcomes after a row, in either order.
-pub(super) fn outcomes(
-    db: &Connection,
-    asked: Outcomes,
-    newest_first: bool,
-) -> Result<Vec<(i64, Outcome)>, StateError> {
-    let f = asked.filter;
+pub(super) fn outcomes(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let f = &asked.filter;
     let mut sql = String::from(
         "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?",
+                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?1",
     );
-    let mut arguments = vec![Sql::Integer(asked.after)];
+    let mut arguments: Vec<&dyn Arg> = vec![&asked.after];
+    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
     let conditions = [
-        ("sync = ?", f.sync),
-        ("run = ?", f.run),
-        ("key = ?", f.key),
-        ("status = ?", f.status.map(|s| s.name().into())),
-        ("ts >= ?", f.since),
+        ("sync =", f.sync.as_ref().map(|sync| sync as &dyn Arg)),
+        ("run =", f.run.as_ref().map(|run| run as &dyn Arg)),
+        ("key =", f.key.as_ref().map(|key| key as &dyn Arg)),
+        ("status =", status.as_ref().map(|status| status as &dyn Arg)),
+        ("ts >=", f.since.as_ref().map(|since| since as &dyn Arg)),
     ];
     for (condition, argument) in conditions {
         if let Some(argument) = argument {
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-            arguments.push(Sql::Text(argument));
+            arguments.push(argument);
+            sql.push_str(&format!(" AND {condition} ?{}", arguments.len()));
         }
     }
-    sql.push_str(if newest_first { " ORDER BY id DESC LIMIT ?" } else { " ORDER BY id LIMIT ?" });
-    arguments.push(Sql::Integer(asked.limit as i64));
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(arguments), |row| Ok((row.get(0)?, outcome(row)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    arguments.push(&limit);
+    let order = if newest_first { "id DESC" } else { "id" };
+    sql.push_str(&format!(" ORDER BY {order} LIMIT ?{}", arguments.len()));
+    db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
 }
 
 impl Command for Outcomes {
     type Reply = Vec<(i64, Outcome)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         outcomes(db, self, false)
     }
 }
@@ -214,19 +209,19 @@ pub struct LastOutcomes {
 impl Command for LastOutcomes {
     type Reply = Vec<Outcome>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Outcome>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
+        db.rows(
             "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
                     duration_ms, reason, error_kind, error_message FROM outcome
              WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3",
-        )?;
-        let rows = statement.query_map(params![self.sync, self.key, self.limit as i64], outcome)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            args![self.sync, self.key, self.limit as i64],
+            outcome,
+        )
     }
 }
 
-fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
-    let kind = row.get::<_, Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
+fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
+    let kind = row.get::<Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
     let message: Option<String> = row.get(16)?;
     Ok(Outcome {
         ts: row.get(1)?,
@@ -234,14 +229,14 @@ fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
         sync: row.get(3)?,
         source: row.get(4)?,
         target: row.get(5)?,
-        key: row.get::<_, Option<String>>(6)?.and_then(|k| Key::parse(&k)),
-        op: row.get::<_, Option<String>>(7)?.and_then(|o| OpKind::parse(&o)),
-        status: Status::parse(&row.get::<_, String>(8)?).ok_or(rusqlite::Error::InvalidQuery)?,
+        key: row.get::<Option<String>>(6)?.and_then(|k| Key::parse(&k)),
+        op: row.get::<Option<String>>(7)?.and_then(|o| OpKind::parse(&o)),
+        status: Status::parse(&row.get::<String>(8)?).ok_or(StateError::damaged("a stored value can't be read"))?,
         remote_id: row.get(9)?,
-        fields: serde_json::from_str(&row.get::<_, String>(10)?).unwrap_or_default(),
+        fields: serde_json::from_str(&row.get::<String>(10)?).unwrap_or_default(),
         attempts: row.get(11)?,
         http_status: row.get(12)?,
-        duration_ms: row.get::<_, i64>(13)?.unsigned_abs(),
+        duration_ms: row.get::<i64>(13)?.unsigned_abs(),
         reason: row.get(14)?,
         error: kind.map(|kind| OpError { kind, message: message.unwrap_or_default() }),
     })
@@ -254,8 +249,8 @@ pub struct RunExists(pub String);
 impl Command for RunExists {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        Ok(db.prepare_cached("SELECT 1 FROM run WHERE id = ?1")?.exists([self.0])?)
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        db.exists("SELECT 1 FROM run WHERE id = ?1", args![self.0])
     }
 }
 
@@ -277,17 +272,16 @@ pub struct TotalsOf(pub String);
 impl Command for TotalsOf {
     type Reply = RunTotals;
 
-    fn run(self, db: &Connection) -> Result<RunTotals, StateError> {
-        let found = db
-            .prepare_cached(
-                "SELECT coalesce(r.source_records, 0), coalesce(r.excluded, 0), coalesce(r.unchanged, 0)
+    fn run(&self, db: &Db<'_>) -> Result<RunTotals, StateError> {
+        let found = db.one(
+            "SELECT coalesce(r.source_records, 0), coalesce(r.excluded, 0), coalesce(r.unchanged, 0)
                  FROM plan p JOIN run r ON r.id = p.run WHERE p.id = ?1",
-            )?
-            .query_row([self.0], |row| {
-                let number = |n| Ok::<_, rusqlite::Error>(row.get::<_, i64>(n)?.unsigned_abs());
+            args![self.0],
+            |row| {
+                let number = |n| Ok::<_, StateError>(row.get::<i64>(n)?.unsigned_abs());
                 Ok(RunTotals { source_records: number(0)?, excluded: number(1)?, unchanged: number(2)? })
-            })
-            .optional()?;
+            },
+        )?;
         Ok(found.unwrap_or_default())
     }
 }
@@ -332,36 +326,27 @@ pub struct StatusOf {
 impl Command for StatusOf {
     type Reply = SyncStatus;
 
-    fn run(self, db: &Connection) -> Result<SyncStatus, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<SyncStatus, StateError> {
         let StatusOf { sync, at_rest } = self;
-        let last_ended = db
-            .prepare_cached(
-                "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
+        let last_ended = db.one(
+            "SELECT status, reason FROM run WHERE sync = ?1 AND partial = 0 AND status <> 'paused'
                  ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row([&sync], |row| {
-                let status = run_status(row.get(0)?)?;
-                Ok(EndedRun { status, reason: row.get(1)? })
-            })
-            .optional()?;
-        let text = |sql: &str| -> Result<Option<String>, StateError> {
-            Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0)).optional()?)
-        };
-        let number = |sql: &str| -> Result<i64, StateError> {
-            Ok(db.prepare_cached(sql)?.query_row([&sync], |row| row.get(0))?)
-        };
-        let last_begun = db
-            .prepare_cached(
-                "SELECT started_at, finished_at IS NULL FROM run WHERE sync = ?1 AND partial = 0
+            args![sync],
+            |row| Ok(EndedRun { status: run_status(row.get(0)?)?, reason: row.get(1)? }),
+        )?;
+        let text = |sql: &str| db.one(sql, args![sync], |row| row.get::<String>(0));
+        let number = |sql: &str| db.count(sql, args![sync]);
+        let last_begun = db.one(
+            "SELECT started_at, finished_at IS NULL FROM run WHERE sync = ?1 AND partial = 0
                  ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row([&sync], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let unresolved: i64 = db
-            .prepare_cached(
-                "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND (j.unknown = 1 OR ?2)",
-            )?
-            .query_row(params![sync, at_rest], |row| row.get(0))?;
+            args![sync],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let unresolved: i64 = db.row(
+            "SELECT count(*) FROM journal j JOIN sync s ON s.id = j.sync WHERE s.name = ?1 AND (j.unknown = 1 OR ?2)",
+            args![sync, at_rest],
+            |row| row.get(0),
+        )?;
         Ok(SyncStatus {
             under_way: last_begun.as_ref().is_some_and(|(_, open)| *open),
             last_begun: last_begun.map(|(at, _)| at),
@@ -394,13 +379,11 @@ pub struct CameBack {
 impl Command for CameBack {
     type Reply = Vec<u64>;
 
-    fn run(self, db: &Connection) -> Result<Vec<u64>, StateError> {
-        let mut count = db.prepare_cached(
-            "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'",
-        )?;
+    fn run(&self, db: &Db<'_>) -> Result<Vec<u64>, StateError> {
+        let mut count = db.prepare("SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'")?;
         let mut times = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            let n: i64 = count.query_row(params![self.sync, key.as_str(), self.since], |row| row.get(0))?;
+            let n: i64 = count.row(args![self.sync, key.as_str(), self.since], |row| row.get(0))?;
             times.push(n.unsigned_abs());
         }
         Ok(times)
@@ -425,10 +408,9 @@ pub struct BansSince {
 impl Command for BansSince {
     type Reply = u64;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
-        let count: i64 = db
-            .prepare_cached(
-                "SELECT count(*) FROM outcome o WHERE sync = ?1 AND op IN ('ban', 'delete') AND id IN (
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        let count: i64 = db.row(
+            "SELECT count(*) FROM outcome o WHERE sync = ?1 AND op IN ('ban', 'delete') AND id IN (
                      SELECT id FROM outcome WHERE ts BETWEEN ?2 AND ?3
                      UNION ALL
                      SELECT f.id FROM outcome f WHERE f.ts > ?3 AND NOT EXISTS (
@@ -441,8 +423,9 @@ impl Command for BansSince {
                  AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
                      SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
                      AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
-            )?
-            .query_row(params![self.sync, self.since, self.now], |row| row.get(0))?;
+            args![self.sync, self.since, self.now],
+            |row| row.get(0),
+        )?;
         Ok(count.unsigned_abs())
     }
 }

@@ -1,16 +1,15 @@
-//! What is known to be true: the SQLite database behind one thread, reached by typed commands.
+//! What is known to be true, in a database that is reached by typed commands.
 //!
-//! One thread owns the connection. A command is one transaction as far as its caller can tell: it happens whole and
-//! durably, or not at all. Commands that arrive while others wait for the disk share one commit (group commit), each
-//! but the first within its own savepoint, and no caller hears of success before the commit has reached the disk
-//! (`synchronous=FULL`). Nothing else in the crate knows SQL of this database.
+//! A command is data, and one transaction as far as its caller can tell: it happens whole and durably, or not at all. It
+//! is carried out on [`Db`], which knows statements and rows; which database is below is known to the folder `sqlite`
+//! alone. Nothing else in the crate knows SQL of this database.
 
 mod access;
 pub mod announced;
-pub mod backup;
 pub mod binding;
 pub mod budget;
 pub mod clock;
+mod db;
 pub mod epoch;
 mod error;
 pub mod files;
@@ -19,7 +18,6 @@ pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
-mod open;
 pub mod ownership;
 mod paging;
 pub mod people;
@@ -28,31 +26,23 @@ pub mod prune;
 pub mod quota;
 pub mod rekey;
 pub mod requests;
-pub mod restore;
 mod runtime;
-mod schema;
 pub mod sources;
+pub mod sqlite;
 pub mod syncs;
 pub mod undo;
 pub mod unresolved;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, MAIN_DB};
-use tokio::sync::oneshot;
 
 pub use access::{Access, Opened, open, open_beside_daemon, open_existing, open_locked};
+pub use db::{Arg, Column, Db, Row, Statement, Value};
 pub use error::StateError;
 pub use files::prepare_directory;
-pub use open::{Info, in_memory, info, plan_statements_once, verify};
 pub use paging::{Page, Pages};
-pub use schema::VERSION as SCHEMA_VERSION;
+pub use sqlite::{Info, SCHEMA_VERSION, backup, in_memory, info, plan_statements_once, restore, verify};
 
 /// One thing to ask of the state. Its fields are its arguments.
 pub trait Command: Send + 'static {
@@ -60,28 +50,10 @@ pub trait Command: Send + 'static {
     type Reply: Send + 'static;
 
     /// Does it, within a transaction that the caller of this function has opened.
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError>;
-}
-
-/// How many commands may share one commit. Enough that a commit's cost vanishes in a fast load, few enough that the
-/// first of them never waits long for the last.
-const GROUP: usize = 256;
-
-/// How long the end of a process may be held up by others who are reading, to leave everything in the one file.
-const LAST_PATIENCE: Duration = Duration::from_millis(500);
-
-/// Answers the caller once it is known whether the commit held.
-type Answer = Box<dyn FnOnce(Result<(), StateError>) + Send>;
-/// Runs a command and keeps its answer back, telling the command's error besides; or answers with an error at once.
-type Job = Box<dyn FnOnce(Result<(&Connection, Place), StateError>) -> (Answer, Option<StateError>) + Send>;
-
-/// Where a command stands in its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Nothing was done before it: when it fails, the transaction goes.
-    First,
-    /// Its failure must leave alone what others have done before it.
-    Follower,
+    ///
+    /// # Errors
+    /// The database fails, or what is asked for can't be done: then the transaction changes nothing.
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError>;
 }
 
 /// What a simulation puts between the commands and the disk.
@@ -100,27 +72,9 @@ pub struct State(Arc<Inner>);
 
 enum Inner {
     /// The connection lives in a thread of its own.
-    Thread(Worker),
+    Thread(sqlite::Worker),
     /// The connection is used where it is asked, for tests under a simulated clock.
-    Inline(Arc<Mutex<Connection>>, Option<Arc<dyn Disk>>),
-}
-
-/// The thread, for as long as somebody can ask it.
-struct Worker {
-    database: PathBuf,
-    jobs: Mutex<Option<Sender<Job>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Worker {
-    /// Waits for the thread to close the database. A process that ended before would leave the last transactions in
-    /// the side file `-wal`, and whoever copies the database alone would miss them.
-    fn drop(&mut self) {
-        drop(self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+    Inline(Arc<Mutex<sqlite::Connection>>, Option<Arc<dyn Disk>>),
 }
 
 impl std::fmt::Debug for State {
@@ -130,25 +84,18 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// Starts the thread of this connection.
-    fn on(connection: Connection, database: &Path) -> Result<State, StateError> {
-        let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new()
-            .name("state".into())
-            .spawn(move || serve(&connection, &receiver))
-            .map_err(|e| StateError::io(format!("cannot start the state's thread: {e}")))?;
-        let worker = Worker { database: database.into(), jobs: Mutex::new(Some(sender)), thread: Some(thread) };
-        Ok(State(Arc::new(Inner::Thread(worker))))
+    fn on(worker: sqlite::Worker) -> State {
+        State(Arc::new(Inner::Thread(worker)))
     }
 
     /// A state in memory that runs its commands where they are asked; for tests.
     pub fn in_memory() -> Result<State, StateError> {
-        Ok(State(Arc::new(Inner::Inline(Arc::new(Mutex::new(open::in_memory()?)), None))))
+        Ok(State(Arc::new(Inner::Inline(Arc::new(Mutex::new(in_memory()?)), None))))
     }
 
     /// A state that runs its commands where they are asked, on a connection that outlives it, with this disk below:
     /// what a process of a simulation sees of a database.
-    pub fn simulated(database: Arc<Mutex<Connection>>, disk: Arc<dyn Disk>) -> State {
+    pub fn simulated(database: Arc<Mutex<sqlite::Connection>>, disk: Arc<dyn Disk>) -> State {
         State(Arc::new(Inner::Inline(database, Some(disk))))
     }
 
@@ -158,11 +105,11 @@ impl State {
     /// What the command says, or that the state has failed (full disk, damage).
     pub async fn ask<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
-            Inner::Inline(connection, None) => inline(connection, command),
+            Inner::Thread(worker) => worker.post(command)?.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Inline(connection, None) => sqlite::inline(connection, &command),
             Inner::Inline(connection, Some(disk)) => {
                 disk.before().await?;
-                let reply = inline(connection, command);
+                let reply = sqlite::inline(connection, &command);
                 disk.after().await;
                 reply
             }
@@ -175,123 +122,10 @@ impl State {
     /// As [`State::ask`].
     pub fn ask_blocking<C: Command>(&self, command: C) -> Result<C::Reply, StateError> {
         match &*self.0 {
-            Inner::Thread(_) => self.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
-            Inner::Inline(connection, _) => inline(connection, command),
+            Inner::Thread(worker) => worker.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Inner::Inline(connection, _) => sqlite::inline(connection, &command),
         }
     }
-
-    fn post<C: Command>(&self, command: C) -> Result<oneshot::Receiver<Result<C::Reply, StateError>>, StateError> {
-        let (reply, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
-            let result = db.and_then(|(db, place)| match place {
-                Place::First => carried_out(db, command),
-                Place::Follower => in_savepoint(db, command),
-            });
-            let error = result.as_ref().err().cloned();
-            let answer: Answer = Box::new(move |committed| {
-                let _ = reply.send(committed.and(result));
-            });
-            (answer, error)
-        });
-        let Inner::Thread(worker) = &*self.0 else { return Err(StateError::gone()) };
-        let sender = worker.jobs.lock().map_err(|_| StateError::gone())?;
-        sender.as_ref().ok_or_else(StateError::gone)?.send(job).map_err(|_| StateError::gone())?;
-        Ok(receiver)
-    }
-}
-
-fn inline<C: Command>(connection: &Mutex<Connection>, command: C) -> Result<C::Reply, StateError> {
-    // A panic of another caller left no transaction open: the next BEGIN would say so.
-    let db = connection.lock().unwrap_or_else(PoisonError::into_inner);
-    begin(&db)?;
-    let result = carried_out(&db, command);
-    let lost = match &result {
-        Err(error) => Some(error.clone()),
-        Ok(_) => db.is_autocommit().then(StateError::lost),
-    };
-    end(&db, lost)?;
-    result
-}
-
-/// Begins a transaction: where writing is possible, as one that writes. A transaction that reads first can't write any
-/// more once somebody else has (SQLITE_BUSY_SNAPSHOT), and waiting would not help.
-fn begin(db: &Connection) -> Result<(), StateError> {
-    let sql = if db.is_readonly(MAIN_DB)? { "BEGIN" } else { "BEGIN IMMEDIATE" };
-    Ok(db.execute_batch(sql)?)
-}
-
-/// The thread: takes what is waiting, runs it, commits once, answers all.
-fn serve(db: &Connection, jobs: &Receiver<Job>) {
-    while let Ok(first) = jobs.recv() {
-        if let Err(error) = begin(db) {
-            // Outside a transaction nothing may be run: the caller hears why, and nothing happens.
-            first(Err(error)).0(Ok(()));
-            continue;
-        }
-        let mut answers = Vec::new();
-        let mut next = Some(first);
-        let mut lost = None;
-        while let Some(job) = next.take() {
-            let place = if answers.is_empty() { Place::First } else { Place::Follower };
-            let (answer, error) = job(Ok((db, place)));
-            answers.push(answer);
-            if db.is_autocommit() || (place == Place::First && error.is_some()) {
-                lost = Some(error.unwrap_or_else(StateError::lost));
-                break;
-            }
-            if answers.len() < GROUP {
-                next = jobs.try_recv().ok();
-            }
-        }
-        let committed = end(db, lost);
-        for answer in answers {
-            answer(committed.clone());
-        }
-    }
-    // Who is the last to close does this anyway; beside somebody who only looks, nobody is the last. Where it can't be
-    // done soon, the side file is played back by whoever opens the database next.
-    let _ = db.busy_timeout(LAST_PATIENCE);
-    let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-}
-
-/// Ends the transaction: commits it, or says why it is lost. A full disk or a failing one can make SQLite roll the
-/// whole transaction back in the middle of a command; then everything in it is lost, whatever was answered so far.
-/// Whatever happens, no transaction is open afterwards.
-fn end(db: &Connection, lost: Option<StateError>) -> Result<(), StateError> {
-    let ended = match lost {
-        Some(error) => Err(error),
-        None => db.execute_batch("COMMIT").map_err(StateError::from),
-    };
-    if !db.is_autocommit() {
-        let _ = db.execute_batch("ROLLBACK");
-    }
-    ended
-}
-
-/// Runs one command. One that panics has failed like any other; the thread, and those who wait for it, go on.
-fn carried_out<C: Command>(db: &Connection, command: C) -> Result<C::Reply, StateError> {
-    catch_unwind(AssertUnwindSafe(|| command.run(db))).unwrap_or_else(|_| Err(StateError::defect()))
-}
-
-/// Runs one command so that its failure undoes its own writes and nobody else's.
-fn in_savepoint<C: Command>(db: &Connection, command: C) -> Result<C::Reply, StateError> {
-    db.prepare_cached("SAVEPOINT command")?.execute([])?;
-    let result = carried_out(db, command);
-    if db.is_autocommit() {
-        // SQLite gave the whole transaction up, and the savepoint with it.
-        return result.and_then(|_| Err(StateError::lost()));
-    }
-    let undone = match result {
-        Ok(_) => Ok(()),
-        Err(_) => db.execute_batch("ROLLBACK TO command"),
-    };
-    let released = undone.and_then(|()| db.prepare_cached("RELEASE command")?.execute([]));
-    if let Err(error) = released {
-        // Half a command must not be committed: everything in the transaction goes.
-        let _ = db.execute_batch("ROLLBACK");
-        return Err(error.into());
-    }
-    result
 }
 
 #[cfg(test)]

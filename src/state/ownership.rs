@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+use super::db::args;
 use super::people::SyncId;
-use super::{Access, Command, StateError, open};
+use super::{Command, Db, StateError, sqlite};
 use crate::domain::identity::TargetIdentity;
 
 /// The syncs of these names whose rows are of this platform.
@@ -22,17 +22,13 @@ pub struct SyncsOn {
 impl Command for SyncsOn {
     type Reply = Vec<(SyncId, String)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut found = Vec::new();
-        let mut statement = db.prepare_cached("SELECT id, name, base_url FROM sync ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let (id, name, base_url): (SyncId, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if self.syncs.contains(&name) && TargetIdentity::parse(&base_url).is_one_with(&self.target) {
-                found.push((id, name));
-            }
-        }
-        Ok(found)
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let sql = "SELECT id, name, base_url FROM sync ORDER BY id";
+        let mut all = db.rows(sql, args![], |row| Ok((row.get(0)?, row.get(1)?, row.get::<String>(2)?)))?;
+        all.retain(|(_, name, base_url)| {
+            self.syncs.contains(name) && TargetIdentity::parse(base_url).is_one_with(&self.target)
+        });
+        Ok(all.into_iter().map(|(id, name, _)| (id, name)).collect())
     }
 }
 
@@ -64,30 +60,31 @@ pub struct SharedAccount {
 impl Command for SharedAccount {
     type Reply = Option<Shared>;
 
-    fn run(self, db: &Connection) -> Result<Option<Shared>, StateError> {
-        let on = SyncsOn { syncs: self.rivals, target: self.target };
+    fn run(&self, db: &Db<'_>) -> Result<Option<Shared>, StateError> {
+        let on = SyncsOn { syncs: self.rivals.clone(), target: self.target.clone() };
         for (rival, name) in on.run(db)?.into_iter().filter(|(id, _)| *id != self.sync) {
             let linked = "SELECT count(*) FROM person WHERE sync = ?1 AND remote_id IS NOT NULL";
-            let count = |sync: SyncId| db.prepare_cached(linked)?.query_row([sync], |row| row.get::<_, i64>(0));
+            let count = |sync: SyncId| db.row(linked, args![sync], |row| row.get::<i64>(0));
             let (inner, outer) =
                 if count(self.sync)? <= count(rival)? { ("theirs", "mine") } else { ("mine", "theirs") };
             // CROSS JOIN keeps the order in which they are written (SQLite, "Manual Control Of Query Plans").
-            let found = db
-                .prepare_cached(&format!(
+            let found = db.one(
+                &format!(
                     "SELECT mine.remote_id, mine.key, theirs.key FROM person {outer} CROSS JOIN person {inner}
                      ON mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
                      WHERE {outer}.remote_id IS NOT NULL AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5)
                      LIMIT 1"
-                ))?
-                .query_row(params![self.sync, rival], |row| {
+                ),
+                args![self.sync, rival],
+                |row| {
                     Ok(Shared {
                         remote_id: row.get(0)?,
                         key: row.get(1)?,
                         rival: name.clone(),
                         rivals_key: row.get(2)?,
                     })
-                })
-                .optional()?;
+                },
+            )?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -130,7 +127,7 @@ impl Unconfigured {
 /// # Errors
 /// It is there, and can't be used.
 pub fn unconfigured(database: &Path, configured: BTreeSet<String>) -> Result<Vec<Unconfigured>, StateError> {
-    UnconfiguredSyncs { configured }.run(&open::connect(database, Access::Read)?)
+    sqlite::look(database, &UnconfiguredSyncs { configured })
 }
 
 /// The syncs of which something is known and that are not among these.
@@ -143,17 +140,16 @@ pub struct UnconfiguredSyncs {
 impl Command for UnconfiguredSyncs {
     type Reply = Vec<Unconfigured>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         // Without a target's name it is no sync, but people who are being gathered to bind one anew.
-        let mut statement = db.prepare_cached(
+        let mut found = db.rows(
             "SELECT name, (SELECT count(*) FROM person p WHERE p.sync = s.id AND p.state IN (1, 3)) FROM sync s
              WHERE target <> '' AND (EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.state > 0)
                                      OR EXISTS (SELECT 1 FROM journal j WHERE j.sync = s.id))
              ORDER BY name",
+            args![],
+            |row| Ok(Unconfigured { sync: row.get(0)?, users: row.get::<i64>(1)?.unsigned_abs() }),
         )?;
-        let rows = statement
-            .query_map([], |row| Ok(Unconfigured { sync: row.get(0)?, users: row.get::<_, i64>(1)?.unsigned_abs() }))?;
-        let mut found: Vec<Unconfigured> = rows.collect::<Result<_, _>>()?;
         found.retain(|known| !self.configured.contains(&known.sync));
         Ok(found)
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Page, StateError};
+use super::db::args;
+use super::{Command, Db, Page, Row, StateError};
 use crate::domain::account::Kept;
 use crate::domain::error::Error;
 use crate::domain::identity::TargetIdentity;
@@ -100,14 +100,13 @@ pub struct FindSync(pub Binding);
 impl Command for FindSync {
     type Reply = KnownSync;
 
-    fn run(self, db: &Connection) -> Result<KnownSync, StateError> {
-        let wanted = self.0;
-        let found = db
-            .prepare_cached("SELECT id, kind, base_url, source_key, paused_at IS NOT NULL FROM sync WHERE name = ?1")?
-            .query_row([&wanted.sync], |row| {
-                Ok((row.get(0)?, [row.get::<_, String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?))
-            })
-            .optional()?;
+    fn run(&self, db: &Db<'_>) -> Result<KnownSync, StateError> {
+        let wanted = &self.0;
+        let found = db.one(
+            "SELECT id, kind, base_url, source_key, paused_at IS NOT NULL FROM sync WHERE name = ?1",
+            args![&wanted.sync],
+            |row| Ok((row.get(0)?, [row.get::<String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
+        )?;
         let Some((id, [kind, base_url, source_key], paused)) = found else {
             return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
         };
@@ -122,8 +121,8 @@ impl Command for FindSync {
     }
 }
 
-fn count(db: &Connection, sql: &str, sync: SyncId) -> Result<i64, StateError> {
-    Ok(db.prepare_cached(sql)?.query_row([sync], |row| row.get(0))?)
+fn count(db: &Db<'_>, sql: &str, sync: SyncId) -> Result<i64, StateError> {
+    db.row(sql, args![sync], |row| row.get(0))
 }
 
 fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateError {
@@ -144,8 +143,8 @@ pub struct IsPaused(pub SyncId);
 impl Command for IsPaused {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        Ok(db.prepare_cached("SELECT 1 FROM sync WHERE id = ?1 AND paused_at IS NOT NULL")?.exists([self.0])?)
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        db.exists("SELECT 1 FROM sync WHERE id = ?1 AND paused_at IS NOT NULL", args![self.0])
     }
 }
 
@@ -161,10 +160,11 @@ pub struct SetPaused {
 impl Command for SetPaused {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        let changed = db
-            .prepare_cached("UPDATE sync SET paused_at = ?2 WHERE id = ?1 AND (paused_at IS NULL) = (?2 IS NOT NULL)")?
-            .execute(params![self.sync, self.since])?;
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let changed = db.execute(
+            "UPDATE sync SET paused_at = ?2 WHERE id = ?1 AND (paused_at IS NULL) = (?2 IS NOT NULL)",
+            args![self.sync, self.since],
+        )?;
         Ok(changed > 0)
     }
 }
@@ -176,15 +176,15 @@ pub struct BindSync(pub Binding);
 impl Command for BindSync {
     type Reply = SyncId;
 
-    fn run(self, db: &Connection) -> Result<SyncId, StateError> {
-        let b = self.0;
-        Ok(db
-            .prepare_cached(
-                "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    fn run(&self, db: &Db<'_>) -> Result<SyncId, StateError> {
+        let b = &self.0;
+        db.row(
+            "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT (name) DO UPDATE SET source = ?2, target = ?3, kind = ?4, base_url = ?5, source_key = ?6
                  RETURNING id",
-            )?
-            .query_row(params![b.sync, b.source, b.target, b.kind, b.base_url, b.source_key], |row| row.get(0))?)
+            args![b.sync, b.source, b.target, b.kind, b.base_url, b.source_key],
+            |row| row.get(0),
+        )
     }
 }
 
@@ -202,15 +202,14 @@ pub struct PeoplePage {
 impl Command for PeoplePage {
     type Reply = Vec<Person>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Person>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Person>, StateError> {
+        let mut statement = db.prepare(
             "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person
              WHERE sync = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
         )?;
         // No key is empty, so the empty text stands before all of them.
         let after = self.after.as_ref().map_or("", Key::as_str);
-        let rows = statement.query_map(params![self.sync, after, self.limit as i64], person)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        statement.rows(args![self.sync, after, self.limit as i64], person)
     }
 }
 
@@ -222,10 +221,10 @@ impl Page for PeoplePage {
     }
 }
 
-fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
+fn person(row: &Row<'_>) -> Result<Person, StateError> {
     let key: String = row.get(0)?;
     Ok(Person {
-        key: Key::parse(&key).ok_or(rusqlite::Error::InvalidQuery)?,
+        key: Key::parse(&key).ok_or(StateError::damaged("a stored value can't be read"))?,
         fingerprint: row.get(1)?,
         standing: Standing::of(row.get(2)?),
         state: PersonState::of(row.get(3)?),
@@ -246,14 +245,12 @@ pub struct People {
 impl Command for People {
     type Reply = BTreeMap<Key, Person>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached(
-            "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2",
-        )?;
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare("SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2")?;
         let mut people = BTreeMap::new();
-        for key in self.keys {
-            if let Some(found) = statement.query_row(params![self.sync, key.as_str()], person).optional()? {
-                people.insert(key, found);
+        for key in &self.keys {
+            if let Some(found) = statement.one(args![self.sync, key.as_str()], person)? {
+                people.insert(key.clone(), found);
             }
         }
         Ok(people)
@@ -283,21 +280,18 @@ pub struct Bodies {
 impl Command for Bodies {
     type Reply = BTreeMap<Key, Body>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement =
-            db.prepare_cached("SELECT attributes, observed, kept FROM body WHERE sync = ?1 AND key = ?2")?;
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare("SELECT attributes, observed, kept FROM body WHERE sync = ?1 AND key = ?2")?;
         let mut bodies = BTreeMap::new();
-        for key in self.keys {
-            let found = statement
-                .query_row(params![self.sync, key.as_str()], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?))
-                })
-                .optional()?;
+        for key in &self.keys {
+            let found = statement.one(args![self.sync, key.as_str()], |row| {
+                Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?, row.get::<Option<String>>(2)?))
+            })?;
             if let Some((attributes, observed, kept)) = found {
                 let attributes = serde_json::from_str(&attributes)?;
                 let observed = observed.map(|text| serde_json::from_str(&text)).transpose()?;
                 let kept = kept.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
-                bodies.insert(key, Body { attributes, observed, kept });
+                bodies.insert(key.clone(), Body { attributes, observed, kept });
             }
         }
         Ok(bodies)
@@ -316,11 +310,12 @@ pub struct Confirmed {
 impl Command for Confirmed {
     type Reply = Option<String>;
 
-    fn run(self, db: &Connection) -> Result<Option<String>, StateError> {
-        Ok(db
-            .prepare_cached("SELECT confirmed_at FROM body WHERE sync = ?1 AND key = ?2")?
-            .query_row(params![self.sync, self.key.as_str()], |row| row.get(0))
-            .optional()?)
+    fn run(&self, db: &Db<'_>) -> Result<Option<String>, StateError> {
+        db.one(
+            "SELECT confirmed_at FROM body WHERE sync = ?1 AND key = ?2",
+            args![self.sync, self.key.as_str()],
+            |row| row.get(0),
+        )
     }
 }
 
@@ -339,29 +334,29 @@ pub struct WhoHas {
 impl Command for WhoHas {
     type Reply = std::collections::BTreeSet<Key>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         let mut found = Self::Reply::new();
-        let by_id: Option<String> = db
-            .prepare_cached("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2")?
-            .query_row(params![self.sync, self.who], |row| row.get(0))
-            .optional()?;
+        let by_id: Option<String> =
+            db.one("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2", args![self.sync, self.who], |row| {
+                row.get(0)
+            })?;
         if let Some(key) = by_id {
             found.extend(Key::parse(&key));
             return Ok(found);
         }
         let wanted = self.who.to_lowercase();
-        let mut statement = db.prepare_cached("SELECT key, attributes, observed FROM body WHERE sync = ?1")?;
-        let mut rows = statement.query([self.sync])?;
-        while let Some(row) = rows.next()? {
-            let texts = [Some(row.get::<_, String>(1)?), row.get::<_, Option<String>>(2)?];
+        let mut statement = db.prepare("SELECT key, attributes, observed FROM body WHERE sync = ?1")?;
+        statement.each(args![self.sync], |row| {
+            let texts = [Some(row.get::<String>(1)?), row.get::<Option<String>>(2)?];
             for text in texts.into_iter().flatten() {
                 let values: Attributes = serde_json::from_str(&text)?;
                 let has = |field: &String| values.get(field).is_some_and(|value| folded_each(value).contains(&wanted));
                 if self.fields.iter().any(has) {
-                    found.extend(Key::parse(&row.get::<_, String>(0)?));
+                    found.extend(Key::parse(&row.get::<String>(0)?));
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(found)
     }
 }
@@ -380,11 +375,10 @@ pub struct Observe {
 impl Command for Observe {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        let mut update =
-            db.prepare_cached("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let mut update = db.prepare("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
         for (key, observed) in &self.people {
-            update.execute(params![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
+            update.execute(args![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
         }
         Ok(())
     }
@@ -404,14 +398,14 @@ pub struct OwnerOf {
 impl Command for OwnerOf {
     type Reply = Option<(String, Key)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare(
             "SELECT s.name, p.key, s.base_url FROM sync s JOIN person p ON p.sync = s.id
              WHERE p.remote_id = ?1 AND p.state IN (1, 2, 3, 5) ORDER BY s.name",
         )?;
-        let mut rows = statement.query([&self.remote_id])?;
-        while let Some(row) = rows.next()? {
-            let (sync, key, base_url): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let owners = statement.rows(args![self.remote_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        for (sync, key, base_url) in owners {
+            let (sync, key, base_url): (String, String, String) = (sync, key, base_url);
             if self.syncs.contains(&sync) && TargetIdentity::parse(&base_url).is_one_with(&self.target) {
                 return Ok(Key::parse(&key).map(|key| (sync, key)));
             }
@@ -454,36 +448,36 @@ pub struct TakeNotes {
 impl Command for TakeNotes {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        let mut looked = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let mut looked = db.prepare(
             "INSERT INTO person (sync, key, fingerprint, standing) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
         )?;
-        let mut absent = db.prepare_cached(
+        let mut absent = db.prepare(
             "UPDATE person SET absent_since = min(coalesce(absent_since, ?3), ?3) WHERE sync = ?1 AND key = ?2",
         )?;
-        let mut present = db.prepare_cached("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
-        let mut state =
-            db.prepare_cached("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
-        let mut accepted = db.prepare_cached(
+        let mut present = db.prepare("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut state = db.prepare("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut accepted = db.prepare(
             "UPDATE person SET state = ?3, remote_id = ?4, fingerprint = NULL, standing = 0
              WHERE sync = ?1 AND key = ?2",
         )?;
-        let mut body = db.prepare_cached("UPDATE body SET attributes = ?3 WHERE sync = ?1 AND key = ?2")?;
+        let mut body = db.prepare("UPDATE body SET attributes = ?3 WHERE sync = ?1 AND key = ?2")?;
         for (key, note) in &self.notes {
             let key = key.as_str();
             match note {
-                Note::Looked(print, standing) => looked.execute(params![self.sync, key, print, standing.code()])?,
-                Note::Absent(at) => absent.execute(params![self.sync, key, at])?,
-                Note::Present => present.execute(params![self.sync, key])?,
-                Note::State(to) => state.execute(params![self.sync, key, to.code()])?,
+                Note::Looked(print, standing) => looked.execute(args![self.sync, key, print, standing.code()])?,
+                Note::Absent(at) => absent.execute(args![self.sync, key, at])?,
+                Note::Present => present.execute(args![self.sync, key])?,
+                Note::State(to) => state.execute(args![self.sync, key, to.code()])?,
                 Note::Accepted { state, remote_id, attributes } => {
-                    let moved = accepted.execute(params![self.sync, key, state.code(), remote_id]);
-                    if let Some(owner) = super::journal::owner_in_the_way(db, self.sync, remote_id, moved)? {
+                    let moved = accepted.execute_unless_taken(args![self.sync, key, state.code(), remote_id])?;
+                    if moved.is_none() {
+                        let owner = super::journal::owner_of(db, self.sync, remote_id)?;
                         tracing::warn!(%key, %owner, "the account under which an invitation was accepted is another's");
                         continue;
                     }
-                    body.execute(params![self.sync, key, serde_json::to_string(attributes)?])?
+                    body.execute(args![self.sync, key, serde_json::to_string(attributes)?])?
                 }
             };
         }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::{Command, Page, StateError};
+use super::db::args;
+use super::{Command, Db, Page, Row, StateError};
 use crate::domain::limits::{Basis, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
@@ -135,46 +135,45 @@ pub struct Hold {
 impl Command for Hold {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        let plan = self.plan;
-        let held = db
-            .prepare_cached(
-                "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6),
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let plan = &self.plan;
+        let held = db.execute(
+            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6),
                         stale = NULL
              WHERE id = ?1 AND status = 'held'",
-            )?
-            .execute(params![
+            args![
                 plan.id,
                 plan.limit.to_string(),
                 plan.count as i64,
                 plan.allowed as i64,
                 serde_json::to_string(&plan.basis)?,
                 plan.partial
-            ])?;
+            ],
+        )?;
         if held > 0 {
             return Ok(false);
         }
         drop_unfinished(db, &plan.sync)?;
         for sql in ["DELETE FROM plan WHERE id = ?1", "DELETE FROM plan_operation WHERE plan = ?1"] {
-            db.prepare_cached(sql)?.execute([&plan.id])?;
+            db.execute(sql, args![&plan.id])?;
         }
-        db.prepare_cached(
+        db.execute(
             "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, status)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'unfinished')",
-        )?
-        .execute(params![
-            plan.id,
-            plan.sync,
-            self.run,
-            plan.made_at,
-            plan.limit.to_string(),
-            plan.count as i64,
-            plan.allowed as i64,
-            serde_json::to_string(&plan.counts)?,
-            plan.origin.spelled(),
-            plan.basis.as_ref().map(serde_json::to_string).transpose()?,
-            plan.partial,
-        ])?;
+            args![
+                plan.id,
+                plan.sync,
+                self.run,
+                plan.made_at,
+                plan.limit.to_string(),
+                plan.count as i64,
+                plan.allowed as i64,
+                serde_json::to_string(&plan.counts)?,
+                plan.origin.spelled(),
+                plan.basis.as_ref().map(serde_json::to_string).transpose()?,
+                plan.partial,
+            ],
+        )?;
         Ok(true)
     }
 }
@@ -187,7 +186,7 @@ pub struct Supersede(pub String);
 impl Command for Supersede {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         supersede(db, &self.0, &Origin::Sync, "")
     }
 }
@@ -207,44 +206,42 @@ pub struct HoldComplete {
 impl Command for HoldComplete {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         if self.whole {
-            let origin: String = db
-                .prepare_cached("SELECT origin FROM plan WHERE id = ?1")?
-                .query_row([&self.plan], |row| row.get(0))?;
+            let origin: String =
+                db.row("SELECT origin FROM plan WHERE id = ?1", args![&self.plan], |row| row.get(0))?;
             supersede(db, &self.sync, &Origin::read(&origin), &self.plan)?;
         }
-        db.prepare_cached("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'")?
-            .execute([&self.plan])?;
+        db.execute("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'", args![&self.plan])?;
         Ok(())
     }
 }
 
 /// Drops what a dead process left of a plan that it was about to hold.
-fn drop_unfinished(db: &Connection, sync: &str) -> Result<(), StateError> {
-    db.prepare_cached(
+fn drop_unfinished(db: &Db<'_>, sync: &str) -> Result<(), StateError> {
+    db.execute(
         "DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1 AND status = 'unfinished')",
-    )?
-    .execute([sync])?;
-    db.prepare_cached("DELETE FROM plan WHERE sync = ?1 AND status = 'unfinished'")?.execute([sync])?;
+        args![sync],
+    )?;
+    db.execute("DELETE FROM plan WHERE sync = ?1 AND status = 'unfinished'", args![sync])?;
     Ok(())
 }
 
 /// A plan takes the place of the others (but itself) that wait and were made in the same way.
-fn supersede(db: &Connection, sync: &str, origin: &Origin, but: &str) -> Result<(), StateError> {
+fn supersede(db: &Db<'_>, sync: &str, origin: &Origin, but: &str) -> Result<(), StateError> {
     let spelled = origin.spelled();
     let way = spelled.split(' ').next().unwrap_or_default();
-    db.prepare_cached(
+    db.execute(
         "DELETE FROM plan_operation WHERE plan IN
              (SELECT id FROM plan WHERE sync = ?1 AND status = 'held' AND id <> ?3
               AND (origin = ?2 OR origin LIKE ?2 || ' %'))",
-    )?
-    .execute([sync, way, but])?;
-    db.prepare_cached(
+        args![sync, way, but],
+    )?;
+    db.execute(
         "UPDATE plan SET status = 'superseded'
          WHERE sync = ?1 AND status = 'held' AND id <> ?3 AND (origin = ?2 OR origin LIKE ?2 || ' %')",
-    )?
-    .execute([sync, way, but])?;
+        args![sync, way, but],
+    )?;
     Ok(())
 }
 
@@ -262,13 +259,12 @@ pub struct HoldOperations {
 impl Command for HoldOperations {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        let mut insert = db.prepare_cached(
-            "INSERT OR REPLACE INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)",
-        )?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let mut insert =
+            db.prepare("INSERT OR REPLACE INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)")?;
         for (n, operation) in self.operations.iter().enumerate() {
             let text = serde_json::to_string(operation)?;
-            insert.execute(params![self.plan, self.from as i64 + n as i64, operation.digest(), text])?;
+            insert.execute(args![self.plan, self.from as i64 + n as i64, operation.digest(), text])?;
         }
         Ok(())
     }
@@ -281,13 +277,14 @@ pub struct HeldPlans;
 impl Command for HeldPlans {
     type Reply = Vec<HeldPlan>;
 
-    fn run(self, db: &Connection) -> Result<Vec<HeldPlan>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<HeldPlan>, StateError> {
+        let rows = db.rows(
             "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
              WHERE status = 'held' ORDER BY sync, partial, made_at",
+            args![],
+            held_plan,
         )?;
-        let rows = statement.query_map([], held_plan)?;
-        Ok(rows.map(|row| row.map(|(plan, _)| plan)).collect::<Result<_, _>>()?)
+        Ok(rows.into_iter().map(|(plan, _)| plan).collect())
     }
 }
 
@@ -298,29 +295,29 @@ pub struct FindPlan(pub String);
 impl Command for FindPlan {
     type Reply = Option<(HeldPlan, PlanStatus)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        Ok(db
-            .prepare_cached(
-                "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        db.one(
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
                  WHERE id = ?1 AND status <> 'unfinished'",
-            )?
-            .query_row([self.0], held_plan)
-            .optional()?)
+            args![self.0],
+            held_plan,
+        )
     }
 }
 
-fn held_plan(row: &Row<'_>) -> rusqlite::Result<(HeldPlan, PlanStatus)> {
+fn held_plan(row: &Row<'_>) -> Result<(HeldPlan, PlanStatus), StateError> {
     let status: String = row.get(7)?;
     let plan = HeldPlan {
         id: row.get(0)?,
         sync: row.get(1)?,
         made_at: row.get(2)?,
-        limit: LimitName::parse(&row.get::<_, String>(3)?).ok_or(rusqlite::Error::InvalidQuery)?,
-        count: row.get::<_, i64>(4)?.unsigned_abs(),
-        allowed: row.get::<_, i64>(5)?.unsigned_abs(),
-        counts: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
-        origin: Origin::read(&row.get::<_, String>(8)?),
-        basis: row.get::<_, Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+        limit: LimitName::parse(&row.get::<String>(3)?)
+            .ok_or_else(|| StateError::damaged("a stored plan was held by a limit that is not known"))?,
+        count: row.get::<i64>(4)?.unsigned_abs(),
+        allowed: row.get::<i64>(5)?.unsigned_abs(),
+        counts: serde_json::from_str(&row.get::<String>(6)?).unwrap_or_default(),
+        origin: Origin::read(&row.get::<String>(8)?),
+        basis: row.get::<Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
         partial: row.get(10)?,
         stale: row.get(11)?,
     };
@@ -342,15 +339,15 @@ pub struct PlanOperations {
 impl Command for PlanOperations {
     type Reply = Vec<Planned>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Planned>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Planned>, StateError> {
+        let rows = db.rows(
             "SELECT operation FROM plan_operation WHERE plan = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+            args![self.plan, self.from as i64, self.limit as i64],
+            |row| row.get::<String>(0),
         )?;
-        let rows = statement
-            .query_map(params![self.plan, self.from as i64, self.limit as i64], |row| row.get::<_, String>(0))?;
         let mut operations = Vec::new();
         for row in rows {
-            operations.push(serde_json::from_str(&row?)?);
+            operations.push(serde_json::from_str(&row)?);
         }
         Ok(operations)
     }
@@ -376,9 +373,8 @@ pub struct MarkStale {
 impl Command for MarkStale {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("UPDATE plan SET stale = ?2 WHERE id = ?1 AND status = 'held'")?
-            .execute([&self.plan, &self.why])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute("UPDATE plan SET stale = ?2 WHERE id = ?1 AND status = 'held'", args![&self.plan, &self.why])?;
         Ok(())
     }
 }
@@ -401,15 +397,14 @@ pub struct DecidePlan {
 impl Command for DecidePlan {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        let changed = db
-            .prepare_cached(
-                "UPDATE plan SET status = ?2, decided_at = ?3, decided_by = ?4, reason = ?5
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let changed = db.execute(
+            "UPDATE plan SET status = ?2, decided_at = ?3, decided_by = ?4, reason = ?5
                  WHERE id = ?1 AND status = 'held'",
-            )?
-            .execute(params![self.id, self.status.name(), self.at, self.by, self.reason])?;
+            args![self.id, self.status.name(), self.at, self.by, self.reason],
+        )?;
         if changed > 0 && self.status != PlanStatus::Sent {
-            db.prepare_cached("DELETE FROM plan_operation WHERE plan = ?1")?.execute([&self.id])?;
+            db.execute("DELETE FROM plan_operation WHERE plan = ?1", args![&self.id])?;
         }
         Ok(changed > 0)
     }

@@ -4,9 +4,8 @@
 //! It goes in small steps, so that nobody who sends waits long for the disk. What the limits still count (bans of a
 //! day, people who came back within the flap window) stays whatever its age.
 
-use rusqlite::{Connection, params};
-
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, StateError};
 
 /// How many rows of the ledger one step may delete: some ten milliseconds of work.
 pub const STEP: usize = 2_000;
@@ -37,36 +36,34 @@ pub struct Pruned {
 impl Command for Prune {
     type Reply = Pruned;
 
-    fn run(self, db: &Connection) -> Result<Pruned, StateError> {
-        let outcomes = db
-            .prepare_cached(
-                "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome WHERE ts < ?1 AND NOT
+    fn run(&self, db: &Db<'_>) -> Result<Pruned, StateError> {
+        let outcomes = db.execute(
+            "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome WHERE ts < ?1 AND NOT
                      (ts >= ?2 AND op IN ('ban', 'delete', 'reinstate') AND status IN ('ok', 'unknown'))
                  ORDER BY ts LIMIT ?3)",
-            )?
-            .execute(params![self.before, self.counted_since, STEP as i64])?;
-        if outcomes == STEP {
+            args![self.before, self.counted_since, STEP as i64],
+        )?;
+        if outcomes == STEP as u64 {
             return Ok(Pruned { outcomes: outcomes as u64, more: true, ..Pruned::default() });
         }
         let plans = prune_plans(db, &self.before)?;
         let runs = prune_runs(db, &self.before)?;
-        db.prepare_cached("DELETE FROM request WHERE ended_at < ?1")?.execute([&self.before])?;
+        db.execute("DELETE FROM request WHERE ended_at < ?1", args![&self.before])?;
         Ok(Pruned { outcomes: outcomes as u64, runs, plans, more: false })
     }
 }
 
-fn prune_plans(db: &Connection, before: &str) -> Result<u64, StateError> {
+fn prune_plans(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
     let old = "SELECT id FROM plan WHERE status <> 'held' AND coalesce(decided_at, made_at) < ?1";
-    db.prepare_cached(&format!("DELETE FROM plan_operation WHERE plan IN ({old})"))?.execute([before])?;
-    Ok(db.prepare_cached(&format!("DELETE FROM plan WHERE id IN ({old})"))?.execute([before])? as u64)
+    db.execute(&format!("DELETE FROM plan_operation WHERE plan IN ({old})"), args![before])?;
+    Ok(db.execute(&format!("DELETE FROM plan WHERE id IN ({old})"), args![before])? as u64)
 }
 
 /// A run stays while something speaks of it, and the last of each sync and the last good one stay in any case: they
 /// are what `status` shows.
-fn prune_runs(db: &Connection, before: &str) -> Result<u64, StateError> {
-    let deleted = db
-        .prepare_cached(
-            "DELETE FROM run WHERE finished_at < ?1
+fn prune_runs(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
+    let deleted = db.execute(
+        "DELETE FROM run WHERE finished_at < ?1
                  AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.run = run.id)
                  AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.run = run.id)
                  AND NOT EXISTS (SELECT 1 FROM plan p WHERE p.run = run.id)
@@ -75,8 +72,8 @@ fn prune_runs(db: &Connection, before: &str) -> Result<u64, StateError> {
                  AND (coalesce(status, '') <> 'ok' OR partial = 1
                       OR EXISTS (SELECT 1 FROM run good WHERE good.sync = run.sync AND good.partial = 0
                                  AND good.status = 'ok' AND good.started_at > run.started_at))",
-        )?
-        .execute([before])?;
+        args![before],
+    )?;
     Ok(deleted as u64)
 }
 

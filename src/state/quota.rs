@@ -7,9 +7,8 @@
 //! Requests are taken some at a time before they leave, so that counting costs few commits; what was taken and not
 //! used comes back. A process that dies in between has counted a few too many, never too few.
 
-use rusqlite::{Connection, params};
-
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, StateError};
 
 /// The days of a target that are kept besides the one that is counted now. Whoever sets the clock forward meets at most
 /// so many of them before today's count is the oldest.
@@ -33,18 +32,20 @@ pub struct TakeRequests {
 impl Command for TakeRequests {
     type Reply = u64;
 
-    fn run(self, db: &Connection) -> Result<u64, StateError> {
-        let used: i64 = db
-            .prepare_cached("SELECT coalesce(sum(used), 0) FROM quota WHERE target IN (?1, ?2) AND day = ?3")?
-            .query_row([&self.target, &self.name, &self.day], |row| row.get(0))?;
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        let used: i64 = db.row(
+            "SELECT coalesce(sum(used), 0) FROM quota WHERE target IN (?1, ?2) AND day = ?3",
+            args![&self.target, &self.name, &self.day],
+            |row| row.get(0),
+        )?;
         let left = self.daily.saturating_sub(used.unsigned_abs());
         let taken = self.wanted.min(left);
         if taken > 0 {
-            db.prepare_cached(
+            db.execute(
                 "DELETE FROM quota WHERE target = ?1 AND day <> ?2 AND day < (SELECT day FROM quota WHERE target = ?1
                  ORDER BY day DESC LIMIT 1 OFFSET ?3)",
-            )?
-            .execute(params![self.target, self.day, DAYS_KEPT])?;
+                args![self.target, self.day, DAYS_KEPT],
+            )?;
             count(db, &self.target, &self.day, i64::try_from(taken).unwrap_or(i64::MAX))?;
         }
         Ok(taken)
@@ -65,17 +66,17 @@ pub struct GiveBackRequests {
 impl Command for GiveBackRequests {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         count(db, &self.target, &self.day, -(self.unused as i64))
     }
 }
 
-fn count(db: &Connection, target: &str, day: &str, more: i64) -> Result<(), StateError> {
-    db.prepare_cached(
+fn count(db: &Db<'_>, target: &str, day: &str, more: i64) -> Result<(), StateError> {
+    db.execute(
         "INSERT INTO quota (target, day, used) VALUES (?1, ?2, max(0, ?3))
          ON CONFLICT (target, day) DO UPDATE SET used = max(0, used + ?3)",
-    )?
-    .execute(params![target, day, more])?;
+        args![target, day, more],
+    )?;
     Ok(())
 }
 
@@ -141,8 +142,8 @@ mod tests {
     impl Command for Days {
         type Reply = i64;
 
-        fn run(self, db: &Connection) -> Result<i64, StateError> {
-            Ok(db.query_row("SELECT count(*) FROM quota", [], |row| row.get(0))?)
+        fn run(&self, db: &Db<'_>) -> Result<i64, StateError> {
+            db.row("SELECT count(*) FROM quota", args![], |row| row.get(0))
         }
     }
 }

@@ -1,9 +1,8 @@
 //! A new key for somebody: HR issued their number anew, and what is known of them goes with it.
 
-use rusqlite::{Connection, params};
-
+use super::db::args;
 use super::people::SyncId;
-use super::{Command, StateError};
+use super::{Command, Db, StateError};
 use crate::domain::record::Key;
 
 /// What giving somebody a new key came to.
@@ -34,23 +33,23 @@ pub struct Rekey {
 impl Command for Rekey {
     type Reply = Rekeyed;
 
-    fn run(self, db: &Connection) -> Result<Rekeyed, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Rekeyed, StateError> {
         let (old, new) = (self.old.as_str(), self.new.as_str());
         let known = "SELECT 1 FROM person WHERE sync = ?1 AND key = ?2 AND state > 0";
-        if !db.prepare_cached(known)?.exists(params![self.sync, old])? {
+        if !db.exists(known, args![self.sync, old])? {
             return Ok(Rekeyed::Unknown);
         }
-        if db.prepare_cached(known)?.exists(params![self.sync, new])? {
+        if db.exists(known, args![self.sync, new])? {
             return Ok(Rekeyed::Taken);
         }
         let open = "SELECT 1 FROM journal WHERE sync = ?1 AND key IN (?2, ?3)";
-        if db.prepare_cached(open)?.exists(params![self.sync, old, new])? {
+        if db.exists(open, args![self.sync, old, new])? {
             return Ok(Rekeyed::Unresolved);
         }
         // What may be there of the new key is no account: a remark that its record was out of scope, say.
         for sql in ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
         {
-            db.prepare_cached(sql)?.execute(params![self.sync, new])?;
+            db.execute(sql, args![self.sync, new])?;
         }
         for sql in [
             "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
@@ -58,7 +57,7 @@ impl Command for Rekey {
             "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
             "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
         ] {
-            db.prepare_cached(sql)?.execute(params![self.sync, old, new])?;
+            db.execute(sql, args![self.sync, old, new])?;
         }
         Ok(Rekeyed::Done)
     }

@@ -6,9 +6,8 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, Row, StateError};
 
 /// The number of a request.
 pub type RequestId = i64;
@@ -62,11 +61,12 @@ pub struct Leave {
 impl Command for Leave {
     type Reply = RequestId;
 
-    fn run(self, db: &Connection) -> Result<RequestId, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<RequestId, StateError> {
         let (kind, subject) = self.ask.parts();
-        db.prepare_cached("INSERT INTO request (kind, subject, by_whom, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![kind, subject, self.by, self.reason, self.at])?;
-        Ok(db.last_insert_rowid())
+        db.insert(
+            "INSERT INTO request (kind, subject, by_whom, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            args![kind, subject, self.by, self.reason, self.at],
+        )
     }
 }
 
@@ -77,8 +77,8 @@ pub struct Withdraw(pub RequestId);
 impl Command for Withdraw {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
-        let gone = db.prepare_cached("DELETE FROM request WHERE id = ?1 AND taken_at IS NULL")?.execute([self.0])?;
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let gone = db.execute("DELETE FROM request WHERE id = ?1 AND taken_at IS NULL", args![self.0])?;
         Ok(gone > 0)
     }
 }
@@ -106,24 +106,22 @@ pub struct TakeAll {
 impl Command for TakeAll {
     type Reply = Vec<Taken>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Taken>, StateError> {
-        let mut waiting = db.prepare_cached(
-            "SELECT id, kind, subject, by_whom, reason FROM request WHERE taken_at IS NULL ORDER BY id",
-        )?;
-        let rows = waiting.query_map([], taken)?;
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Taken>, StateError> {
+        let waiting = "SELECT id, kind, subject, by_whom, reason FROM request WHERE taken_at IS NULL ORDER BY id";
+        let rows = db.rows(waiting, args![], taken)?;
         let mut all = Vec::new();
         for row in rows {
-            let (id, request) = row?;
-            db.prepare_cached("UPDATE request SET taken_at = ?2 WHERE id = ?1")?.execute(params![id, self.at])?;
+            let (id, request) = row;
+            db.execute("UPDATE request SET taken_at = ?2 WHERE id = ?1", args![id, self.at])?;
             all.extend(request);
         }
         Ok(all)
     }
 }
 
-fn taken(row: &Row<'_>) -> rusqlite::Result<(RequestId, Option<Taken>)> {
+fn taken(row: &Row<'_>) -> Result<(RequestId, Option<Taken>), StateError> {
     let id = row.get(0)?;
-    let ask = Ask::of(&row.get::<_, String>(1)?, row.get(2)?);
+    let ask = Ask::of(&row.get::<String>(1)?, row.get(2)?);
     let (by, reason) = (row.get(3)?, row.get(4)?);
     Ok((id, ask.map(|ask| Taken { id, ask, by, reason })))
 }
@@ -144,9 +142,11 @@ pub struct Reply {
 impl Command for Reply {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("UPDATE request SET ended_at = ?2, exit = ?3, answer = ?4 WHERE id = ?1")?
-            .execute(params![self.id, self.at, self.exit, self.answer])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
+            "UPDATE request SET ended_at = ?2, exit = ?3, answer = ?4 WHERE id = ?1",
+            args![self.id, self.at, self.exit, self.answer],
+        )?;
         Ok(())
     }
 }
@@ -174,17 +174,14 @@ pub struct ProgressOf(pub RequestId);
 impl Command for ProgressOf {
     type Reply = Option<Progress>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        Ok(db
-            .prepare_cached("SELECT taken_at IS NOT NULL, exit, answer FROM request WHERE id = ?1")?
-            .query_row([self.0], |row| {
-                Ok(match (row.get(0)?, row.get(1)?, row.get(2)?) {
-                    (_, Some(exit), Some(answer)) => Progress::Ended { exit, answer },
-                    (true, ..) => Progress::Taken,
-                    (false, ..) => Progress::Waiting,
-                })
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        db.one("SELECT taken_at IS NOT NULL, exit, answer FROM request WHERE id = ?1", args![self.0], |row| {
+            Ok(match (row.get(0)?, row.get(1)?, row.get(2)?) {
+                (_, Some(exit), Some(answer)) => Progress::Ended { exit, answer },
+                (true, ..) => Progress::Taken,
+                (false, ..) => Progress::Waiting,
             })
-            .optional()?)
+        })
     }
 }
 
@@ -204,12 +201,12 @@ pub struct CloseStale {
 impl Command for CloseStale {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
             "UPDATE request SET ended_at = ?1, exit = ?2, answer = ?3 WHERE taken_at IS NOT NULL AND answer IS NULL",
-        )?
-        .execute(params![self.at, self.exit, self.answer])?;
-        db.prepare_cached("DELETE FROM request WHERE taken_at IS NULL AND at < ?1")?.execute([self.left_before])?;
+            args![self.at, self.exit, self.answer],
+        )?;
+        db.execute("DELETE FROM request WHERE taken_at IS NULL AND at < ?1", args![self.left_before])?;
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! What earlier reads of a source were like: the baseline against which the next one is judged.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Command, StateError};
+use super::db::args;
+use super::{Command, Db, StateError};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::time::{parse, rfc3339};
 
@@ -37,33 +37,36 @@ pub struct BaselineOf {
 impl Command for BaselineOf {
     type Reply = Known;
 
-    fn run(self, db: &Connection) -> Result<Known, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Known, StateError> {
         let largest: Option<i64> = match last_trusted(db, &self.source, self.now)? {
             None => None,
-            Some(last) => db
-                .prepare_cached("SELECT max(records) FROM trusted_read WHERE source = ?1 AND at BETWEEN ?2 AND ?3")?
-                .query_row([&self.source, &before(&last), &last], |row| row.get(0))?,
+            Some(last) => db.row(
+                "SELECT max(records) FROM trusted_read WHERE source = ?1 AND at BETWEEN ?2 AND ?3",
+                args![&self.source, &before(&last), &last],
+                |row| row.get(0),
+            )?,
         };
-        let accepted: Option<i64> = db
-            .prepare_cached("SELECT people FROM accepted WHERE source = ?1 AND at > ?2 AND at <= ?3")?
-            .query_row([&self.source, &rfc3339(self.now - ACCEPTED_FOR), &rfc3339(self.now + SLACK)], |row| row.get(0))
-            .optional()?;
+        let accepted: Option<i64> = db.one(
+            "SELECT people FROM accepted WHERE source = ?1 AND at > ?2 AND at <= ?3",
+            args![&self.source, &rfc3339(self.now - ACCEPTED_FOR), &rfc3339(self.now + SLACK)],
+            |row| row.get(0),
+        )?;
         Ok(Known { largest: largest.map(i64::unsigned_abs), accepted: accepted.map(i64::unsigned_abs) })
     }
 }
 
 /// When the last trusted read was. One of the future, made when the clock was wrong, counts only where there is no
 /// other: else it would be the last one until the clock has caught up with it.
-fn last_trusted(db: &Connection, source: &str, now: DateTime<Utc>) -> Result<Option<String>, StateError> {
-    let last: Option<String> = db
-        .prepare_cached("SELECT max(at) FROM trusted_read WHERE source = ?1 AND at <= ?2")?
-        .query_row([source, &rfc3339(now + SLACK)], |row| row.get(0))?;
+fn last_trusted(db: &Db<'_>, source: &str, now: DateTime<Utc>) -> Result<Option<String>, StateError> {
+    let last: Option<String> = db.row(
+        "SELECT max(at) FROM trusted_read WHERE source = ?1 AND at <= ?2",
+        args![source, &rfc3339(now + SLACK)],
+        |row| row.get(0),
+    )?;
     if last.is_some() {
         return Ok(last);
     }
-    Ok(db
-        .prepare_cached("SELECT max(at) FROM trusted_read WHERE source = ?1")?
-        .query_row([source], |row| row.get(0))?)
+    db.row("SELECT max(at) FROM trusted_read WHERE source = ?1", args![source], |row| row.get(0))
 }
 
 /// Where the window begins that ends with this read.
@@ -87,44 +90,43 @@ pub struct Trusted {
 impl Command for Trusted {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         if self.spends_accept {
-            db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1")?.execute([&self.source])?;
+            db.execute("DELETE FROM trusted_read WHERE source = ?1", args![&self.source])?;
         } else {
             forget_old(db, &self.source, self.at)?;
         }
         // Spent, or void by now.
-        db.prepare_cached("DELETE FROM accepted WHERE source = ?1 AND (?2 OR at <= ?3)")?.execute(params![
-            self.source,
-            self.spends_accept,
-            rfc3339(self.at - ACCEPTED_FOR)
-        ])?;
-        db.prepare_cached("INSERT OR REPLACE INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.source, rfc3339(self.at), self.people as i64])?;
+        db.execute(
+            "DELETE FROM accepted WHERE source = ?1 AND (?2 OR at <= ?3)",
+            args![self.source, self.spends_accept, rfc3339(self.at - ACCEPTED_FOR)],
+        )?;
+        db.execute(
+            "INSERT OR REPLACE INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)",
+            args![self.source, rfc3339(self.at), self.people as i64],
+        )?;
         Ok(())
     }
 }
 
 /// Forgets what no later read is compared with. The window of the read before this one is kept: should the clock be
 /// wrong now, it is right again later.
-fn forget_old(db: &Connection, source: &str, at: DateTime<Utc>) -> Result<(), StateError> {
+fn forget_old(db: &Db<'_>, source: &str, at: DateTime<Utc>) -> Result<(), StateError> {
     let Some(last) = last_trusted(db, source, at)? else { return Ok(()) };
-    db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2")?.execute([source, &before(&last)])?;
+    db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2", args![source, &before(&last)])?;
     let ahead = rfc3339(at + SLACK);
     if last <= ahead {
-        db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1 AND at > ?2")?.execute([source, &ahead])?;
+        db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at > ?2", args![source, &ahead])?;
         return Ok(());
     }
     // All were made when the clock was ahead, or it is behind now: they are as old as one of this moment.
-    let largest: i64 = db
-        .prepare_cached("SELECT max(records) FROM trusted_read WHERE source = ?1")?
-        .query_row([source], |row| row.get(0))?;
-    db.prepare_cached("DELETE FROM trusted_read WHERE source = ?1")?.execute([source])?;
-    db.prepare_cached("INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)")?.execute(params![
-        source,
-        rfc3339(at - TimeDelta::milliseconds(1)),
-        largest
-    ])?;
+    let largest: i64 =
+        db.row("SELECT max(records) FROM trusted_read WHERE source = ?1", args![source], |row| row.get(0))?;
+    db.execute("DELETE FROM trusted_read WHERE source = ?1", args![source])?;
+    db.execute(
+        "INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)",
+        args![source, rfc3339(at - TimeDelta::milliseconds(1)), largest],
+    )?;
     Ok(())
 }
 
@@ -142,9 +144,11 @@ pub struct Accept {
 impl Command for Accept {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("INSERT OR REPLACE INTO accepted (source, at, people) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.source, rfc3339(self.at), self.people as i64])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute(
+            "INSERT OR REPLACE INTO accepted (source, at, people) VALUES (?1, ?2, ?3)",
+            args![self.source, rfc3339(self.at), self.people as i64],
+        )?;
         Ok(())
     }
 }
@@ -176,23 +180,16 @@ pub struct KeepVersion {
 impl Command for KeepVersion {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        let Some(v) = self.version else {
-            db.prepare_cached("DELETE FROM source_version WHERE sync = ?1")?.execute([&self.sync])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let Some(v) = &self.version else {
+            db.execute("DELETE FROM source_version WHERE sync = ?1", args![&self.sync])?;
             return Ok(());
         };
-        db.prepare_cached(
+        db.execute(
             "INSERT OR REPLACE INTO source_version
              (sync, source, configuration, token, records, excluded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            self.sync,
-            v.source,
-            v.configuration.as_slice(),
-            v.token.0,
-            v.records as i64,
-            v.excluded as i64,
-        ])?;
+            args![self.sync, v.source, v.configuration, v.token.0, v.records as i64, v.excluded as i64],
+        )?;
         Ok(())
     }
 }
@@ -205,10 +202,9 @@ pub struct CleanVersion(pub String);
 impl Command for CleanVersion {
     type Reply = Option<Version>;
 
-    fn run(self, db: &Connection) -> Result<Option<Version>, StateError> {
-        let found = db
-            .prepare_cached(
-                "SELECT v.source, v.configuration, v.token, v.records, v.excluded
+    fn run(&self, db: &Db<'_>) -> Result<Option<Version>, StateError> {
+        let found = db.one(
+            "SELECT v.source, v.configuration, v.token, v.records, v.excluded
                  FROM source_version v JOIN sync s ON s.name = v.sync
                  WHERE v.sync = ?1 AND s.paused_at IS NULL AND s.stale = 0
                    AND NOT EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.absent_since IS NOT NULL)
@@ -216,9 +212,9 @@ impl Command for CleanVersion {
                    AND NOT EXISTS (SELECT 1 FROM plan h WHERE h.sync = s.name AND h.status = 'held')
                    AND (SELECT r.status FROM run r WHERE r.sync = s.name AND r.partial = 0
                         ORDER BY r.started_at DESC, r.id DESC LIMIT 1) = 'ok'",
-            )?
-            .query_row([self.0], |row| {
-                let number = |n| row.get::<_, i64>(n).map(i64::unsigned_abs);
+            args![self.0],
+            |row| {
+                let number = |n| row.get::<i64>(n).map(i64::unsigned_abs);
                 Ok(Version {
                     source: row.get(0)?,
                     configuration: row.get(1)?,
@@ -226,8 +222,8 @@ impl Command for CleanVersion {
                     records: number(3)?,
                     excluded: number(4)?,
                 })
-            })
-            .optional()?;
+            },
+        )?;
         Ok(found)
     }
 }

@@ -3,10 +3,9 @@
 //! A table knows a sync by its number or by its name, in a column `sync`: both are found by asking the schema, so that a
 //! table of a later version is not forgotten.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::people::SyncId;
-use super::{Command, StateError};
+use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
 
 /// What takes the place of a name in the ledger, as when a single person is forgotten.
@@ -31,32 +30,30 @@ impl By {
 }
 
 /// The tables that know a sync in this way.
-fn tables(db: &Connection, by: By) -> Result<Vec<String>, StateError> {
-    let mut statement = db.prepare_cached(
+fn tables(db: &Db<'_>, by: By) -> Result<Vec<String>, StateError> {
+    db.rows(
         "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
          WHERE t.type = 'table' AND c.name = 'sync' AND c.type = ?1 ORDER BY t.name",
-    )?;
-    let names = statement.query_map([by.sql_type()], |row| row.get(0))?;
-    Ok(names.collect::<Result<_, _>>()?)
+        args![by.sql_type()],
+        |row| row.get(0),
+    )
 }
 
 /// The number of a sync, how many people it knows and how many of them have access.
-fn find(db: &Connection, name: &str) -> Result<Option<(SyncId, u64, u64)>, StateError> {
-    let row = db
-        .prepare_cached(
-            "SELECT id, (SELECT count(*) FROM person WHERE sync = s.id AND state > 0),
+fn find(db: &Db<'_>, name: &str) -> Result<Option<(SyncId, u64, u64)>, StateError> {
+    let row = db.one(
+        "SELECT id, (SELECT count(*) FROM person WHERE sync = s.id AND state > 0),
                     (SELECT count(*) FROM person WHERE sync = s.id AND state IN (1, 3))
              FROM sync s WHERE name = ?1 AND target <> ''",
-        )?
-        .query_row([name], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
-        .optional()?;
+        args![name],
+        |row| Ok((row.get(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?)),
+    )?;
     Ok(row.map(|(id, people, users)| (id, people.unsigned_abs(), users.unsigned_abs())))
 }
 
 /// How many operations of a sync have no answer yet.
-fn open_operations(db: &Connection, sync: SyncId) -> Result<u64, StateError> {
-    let count: i64 =
-        db.prepare_cached("SELECT count(*) FROM journal WHERE sync = ?1")?.query_row([sync], |r| r.get(0))?;
+fn open_operations(db: &Db<'_>, sync: SyncId) -> Result<u64, StateError> {
+    let count: i64 = db.row("SELECT count(*) FROM journal WHERE sync = ?1", args![sync], |r| r.get(0))?;
     Ok(count.unsigned_abs())
 }
 
@@ -97,7 +94,7 @@ pub struct RenameSync {
 impl Command for RenameSync {
     type Reply = Renamed;
 
-    fn run(self, db: &Connection) -> Result<Renamed, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Renamed, StateError> {
         let (old, new) = (&self.old, &self.new);
         let Some((id, mut people, mut users)) = find(db, old)? else { return Ok(Renamed::Unknown) };
         let mut kept = id;
@@ -108,13 +105,13 @@ impl Command for RenameSync {
                 return Ok(Renamed::Taken { people: there, unresolved });
             }
             // What was planned without the people who come now gives way to what was planned with them.
-            db.execute("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'", [new])?;
+            db.execute("UPDATE plan SET status = 'superseded' WHERE sync = ?1 AND status = 'held'", args![new])?;
             if empty {
                 // Whoever paused the new name meant this sync.
                 db.execute(
                     "UPDATE sync SET paused_at = coalesce(paused_at, (SELECT paused_at FROM sync WHERE id = ?2))
                      WHERE id = ?1",
-                    [id, taken],
+                    args![id, taken],
                 )?;
                 erase_rows(db, taken)?;
             } else {
@@ -122,30 +119,30 @@ impl Command for RenameSync {
                 kept = taken;
             }
         }
-        db.execute("UPDATE sync SET name = ?2 WHERE id = ?1", params![kept, new])?;
+        db.execute("UPDATE sync SET name = ?2 WHERE id = ?1", args![kept, new])?;
         for table in tables(db, By::Name)? {
             // Of what there is once a sync, that of the people stays.
-            db.execute(&format!("UPDATE OR REPLACE \"{table}\" SET sync = ?2 WHERE sync = ?1"), [old, new])?;
+            db.execute(&format!("UPDATE OR REPLACE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
         }
-        db.execute("UPDATE request SET subject = ?2 WHERE kind = 'trigger' AND subject = ?1", [old, new])?;
+        db.execute("UPDATE request SET subject = ?2 WHERE kind = 'trigger' AND subject = ?1", args![old, new])?;
         // The version of the export was that of another configuration.
-        db.execute("DELETE FROM source_version WHERE sync = ?1", [new])?;
+        db.execute("DELETE FROM source_version WHERE sync = ?1", args![new])?;
         Ok(Renamed::Done { people, users })
     }
 }
 
 /// Whether two syncs know the same people: on one platform, with accounts in common, none of them under two keys, and
 /// nobody with two accounts.
-fn are_the_same(db: &Connection, old: SyncId, new: SyncId) -> Result<bool, StateError> {
+fn are_the_same(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<bool, StateError> {
     let base_url = |id: SyncId| -> Result<String, StateError> {
-        Ok(db.query_row("SELECT base_url FROM sync WHERE id = ?1", [id], |row| row.get(0))?)
+        db.row("SELECT base_url FROM sync WHERE id = ?1", args![id], |row| row.get(0))
     };
     if !TargetIdentity::parse(&base_url(old)?).is_one_with(&TargetIdentity::parse(&base_url(new)?)) {
         return Ok(false);
     }
     let count = |on: &str| -> Result<i64, StateError> {
         let sql = format!("SELECT count(*) FROM person o JOIN person n ON o.sync = ?1 AND n.sync = ?2 AND {on}");
-        Ok(db.query_row(&sql, [old, new], |row| row.get(0))?)
+        db.row(&sql, args![old, new], |row| row.get(0))
     };
     let common = count("o.remote_id = n.remote_id AND o.key = n.key")?;
     let two_keys = count("o.remote_id = n.remote_id AND o.key <> n.key")?;
@@ -154,7 +151,7 @@ fn are_the_same(db: &Connection, old: SyncId, new: SyncId) -> Result<bool, State
 }
 
 /// Puts the people of one sync to those of another that is the same; how many came, and how many of those have access.
-fn merge(db: &Connection, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError> {
+fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError> {
     // Somebody of whom the new name knows a record alone, such as a leaver who is out of scope, has an account.
     for table in ["body", "person"] {
         db.execute(
@@ -163,7 +160,7 @@ fn merge(db: &Connection, old: SyncId, new: SyncId) -> Result<(u64, u64), StateE
                      SELECT n.key FROM person n JOIN person o ON o.key = n.key
                      WHERE n.sync = ?2 AND n.state = 0 AND o.sync = ?1 AND o.state > 0)"
             ),
-            [old, new],
+            args![old, new],
         )?;
     }
     let count = |sql: &str| -> Result<u64, StateError> {
@@ -171,22 +168,22 @@ fn merge(db: &Connection, old: SyncId, new: SyncId) -> Result<(u64, u64), StateE
             "SELECT count(*) FROM person o WHERE o.sync = ?1 AND o.state {sql}
              AND NOT EXISTS (SELECT 1 FROM person n WHERE n.sync = ?2 AND n.key = o.key)"
         );
-        Ok(db.query_row(&sql, [old, new], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        Ok(db.row(&sql, args![old, new], |row| row.get::<i64>(0))?.unsigned_abs())
     };
     let moved = (count("> 0")?, count("IN (1, 3)")?);
     for table in tables(db, By::Number)? {
-        db.execute(&format!("UPDATE OR IGNORE \"{table}\" SET sync = ?2 WHERE sync = ?1"), [old, new])?;
+        db.execute(&format!("UPDATE OR IGNORE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
     }
     erase_rows(db, old)?;
     Ok(moved)
 }
 
 /// Removes a sync's row and everything that hangs on its number.
-fn erase_rows(db: &Connection, sync: SyncId) -> Result<(), StateError> {
+fn erase_rows(db: &Db<'_>, sync: SyncId) -> Result<(), StateError> {
     for table in tables(db, By::Number)? {
-        db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), [sync])?;
+        db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![sync])?;
     }
-    db.execute("DELETE FROM sync WHERE id = ?1", [sync])?;
+    db.execute("DELETE FROM sync WHERE id = ?1", args![sync])?;
     Ok(())
 }
 
@@ -215,32 +212,33 @@ pub struct ForgetSync(pub String);
 impl Command for ForgetSync {
     type Reply = Option<ForgottenSync>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         let name = &self.0;
         let Some((id, people, users)) = find(db, name)? else { return Ok(None) };
         let unresolved = open_operations(db, id)?;
-        let target = db.query_row("SELECT target FROM sync WHERE id = ?1", [id], |row| row.get(0))?;
+        let target = db.row("SELECT target FROM sync WHERE id = ?1", args![id], |row| row.get(0))?;
         erase_rows(db, id)?;
         let outcomes = db.execute(
             "UPDATE outcome SET key = NULL, remote_id = NULL, reason = CASE WHEN reason IS NULL THEN NULL ELSE ?2 END,
                     error_message = CASE WHEN error_kind IS NULL THEN NULL ELSE ?2 END
              WHERE sync = ?1 AND (key IS NOT NULL OR remote_id IS NOT NULL OR reason IS NOT NULL)",
-            [name.as_str(), FORGOTTEN],
+            args![name.as_str(), FORGOTTEN],
         )?;
-        db.execute("DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1)", [name])?;
-        let plans = db.execute("UPDATE plan SET status = 'discarded' WHERE sync = ?1 AND status = 'held'", [name])?;
+        db.execute("DELETE FROM plan_operation WHERE plan IN (SELECT id FROM plan WHERE sync = ?1)", args![name])?;
+        let plans =
+            db.execute("UPDATE plan SET status = 'discarded' WHERE sync = ?1 AND status = 'held'", args![name])?;
         for table in ["plan", "run"] {
             let sql = format!("UPDATE {table} SET reason = ?2 WHERE sync = ?1 AND reason IS NOT NULL");
-            db.execute(&sql, [name.as_str(), FORGOTTEN])?;
+            db.execute(&sql, args![name.as_str(), FORGOTTEN])?;
         }
-        db.execute("DELETE FROM request WHERE kind = 'trigger' AND subject = ?1", [name])?;
+        db.execute("DELETE FROM request WHERE kind = 'trigger' AND subject = ?1", args![name])?;
         db.execute(
             "DELETE FROM request WHERE kind = 'approve' AND subject IN (SELECT id FROM plan WHERE sync = ?1)",
-            [name],
+            args![name],
         )?;
         // What is neither ledger nor plan is of no use without the people.
         for table in tables(db, By::Name)?.iter().filter(|t| !matches!(t.as_str(), "outcome" | "run" | "plan")) {
-            db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), [name])?;
+            db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![name])?;
         }
         Ok(Some(ForgottenSync { target, people, users, unresolved, outcomes: outcomes as u64, plans: plans as u64 }))
     }
@@ -252,18 +250,18 @@ mod tests {
     use crate::state::State;
 
     #[derive(Debug)]
-    struct Sql<T>(String, fn(&Connection, &str) -> rusqlite::Result<T>);
+    struct Sql<T>(String, fn(&Db<'_>, &str) -> Result<T, StateError>);
 
     impl<T: Send + 'static> Command for Sql<T> {
         type Reply = T;
 
-        fn run(self, db: &Connection) -> Result<T, StateError> {
-            Ok((self.1)(db, &self.0)?)
+        fn run(&self, db: &Db<'_>) -> Result<T, StateError> {
+            (self.1)(db, &self.0)
         }
     }
 
     fn run(state: &State, sql: &str) {
-        let sql = Sql(sql.into(), |db, sql| db.execute_batch(sql));
+        let sql = Sql(sql.into(), |db, sql| Ok(db.connection().execute_batch(sql)?));
         state.ask_blocking(sql).expect("carried out");
     }
 
@@ -273,7 +271,7 @@ mod tests {
             let mut found = Vec::new();
             for table in tables(db, By::Name).expect("the tables") {
                 let sql = format!("SELECT count(*) FROM \"{table}\" WHERE sync = ?1");
-                let count: i64 = db.query_row(&sql, [name], |row| row.get(0))?;
+                let count: i64 = db.row(&sql, args![name], |row| row.get(0))?;
                 found.extend((count > 0).then(|| format!("{table} {count}")));
             }
             Ok(found.join(", "))
@@ -282,7 +280,7 @@ mod tests {
     }
 
     fn count(state: &State, sql: &str) -> i64 {
-        state.ask_blocking(Sql(sql.into(), |db, sql| db.query_row(sql, [], |row| row.get(0)))).expect("a number")
+        state.ask_blocking(Sql(sql.into(), |db, sql| db.row(sql, args![], |row| row.get(0)))).expect("a number")
     }
 
     /// A sync with a person, and something in every table that knows it by name.
@@ -376,7 +374,7 @@ mod tests {
         assert_eq!(renamed.expect("an answer"), Renamed::Done { people: 2, users: 2 });
         let rows = Sql(String::new(), |db, _| {
             let sql = "SELECT group_concat(sync || key || ifnull(remote_id, ''), ' ') FROM (SELECT * FROM v_users ORDER BY key)";
-            db.query_row(sql, [], |row| row.get::<_, String>(0))
+            db.row(sql, args![], |row| row.get::<String>(0))
         });
         let users = state.ask_blocking(rows).expect("users");
         assert_eq!(users, "peopleE17 peopleE28 peopleE39 peopleE411 peopleE510");

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::people::SyncId;
-use super::{Command, Page, StateError};
+use super::{Command, Db, Page, StateError};
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
 
@@ -34,24 +33,18 @@ impl Undoable {
 }
 
 /// Keeps what an operation of a run replaced.
-pub(super) fn insert(
-    db: &Connection,
-    run: &str,
-    sync: SyncId,
-    key: &Key,
-    replaced: &Undoable,
-) -> Result<(), StateError> {
-    db.prepare_cached(
+pub(super) fn insert(db: &Db<'_>, run: &str, sync: SyncId, key: &Key, replaced: &Undoable) -> Result<(), StateError> {
+    db.execute(
         "INSERT OR REPLACE INTO undo (run, sync, key, op, remote_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![
-        run,
-        sync,
-        key.as_str(),
-        replaced.op.name(),
-        replaced.remote_id,
-        serde_json::to_string(&replaced.changes)?
-    ])?;
+        args![
+            run,
+            sync,
+            key.as_str(),
+            replaced.op.name(),
+            replaced.remote_id,
+            serde_json::to_string(&replaced.changes)?
+        ],
+    )?;
     Ok(())
 }
 
@@ -69,17 +62,16 @@ pub struct Replaced {
 impl Command for Replaced {
     type Reply = Vec<(Key, Undoable)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached(
-            "SELECT key, op, remote_id, changes FROM undo WHERE run = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
-        )?;
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         let after = self.after.as_ref().map_or("", Key::as_str);
-        let rows = statement.query_map(params![self.run, after, self.limit as i64], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, String>(3)?))
-        })?;
+        let rows = db.rows(
+            "SELECT key, op, remote_id, changes FROM undo WHERE run = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+            args![self.run, after, self.limit as i64],
+            |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get(2)?, row.get::<String>(3)?)),
+        )?;
         let mut found = Vec::new();
         for row in rows {
-            let (key, op, remote_id, changes) = row?;
+            let (key, op, remote_id, changes) = row;
             if let (Some(key), Some(op)) = (Key::parse(&key), OpKind::parse(&op)) {
                 found.push((key, Undoable { op, remote_id, changes: serde_json::from_str(&changes)? }));
             }
@@ -116,22 +108,21 @@ pub struct FindRun(pub String);
 impl Command for FindRun {
     type Reply = Option<PastRun>;
 
-    fn run(self, db: &Connection) -> Result<Option<PastRun>, StateError> {
-        Ok(db
-            .prepare_cached(
-                "SELECT sync, finished_at IS NOT NULL,
+    fn run(&self, db: &Db<'_>) -> Result<Option<PastRun>, StateError> {
+        db.one(
+            "SELECT sync, finished_at IS NOT NULL,
                         (SELECT count(*) FROM outcome WHERE run = ?1 AND status = 'ok'),
                         (SELECT count(*) FROM undo WHERE run = ?1)
                  FROM run WHERE id = ?1",
-            )?
-            .query_row([&self.0], |row| {
+            args![&self.0],
+            |row| {
                 Ok(PastRun {
                     sync: row.get(0)?,
                     finished: row.get(1)?,
-                    done: row.get::<_, i64>(2)?.unsigned_abs(),
-                    kept: row.get::<_, i64>(3)?.unsigned_abs(),
+                    done: row.get::<i64>(2)?.unsigned_abs(),
+                    kept: row.get::<i64>(3)?.unsigned_abs(),
                 })
-            })
-            .optional()?)
+            },
+        )
     }
 }

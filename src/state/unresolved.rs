@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
-
+use super::db::args;
 use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
 use super::undo::{self, Undoable};
-use super::{Command, Page, StateError};
+use super::{Command, Db, Page, StateError};
 use crate::domain::outcome::Outcome;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -40,21 +39,19 @@ pub struct DoubtsOf {
 impl Command for DoubtsOf {
     type Reply = Vec<Doubt>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Doubt>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Doubt>, StateError> {
+        db.rows(
             "SELECT id, operation, doubt FROM journal
              WHERE sync = ?1 AND run = ?2 AND doubt IS NOT NULL AND id > ?3 ORDER BY id LIMIT ?4",
-        )?;
-        let mut rows = statement.query(params![self.sync, self.run, self.after, self.limit as i64])?;
-        let mut doubts = Vec::new();
-        while let Some(row) = rows.next()? {
-            doubts.push(Doubt {
-                entry: row.get(0)?,
-                operation: serde_json::from_str(&row.get::<_, String>(1)?)?,
-                outcome: serde_json::from_str(&row.get::<_, String>(2)?)?,
-            });
-        }
-        Ok(doubts)
+            args![self.sync, self.run, self.after, self.limit as i64],
+            |row| {
+                Ok(Doubt {
+                    entry: row.get(0)?,
+                    operation: serde_json::from_str(&row.get::<String>(1)?)?,
+                    outcome: serde_json::from_str(&row.get::<String>(2)?)?,
+                })
+            },
+        )
     }
 }
 
@@ -91,17 +88,16 @@ pub struct UnresolvedPage {
 impl Command for UnresolvedPage {
     type Reply = Vec<Unresolved>;
 
-    fn run(self, db: &Connection) -> Result<Vec<Unresolved>, StateError> {
-        let mut statement = db.prepare_cached(
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Unresolved>, StateError> {
+        let rows = db.rows(
             "SELECT id, intended_at, operation FROM journal
              WHERE sync = ?1 AND unknown = 1 AND id > ?2 ORDER BY id LIMIT ?3",
+            args![self.sync, self.after, self.limit as i64],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get::<String>(2)?)),
         )?;
-        let rows = statement.query_map(params![self.sync, self.after, self.limit as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
-        })?;
         let mut found = Vec::new();
         for row in rows {
-            let (entry, since, text) = row?;
+            let (entry, since, text) = row;
             found.push(Unresolved { entry, since, operation: serde_json::from_str(&text)? });
         }
         Ok(found)
@@ -130,16 +126,13 @@ pub struct UnresolvedOf {
 impl Command for UnresolvedOf {
     type Reply = Option<Unresolved>;
 
-    fn run(self, db: &Connection) -> Result<Option<Unresolved>, StateError> {
-        let found: Option<(EntryId, String, String)> = db
-            .prepare_cached(
-                "SELECT id, intended_at, operation FROM journal
+    fn run(&self, db: &Db<'_>) -> Result<Option<Unresolved>, StateError> {
+        let found: Option<(EntryId, String, String)> = db.one(
+            "SELECT id, intended_at, operation FROM journal
                  WHERE sync = ?1 AND key = ?2 AND (unknown = 1 OR ?3) ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row(params![self.sync, self.key.as_str(), self.at_rest], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .optional()?;
+            args![self.sync, self.key.as_str(), self.at_rest],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         let read = |(entry, since, text): (EntryId, String, String)| {
             Ok(Unresolved { entry, since, operation: serde_json::from_str(&text)? })
         };
@@ -160,9 +153,8 @@ pub struct CountFrom {
 impl Command for CountFrom {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
-        db.prepare_cached("UPDATE journal SET intended_at = ?2 WHERE id = ?1")?
-            .execute(params![self.entry, self.at])?;
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        db.execute("UPDATE journal SET intended_at = ?2 WHERE id = ?1", args![self.entry, self.at])?;
         Ok(())
     }
 }
@@ -174,12 +166,12 @@ pub struct UnresolvedKeys(pub SyncId);
 impl Command for UnresolvedKeys {
     type Reply = BTreeSet<Key>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare_cached("SELECT DISTINCT key FROM journal WHERE sync = ?1")?;
-        let rows = statement.query_map([self.0], |row| row.get::<_, String>(0))?;
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let rows =
+            db.rows("SELECT DISTINCT key FROM journal WHERE sync = ?1", args![self.0], |row| row.get::<String>(0))?;
         let mut keys = Self::Reply::new();
         for row in rows {
-            keys.extend(Key::parse(&row?));
+            keys.extend(Key::parse(&row));
         }
         Ok(keys)
     }
@@ -206,10 +198,9 @@ impl Command for Resolve {
     /// Whose account it turned out to be, where that is another person; then nobody is linked.
     type Reply = Option<Key>;
 
-    fn run(self, db: &Connection) -> Result<Option<Key>, StateError> {
-        let run: String =
-            db.prepare_cached("SELECT run FROM journal WHERE id = ?1")?.query_row([self.entry], |row| row.get(0))?;
-        db.prepare_cached("DELETE FROM journal WHERE id = ?1")?.execute([self.entry])?;
+    fn run(&self, db: &Db<'_>) -> Result<Option<Key>, StateError> {
+        let run: String = db.row("SELECT run FROM journal WHERE id = ?1", args![self.entry], |row| row.get(0))?;
+        db.execute("DELETE FROM journal WHERE id = ?1", args![self.entry])?;
         if let Applied::Anothers(owner) = apply(db, self.sync, &self.key, &self.effect, &self.at)? {
             return Ok(Key::parse(&owner));
         }

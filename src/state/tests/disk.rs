@@ -9,7 +9,8 @@ struct Fill(&'static str, usize);
 impl Command for Fill {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let db = db.connection();
         for n in 0..self.1 {
             db.execute("INSERT INTO filled VALUES (?1, ?2, zeroblob(1000))", params![self.0, n as i64])?;
         }
@@ -23,7 +24,8 @@ struct Filled;
 impl Command for Filled {
     type Reply = Vec<(String, i64)>;
 
-    fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let db = db.connection();
         let mut rows = db.prepare("SELECT name, count(*) FROM filled GROUP BY name ORDER BY name")?;
         Ok(rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
     }
@@ -35,7 +37,8 @@ struct Room(i64);
 impl Command for Room {
     type Reply = i64;
 
-    fn run(self, db: &Connection) -> Result<i64, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<i64, StateError> {
+        let db = db.connection();
         Ok(db.query_row(&format!("PRAGMA max_page_count = {}", self.0), [], |row| row.get(0))?)
     }
 }
@@ -45,7 +48,8 @@ struct Pages;
 impl Command for Pages {
     type Reply = i64;
 
-    fn run(self, db: &Connection) -> Result<i64, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<i64, StateError> {
+        let db = db.connection();
         Ok(db.query_row("PRAGMA page_count", [], |row| row.get(0))?)
     }
 }
@@ -98,7 +102,8 @@ struct GiveUp;
 impl Command for GiveUp {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let db = db.connection();
         db.execute_batch("ROLLBACK")?;
         Err(StateError::io("the disk failed"))
     }

@@ -6,7 +6,7 @@ mod records;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -97,7 +97,8 @@ struct Breaks;
 impl Command for Breaks {
     type Reply = ();
 
-    fn run(self, db: &Connection) -> Result<(), StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let db = db.connection();
         db.execute("INSERT INTO epoch (n) VALUES (99)", [])?;
         panic!("ann@acme.example")
     }
@@ -373,7 +374,7 @@ struct Slow(std::sync::mpsc::Receiver<()>);
 impl Command for Slow {
     type Reply = ();
 
-    fn run(self, _: &Connection) -> Result<(), StateError> {
+    fn run(&self, _: &Db<'_>) -> Result<(), StateError> {
         let _ = self.0.recv();
         Ok(())
     }
@@ -428,7 +429,8 @@ fn whoever_hears_of_success_can_rely_on_it() {
     struct Synchronous;
     impl Command for Synchronous {
         type Reply = (i64, String);
-        fn run(self, db: &Connection) -> Result<Self::Reply, StateError> {
+        fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+            let db = db.connection();
             let level = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
             Ok((level, db.query_row("PRAGMA journal_mode", [], |row| row.get(0))?))
         }
@@ -481,7 +483,8 @@ struct LookAndWrite(PathBuf);
 impl Command for LookAndWrite {
     type Reply = bool;
 
-    fn run(self, db: &Connection) -> Result<bool, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        let db = db.connection();
         let _: i64 = db.query_row("SELECT count(*) FROM sync", [], |row| row.get(0))?;
         let other = Connection::open(&self.0)?;
         other.busy_timeout(std::time::Duration::ZERO)?;

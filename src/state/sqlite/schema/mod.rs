@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::StateError;
+use crate::state::StateError;
 
 /// Marks the file as ours (`PRAGMA application_id`): "rost" in ASCII.
 pub const APPLICATION_ID: i32 = 0x726f_7374;

@@ -15,10 +15,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
-use super::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
+use super::SCHEMA_VERSION;
 use super::schema::{self, APPLICATION_ID};
-use super::{Access, SCHEMA_VERSION, StateError};
 use crate::domain::error::{Error, StateReason};
+use crate::state::files::{self, Use, judge_directory, parent, prepare_directory, side_file};
+use crate::state::{Access, StateError};
 
 /// How long a statement waits for another process's write to end. Another rosterd's group commit takes milliseconds;
 /// a second process that writes for longer than this is stuck.
@@ -291,7 +292,8 @@ const PROMISES: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn open_existing(path: &Path) -> Result<Connection, StateError> {
+/// Opens a database to read, which must be there.
+pub fn open_existing(path: &Path) -> Result<Connection, StateError> {
     if !path.exists() {
         return Err(StateError::new(
             Error::State(StateReason::Missing),

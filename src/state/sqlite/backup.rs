@@ -1,8 +1,8 @@
-//! `state backup`: a whole copy of the database while others write to it.
+//! `state backup`: a whole copy of the database while others write to it; and writing it anew in its place.
 //!
 //! SQLite copies from one consistent moment, beside whoever writes. The copy is made under another name and gets its
 //! own only when it is complete and on disk. It carries a mark, by which it is recognised as a backup when somebody
-//! sends with it one day: see [`super::epoch`].
+//! sends with it one day: see [`crate::state::epoch`].
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -10,10 +10,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::files::{make, parent, side_file};
-use super::open::open_existing;
-use super::{StateError, schema};
-use crate::domain::error::Error;
+use super::open::{attach, open_existing};
+use super::schema;
+use crate::domain::error::{Error, StateReason};
+use crate::state::files::{make, parent, side_file};
+use crate::state::{Access, StateError};
 
 /// Copies the database to a file that must not exist, readable by its owner alone. `at` is the time, RFC 3339.
 ///
@@ -66,6 +67,21 @@ fn failed(to: &Path, error: &std::io::Error) -> StateError {
         .help("see that its directory exists and has room")
 }
 
+/// Writes the database anew without what was erased: SQLite leaves the old bytes in free pages and in its log.
+///
+/// # Errors
+/// There is no room for a second copy, or somebody else is writing for too long.
+pub fn scrub(database: &Path) -> Result<(), StateError> {
+    let db = attach(database, Access::Write)?;
+    db.execute_batch("VACUUM")?;
+    let mut busy = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    let busy: i64 = busy.query_row([], |row| row.get(0))?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(StateError::new(Error::State(StateReason::Busy), "another process keeps the database's log in use")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +89,7 @@ mod tests {
     use crate::state::epoch::{Begun, begin, end};
     use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::people::{BindSync, Binding};
-    use crate::state::{Access, State, open};
+    use crate::state::{State, open};
     use std::os::unix::fs::PermissionsExt;
 
     /// A database with one account.

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::files::{make, parent, prepare_directory, side_file};
+use super::open;
 use super::schema::{self, APPLICATION_ID};
-use super::{Access, StateError, open};
 use crate::domain::error::{Error, StateReason};
+use crate::state::files::{make, parent, prepare_directory, side_file};
+use crate::state::{Access, StateError};
 
 /// What was restored.
 #[derive(Debug)]

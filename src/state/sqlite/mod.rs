@@ -1,0 +1,29 @@
+//! The state on SQLite: its file, its schema, its thread, and how statements are carried out on it. Nothing outside of
+//! this folder names rusqlite, but for the files that a run keeps to itself.
+
+mod backup;
+mod error;
+mod open;
+mod restore;
+mod schema;
+mod session;
+mod worker;
+
+use std::path::Path;
+
+pub use rusqlite::Connection;
+
+pub use backup::{backup, scrub};
+pub use open::{Info, attach, connect, in_memory, info, plan_statements_once, verify};
+pub use restore::{RestoredState, restore};
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use session::{Row, Session, Statement};
+pub use worker::{Worker, inline};
+
+use super::db::Db;
+use super::{Access, Command, StateError};
+
+/// Carries one command out that only reads, where a thread of its own is too much; nothing is created.
+pub fn look<C: Command>(database: &Path, command: &C) -> Result<C::Reply, StateError> {
+    command.run(&Db::Sqlite(Session(&connect(database, Access::Read)?)))
+}
