@@ -1,4 +1,4 @@
-//! From files and environment to one table, and from the table to [`Raw`]: merging is figment's, the order of layers
+//! From files and environment to one table, and from the table to [`Raw`](super::raw::Raw): merging is figment's, the order of layers
 //! and the names of variables are ours.
 //!
 //! serde stops at the first mistake. So that people see all of them at once, a value that doesn't fit is reported, taken
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use figment::error::Kind;
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use serde::de::DeserializeOwned;
 use toml_edit::Document;
 
 use super::diagnostic::Diagnostic;
 use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
-use super::raw::Raw;
 use super::resolve::Report;
 use crate::domain::nearest::nearest;
 use crate::domain::units::HELP_MARK;
@@ -204,21 +204,21 @@ fn nested(path: &[String], value: Value) -> Dict {
     above.iter().rev().fold(innermost, |below, key| Dict::from([(key.clone(), Value::Dict(Tag::Default, below))]))
 }
 
-/// The table as types. What doesn't fit is reported, and absent from the result.
-pub(super) fn typed(merged: Dict, report: &mut Report<'_>) -> Raw {
-    let mut value = Value::Dict(Tag::Default, merged);
+/// A table that stands at this key, as types. What doesn't fit is reported, and absent from the result.
+pub(super) fn typed<T: DeserializeOwned + Default>(table: Dict, at: &KeyPath, report: &mut Report<'_>) -> T {
+    let mut value = Value::Dict(Tag::Default, table);
     let mut as_text: Vec<KeyPath> = Vec::new();
     loop {
-        let error = match value.deserialize::<Raw>() {
-            Ok(raw) => return raw,
+        let error = match value.deserialize::<T>() {
+            Ok(typed) => return typed,
             Err(error) => error,
         };
-        let path = KeyPath(error.path.clone());
+        let path = KeyPath([at.0.as_slice(), &error.path].concat());
         // A password of digits in the environment looks like a number.
         if matches!(error.kind, Kind::InvalidType(..)) && !as_text.contains(&path) {
             as_text.push(path.clone());
             if let Some(text) = report.text_of_variable(&path) {
-                replace(&mut value, &path.0, Some(Value::from(text)));
+                replace(&mut value, &error.path, Some(Value::from(text)));
                 continue;
             }
         }
@@ -227,11 +227,11 @@ pub(super) fn typed(merged: Dict, report: &mut Report<'_>) -> Raw {
         if let Some(meant) = meant(&error.kind, &path) {
             report.reported(&meant);
         }
-        let removed = remove(&mut value, &path.0);
+        let removed = remove(&mut value, &error.path);
         report.reported(&path);
-        report.reported(&KeyPath::of(&path.0[..removed]));
+        report.reported(&KeyPath::of(&path.0[..at.0.len() + removed]));
         if removed == 0 {
-            return Raw::default();
+            return T::default();
         }
     }
 }

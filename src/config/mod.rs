@@ -58,7 +58,7 @@ pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>)
     };
     let mut report = resolve::Report::new(&layers);
     let typed = typed::Typed::of(&merged);
-    let raw = layers::typed(merged, &mut report);
+    let raw = layers::typed(merged, &locate::KeyPath::default(), &mut report);
     let mut settings = resolve::resolve(raw, &mut report);
     if let Some(settings) = &mut settings {
         for (name, sync) in &mut settings.syncs {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::settings::{FormatSettings, OnIncomplete, OnLeave, SourceKind, UnionSettings};
+use super::settings::{FormatSettings, JsonSettings, OnIncomplete, OnLeave, SourceKind, UnionSettings};
 use super::*;
 use crate::domain::exit::Exit;
 use crate::domain::limits::Limit;
@@ -363,6 +363,38 @@ fn sources_of_other_kinds_are_judged() {
     one_error(&text.replace("\"hr\", \"api\"", "\"hr\", \"apy\""), &["members.1", "`api`"]);
     one_error(&text.replace("\"hr\", \"api\"", "\"hr\", \"hr\""), &["twice"]);
     one_error(&text.replace("records = \"/data\"", "path = \"x\""), &["`path` does not belong"]);
+}
+
+#[test]
+fn a_key_that_no_source_has_and_one_that_another_kind_has_are_told_apart() {
+    let file = |lines: &str| minimal() + "[sources.f]\nkind = \"file\"\npath = \"x\"\nkey = \"id\"\n" + lines;
+    let json = "format = \"json\"\n";
+    let settings = load_text(&file(json)).map_err(told).expect("valid").settings;
+    let SourceKind::File(of_json) = &settings.sources["f"].kind else { panic!("a file") };
+    assert_eq!(of_json.format.json(), Some(&JsonSettings::default()));
+    for (lines, parts) in [
+        ("", &["sources.f.format: this is missing", "ndjson"][..]),
+        ("format = \"xml\"\n", &["sources.f.format", "\"xml\" is not one of json, ndjson, csv"]),
+        ("format = \"json\"\nrecord = \"/d\"\n", &["unknown key `record`", "did you mean `records`?"]),
+        ("format = \"json\"\nurll = \"/d\"\n", &["unknown key `urll`", "`url`? It belongs to kind = \"http\""]),
+        (
+            "format = \"json\"\nreads = 3\n",
+            &["`reads` does not belong to a source of kind \"file\"", "kind = \"http\""],
+        ),
+        (
+            "format = \"json\"\ndelimiter = \";\"\n",
+            &["`delimiter` does not", "\"csv\", or to file and http with format"],
+        ),
+        ("format = \"csv\"\nrecords = \"/d\"\n", &["`records` does not belong to this format"]),
+        ("format = \"json\"\ntotal = { header = \"X\" }\n", &["sources.f.total", "no headers"]),
+        ("format = \"json\"\nmin_records = \"many\"\n", &["sources.f.min_records", "a whole number"]),
+    ] {
+        one_error(&file(lines), parts);
+    }
+    let csv = SOURCE.replace("kind = \"csv\"\n", "kind = \"csv\"\nformat = \"csv\"\n");
+    let text = minimal().replace(SOURCE, &csv);
+    one_error(&text, &["`format` does not belong to a source of kind \"csv\"", "kind = \"file\" or \"http\""]);
+    one_error(&minimal().replace("kind = \"csv\"", "knid = \"csv\""), &["unknown key `knid`", "`kind`"]);
 }
 
 #[test]

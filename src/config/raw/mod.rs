@@ -5,6 +5,7 @@
 //! so it is written for people who configure, not for those who program.
 
 mod forms;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,8 +15,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use self::forms::{OneOrMany, RawEmpty, RawRule, RawSecret, RawTotal, RawWhen};
-use super::schema::{auth_kinds, pagination_kinds, source_kinds, target_kinds};
-use crate::domain::units::{Rate, Size, Span, TypedLimit};
+pub use self::source::{
+    RawCsvFile, RawDelimited, RawDocument, RawFile, RawFormat, RawHttp, RawKind, RawOnIncomplete, RawRows, RawSource,
+    RawTrust, RawUnion, fields,
+};
+use super::schema::{auth_kinds, pagination_kinds, target_kinds};
+use crate::domain::units::{Rate, Span, TypedLimit};
 
 /// The configuration of rosterd: where people come from, where they go, and how.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -92,131 +97,6 @@ pub struct RawNotify {
 pub struct RawWebhook {
     /// The address. As some carry a token, it may be typed as any secret.
     pub url: Option<RawSecret>,
-}
-
-/// A source: a file, an HTTP API, or a union of other sources.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["kind"]), transform = super::schema::by_kind_of_source)]
-pub struct RawSource {
-    /// csv: a file of delimited text; file: a file in any format; http: an API; union: several sources as one.
-    #[schemars(extend("enum" = source_kinds()))]
-    pub kind: Option<String>,
-    /// The column that names a person for good, e.g. an employee number. Not of a union: its members have their own.
-    #[schemars(length(min = 1))]
-    pub key: Option<String>,
-    /// Columns that must be there besides those that a mapping names.
-    #[schemars(extend("default" = []))]
-    pub required: Option<Vec<String>>,
-    /// How many rows of one person are expected. "many": that there are several is not warned of.
-    #[schemars(extend("default" = "one"))]
-    pub rows: Option<RawRows>,
-    /// Fewer records than this: the source is not trusted, and nothing is done.
-    #[schemars(extend("default" = 1))]
-    pub min_records: Option<u64>,
-    /// Fewer than the largest trusted read of the 7 days up to the last trusted one by more than this: not trusted.
-    #[schemars(extend("default" = {"count": 10, "percent": 20}))]
-    pub max_shrink: Option<TypedLimit>,
-    /// More rejected rows than this: not trusted.
-    #[schemars(extend("default" = {"count": 10, "percent": 5}))]
-    pub max_rejected: Option<TypedLimit>,
-    /// A file (or Last-Modified) older than this is not trusted.
-    pub max_age: Option<Span>,
-    /// What an incomplete read means.
-    #[schemars(extend("default" = "stop"))]
-    pub on_incomplete: Option<RawOnIncomplete>,
-    /// Of kinds csv and file: the file, relative to this one; .gz and .zst are unpacked, "-" is standard input.
-    #[schemars(length(min = 1))]
-    pub path: Option<PathBuf>,
-    /// What separates the columns: one character.
-    #[schemars(length(min = 1, max = 1), extend("default" = ","))]
-    pub delimiter: Option<String>,
-    /// What quotes a value: one character.
-    #[schemars(length(min = 1, max = 1), extend("default" = "\""))]
-    pub quote: Option<String>,
-    /// The text's encoding, e.g. "utf-8", "utf-16" or "windows-1252"; a byte-order mark wins.
-    #[schemars(extend("default" = "utf-8"))]
-    pub encoding: Option<String>,
-    /// A regular expression with one group: the last line of the text is no row, and its group is the number of rows
-    /// before it, e.g. "^TOTAL;([0-9]+)".
-    #[schemars(length(min = 1))]
-    pub trailer: Option<String>,
-    /// Of kind http: the address.
-    pub url: Option<String>,
-    /// How the file or the answer is written; of kind http json unless said.
-    pub format: Option<RawFormat>,
-    /// JSON pointer to the array of records; "" is the whole document.
-    #[schemars(regex(pattern = r"^(/.*)?$"), extend("default" = ""))]
-    pub records: Option<String>,
-    /// How to log in; nothing unless said.
-    #[schemars(transform = super::schema::auth_of_a_source)]
-    pub auth: Option<RawAuth>,
-    /// How an answer in pages goes on.
-    #[schemars(extend("default" = {"kind": "none"}))]
-    pub pagination: Option<RawPagination>,
-    /// JSON pointer to the declared number of records, or a header: the read is complete only when that many arrived.
-    pub total: Option<RawTotal>,
-    /// JSON pointer to what must be true for an answer to be believed.
-    #[schemars(regex(pattern = r"^(/.*)?$"))]
-    pub success: Option<String>,
-    /// How often a read is begun in all when the list moved while its pages were read.
-    #[schemars(range(min = 1), extend("default" = 2))]
-    pub reads: Option<u32>,
-    /// More pages than this are a paging without end.
-    #[schemars(range(min = 1), extend("default" = 100_000))]
-    pub max_pages: Option<u64>,
-    /// The largest page that is accepted, decompressed.
-    #[schemars(extend("default" = "64MB"))]
-    pub max_page: Option<Size>,
-    /// A ceiling on requests.
-    #[schemars(extend("default" = "20/s"))]
-    pub rate: Option<Rate>,
-    /// Of one whole call.
-    #[schemars(extend("default" = "30s"))]
-    pub timeout: Option<Span>,
-    /// How often and how patiently a call is repeated.
-    pub retry: Option<RawRetry>,
-    /// A PEM file with certificates to trust besides the system's.
-    pub ca_file: Option<PathBuf>,
-    /// A PEM file with the certificate and key that we show.
-    pub client_cert: Option<PathBuf>,
-    /// A proxy for every request, e.g. "http://proxy.example.com:3128".
-    pub proxy: Option<String>,
-    /// Of kind union: the names of its sources.
-    #[schemars(length(min = 1))]
-    pub members: Option<Vec<String>>,
-}
-
-/// How many rows of one person are expected.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawRows {
-    /// One: who has several is warned of.
-    One,
-    /// Several.
-    Many,
-}
-
-/// What an incomplete read means.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RawOnIncomplete {
-    /// Nothing is done.
-    Stop,
-    /// Creates and updates of what did arrive; nobody is banned.
-    NoBans,
-}
-
-/// How a file or an answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RawFormat {
-    /// One document.
-    Json,
-    /// One JSON document a line.
-    Ndjson,
-    /// Delimited text with a header.
-    Csv,
 }
 
 /// How an answer in pages goes on.

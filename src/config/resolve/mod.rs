@@ -6,7 +6,6 @@
 pub(super) mod auth;
 mod network;
 mod overlap;
-mod pagination;
 pub(super) mod source;
 mod sync;
 pub(super) mod target;
@@ -208,7 +207,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report<'_>) -> Option<Settings> {
     let server = raw.server.map(|s| server(s, report));
     let notify = raw.notify.map(|n| notify(n, report));
     let unions: Vec<String> =
-        raw.sources.iter().filter(|(_, s)| s.kind.as_deref() == Some("union")).map(|(n, _)| n.clone()).collect();
+        raw.sources.iter().filter(|(_, s)| source::is_of_others(s.kind())).map(|(n, _)| n.clone()).collect();
     let names: Vec<String> = raw.sources.keys().cloned().collect();
     // Unions come after what they are made of.
     let (unions_raw, plain) = raw.sources.into_iter().partition(|(name, _)| unions.contains(name));

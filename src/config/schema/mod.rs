@@ -6,11 +6,11 @@
 //! fields of the target, expressions and references are judged there alone.
 
 use crate::domain::json_schema::without_null;
-use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::raw::Raw;
+use super::raw::{Raw, RawKind, RawTrust};
 use super::resolve::{auth, source, target};
 use crate::api::Engine;
 
@@ -22,7 +22,7 @@ pub fn configuration() -> Value {
 
 /// The kinds of source.
 pub(super) fn source_kinds() -> Vec<&'static str> {
-    source::KINDS.to_vec()
+    source::KINDS.iter().map(|kind| kind.name).collect()
 }
 
 /// The kinds of target: those whose definition is built in, and the operator's own.
@@ -46,24 +46,37 @@ pub(super) fn not_empty(schema: &mut Schema) {
     schema.insert("minProperties".into(), 1.into());
 }
 
+/// A source of any kind: every key, and what belongs to which kind.
+pub(super) fn of_source(generator: &mut SchemaGenerator) -> Schema {
+    let mut parts = vec![RawKind::json_schema(generator), RawTrust::json_schema(generator)];
+    parts.extend(source::KINDS.iter().map(|kind| (kind.schema)(generator)));
+    parts.extend(source::FORMATS.iter().map(|format| (format.schema)(generator)));
+    let properties: Map<String, Value> = parts
+        .iter()
+        .filter_map(|part| part.get("properties")?.as_object())
+        .flat_map(|of_part| of_part.iter().map(|(key, property)| (key.clone(), property.clone())))
+        .collect();
+    let mut schema = json_schema!({
+        "description": "A source: a file, an HTTP API, or a union of other sources.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "required": ["kind"],
+    });
+    by_kind_of_source(&mut schema);
+    schema
+}
+
 /// What belongs to which kind of source.
-pub(super) fn by_kind_of_source(schema: &mut Schema) {
+fn by_kind_of_source(schema: &mut Schema) {
     let keys = keys(schema);
     let foreign = |kind: &'static str, csv: bool| keys.iter().filter(move |key| !source::belongs(kind, key, csv));
-    let mut rules: Vec<Value> = source::KINDS
-        .iter()
-        .map(|kind| {
-            let required: &[&str] = match *kind {
-                "csv" => &["path", "key"],
-                "file" => &["path", "format", "key"],
-                "http" => &["url", "key"],
-                _ => &["members"],
-            };
-            when(&[("kind", json!({ "const": kind }))], required, foreign(kind, true))
-        })
-        .collect();
+    let rule = |kind: &source::KindOfSource| {
+        when(&[("kind", json!({ "const": kind.name }))], kind.must, foreign(kind.name, true))
+    };
+    let mut rules: Vec<Value> = source::KINDS.iter().map(rule).collect();
     // What is said of a text is for text, and a pointer is for JSON, which answers are unless it is said.
-    for kind in ["file", "http"] {
+    for kind in source::KINDS.iter().filter(|kind| kind.formats.len() > 1).map(|kind| kind.name) {
         let is = ("kind", json!({ "const": kind }));
         let text_alone: Vec<&String> = foreign(kind, false).filter(|key| source::belongs(kind, key, true)).collect();
         rules.push(json!({

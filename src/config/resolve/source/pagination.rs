@@ -1,11 +1,11 @@
 //! How an answer in pages goes on.
 
-use super::super::diagnostic::did_you_mean;
-use super::super::locate::KeyPath;
-use super::super::raw::RawPagination;
-use super::super::settings::{PageSize, Pagination};
-use super::Report;
-use super::source::json_pointer;
+use super::super::super::diagnostic::did_you_mean;
+use super::super::super::locate::KeyPath;
+use super::super::super::raw::RawPagination;
+use super::super::super::settings::{PageSize, Pagination};
+use super::super::Report;
+use super::format::json_pointer;
 
 /// The kinds of paging: keys that must be there, keys that may.
 pub(in crate::config) const PAGINATION: [(&str, &[&str], &[&str]); 7] = [
