@@ -20,7 +20,7 @@ use crate::config::settings::TargetSettings;
 use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::outcome::{ErrorKind, OpError};
-use crate::domain::retry::{Backoff, retry_after};
+use crate::domain::retry::{self, Backoff};
 use crate::domain::value::folded;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -255,7 +255,7 @@ impl Client {
 
     /// How long an answer asks to be left alone. A date without the target's own clock is measured by ours.
     pub(crate) fn asked_pause(&self, answer: &ApiResponse) -> Option<Duration> {
-        retry_after(answer.header("retry-after")?, self.clock.now())
+        retry::asked_pause(answer.header("retry-after"), answer.header("date"), Some(self.clock.now()))
     }
 
     /// Feeds the retry budget: one operation, or one look-up, begins.
@@ -264,27 +264,19 @@ impl Client {
         let _ = self.budget.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fed);
     }
 
-    /// Whether one more try is worth it after `tries`: attempts and budget allow.
-    pub fn may_retry(&self, tries: u32) -> bool {
-        if tries >= self.backoff.attempts {
-            return false;
+    /// The verdict after so many tries, the last of which failed in a way that may pass: after which pause to try again;
+    /// nothing where attempts or budget are used up.
+    pub fn again(&self, tries: u32) -> Option<Duration> {
+        if !self.backoff.allows_another(tries) {
+            return None;
         }
-        if failpoints::is(Failpoint::LostBudget) {
-            return true;
-        }
-        let taken = self.budget.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |b| {
-            (b >= BUDGET_PER_RETRY).then_some(b - BUDGET_PER_RETRY)
-        });
-        if taken.is_ok() {
+        if !failpoints::is(Failpoint::LostBudget) {
+            let rest = |budget: i64| (budget >= BUDGET_PER_RETRY).then_some(budget - BUDGET_PER_RETRY);
+            self.budget.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok()?;
             metrics::retry(&self.settings.name);
         }
-        taken.is_ok()
-    }
-
-    /// Waits before the next try.
-    pub async fn back_off(&self, tries: u32) {
         let chance = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).random::<f64>();
-        tokio::time::sleep(self.backoff.delay(tries, chance)).await;
+        self.backoff.again(tries, chance, None)
     }
 
     /// The accounts whose field, or key, holds this value, letter case set aside: all of them, or more than enough to show
@@ -334,13 +326,13 @@ impl Client {
                     Err(verdict) => return Err(self.no_use(&verdict, answer.status)),
                 },
             };
-            if !self.may_retry(tries) {
+            let Some(pause) = self.again(tries) else {
                 return Err(match trouble.kind {
                     ErrorKind::Refused => self.never_in_session(trouble),
                     _ => self.unusable(&trouble, status),
                 });
-            }
-            self.back_off(tries).await;
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

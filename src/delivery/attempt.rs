@@ -444,12 +444,11 @@ impl Work<'_> {
     /// Waits for the next try, or ends when there is to be none.
     async fn pause_or_end(&mut self, error: OpError) -> Option<Finished> {
         let stopped = self.at.stop.is_cancelled();
-        if stopped || !self.at.client.may_retry(self.attempts) {
-            return Some(self.given_up(error, stopped));
-        }
+        let pause = if stopped { None } else { self.at.client.again(self.attempts) };
+        let Some(pause) = pause else { return Some(self.given_up(error, stopped)) };
         tokio::select! {
             biased;
-            () = self.at.client.back_off(self.attempts) => None,
+            () = tokio::time::sleep(pause) => None,
             () = self.at.stop.cancelled() => Some(self.given_up(error, true)),
         }
     }

@@ -24,6 +24,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The verdict after the `attempt`th attempt (counted from 1) has failed in a way that may pass: after which pause to
+    /// try again, or nothing where it is to be given up. The pause is as [`Backoff::pause`] says.
+    pub fn again(&self, attempt: u32, unit_random: f64, asked: Option<Duration>) -> Option<Duration> {
+        self.allows_another(attempt).then(|| self.pause(attempt, unit_random, asked))
+    }
+
     /// Whether another attempt may follow the `attempt`th (counted from 1), which has just failed.
     pub fn allows_another(&self, attempt: u32) -> bool {
         attempt < self.attempts
@@ -42,6 +48,43 @@ impl Backoff {
     /// `max`, else [`Backoff::delay`].
     pub fn pause(&self, attempt: u32, unit_random: f64, asked: Option<Duration>) -> Duration {
         asked.map_or_else(|| self.delay(attempt, unit_random), |asked| asked.min(self.max))
+    }
+}
+
+/// What a status says of trying again, where nothing more is known of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// It is to be tried again, when the pause that is asked for is over; nothing came of it.
+    SlowDown,
+    /// It may be tried again; something may have come of it.
+    Trouble,
+    /// Trying again changes nothing.
+    No,
+}
+
+impl Passing {
+    /// What this status says.
+    pub fn of(status: u16) -> Passing {
+        match status {
+            429 | 503 => Passing::SlowDown,
+            // What a server can't do at all (RFC 9110, section 15.6.2) it has not done, and never will.
+            501 => Passing::No,
+            408 | 500.. => Passing::Trouble,
+            _ => Passing::No,
+        }
+    }
+}
+
+/// How long an answer asks to be left alone: what its `Retry-After` says, a date measured by its own `Date` where it has
+/// one, else by `now`.
+pub fn asked_pause(asked: Option<&str>, date: Option<&str>, now: Option<DateTime<Utc>>) -> Option<Duration> {
+    let asked = asked?;
+    let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok()).map(DateTime::<Utc>::from);
+    match theirs.or(now) {
+        Some(now) => retry_after(asked, now),
+        // Without a clock only a number of seconds tells something.
+        None if asked.contains(':') => None,
+        None => retry_after(asked, DateTime::UNIX_EPOCH),
     }
 }
 
@@ -97,6 +140,26 @@ mod tests {
         assert!(BACKOFF.allows_another(4));
         assert!(!BACKOFF.allows_another(5));
         assert!(!Backoff { attempts: 1, ..BACKOFF }.allows_another(1));
+    }
+
+    #[test]
+    fn the_verdict_is_a_pause_or_to_give_up() {
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(BACKOFF.again(4, 1.0, None), Some(Duration::from_secs(4)));
+        assert_eq!(BACKOFF.again(4, 1.0, asked), asked);
+        assert_eq!(BACKOFF.again(5, 1.0, asked), None);
+        for (status, passing) in [
+            (200, Passing::No),
+            (400, Passing::No),
+            (408, Passing::Trouble),
+            (429, Passing::SlowDown),
+            (500, Passing::Trouble),
+            (501, Passing::No),
+            (503, Passing::SlowDown),
+            (504, Passing::Trouble),
+        ] {
+            assert_eq!(Passing::of(status), passing, "{status}");
+        }
     }
 
     #[test]

@@ -14,20 +14,22 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::settings::NotifySettings;
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::outcome::{ErrorKind, RunStatus};
-use crate::http::error::explained;
+use crate::domain::retry::Backoff;
+use crate::http::client::{self, Client};
+use crate::http::error::SendError;
 use crate::http::secret::Secret;
+use crate::http::settings::NetworkSettings;
 use crate::run::RunSummary;
 
-/// How often a message is tried: with the pauses between, somebody who restarts the receiver has four seconds.
-const ATTEMPTS: u32 = 4;
-
-/// The first pause; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How often a message is tried: with the pauses between, each twice as long as the one before, somebody who restarts the
+/// receiver has four seconds.
+const TRIES: Backoff = Backoff { attempts: 4, base: Duration::from_millis(500), max: WHOLE };
 
 /// How long a receiver may take. A command's end waits for it, so it is short.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,20 +101,19 @@ pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<
 /// # Errors
 /// Why the last try failed.
 pub async fn deliver(settings: &NotifySettings, message: &Message, stop: &CancellationToken) -> Result<()> {
-    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+    let began = Instant::now();
     for attempt in 1.. {
         let patience = PATIENCE.min(WHOLE.saturating_sub(began.elapsed()));
         let tried = match settings {
             NotifySettings::Webhook { url } => post(url, message, patience).await,
             NotifySettings::Command(command) => run(command.clone(), message, patience).await,
         };
-        let last = attempt == ATTEMPTS || stop.is_cancelled() || began.elapsed() + pause + PATIENCE / 2 > WHOLE;
-        match tried {
-            Ok(()) => return Ok(()),
-            Err(failure) if last => return Err(failure),
-            Err(_) => tokio::time::sleep(pause).await,
+        let in_time = |pause: &Duration| !stop.is_cancelled() && began.elapsed() + *pause + PATIENCE / 2 <= WHOLE;
+        match (tried, TRIES.again(attempt, 1.0, None).filter(in_time)) {
+            (Ok(()), _) => return Ok(()),
+            (Err(failure), None) => return Err(failure),
+            (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
         }
-        pause *= 2;
     }
     Ok(())
 }
@@ -122,23 +123,18 @@ fn undelivered(why: impl Into<String>) -> Failure {
 }
 
 async fn post(url: &Secret, message: &Message, patience: Duration) -> Result<()> {
-    let url = url.read()?;
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .timeout(patience)
-        .build()
-        .map_err(|e| undelivered("no HTTP client can be made").because(e.without_url()))?;
-    let body = serde_json::to_vec(message).map_err(|e| Failure::internal("a message can't be spelled").because(e))?;
-    let request = client.post(url.expose_secret()).header("content-type", "application/json").body(body);
-    // The address is a secret: it often holds the receiver's key.
-    let answer = request.send().await.map_err(|e| {
-        let error = explained(&e);
+    let owner = "the webhook";
+    let broken = |error: SendError| {
         let what = if error.kind == ErrorKind::Protocol { "answers, and not as it should" } else { "can't be reached" };
-        undelivered(format!("the webhook {what}: {}", error.message))
-    })?;
+        undelivered(format!("{owner} {what}: {}", error.message))
+    };
+    // The address is a secret: it often holds the receiver's key.
+    let url = Url::parse(url.read()?.expose_secret());
+    let url = url.map_err(|_| undelivered(format!("{owner} can't be reached: its address is none")))?;
+    let client = Client::new(owner, client::builder(owner, &NetworkSettings::default(), patience)?, patience)?;
+    let body = serde_json::to_vec(message).map_err(|e| Failure::internal("a message can't be spelled").because(e))?;
+    let request = client.post(url).header("content-type", "application/json").body(body);
+    let answer = client.begin(request, &client.patience()).await.map_err(broken)?;
     match answer.status() {
         status if status.is_success() => Ok(()),
         status => Err(undelivered(format!("the webhook answered HTTP {}", status.as_u16()))),

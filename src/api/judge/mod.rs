@@ -18,7 +18,7 @@ use super::read::id_text;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
-use crate::domain::retry::retry_after;
+use crate::domain::retry::{self, Passing};
 
 impl Engine {
     /// What the answer to an operation's request means, which was made for this call. `now` is when it arrived, for a `Retry-After` that is a date.
@@ -215,11 +215,11 @@ fn usual_meaning(status: u16) -> Meaning {
         401 => Meaning::LogInAgain,
         404 => Meaning::NotFound,
         409 => Meaning::Duplicate,
-        429 | 503 => Meaning::SlowDown,
-        // What a server can't do at all (RFC 9110, section 15.6.2) it has not done.
-        501 => Meaning::Refused,
-        408 | 500.. => Meaning::Unclear,
-        _ => Meaning::Refused,
+        _ => match Passing::of(status) {
+            Passing::SlowDown => Meaning::SlowDown,
+            Passing::Trouble => Meaning::Unclear,
+            Passing::No => Meaning::Refused,
+        },
     }
 }
 
@@ -229,16 +229,9 @@ fn met(condition: &BodyCondition, body: &Value) -> bool {
     condition.is.iter().any(|wanted| wanted == value || id_text(wanted).is_some_and(|w| Some(w) == id_text(value)))
 }
 
-/// How long the target wants to be left alone. A date is measured by the target's own clock where it tells the time.
+/// How long the target wants to be left alone.
 fn asked_pause(answer: &ApiResponse, now: Option<DateTime<Utc>>) -> Option<Duration> {
-    let raw = answer.header("retry-after")?;
-    let theirs = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok()).map(DateTime::<Utc>::from);
-    match theirs.or(now) {
-        Some(now) => retry_after(raw, now),
-        // Without a clock only a number of seconds tells something.
-        None if raw.contains(':') => None,
-        None => retry_after(raw, DateTime::UNIX_EPOCH),
-    }
+    retry::asked_pause(answer.header("retry-after"), answer.header("date"), now)
 }
 
 fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {

@@ -21,7 +21,7 @@ use crate::config::settings::{FormatSettings, HttpSettings, SourceSettings};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::html::{begins_like_html, is_html_type};
 use crate::domain::outcome::ErrorKind;
-use crate::domain::retry::{Backoff, retry_after};
+use crate::domain::retry::{self, Backoff, Passing};
 use crate::http::auth::{self, Carried, Credential, Exchange, Issued, Renewal, Standing};
 use crate::http::body::{Body, Patience, Store, Unkept, Unread};
 use crate::http::client::{self, Client, in_bytes};
@@ -179,13 +179,14 @@ impl Fetcher {
                 Ok(got) => return Ok(got),
                 Err(trouble) => trouble,
             };
-            let asked = match trouble.again {
-                Again::Perhaps(asked) if self.backoff.allows_another(tries) => asked,
-                _ => return Err(trouble),
-            };
-            tracing::debug!(owner = %self.owner, tries, "trying again: {}", trouble.message);
             let chance = rand::rng().random::<f64>();
-            tokio::time::sleep(self.backoff.pause(tries, chance, asked)).await;
+            let pause = match trouble.again {
+                Again::Perhaps(asked) => self.backoff.again(tries, chance, asked),
+                Again::No | Again::LoggedIn => None,
+            };
+            let Some(pause) = pause else { return Err(trouble) };
+            tracing::debug!(owner = %self.owner, tries, "trying again: {}", trouble.message);
+            tokio::time::sleep(pause).await;
             tries += 1;
         }
     }
@@ -281,7 +282,10 @@ impl Fetcher {
     ) -> Result<Answer, Trouble> {
         let status = response.status();
         let code = status.as_u16();
-        let after = asked_pause(response.headers());
+        let again = match Passing::of(code) {
+            Passing::SlowDown | Passing::Trouble => Again::Perhaps(asked_pause(response.headers())),
+            Passing::No => Again::No,
+        };
         match status {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if conditional => {
@@ -311,7 +315,7 @@ impl Fetcher {
                     Error::Source(SourceReason::Unreachable),
                     format!("it asks to slow down: HTTP {code}"),
                 );
-                return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("set rate for this source"));
+                return Err(Trouble { again, ..trouble }.help("set rate for this source"));
             }
             _ if status.is_redirection() => {
                 let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
@@ -323,7 +327,7 @@ impl Fetcher {
             _ if status.is_server_error() => {
                 let trouble =
                     Trouble::new(Error::Source(SourceReason::Unreachable), format!("it is in trouble: HTTP {code}"));
-                return Err(Trouble { again: Again::Perhaps(after), ..trouble }.help("run again when it is well"));
+                return Err(Trouble { again, ..trouble }.help("run again when it is well"));
             }
             _ => {
                 return Err(Trouble::unusable(format!("it answers with HTTP {code}")).help("check url and pagination"));
@@ -461,5 +465,6 @@ fn web_page() -> Trouble {
 
 /// How long an answer asks to be left alone.
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
-    retry_after(headers.get(header::RETRY_AFTER)?.to_str().ok()?, crate::os::clock::now())
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry::asked_pause(text(header::RETRY_AFTER), text(header::DATE), Some(crate::os::clock::now()))
 }
