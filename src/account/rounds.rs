@@ -14,9 +14,7 @@ use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
-
-/// Pages in a row without anybody new after which nobody is expected any more.
-const MOST_IDLE_PAGES: u32 = 3;
+use crate::http::paging::{LoopGuard, MOST_IDLE_PAGES, print};
 
 /// The most pages of one listing: as many as a source's by default.
 const MOST_PAGES: u64 = 100_000;
@@ -67,8 +65,7 @@ pub enum Flaw {
 #[derive(Debug, Default)]
 pub struct Rounds {
     search: bool,
-    asked: HashSet<u64>,
-    shown: HashSet<u64>,
+    guard: LoopGuard,
     accounts: HashSet<u64>,
     entries: u64,
     /// Invitations to an address that was invited before.
@@ -77,7 +74,6 @@ pub struct Rounds {
     /// So far, each page's total was the number of its own entries.
     counts_pages: bool,
     idle: u32,
-    pages: u64,
 }
 
 impl Rounds {
@@ -91,20 +87,20 @@ impl Rounds {
     /// # Errors
     /// What speaks against the listing.
     pub fn note(&mut self, request: &ApiRequest, page: &Page) -> Result<(), Flaw> {
-        if !self.asked.insert(hash(&request.path)) {
+        if !self.guard.asks(&request.path) {
             return Err(Flaw::Endless("it leads back to a page that it has shown"));
         }
-        self.pages += 1;
-        if self.pages > MOST_PAGES {
+        let pages = self.guard.turns();
+        if pages > MOST_PAGES {
             return Err(Flaw::Endless("it has more pages than any listing that is read"));
         }
         if self.entries > MOST_ACCOUNTS {
             return Err(Flaw::Endless("it has more accounts than any listing that is read (5,000,000)"));
         }
-        if self.search && (self.pages > MOST_SOUGHT.0 || self.entries > MOST_SOUGHT.1) {
+        if self.search && (pages > MOST_SOUGHT.0 || self.entries > MOST_SOUGHT.1) {
             return Err(Flaw::Endless("what was sought is one value, and it shows more and more accounts"));
         }
-        if !page.accounts.is_empty() && !self.shown.insert(page_hash(page)) {
+        if !page.accounts.is_empty() && self.guard.shows(page_print(page), pages).is_some() {
             return Err(Flaw::Endless("a page shows the very accounts that an earlier one showed"));
         }
         self.note_total(page)?;
@@ -143,7 +139,7 @@ impl Rounds {
         if let Some(remote_id) = repeated.filter(|_| !failpoints::is(Failpoint::BelieveRepeatingListings)) {
             return Err(Flaw::Repeated { remote_id, entries: self.entries, accounts });
         }
-        self.idle = if self.accounts.len() > before { 0 } else { self.idle + 1 };
+        self.idle = self.guard.shows_news(self.accounts.len() > before);
         Ok(())
     }
 
@@ -161,19 +157,20 @@ impl Rounds {
         if accounts + self.invited_again < total {
             return Err(Flaw::Short { accounts, total });
         }
-        let (asked, shown) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.shown));
-        *self = Rounds { search: self.search, pages: self.pages, asked, shown, ..Rounds::default() };
+        let mut guard = std::mem::take(&mut self.guard);
+        guard.goes_on();
+        *self = Rounds { search: self.search, guard, ..Rounds::default() };
         Ok(())
     }
 }
 
 /// What a page shows, in any order; who is invited is another than who has come under the same address.
-fn page_hash(page: &Page) -> u64 {
+fn page_print(page: &Page) -> [u8; 16] {
     let mut ids: Vec<(&str, bool)> = (page.accounts.iter())
         .map(|account| (account.remote_id.as_str(), account.state == AccountState::Invited))
         .collect();
     ids.sort_unstable();
-    hash(&ids)
+    print(ids.iter().flat_map(|(id, invited)| [id.as_bytes(), if *invited { b"invited" } else { b"" }]))
 }
 
 fn hash(value: &impl Hash) -> u64 {

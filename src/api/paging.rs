@@ -7,6 +7,7 @@ use super::definition::PagingStyle;
 use super::engine::{CallSpec, Paging};
 use super::exchange::{ApiRequest, ApiResponse};
 use super::template::{number_in_query, set_in_query};
+use crate::domain::paging::{cursor, told};
 
 /// How a listing goes on.
 #[derive(Debug, PartialEq)]
@@ -95,9 +96,7 @@ const UNUSABLE: &str = "with a link to a next page that can't be used";
 
 /// What the body tells of the next page; nothing where it says that there is none.
 fn pointed<'b>(paging: &Paging, body: Option<&'b Value>) -> Option<&'b Value> {
-    let told = body?.pointer(paging.pointer.as_deref()?)?;
-    let none = matches!(told, Value::Null | Value::Bool(false)) || told.as_str().is_some_and(|t| t.trim().is_empty());
-    (!none).then_some(told)
+    told(body?.pointer(paging.pointer.as_deref()?))
 }
 
 /// The request with the cursor that the body tells.
@@ -106,12 +105,8 @@ fn after_cursor(
     request: &ApiRequest,
     body: Option<&Value>,
 ) -> Result<Option<ApiRequest>, &'static str> {
-    let cursor = match pointed(paging, body) {
-        None => return Ok(None),
-        Some(Value::String(cursor)) => cursor.clone(),
-        Some(Value::Number(cursor)) => cursor.to_string(),
-        Some(_) => return Err("with a cursor that is neither text nor a number"),
-    };
+    let Some(told) = pointed(paging, body) else { return Ok(None) };
+    let cursor = cursor(told).ok_or("with a cursor that is neither text nor a number")?;
     let path = set_in_query(&request.path, &paging.param, &cursor);
     if path == request.path {
         return Err("with the cursor of the page that it shows");

@@ -22,6 +22,7 @@ pub mod nearest;
 pub mod operation;
 pub mod outcome;
 pub mod pace;
+pub mod paging;
 pub mod planned;
 #[cfg(test)]
 pub mod properties;

@@ -5,6 +5,7 @@ pub mod body;
 pub mod client;
 pub mod error;
 pub mod oauth;
+pub mod paging;
 pub mod rate;
 pub mod secret;
 pub mod settings;

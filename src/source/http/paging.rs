@@ -1,12 +1,12 @@
 //! From one page to the next. Pure: what a page said goes in, the address of the next one comes out, or that there is
 //! none, or that the paging goes round in circles.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 use url::Url;
 
 use crate::config::settings::{PageSize, Pagination};
+use crate::domain::paging;
+use crate::http::paging::LoopGuard;
 
 /// What a page told.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct Pager<'a> {
     kind: &'a Pagination,
     first: Url,
     at: Url,
-    seen: HashSet<[u8; 16]>,
+    guard: LoopGuard,
     page: u64,
     records: u64,
     most: u64,
@@ -62,8 +62,9 @@ impl<'a> Pager<'a> {
         if let Some((param, value)) = parameter {
             set(&mut at, param, &value.to_string());
         }
-        let seen = HashSet::from([fingerprint(&at)]);
-        Pager { kind, first, at, seen, page: 1, records: 0, most }
+        let mut guard = LoopGuard::default();
+        guard.asks(at.as_str());
+        Pager { kind, first, at, guard, page: 1, records: 0, most }
     }
 
     /// The address of the page that is to be read.
@@ -91,7 +92,7 @@ impl<'a> Pager<'a> {
         if !same_host(&self.first, &next) {
             return Next::Lost("the next page is on another host, where our credentials don't belong".into());
         }
-        if !self.seen.insert(fingerprint(&next)) {
+        if !self.guard.asks(next.as_str()) {
             return Next::Lost("the paging goes round in circles: the next page is one that was read already".into());
         }
         if self.page >= self.most {
@@ -121,19 +122,18 @@ impl<'a> Pager<'a> {
                 "" => Next::End,
                 value => self.with(param, value),
             },
-            Pagination::Next { .. } => match told.pointed {
-                None | Some(Value::Null | Value::Bool(false)) => Next::End,
-                Some(Value::String(address)) if address.trim().is_empty() => Next::End,
+            Pagination::Next { .. } => match paging::told(told.pointed) {
+                None => Next::End,
                 Some(Value::String(address)) => joined(base, address.trim()),
                 Some(_) => Next::Lost("what should be the next address is not text".into()),
             },
-            Pagination::Cursor { param, .. } => match told.pointed {
-                None | Some(Value::Null | Value::Bool(false)) => Next::End,
-                Some(Value::String(cursor)) if cursor.is_empty() => Next::End,
+            Pagination::Cursor { param, .. } => match paging::told(told.pointed) {
+                None => Next::End,
                 Some(_) if told.no_more => Next::End,
-                Some(Value::String(cursor)) => self.with(param, cursor),
-                Some(Value::Number(cursor)) => self.with(param, &cursor.to_string()),
-                Some(_) => Next::Lost("what should be the cursor is neither text nor a number".into()),
+                Some(pointed) => match paging::cursor(pointed) {
+                    Some(cursor) => self.with(param, &cursor),
+                    None => Next::Lost("what should be the cursor is neither text nor a number".into()),
+                },
             },
             // A page that is not full proves nothing: a server may give fewer than it is asked for. An empty one, or
             // the whole of what is declared, is the end; the latter not where it says that there is more.
@@ -175,12 +175,6 @@ pub(super) fn same_host(from: &Url, to: &Url) -> bool {
     }
     // From http to https with the usual ports is a step up.
     same && (from.scheme(), to.scheme()) == ("http", "https") && from.port().is_none() && to.port().is_none()
-}
-
-fn fingerprint(url: &Url) -> [u8; 16] {
-    let mut digest = [0; 16];
-    blake3::Hasher::new().update(url.as_str().as_bytes()).finalize_xof().fill(&mut digest);
-    digest
 }
 
 /// Sets one parameter of the query and leaves the others as they are.

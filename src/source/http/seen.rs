@@ -13,12 +13,10 @@ use super::super::parsed::Parsed;
 use crate::domain::record::Key;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
+use crate::http::paging::{LoopGuard, MOST_IDLE_PAGES, printed};
 
 /// How many keys a message lists before it counts the rest.
 const LISTED: usize = 5;
-
-/// After so many pages in a row without a new key a paging has no end.
-const BARREN: u32 = 3;
 
 /// The pages of one read so far.
 pub(in crate::source) struct PageLog {
@@ -38,11 +36,9 @@ pub(in crate::source) struct PageLog {
     /// The first page that declared something else, and what.
     changed: Option<(u64, Option<u64>)>,
     news: bool,
-    barren: u32,
+    guard: LoopGuard,
     /// A hash of the page's rows, and how many there are.
     content: (blake3::Hasher, u64),
-    /// The pages by that hash.
-    contents: HashMap<[u8; 16], u64>,
 }
 
 /// What a page that has been read shows.
@@ -72,9 +68,8 @@ impl PageLog {
             declared: None,
             changed: None,
             news: false,
-            barren: 0,
+            guard: LoopGuard::default(),
             content: (blake3::Hasher::new(), 0),
-            contents: HashMap::new(),
         }
     }
 
@@ -139,15 +134,13 @@ impl PageLog {
         let (hasher, rows) = std::mem::replace(&mut self.content, (blake3::Hasher::new(), 0));
         let number = self.page;
         self.page += 1;
-        self.barren = if std::mem::take(&mut self.news) { 0 } else { self.barren + 1 };
-        let mut content = [0; 16];
-        hasher.finalize_xof().fill(&mut content);
+        let idle = self.guard.shows_news(std::mem::take(&mut self.news));
         if rows > 0
-            && let Some(same) = self.contents.insert(content, number)
+            && let Some(same) = self.guard.shows(printed(&hasher), number)
         {
             return Shown::SameAs(same);
         }
-        if self.barren >= BARREN { Shown::Nobody(self.barren) } else { Shown::More }
+        if idle >= MOST_IDLE_PAGES { Shown::Nobody(idle) } else { Shown::More }
     }
 
     /// What arrived, as it is counted for the declared total.
