@@ -9,7 +9,7 @@
 //! Processes that have to wait go in the order in which they asked, and before one that has just been served, so that one
 //! that sends all the time starves nobody.
 
-use crate::domain::pace::Pace;
+use crate::domain::pace::{Pace, nanos};
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -70,8 +70,7 @@ struct Schedule {
 impl Schedule {
     /// As if a whole burst had just left: the first goes an interval later.
     fn empty(now: u64, boot: u64, pace: Pace) -> Schedule {
-        let served_by = now.saturating_add(nanos(pace.interval)).saturating_add(nanos(pace.tolerance));
-        Schedule { boot, written_at: now, served_by, ..Schedule::default() }
+        Schedule { boot, written_at: now, served_by: pace.empty(now), ..Schedule::default() }
     }
 
     /// Whether it is of this boot of the machine. Where that can't be told by its name, a time to come tells.
@@ -80,10 +79,9 @@ impl Schedule {
     }
 
     fn take(&mut self, now: u64, pace: Pace, who: u64) -> Turn {
-        let interval = nanos(pace.interval);
-        let open_from = self.served_by.saturating_sub(nanos(pace.tolerance)).max(self.paused_until);
+        let open_from = pace.open_from(self.served_by).max(self.paused_until);
         let before = self.waiting.iter().position(|waits| *waits == who || *waits == 0).unwrap_or(WAITERS);
-        let head_start = HEAD_START.min(interval / (2 * WAITERS as u64)).saturating_mul(before as u64);
+        let head_start = HEAD_START.min(nanos(pace.interval) / (2 * WAITERS as u64)).saturating_mul(before as u64);
         let due = open_from.saturating_add(head_start);
         if now < due {
             if let Some(place) = self.waiting.get_mut(before) {
@@ -95,7 +93,7 @@ impl Schedule {
         let served = if self.waiting.get(before) == Some(&who) { before + 1 } else { before };
         self.waiting.rotate_left(served.min(WAITERS));
         self.waiting[WAITERS - served.min(WAITERS)..].fill(0);
-        self.served_by = self.served_by.max(now).saturating_add(interval);
+        self.served_by = pace.served(self.served_by, now);
         Turn::Now
     }
 
@@ -128,10 +126,6 @@ impl Schedule {
         schedule.waiting.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
         Some(schedule)
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn number(bytes: &[u8]) -> u64 {

@@ -1,7 +1,7 @@
 //! The gate that every request of a process to one target or source passes: never faster than the operator allows, and no slower than need be.
 //!
-//! Two things decide together. A **schedule** says when the next request is due (the generic cell rate algorithm, on
-//! the moments at which requests *asked* to go, so that a late wake-up shifts nothing). **governor** has the last word
+//! Two things decide together. A **schedule** says when the next request is due ([`Pace`], as in the budget that all
+//! processes share, on the moments at which requests *asked* to go, so that a late wake-up shifts nothing). **governor** has the last word
 //! on the moment at which a request really goes, so that late wake-ups can't bunch up into more than is allowed.
 //!
 //! Why both: a timer wakes a millisecond or more after it should. A limiter that is only asked then counts from the
@@ -28,7 +28,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-use crate::domain::pace::Pace;
+use crate::domain::pace::{Pace, nanos};
 use crate::domain::units::Rate;
 
 /// How late a wake-up may be without loss: tokio's timer counts milliseconds, and a busy machine of two cores adds a
@@ -43,8 +43,10 @@ const SHARE_GIVEN_UP: f64 = 0.005;
 pub struct RateGate {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
     shape: Shape,
-    /// The schedule; the lock is the queue, and tokio's is first come, first served.
-    schedule: tokio::sync::Mutex<Schedule>,
+    began: Instant,
+    /// The schedule, lateness set aside, in nanoseconds since `began`; nothing before the first request. The lock is the
+    /// queue, and tokio's is first come, first served.
+    served_by: tokio::sync::Mutex<Option<u64>>,
     paused_until: Mutex<Option<Instant>>,
     admitted: AtomicU64,
     waits: AtomicU64,
@@ -69,7 +71,8 @@ impl RateGate {
         RateGate {
             limiter: RateLimiter::direct_with_clock(shape.quota(), TokioClock),
             shape,
-            schedule: tokio::sync::Mutex::new(Schedule::default()),
+            began: Instant::now(),
+            served_by: tokio::sync::Mutex::new(None),
             paused_until: Mutex::new(None),
             admitted: AtomicU64::new(0),
             waits: AtomicU64::new(0),
@@ -86,11 +89,16 @@ impl RateGate {
 
     /// The same for somebody who asked at this moment and had to wait for something else since; not counted yet.
     pub(crate) async fn acquire_as_of(&self, asked: Instant) {
-        let mut schedule = self.schedule.lock().await;
-        if schedule.all_served_by.is_none() {
-            self.empty(&mut schedule, asked);
-        }
-        let mut due = schedule.due(asked, self.shape.burst_tolerance());
+        let mut kept = self.served_by.lock().await;
+        let pace = self.shape.bare_pace();
+        let since = |moment: Instant| nanos(moment.saturating_duration_since(self.began));
+        let served_by = kept.unwrap_or_else(|| {
+            self.drain();
+            pace.empty(since(asked))
+        });
+        // Who stops waiting leaves the schedule behind as it was, begun.
+        *kept = Some(served_by);
+        let mut due = asked.max(self.began + Duration::from_nanos(pace.open_from(served_by)));
         loop {
             due = due.max(self.pause_end().unwrap_or(due));
             if due > Instant::now() {
@@ -103,7 +111,7 @@ impl RateGate {
                 Ok(Ok(())) | Err(_) => break,
             }
         }
-        schedule.serve(due, self.shape.interval());
+        *kept = Some(pace.served(served_by, since(due)));
     }
 
     /// What it allows, for a schedule that is shared with others.
@@ -113,8 +121,7 @@ impl RateGate {
     }
 
     /// What a burst would take is gone from the start on.
-    fn empty(&self, schedule: &mut Schedule, first_asked: Instant) {
-        schedule.all_served_by = Some(first_asked + self.shape.interval().saturating_mul(self.shape.burst));
+    fn drain(&self) {
         // It is full, and so gives all that it holds.
         let drained = self.limiter.check_n(self.shape.held_cells());
         debug_assert!(matches!(drained, Ok(Ok(()))), "a new limiter is full");
@@ -151,27 +158,8 @@ impl RateGate {
         // Less than a tenth of a millisecond is the work of asking, not a wait.
         if waited >= Duration::from_micros(100) {
             self.waits.fetch_add(1, Ordering::Relaxed);
-            let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-            self.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+            self.waited_nanos.fetch_add(nanos(waited), Ordering::Relaxed);
         }
-    }
-}
-
-/// When requests are due, lateness set aside.
-#[derive(Default)]
-struct Schedule {
-    /// When everything let through so far would have gone at the bare rate.
-    all_served_by: Option<Instant>,
-}
-
-impl Schedule {
-    fn due(&self, asked: Instant, burst_tolerance: Duration) -> Instant {
-        let paced = self.all_served_by.and_then(|end| end.checked_sub(burst_tolerance));
-        paced.map_or(asked, |paced| paced.max(asked))
-    }
-
-    fn serve(&mut self, due: Instant, interval: Duration) {
-        self.all_served_by = Some(self.all_served_by.map_or(due, |end| end.max(due)) + interval);
     }
 }
 
@@ -229,8 +217,9 @@ impl Shape {
         self.cell * self.cells_per_request.get()
     }
 
-    fn burst_tolerance(&self) -> Duration {
-        self.interval().saturating_mul(self.burst - 1)
+    /// The pace as the operator set it, without the tolerance for lateness.
+    fn bare_pace(&self) -> Pace {
+        Pace { interval: self.interval(), tolerance: self.interval().saturating_mul(self.burst - 1) }
     }
 }
 
