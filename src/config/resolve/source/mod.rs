@@ -97,7 +97,7 @@ fn owner(key: &str) -> String {
 }
 
 /// What a union can refer to.
-pub(in super::super) struct Sources<'a> {
+pub(super) struct Sources<'a> {
     /// Every source.
     pub names: &'a [String],
     /// Those that are unions.
