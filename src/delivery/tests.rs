@@ -327,7 +327,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
             stop: &stop,
             abandon: &abandon,
         };
-        attempt.carry_out(Arc::new(operation.into())).await;
+        attempt.carry_out(Arc::new(operation)).await;
         // The next start finds it as the process left it.
         state.ask(Recover { at: passing.stamp(), sync: None }).await.expect("recovered");
         let page = UnresolvedPage { sync: id, after: 0, limit: 1 };

@@ -174,7 +174,7 @@ impl Command for EndEpoch {
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         let mut counted = db.prepare("UPDATE epoch SET n = n + 1 RETURNING coalesce(id, ''), n")?;
-        Ok(counted.row(args![], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        counted.row(args![], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 }
 

@@ -112,7 +112,7 @@ impl Command for FindSync {
         };
         let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
         let bound = Binding { kind, base_url, source_key, ..wanted.clone() };
-        if let Some((what, was, is)) = bound.difference(&wanted).filter(|_| people > 0) {
+        if let Some((what, was, is)) = bound.difference(wanted).filter(|_| people > 0) {
             return Err(rebound(&wanted.sync, what, was, is, people));
         }
         let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;

@@ -44,12 +44,12 @@ impl Command for Prune {
             args![self.before, self.counted_since, STEP as i64],
         )?;
         if outcomes == STEP as u64 {
-            return Ok(Pruned { outcomes: outcomes as u64, more: true, ..Pruned::default() });
+            return Ok(Pruned { outcomes, more: true, ..Pruned::default() });
         }
         let plans = prune_plans(db, &self.before)?;
         let runs = prune_runs(db, &self.before)?;
         db.execute("DELETE FROM request WHERE ended_at < ?1", args![&self.before])?;
-        Ok(Pruned { outcomes: outcomes as u64, runs, plans, more: false })
+        Ok(Pruned { outcomes, runs, plans, more: false })
     }
 }
 
@@ -74,7 +74,7 @@ fn prune_runs(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
                                  AND good.status = 'ok' AND good.started_at > run.started_at))",
         args![before],
     )?;
-    Ok(deleted as u64)
+    Ok(deleted)
 }
 
 #[cfg(test)]

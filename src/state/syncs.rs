@@ -240,7 +240,7 @@ impl Command for ForgetSync {
         for table in tables(db, By::Name)?.iter().filter(|t| !matches!(t.as_str(), "outcome" | "run" | "plan")) {
             db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![name])?;
         }
-        Ok(Some(ForgottenSync { target, people, users, unresolved, outcomes: outcomes as u64, plans: plans as u64 }))
+        Ok(Some(ForgottenSync { target, people, users, unresolved, outcomes, plans }))
     }
 }
 
