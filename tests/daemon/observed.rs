@@ -78,7 +78,7 @@ fn endpoints_answer_as_documented() {
     let lines: Vec<Value> = daemon.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of_run =
         |target: &str| lines.iter().filter(|line| line["target"] == target && line["run"] == run["run"]).count();
-    let told = (of_run("rosterd::domain::outcome"), of_run("rosterd::run"));
+    let told = (of_run("rosterd::outcome"), of_run("rosterd::run"));
     assert_eq!(told, (home.outcomes(&[]).len(), 1), "one line an outcome, one a run, each with the run");
     assert_eq!(daemon.end(), 0);
 }
