@@ -28,6 +28,7 @@ pub mod planned;
 pub mod properties;
 pub mod record;
 pub mod remedy;
+pub mod resource;
 pub mod retry;
 pub mod rules;
 pub mod schedule;
