@@ -13,6 +13,7 @@ use super::definition::{
     AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
     ProofDef, RequestDef, SessionDef, StateDef, SuccessDef,
 };
+use crate::domain::resource::Resource;
 use crate::domain::wording;
 
 /// A mistake in a definition, or in the options that a target gives it.
@@ -67,13 +68,19 @@ pub(super) struct Parts {
 pub(super) struct Mistakes<'t> {
     text: &'t str,
     document: Option<Document<&'t str>>,
+    /// The sections of the users stand in `[resources.users]`, not at the top.
+    in_resources: bool,
     found: Vec<DefinitionError>,
 }
 
 impl<'t> Mistakes<'t> {
-    /// Notes a mistake at the key that these segments lead to.
+    /// Notes a mistake at the key that these segments lead to, counted from the top of the file or, for what belongs to a
+    /// resource, from its table.
     pub fn at(&mut self, path: &[&str], message: impl Into<String>, help: Option<String>) {
-        let line = self.line(path);
+        let of_resource = self.in_resources && path.first().is_some_and(|first| RESOURCE_SECTIONS.contains(first));
+        let table: &[&str] = if of_resource { &["resources", Resource::Users.as_str()] } else { &[] };
+        let path: Vec<&str> = table.iter().chain(path).copied().collect();
+        let line = self.line(&path);
         let key = path.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(".");
         self.found.push(DefinitionError { key, line, message: message.into(), help });
     }
@@ -128,8 +135,9 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
         vec![DefinitionError { key: String::new(), line, message, help: None }]
     })?;
     let document = Document::parse(text).ok();
-    let mut mistakes = Mistakes { text, document, found: Vec::new() };
+    let mut mistakes = Mistakes { text, document, in_resources: false, found: Vec::new() };
     check_format(&mut root, &mut mistakes);
+    bring_up_users(&mut root, &mut mistakes);
     let kind = section::<String>(&mut root, "kind", &mut mistakes);
     let title = section::<String>(&mut root, "title", &mut mistakes);
     let auth = section(&mut root, "auth", &mut mistakes);
@@ -153,7 +161,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     let failures = several(&mut root, "failures", &mut mistakes);
     let proofs = several(&mut root, "proofs", &mut mistakes);
     for unknown in root.keys() {
-        mistakes.at(&[unknown], "unknown section", nearest(unknown, SECTIONS.iter().copied()));
+        let known = SECTIONS.iter().chain(&RESOURCE_SECTIONS).chain(&["resources"]).copied();
+        mistakes.at(&[unknown], "unknown section", nearest(unknown, known));
     }
     match (kind, title, auth, account, state) {
         (Some(kind), Some(title), Some(auth), Some(account), Some(state)) => Ok((
@@ -183,8 +192,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
     }
 }
 
-/// What stands at the top of a definition.
-pub(super) const SECTIONS: [&str; 17] = [
+/// What stands at the top of a definition, beside `resources`.
+pub(super) const SECTIONS: [&str; 11] = [
     "format",
     "kind",
     "title",
@@ -192,17 +201,53 @@ pub(super) const SECTIONS: [&str; 17] = [
     "session",
     "discovery",
     "options",
-    "account",
-    "state",
     "request",
-    "operations",
     "success",
     "errors",
     "failures",
-    "proofs",
-    "fields",
-    "lists",
 ];
+
+/// What stands in the table of a resource, `[resources.users]`. In files of before there were resources, these stand at
+/// the top.
+pub(super) const RESOURCE_SECTIONS: [&str; 6] = ["account", "state", "operations", "proofs", "fields", "lists"];
+
+/// Puts the sections of `[resources.users]` where files of before have them.
+fn bring_up_users(root: &mut toml::Table, mistakes: &mut Mistakes) {
+    const USERS: &str = Resource::Users.as_str();
+    let Some(resources) = root.remove("resources") else { return };
+    let toml::Value::Table(mut resources) = resources else {
+        mistakes.at(&["resources"], format!("must be a table, [resources.{USERS}]"), None);
+        return;
+    };
+    // What is told of a section is told of the one in here.
+    for section in RESOURCE_SECTIONS.iter().filter(|section| root.remove(**section).is_some()) {
+        let help = format!("write it there: [resources.{USERS}.{section}…]");
+        mistakes.at(&[section], format!("stands at the top, and others stand in [resources.{USERS}]"), Some(help));
+    }
+    mistakes.in_resources = true;
+    match resources.remove(USERS) {
+        Some(toml::Value::Table(users)) => {
+            for (section, value) in users {
+                if RESOURCE_SECTIONS.contains(&section.as_str()) {
+                    root.insert(section, value);
+                } else {
+                    let known = SECTIONS.contains(&section.as_str());
+                    let help = match known {
+                        true => Some(format!("it holds for all resources: write [{section}], at the top")),
+                        false => nearest(&section, RESOURCE_SECTIONS.iter().copied()),
+                    };
+                    mistakes.at(&["resources", USERS, &section], "unknown section", help);
+                }
+            }
+        }
+        Some(_) => mistakes.at(&["resources", USERS], "must be a table", None),
+        None => mistakes.at(&["resources", USERS], "is missing", None),
+    }
+    for unknown in resources.keys() {
+        let help = nearest(unknown, Resource::ALL.iter().map(|resource| resource.as_str()));
+        mistakes.at(&["resources", unknown], "unknown resource", help);
+    }
+}
 
 fn check_format(root: &mut toml::Table, mistakes: &mut Mistakes) {
     match section::<u32>(root, "format", mistakes) {

@@ -52,7 +52,7 @@ pub(super) enum OptionType {
     Boolean,
 }
 
-/// `[account]`.
+/// `[resources.users.account]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountDef {
@@ -128,7 +128,7 @@ pub(super) struct OptionIs {
     pub is: toml::Value,
 }
 
-/// `[state]`.
+/// `[resources.users.state]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateDef {
@@ -183,7 +183,7 @@ impl Format {
     }
 }
 
-/// `[operations.NAME]`.
+/// `[resources.users.operations.NAME]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OperationDef {
@@ -345,7 +345,7 @@ pub(super) enum Meaning {
     Unclear,
 }
 
-/// `[[proofs]]`.
+/// `[[resources.users.proofs]]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProofDef {
@@ -356,7 +356,7 @@ pub(super) struct ProofDef {
     pub records: Option<Vec<String>>,
 }
 
-/// `[fields.NAME]`.
+/// `[resources.users.fields.NAME]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FieldDef {
@@ -397,7 +397,7 @@ pub(super) enum SetStyle {
     Values,
 }
 
-/// `[lists.NAME]`.
+/// `[resources.users.lists.NAME]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListDef {

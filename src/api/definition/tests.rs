@@ -55,20 +55,20 @@ fn every_key_is_documented_and_none_that_does_not_exist() {
         ("login", keys::<LoginDef>()),
         ("logout", keys::<PlainDef>()),
         ("[options.NAME]", keys::<OptionDef>()),
-        ("[account]", keys::<AccountDef>()),
-        ("[state]", keys::<StateDef>()),
+        ("[resources.users.account]", keys::<AccountDef>()),
+        ("[resources.users.state]", keys::<StateDef>()),
         ("[request]", keys::<RequestDef>()),
-        ("[operations.NAME]", keys::<OperationDef>()),
+        ("[resources.users.operations.NAME]", keys::<OperationDef>()),
         ("paging", keys::<PagingDef>()),
         ("[discovery]", keys::<DiscoveryDef>()),
         ("[success]", keys::<SuccessDef>()),
         ("body of [success]", keys::<BodyRule>()),
         ("[errors]", keys::<ErrorsDef>()),
         ("[[failures]]", keys::<FailureDef>()),
-        ("[[proofs]]", keys::<ProofDef>()),
-        ("[fields.NAME]", keys::<FieldDef>()),
+        ("[[resources.users.proofs]]", keys::<ProofDef>()),
+        ("[resources.users.fields.NAME]", keys::<FieldDef>()),
         ("only_if and throwaway", keys::<OptionIs>()),
-        ("[lists.NAME]", keys::<ListDef>()),
+        ("[resources.users.lists.NAME]", keys::<ListDef>()),
     ];
     let mut page = documented();
     for (heading, known) in types {
@@ -80,7 +80,8 @@ fn every_key_is_documented_and_none_that_does_not_exist() {
 
 #[test]
 fn every_section_of_a_definition_has_a_heading() {
-    for section in crate::api::load::SECTIONS {
+    let of_users = crate::api::load::RESOURCE_SECTIONS.map(|section| format!("resources.users.{section}"));
+    for section in crate::api::load::SECTIONS.into_iter().chain(of_users.iter().map(String::as_str)) {
         let headed = [format!("### `[{section}]`"), format!("### `[{section}.NAME]`"), format!("### `[[{section}]]`")];
         let top = ["format", "kind", "title"].contains(&section);
         assert!(top || headed.iter().any(|heading| PAGE.contains(heading.as_str())), "{section}");
@@ -93,18 +94,18 @@ fn every_word_is_documented_where_its_key_is() {
     let words = [
         ("[auth]", "kinds", own(&crate::api::compile::AUTH_KINDS)),
         ("[options.NAME]", "type", words::<OptionType>()),
-        ("[account]", "paths", words::<PathStyle>()),
-        ("[state]", "unstated", words::<Unstated>()),
+        ("[resources.users.account]", "paths", words::<PathStyle>()),
+        ("[resources.users.state]", "unstated", words::<Unstated>()),
         ("[request]", "format", words::<Format>()),
-        ("[operations.NAME]", "method", own(&crate::api::compile::METHODS)),
-        ("[operations.NAME]", "body", words::<BodyStyle>()),
-        ("[operations.NAME]", "answer", words::<AnswerStyle>()),
-        ("[operations.NAME]", "escape", words::<Escape>()),
+        ("[resources.users.operations.NAME]", "method", own(&crate::api::compile::METHODS)),
+        ("[resources.users.operations.NAME]", "body", words::<BodyStyle>()),
+        ("[resources.users.operations.NAME]", "answer", words::<AnswerStyle>()),
+        ("[resources.users.operations.NAME]", "escape", words::<Escape>()),
         ("paging", "style", words::<PagingStyle>()),
         ("[[failures]]", "means", words::<Meaning>()),
-        ("[fields.NAME]", "type", words::<FieldType>()),
-        ("[fields.NAME]", "write", words::<SetStyle>()),
-        ("[lists.NAME]", "id_type", words::<IdType>()),
+        ("[resources.users.fields.NAME]", "type", words::<FieldType>()),
+        ("[resources.users.fields.NAME]", "write", words::<SetStyle>()),
+        ("[resources.users.lists.NAME]", "id_type", words::<IdType>()),
     ];
     let page = documented();
     for (heading, key, known) in words {

@@ -166,7 +166,7 @@ pub async fn compare(
 ) -> Result<Comparison> {
     if !sync.target.engine.can_list() {
         return Err(Failure::new(Error::Config, format!("target {} can't be listed", sync.target.name))
-            .help("its definition has no [operations.list]; without one there is nothing to reconcile with"));
+            .help("its definition has no operation `list`; without one there is nothing to reconcile with"));
     }
     if !rebind {
         // Before the listing, which can take long.
