@@ -193,19 +193,8 @@ pub(super) fn load(text: &str) -> Result<(Parts, Mistakes<'_>), Vec<DefinitionEr
 }
 
 /// What stands at the top of a definition, beside `resources`.
-pub(super) const SECTIONS: [&str; 11] = [
-    "format",
-    "kind",
-    "title",
-    "auth",
-    "session",
-    "discovery",
-    "options",
-    "request",
-    "success",
-    "errors",
-    "failures",
-];
+pub(super) const SECTIONS: [&str; 11] =
+    ["format", "kind", "title", "auth", "session", "discovery", "options", "request", "success", "errors", "failures"];
 
 /// What stands in the table of a resource, `[resources.users]`. In files of before there were resources, these stand at
 /// the top.

@@ -8,11 +8,11 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::compile::OPERATIONS;
-use super::load::RESOURCE_SECTIONS;
 use super::definition::{
     AccountDef, AuthDef, DiscoveryDef, ErrorsDef, FORMAT, FailureDef, FieldDef, ListDef, OperationDef, OptionDef,
     ProofDef, RequestDef, SessionDef, StateDef, SuccessDef,
 };
+use super::load::RESOURCE_SECTIONS;
 
 /// A target definition: how a user API works. `rosterd targets show juno` prints one.
 #[derive(JsonSchema)]
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use crate::api::Engine;
     use crate::api::load::SECTIONS;
-    use crate::domain::resource::Resource;
     use crate::config::schema::Judge;
+    use crate::domain::resource::Resource;
 
     fn names(schema: &Value) -> Vec<&str> {
         let mut names: Vec<&str> = schema.as_object().expect("properties").keys().map(String::as_str).collect();

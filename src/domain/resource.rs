@@ -21,7 +21,7 @@ impl Resource {
     pub const ALL: [Resource; 1] = [Resource::Users];
 
     /// Its name, as it is stored and as definitions write it.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Resource::Users => "users",
         }

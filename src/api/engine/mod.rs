@@ -20,6 +20,7 @@ use super::template::Template;
 use crate::domain::account::AccountState;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::operation::{OpKind, Operation};
+use crate::domain::resource::Resource;
 
 /// The definitions that are built in: kind and text.
 const BUILTIN: [(&str, &str); 4] = [
@@ -196,6 +197,11 @@ impl Engine {
     /// The name under which targets ask for it.
     pub fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// What of the platform it keeps in step.
+    pub fn resource(&self) -> Resource {
+        Resource::Users
     }
 
     /// The kinds of authentication that the API takes.
