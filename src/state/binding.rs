@@ -5,6 +5,7 @@
 
 use super::db::args;
 use super::people::{Binding, SyncId};
+use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
 use crate::domain::record::Key;
@@ -126,7 +127,7 @@ impl Command for Gather {
     type Reply = u64;
 
     fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
-        let mut person = db.prepare(
+        let mut person = PeopleWriter::of(db, self.sync).prepare(
             "INSERT INTO person (sync, key, state, remote_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         )?;
         let mut body = db.prepare(
@@ -202,7 +203,8 @@ impl Command for Rebind {
 }
 
 fn remove(db: &Db<'_>, sync: SyncId) -> Result<(), StateError> {
-    for table in ["person", "body", "journal", "undo"] {
+    PeopleWriter::of(db, sync).execute("DELETE FROM person WHERE sync = ?1", args![sync])?;
+    for table in ["body", "journal", "undo"] {
         db.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), args![sync])?;
     }
     db.execute("DELETE FROM sync WHERE id = ?1", args![sync])?;

@@ -8,6 +8,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::db::args;
+use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::time::{parse, rfc3339};
 
@@ -99,11 +101,13 @@ pub(super) fn begin(db: &Db<'_>, run: &str, sync: &str, now: DateTime<Utc>) -> R
     )?;
     if let Some((from, until)) = reading.misdated {
         let from = if from == DateTime::<Utc>::MIN_UTC { String::new() } else { rfc3339(from) };
-        db.execute(
-            "UPDATE person SET absent_since = ?4 WHERE sync = (SELECT id FROM sync WHERE name = ?1)
-             AND absent_since BETWEEN ?2 AND ?3",
-            args![sync, from, rfc3339(until), rfc3339(now)],
-        )?;
+        let id = db.one("SELECT id FROM sync WHERE name = ?1", args![sync], |row| row.get::<SyncId>(0))?;
+        if let Some(id) = id {
+            PeopleWriter::of(db, id).execute(
+                "UPDATE person SET absent_since = ?4 WHERE sync = ?1 AND absent_since BETWEEN ?2 AND ?3",
+                args![id, from, rfc3339(until), rfc3339(now)],
+            )?;
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use super::db::args;
 use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::{Arg, Column, Command, Db, StateError};
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
@@ -54,8 +55,9 @@ impl Command for Forget {
             db.one("SELECT remote_id, state FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, key], |row| {
                 Ok((row.get::<Option<String>>(0)?, PersonState::of(row.get(1)?)))
             })?;
-        let mut rows = 0;
-        for table in ["person", "body", "undo"] {
+        let people = PeopleWriter::of(db, self.sync);
+        let mut rows = people.execute("DELETE FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, key])?;
+        for table in ["body", "undo"] {
             let sql = format!("DELETE FROM {table} WHERE sync = ?1 AND key = ?2");
             rows += db.execute(&sql, args![self.sync, key])?;
         }

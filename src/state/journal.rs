@@ -6,6 +6,7 @@
 
 use super::db::args;
 use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
 use super::{Command, Db, StateError, ledger};
 use crate::domain::account::Kept;
@@ -153,22 +154,24 @@ impl Command for Settle {
     type Reply = Vec<Outcome>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
+        let people = PeopleWriter::of(db, self.sync);
         let mut outcomes = Vec::with_capacity(self.settlements.len());
         for settlement in &self.settlements {
-            outcomes.extend(settle(db, self.sync, settlement)?);
+            outcomes.extend(settle(&people, settlement)?);
         }
         Ok(outcomes)
     }
 }
 
 /// Ends one operation; gives back the outcome that is to be told.
-fn settle(db: &Db<'_>, sync: SyncId, settlement: &Settlement) -> Result<Option<Outcome>, StateError> {
+fn settle(people: &PeopleWriter<'_>, settlement: &Settlement) -> Result<Option<Outcome>, StateError> {
+    let (db, sync) = (people.db(), people.sync());
     if let Effect::Doubtful { instead } = &settlement.effect {
         keep_doubt(db, settlement, instead.as_deref())?;
         return Ok(None);
     }
     let mut refused = None;
-    let settlement = match apply(db, sync, &settlement.key, &settlement.effect, &settlement.at)? {
+    let settlement = match apply(people, &settlement.key, &settlement.effect, &settlement.at)? {
         Applied::Anothers(owner) => refused.insert(settlement.refused(&owner)),
         Applied::Done { kept } => {
             keep(db, sync, settlement, kept)?;
@@ -237,9 +240,10 @@ impl Command for Observe {
     type Reply = Vec<Key>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Key>, StateError> {
+        let people = PeopleWriter::of(db, self.sync);
         let mut refused = Vec::new();
         for (key, effect) in &self.observed {
-            if let Applied::Anothers(_) = apply(db, self.sync, key, effect, &self.at)? {
+            if let Applied::Anothers(_) = apply(&people, key, effect, &self.at)? {
                 refused.push(key.clone());
             }
         }
@@ -264,13 +268,14 @@ pub(super) fn owner_of(db: &Db<'_>, sync: SyncId, remote_id: &str) -> Result<Str
 }
 
 /// Moves a person's row, and their body with it.
-pub(super) fn apply(db: &Db<'_>, sync: SyncId, key: &Key, effect: &Effect, at: &str) -> Result<Applied, StateError> {
+pub(super) fn apply(people: &PeopleWriter<'_>, key: &Key, effect: &Effect, at: &str) -> Result<Applied, StateError> {
+    let (db, sync) = (people.db(), people.sync());
     let mut kept = None;
     match effect {
         Effect::None | Effect::Unknown | Effect::Doubtful { .. } => {}
         Effect::Confirmed { state, remote_id, attributes, fingerprint } => {
             let standing = i64::from(fingerprint.is_some());
-            let mut confirm = db.prepare(
+            let mut confirm = people.prepare(
                 "INSERT INTO person (sync, key, fingerprint, standing, state, remote_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT (sync, key) DO UPDATE SET
                          fingerprint = ?3, standing = ?4, state = ?5, remote_id = ?6, absent_since = NULL",
@@ -287,18 +292,15 @@ pub(super) fn apply(db: &Db<'_>, sync: SyncId, key: &Key, effect: &Effect, at: &
             )?;
         }
         Effect::Gone => {
-            db.execute(
+            people.execute(
                 "UPDATE person SET state = 4, remote_id = NULL, fingerprint = NULL, standing = 0, absent_since = NULL
                  WHERE sync = ?1 AND key = ?2",
                 args![sync, key.as_str()],
             )?;
         }
         Effect::Unlinked => {
-            for sql in
-                ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
-            {
-                db.execute(sql, args![sync, key.as_str()])?;
-            }
+            people.execute("DELETE FROM person WHERE sync = ?1 AND key = ?2", args![sync, key.as_str()])?;
+            db.execute("DELETE FROM body WHERE sync = ?1 AND key = ?2", args![sync, key.as_str()])?;
         }
     }
     Ok(Applied::Done { kept })

@@ -21,6 +21,7 @@ pub mod lock;
 pub mod ownership;
 mod paging;
 pub mod people;
+mod people_writer;
 pub mod plans;
 pub mod prune;
 pub mod quota;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::db::args;
+use super::people_writer::PeopleWriter;
 use super::{Command, Db, Page, Row, StateError};
 use crate::domain::account::Kept;
 use crate::domain::error::Error;
@@ -449,16 +450,21 @@ impl Command for TakeNotes {
     type Reply = ();
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
-        let mut looked = db.prepare(
+        if self.notes.is_empty() {
+            return Ok(());
+        }
+        let people = PeopleWriter::of(db, self.sync);
+        let mut looked = people.prepare(
             "INSERT INTO person (sync, key, fingerprint, standing) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
         )?;
-        let mut absent = db.prepare(
+        let mut absent = people.prepare(
             "UPDATE person SET absent_since = min(coalesce(absent_since, ?3), ?3) WHERE sync = ?1 AND key = ?2",
         )?;
-        let mut present = db.prepare("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
-        let mut state = db.prepare("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
-        let mut accepted = db.prepare(
+        let mut present = people.prepare("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut state =
+            people.prepare("UPDATE person SET state = ?3, absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
+        let mut accepted = people.prepare(
             "UPDATE person SET state = ?3, remote_id = ?4, fingerprint = NULL, standing = 0
              WHERE sync = ?1 AND key = ?2",
         )?;

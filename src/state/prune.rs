@@ -37,12 +37,19 @@ impl Command for Prune {
     type Reply = Pruned;
 
     fn run(&self, db: &Db<'_>) -> Result<Pruned, StateError> {
-        let outcomes = db.execute(
-            "DELETE FROM outcome WHERE id IN (SELECT id FROM outcome WHERE ts < ?1 AND NOT
-                     (ts >= ?2 AND op IN ('ban', 'delete', 'reinstate') AND status IN ('ok', 'unknown'))
-                 ORDER BY ts LIMIT ?3)",
-            args![self.before, self.counted_since, STEP as i64],
+        let step = args![self.before, self.counted_since, STEP as i64];
+        let old = "SELECT id FROM outcome WHERE ts < ?1 AND NOT
+                       (ts >= ?2 AND op IN ('ban', 'delete', 'reinstate') AND status IN ('ok', 'unknown'))
+                   ORDER BY ts, id LIMIT ?3";
+        // What an operation replaced goes with the first of its outcomes.
+        db.execute(
+            &format!(
+                "DELETE FROM undo WHERE (run, key) IN
+                     (SELECT run, key FROM outcome WHERE id IN ({old}) AND status IN ('ok', 'unknown'))"
+            ),
+            step,
         )?;
+        let outcomes = db.execute(&format!("DELETE FROM outcome WHERE id IN ({old})"), step)?;
         if outcomes == STEP as u64 {
             return Ok(Pruned { outcomes, more: true, ..Pruned::default() });
         }
@@ -84,7 +91,10 @@ mod tests {
     use crate::domain::outcome::{Outcome, RunStatus, Status};
     use crate::domain::record::Key;
     use crate::state::State;
+    use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record, StatusOf};
+    use crate::state::people::{BindSync, Binding};
+    use crate::state::undo::{Replaced, Undoable};
 
     async fn run(state: &State, id: &str, at: &str, status: RunStatus) {
         state
@@ -173,5 +183,49 @@ mod tests {
         assert!(first.more && first.outcomes == STEP as u64);
         let second = state.ask(prune).await.expect("pruned");
         assert!(!second.more && second.outcomes == 5, "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn what_an_operation_replaced_goes_with_its_outcome() {
+        let state = State::in_memory().expect("a state");
+        let (old, new) = ("2026-01-01T00:00:00.000Z", "2026-06-01T00:00:00.000Z");
+        let binding = Binding {
+            sync: "staff".into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            kind: "juno".into(),
+            base_url: "https://a.example/".into(),
+            source_key: "id".into(),
+        };
+        let sync = state.ask(BindSync(binding)).await.expect("bound");
+        let settled = |run: &str, at: &str, key: &str, op, status| Settlement {
+            entry: None,
+            key: Key::parse(key).expect("a key"),
+            at: at.into(),
+            effect: Effect::None,
+            outcome: Some(Outcome { key: Key::parse(key), status, ..outcome(run, at, op) }),
+            replaced: Some(Undoable { op, remote_id: None, changes: Default::default() }),
+            kept: Default::default(),
+        };
+        for (run_id, at) in [("r1", old), ("r2", new)] {
+            run(&state, run_id, at, RunStatus::Ok).await;
+            let settlements = vec![
+                settled(run_id, at, "E1", OpKind::Update, Status::Ok),
+                settled(run_id, at, "E2", OpKind::Update, Status::Unknown),
+                settled(run_id, at, "E3", OpKind::Ban, Status::Ok),
+            ];
+            state.ask(Settle { sync, settlements }).await.expect("settled");
+        }
+        state
+            .ask(Prune { before: "2026-05-01T00:00:00.000Z".into(), counted_since: old.into() })
+            .await
+            .expect("pruned");
+        let left = async |run: &str| {
+            let replaced = Replaced { run: run.into(), after: None, limit: 9 };
+            let read = state.ask(replaced).await.expect("read");
+            read.into_iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(left("r1").await, ["E3"], "the ban is counted, and stays with what it replaced");
+        assert_eq!(left("r2").await, ["E1", "E2", "E3"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::db::args;
 use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::record::Key;
 
@@ -47,13 +48,15 @@ impl Command for Rekey {
             return Ok(Rekeyed::Unresolved);
         }
         // What may be there of the new key is no account: a remark that its record was out of scope, say.
-        for sql in ["DELETE FROM person WHERE sync = ?1 AND key = ?2", "DELETE FROM body WHERE sync = ?1 AND key = ?2"]
-        {
-            db.execute(sql, args![self.sync, new])?;
-        }
-        for sql in [
+        let people = PeopleWriter::of(db, self.sync);
+        people.execute("DELETE FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, new])?;
+        db.execute("DELETE FROM body WHERE sync = ?1 AND key = ?2", args![self.sync, new])?;
+        people.execute(
             "UPDATE person SET key = ?3, fingerprint = NULL, standing = 0, absent_since = NULL
              WHERE sync = ?1 AND key = ?2",
+            args![self.sync, old, new],
+        )?;
+        for sql in [
             "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
             "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
         ] {

@@ -5,6 +5,7 @@
 
 use super::db::args;
 use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
 
@@ -153,8 +154,9 @@ fn are_the_same(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<bool, StateErro
 /// Puts the people of one sync to those of another that is the same; how many came, and how many of those have access.
 fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError> {
     // Somebody of whom the new name knows a record alone, such as a leaver who is out of scope, has an account.
+    let people = PeopleWriter::of(db, new);
     for table in ["body", "person"] {
-        db.execute(
+        people.execute(
             &format!(
                 "DELETE FROM {table} WHERE sync = ?2 AND key IN (
                      SELECT n.key FROM person n JOIN person o ON o.key = n.key
@@ -172,7 +174,7 @@ fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError
     };
     let moved = (count("> 0")?, count("IN (1, 3)")?);
     for table in tables(db, By::Number)? {
-        db.execute(&format!("UPDATE OR IGNORE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
+        people.execute(&format!("UPDATE OR IGNORE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
     }
     erase_rows(db, old)?;
     Ok(moved)
@@ -180,8 +182,9 @@ fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError
 
 /// Removes a sync's row and everything that hangs on its number.
 fn erase_rows(db: &Db<'_>, sync: SyncId) -> Result<(), StateError> {
+    let people = PeopleWriter::of(db, sync);
     for table in tables(db, By::Number)? {
-        db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![sync])?;
+        people.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![sync])?;
     }
     db.execute("DELETE FROM sync WHERE id = ?1", args![sync])?;
     Ok(())

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::db::args;
 use super::journal::{Applied, Effect, EntryId, apply};
 use super::people::SyncId;
+use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
 use super::{Command, Db, Page, StateError};
 use crate::domain::outcome::Outcome;
@@ -201,7 +202,7 @@ impl Command for Resolve {
     fn run(&self, db: &Db<'_>) -> Result<Option<Key>, StateError> {
         let run: String = db.row("SELECT run FROM journal WHERE id = ?1", args![self.entry], |row| row.get(0))?;
         db.execute("DELETE FROM journal WHERE id = ?1", args![self.entry])?;
-        if let Applied::Anothers(owner) = apply(db, self.sync, &self.key, &self.effect, &self.at)? {
+        if let Applied::Anothers(owner) = apply(&PeopleWriter::of(db, self.sync), &self.key, &self.effect, &self.at)? {
             return Ok(Key::parse(&owner));
         }
         if let Some(replaced) = &self.replaced {

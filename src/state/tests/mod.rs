@@ -3,6 +3,7 @@
 
 mod disk;
 mod records;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
