@@ -31,7 +31,8 @@ impl Command for Announced {
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         db.execute(
-            "INSERT OR REPLACE INTO announced (sync, state, at) VALUES (?1, ?2, ?3)",
+            "INSERT INTO announced (sync, state, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (sync) DO UPDATE SET state = ?2, at = ?3",
             args![self.sync, self.state, self.at],
         )?;
         Ok(())

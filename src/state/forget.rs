@@ -3,6 +3,10 @@
 //! The ledger's rows stay, without the person: how many were banned in a day, and what a run came to, is nobody's
 //! personal data, and limits count on it.
 
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
 use super::db::args;
 use super::people::SyncId;
 use super::people_writer::PeopleWriter;
@@ -76,24 +80,41 @@ impl Command for Forget {
     }
 }
 
+/// Of a planned operation's JSON, whom it is about.
+#[derive(Deserialize)]
+struct Whose {
+    key: String,
+}
+
 impl Forget {
     /// Plans that wait and are about them are dropped: they could not be sent as they were approved. Of those that
     /// were sent, what was done to them goes.
     fn in_plans(&self, db: &Db<'_>) -> Result<Vec<String>, StateError> {
-        let about = "FROM plan_operation o JOIN plan p ON p.id = o.plan
-                     WHERE p.sync = ?1 AND json_extract(o.operation, '$.key') = ?2";
-        let (name, key) = (self.name.as_str(), self.key.as_str());
-        let find = format!("SELECT DISTINCT p.id {about} AND p.status = 'held'");
-        let held: Vec<String> = db.rows(&find, args![name, key], |row| row.get(0))?;
+        let key = self.key.as_str();
+        let mut found = db.prepare(
+            "SELECT p.id, p.status = 'held', o.seq, o.operation FROM plan_operation o JOIN plan p ON p.id = o.plan
+             WHERE p.sync = ?1 AND o.operation LIKE ?2 ESCAPE '!' ORDER BY p.id, o.seq",
+        )?;
+        // As JSON spells it, between quotation marks.
+        let pattern = having(serde_json::to_string(key)?.trim_matches('"'));
+        let (mut held, mut others) = (BTreeSet::new(), Vec::new());
+        found.each(args![self.name, pattern], |row| {
+            let whose: Whose = serde_json::from_str(&row.get::<String>(3)?)?;
+            match row.get(1)? {
+                _ if whose.key != key => {}
+                true => _ = held.insert(row.get::<String>(0)?),
+                false => others.push((row.get::<String>(0)?, row.get::<i64>(2)?)),
+            }
+            Ok(())
+        })?;
         for plan in &held {
             db.execute("DELETE FROM plan_operation WHERE plan = ?1", args![plan])?;
             db.execute("UPDATE plan SET status = 'discarded', reason = ?2 WHERE id = ?1", args![plan, FORGOTTEN])?;
         }
-        db.execute(
-            &format!("DELETE FROM plan_operation WHERE (plan, seq) IN (SELECT o.plan, o.seq {about})"),
-            args![name, key],
-        )?;
-        Ok(held)
+        for (plan, seq) in others {
+            db.execute("DELETE FROM plan_operation WHERE plan = ?1 AND seq = ?2", args![plan, seq])?;
+        }
+        Ok(held.into_iter().collect())
     }
 
     /// What was said of others, of runs and by people who decided can name them too: the first few whom a limit
@@ -116,15 +137,24 @@ impl Forget {
         column: &str,
         whose: &str,
     ) -> Result<(), StateError> {
-        let (name, key) = (self.name.as_str(), self.key.as_str());
-        let find = format!("SELECT id, {column} FROM {table} WHERE {whose} AND instr({column}, ?1) > 0");
-        let found = db.rows(&find, args![key, name], |row| Ok((row.get::<Id>(0)?, row.get::<String>(1)?)))?;
+        let key = self.key.as_str();
+        let find = format!("SELECT id, {column} FROM {table} WHERE {whose} AND {column} LIKE ?1 ESCAPE '!'");
+        let found =
+            db.rows(&find, args![having(key), self.name], |row| Ok((row.get::<Id>(0)?, row.get::<String>(1)?)))?;
         let mut write = db.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"))?;
         for (id, text) in found {
             write.execute(args![id, without(&text, key)])?;
         }
         Ok(())
     }
+}
+
+/// The pattern of every text that has this in it, and of some others: in SQLite letters count as their capitals, and no
+/// pattern may be longer than 50,000 bytes.
+fn having(text: &str) -> String {
+    let text: String = text.chars().take(1_000).collect();
+    let plain = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{plain}%")
 }
 
 /// The text without a name, where it stands as a word of its own: E1 is not in E10.

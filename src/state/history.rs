@@ -1,5 +1,7 @@
 //! The recent past, newest first, for those who watch: runs with their counts, outcomes, when a sync last began.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::db::args;
@@ -83,7 +85,8 @@ impl Command for RecentRuns {
                     r.unchanged, r.reason
              FROM (SELECT * FROM run WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2) r
              LEFT JOIN outcome o ON o.run = r.id
-             GROUP BY r.id ORDER BY r.started_at DESC, r.id DESC",
+             GROUP BY r.id, r.sync, r.started_at, r.finished_at, r.status, r.unchanged, r.reason
+             ORDER BY r.started_at DESC, r.id DESC",
             args![self.sync, self.limit as i64],
             |row| {
                 let number = |n| Ok::<_, StateError>(row.get::<i64>(n)?.unsigned_abs());
@@ -144,17 +147,20 @@ impl Command for Marks {
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Mark>, StateError> {
         db.rows(
-            "SELECT id, started_at, finished_at, status,
-                    (SELECT coalesce(sum(value), 0) FROM json_each(coalesce(planned, '{}')))
-             FROM run WHERE sync = ?1 AND started_at >= ?2 ORDER BY started_at DESC LIMIT ?3",
+            "SELECT id, started_at, finished_at, status, planned FROM run
+             WHERE sync = ?1 AND started_at >= ?2 ORDER BY started_at DESC LIMIT ?3",
             args![self.sync, self.since, self.limit as i64],
             |row| {
+                let planned: BTreeMap<String, u64> = match row.get::<Option<String>>(4)? {
+                    Some(counts) => serde_json::from_str(&counts)?,
+                    None => BTreeMap::new(),
+                };
                 Ok(Mark {
                     run: row.get(0)?,
                     started_at: row.get(1)?,
                     finished_at: row.get(2)?,
                     status: row.get::<Option<String>>(3)?.map(run_status).transpose()?,
-                    planned: row.get::<i64>(4)?.unsigned_abs(),
+                    planned: planned.values().sum(),
                 })
             },
         )

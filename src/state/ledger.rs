@@ -417,7 +417,7 @@ impl Command for BansSince {
                          SELECT 1 FROM run mine JOIN run r ON r.sync = mine.sync AND r.seq > mine.seq
                          WHERE mine.id = f.run AND r.started_at < ?2)
                      UNION ALL
-                     SELECT b.id FROM outcome b WHERE +b.ts < ?2 AND b.run IN (
+                     SELECT b.id FROM outcome b WHERE b.ts || '' < ?2 AND b.run IN (
                          SELECT id FROM run WHERE sync = ?1 AND started_at < ?2 AND finished_at < ?2 AND seq > (
                              SELECT min(seq) FROM run WHERE sync = ?1 AND started_at BETWEEN ?2 AND ?3)))
                  AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (

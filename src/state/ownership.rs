@@ -67,12 +67,12 @@ impl Command for SharedAccount {
             let count = |sync: SyncId| db.row(linked, args![sync], |row| row.get::<i64>(0));
             let (inner, outer) =
                 if count(self.sync)? <= count(rival)? { ("theirs", "mine") } else { ("mine", "theirs") };
-            // CROSS JOIN keeps the order in which they are written (SQLite, "Manual Control Of Query Plans").
+            // In SQLite, CROSS JOIN keeps the order in which they are written ("Manual Control Of Query Plans").
             let found = db.one(
                 &format!(
                     "SELECT mine.remote_id, mine.key, theirs.key FROM person {outer} CROSS JOIN person {inner}
-                     ON mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
-                     WHERE {outer}.remote_id IS NOT NULL AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5)
+                     WHERE mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
+                     AND {outer}.remote_id IS NOT NULL AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5)
                      LIMIT 1"
                 ),
                 args![self.sync, rival],

@@ -459,7 +459,8 @@ impl Command for TakeNotes {
              ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
         )?;
         let mut absent = people.prepare(
-            "UPDATE person SET absent_since = min(coalesce(absent_since, ?3), ?3) WHERE sync = ?1 AND key = ?2",
+            "UPDATE person SET absent_since = CASE WHEN absent_since < ?3 THEN absent_since ELSE ?3 END
+             WHERE sync = ?1 AND key = ?2",
         )?;
         let mut present = people.prepare("UPDATE person SET absent_since = NULL WHERE sync = ?1 AND key = ?2")?;
         let mut state =

@@ -138,8 +138,8 @@ impl Command for Hold {
     fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
         let plan = &self.plan;
         let held = db.execute(
-            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, partial = min(partial, ?6),
-                        stale = NULL
+            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, stale = NULL,
+                             partial = CASE WHEN partial < ?6 THEN partial ELSE ?6 END
              WHERE id = ?1 AND status = 'held'",
             args![
                 plan.id,
@@ -260,8 +260,10 @@ impl Command for HoldOperations {
     type Reply = ();
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
-        let mut insert =
-            db.prepare("INSERT OR REPLACE INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut insert = db.prepare(
+            "INSERT INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (plan, seq) DO UPDATE SET digest = ?3, operation = ?4",
+        )?;
         for (n, operation) in self.operations.iter().enumerate() {
             let text = serde_json::to_string(operation)?;
             insert.execute(args![self.plan, self.from as i64 + n as i64, operation.digest(), text])?;

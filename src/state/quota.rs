@@ -73,9 +73,9 @@ impl Command for GiveBackRequests {
 
 fn count(db: &Db<'_>, target: &str, day: &str, more: i64) -> Result<(), StateError> {
     db.execute(
-        "INSERT INTO quota (target, day, used) VALUES (?1, ?2, max(0, ?3))
-         ON CONFLICT (target, day) DO UPDATE SET used = max(0, used + ?3)",
-        args![target, day, more],
+        "INSERT INTO quota (target, day, used) VALUES (?1, ?2, ?3)
+         ON CONFLICT (target, day) DO UPDATE SET used = CASE WHEN quota.used + ?4 > 0 THEN quota.used + ?4 ELSE 0 END",
+        args![target, day, more.max(0), more],
     )?;
     Ok(())
 }

@@ -56,9 +56,14 @@ impl Command for Rekey {
              WHERE sync = ?1 AND key = ?2",
             args![self.sync, old, new],
         )?;
+        // Of a run that wrote to both, what it did to the one who keeps the account counts.
+        db.execute(
+            "DELETE FROM undo WHERE key = ?3 AND run IN (SELECT run FROM undo WHERE sync = ?1 AND key = ?2)",
+            args![self.sync, old, new],
+        )?;
         for sql in [
             "UPDATE body SET key = ?3 WHERE sync = ?1 AND key = ?2",
-            "UPDATE OR REPLACE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
+            "UPDATE undo SET key = ?3 WHERE sync = ?1 AND key = ?2",
         ] {
             db.execute(sql, args![self.sync, old, new])?;
         }

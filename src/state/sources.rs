@@ -102,7 +102,8 @@ impl Command for Trusted {
             args![self.source, self.spends_accept, rfc3339(self.at - ACCEPTED_FOR)],
         )?;
         db.execute(
-            "INSERT OR REPLACE INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)",
+            "INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source, at) DO UPDATE SET records = ?3",
             args![self.source, rfc3339(self.at), self.people as i64],
         )?;
         Ok(())
@@ -146,7 +147,8 @@ impl Command for Accept {
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         db.execute(
-            "INSERT OR REPLACE INTO accepted (source, at, people) VALUES (?1, ?2, ?3)",
+            "INSERT INTO accepted (source, at, people) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source) DO UPDATE SET at = ?2, people = ?3",
             args![self.source, rfc3339(self.at), self.people as i64],
         )?;
         Ok(())
@@ -186,8 +188,10 @@ impl Command for KeepVersion {
             return Ok(());
         };
         db.execute(
-            "INSERT OR REPLACE INTO source_version
-             (sync, source, configuration, token, records, excluded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO source_version (sync, source, configuration, token, records, excluded)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (sync) DO UPDATE SET
+                 source = ?2, configuration = ?3, token = ?4, records = ?5, excluded = ?6",
             args![self.sync, v.source, v.configuration, v.token.0, v.records as i64, v.excluded as i64],
         )?;
         Ok(())

@@ -1,7 +1,6 @@
 //! Syncs as a whole: what is kept under a name that the configuration no longer has is moved to another, or erased.
 //!
-//! A table knows a sync by its number or by its name, in a column `sync`: both are found by asking the schema, so that a
-//! table of a later version is not forgotten.
+//! A table knows a sync by its number or by its name, in a column `sync`: [`TABLES`] has them all.
 
 use super::db::args;
 use super::people::SyncId;
@@ -14,30 +13,40 @@ const FORGOTTEN: &str = "(forgotten)";
 
 /// How a table knows a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// By its number.
     Number,
     /// By its name.
     Name,
 }
 
-impl By {
-    const fn sql_type(self) -> &'static str {
-        match self {
-            By::Number => "INTEGER",
-            By::Name => "TEXT",
-        }
-    }
+/// A table that knows a sync, in its column `sync`.
+#[derive(Debug)]
+pub(super) struct OfSync {
+    /// Its name.
+    pub table: &'static str,
+    /// How it knows the sync.
+    pub by: By,
+    /// The column that tells its rows of one sync apart, which are unique by it; `sync` where there is one row a sync.
+    pub once_a: Option<&'static str>,
 }
 
+/// All tables that know a sync. A test compares them with the schema.
+pub(super) const TABLES: [OfSync; 9] = [
+    OfSync { table: "announced", by: By::Name, once_a: Some("sync") },
+    OfSync { table: "body", by: By::Number, once_a: Some("key") },
+    OfSync { table: "journal", by: By::Number, once_a: None },
+    OfSync { table: "outcome", by: By::Name, once_a: None },
+    OfSync { table: "person", by: By::Number, once_a: Some("key") },
+    OfSync { table: "plan", by: By::Name, once_a: None },
+    OfSync { table: "run", by: By::Name, once_a: None },
+    OfSync { table: "source_version", by: By::Name, once_a: Some("sync") },
+    OfSync { table: "undo", by: By::Number, once_a: None },
+];
+
 /// The tables that know a sync in this way.
-fn tables(db: &Db<'_>, by: By) -> Result<Vec<String>, StateError> {
-    db.rows(
-        "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-         WHERE t.type = 'table' AND c.name = 'sync' AND c.type = ?1 ORDER BY t.name",
-        args![by.sql_type()],
-        |row| row.get(0),
-    )
+fn tables(by: By) -> impl Iterator<Item = &'static OfSync> {
+    TABLES.iter().filter(move |of| of.by == by)
 }
 
 /// The number of a sync, how many people it knows and how many of them have access.
@@ -121,9 +130,15 @@ impl Command for RenameSync {
             }
         }
         db.execute("UPDATE sync SET name = ?2 WHERE id = ?1", args![kept, new])?;
-        for table in tables(db, By::Name)? {
+        for OfSync { table, once_a, .. } in tables(By::Name) {
             // Of what there is once a sync, that of the people stays.
-            db.execute(&format!("UPDATE OR REPLACE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
+            if once_a.is_some() {
+                let other = format!(
+                    "DELETE FROM {table} WHERE sync = ?2 AND EXISTS (SELECT 1 FROM {table} o WHERE o.sync = ?1)"
+                );
+                db.execute(&other, args![old, new])?;
+            }
+            db.execute(&format!("UPDATE {table} SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
         }
         db.execute("UPDATE request SET subject = ?2 WHERE kind = 'trigger' AND subject = ?1", args![old, new])?;
         // The version of the export was that of another configuration.
@@ -173,8 +188,12 @@ fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError
         Ok(db.row(&sql, args![old, new], |row| row.get::<i64>(0))?.unsigned_abs())
     };
     let moved = (count("> 0")?, count("IN (1, 3)")?);
-    for table in tables(db, By::Number)? {
-        people.execute(&format!("UPDATE OR IGNORE \"{table}\" SET sync = ?2 WHERE sync = ?1"), args![old, new])?;
+    for OfSync { table, once_a, .. } in tables(By::Number) {
+        // Who is known under both names stays as the new one knows them.
+        let but = once_a.map_or_else(String::new, |column| {
+            format!("AND NOT EXISTS (SELECT 1 FROM {table} n WHERE n.sync = ?2 AND n.{column} = {table}.{column})")
+        });
+        people.execute(&format!("UPDATE {table} SET sync = ?2 WHERE sync = ?1 {but}"), args![old, new])?;
     }
     erase_rows(db, old)?;
     Ok(moved)
@@ -183,8 +202,8 @@ fn merge(db: &Db<'_>, old: SyncId, new: SyncId) -> Result<(u64, u64), StateError
 /// Removes a sync's row and everything that hangs on its number.
 fn erase_rows(db: &Db<'_>, sync: SyncId) -> Result<(), StateError> {
     let people = PeopleWriter::of(db, sync);
-    for table in tables(db, By::Number)? {
-        people.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![sync])?;
+    for OfSync { table, .. } in tables(By::Number) {
+        people.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), args![sync])?;
     }
     db.execute("DELETE FROM sync WHERE id = ?1", args![sync])?;
     Ok(())
@@ -240,8 +259,9 @@ impl Command for ForgetSync {
             args![name],
         )?;
         // What is neither ledger nor plan is of no use without the people.
-        for table in tables(db, By::Name)?.iter().filter(|t| !matches!(t.as_str(), "outcome" | "run" | "plan")) {
-            db.execute(&format!("DELETE FROM \"{table}\" WHERE sync = ?1"), args![name])?;
+        let of_no_use = tables(By::Name).filter(|of| !matches!(of.table, "outcome" | "run" | "plan"));
+        for OfSync { table, .. } in of_no_use {
+            db.execute(&format!("DELETE FROM {table} WHERE sync = ?1"), args![name])?;
         }
         Ok(Some(ForgottenSync { target, people, users, unresolved, outcomes, plans }))
     }
@@ -272,8 +292,8 @@ mod tests {
     fn named(state: &State, name: &str) -> String {
         let all = Sql(name.into(), |db, name| {
             let mut found = Vec::new();
-            for table in tables(db, By::Name).expect("the tables") {
-                let sql = format!("SELECT count(*) FROM \"{table}\" WHERE sync = ?1");
+            for OfSync { table, .. } in tables(By::Name) {
+                let sql = format!("SELECT count(*) FROM {table} WHERE sync = ?1");
                 let count: i64 = db.row(&sql, args![name], |row| row.get(0))?;
                 found.extend((count > 0).then(|| format!("{table} {count}")));
             }

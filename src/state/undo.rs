@@ -35,7 +35,8 @@ impl Undoable {
 /// Keeps what an operation of a run replaced.
 pub(super) fn insert(db: &Db<'_>, run: &str, sync: SyncId, key: &Key, replaced: &Undoable) -> Result<(), StateError> {
     db.execute(
-        "INSERT OR REPLACE INTO undo (run, sync, key, op, remote_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO undo (run, sync, key, op, remote_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (run, key) DO UPDATE SET sync = ?2, op = ?4, remote_id = ?5, changes = ?6",
         args![
             run,
             sync,

@@ -3,6 +3,7 @@
 
 mod disk;
 mod records;
+mod sql;
 mod versions;
 
 use std::collections::BTreeMap;

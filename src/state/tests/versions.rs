@@ -1,11 +1,4 @@
-//! Whatever changes a person forgets the version of the export on which their sync was clean, by [`PeopleWriter`]: every
-//! SQL text that does is held to it, and every command is tried.
-//!
-//! [`PeopleWriter`]: super::people_writer::PeopleWriter
-
-use std::fs;
-
-use regex::Regex;
+//! Whatever changes a person forgets the version of the export on which their sync was clean: every command is tried.
 
 use super::*;
 use crate::domain::change_token::ChangeToken;
@@ -16,53 +9,6 @@ use crate::state::people::{Note, Observe, Standing, TakeNotes};
 use crate::state::rekey::Rekey;
 use crate::state::sources::{KeepVersion, Version};
 use crate::state::syncs::{ForgetSync, RenameSync};
-
-/// The text of a module of commands, without its tests.
-pub fn commands() -> Vec<(String, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state");
-    let files = fs::read_dir(directory).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let modules = files.filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).expect("a module");
-        let program = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
-        (path.file_name().expect("a name").to_string_lossy().into_owned(), program)
-    };
-    modules.map(read).collect()
-}
-
-/// The texts that write to `person` past the writer. Of an item that goes over several tables, `person` among them, each
-/// text with a name to be filled in counts.
-fn past_the_writer(program: &str) -> Vec<String> {
-    let write =
-        Regex::new(r#"(INTO|UPDATE( OR [A-Z]+)?|DELETE FROM) +(person\b|(\\")?\{[a-z]+\})"#).expect("an expression");
-    let writer =
-        Regex::new(r"(people|PeopleWriter::of\([^()]*\))\.(execute|prepare)\((&format!\()?$").expect("another");
-    let mut found = Vec::new();
-    for item in program.split("\n}\n") {
-        let of_people = item.contains("\"person\"") || item.contains("By::Number");
-        for text in write.find_iter(item).filter(|text| of_people || text.as_str().ends_with("person")) {
-            let before = item[..text.start()].rsplit_once('"').map_or("", |(before, _)| before);
-            let call: String = before.split_whitespace().collect();
-            if !writer.is_match(&call) {
-                found.push(text.as_str().to_owned());
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn every_text_that_changes_people_is_carried_out_by_their_writer() {
-    for (file, program) in commands() {
-        assert_eq!(past_the_writer(&program), Vec::<String>::new(), "{file}");
-    }
-    let missed = |program: &str| past_the_writer(program).len();
-    assert_eq!(missed(r#"db.execute("UPDATE person SET state = 1", args![])"#), 1);
-    assert_eq!(missed(r#"db.prepare("INSERT INTO person VALUES (1)")?; people.execute("UPDATE journal", args![])"#), 1);
-    assert_eq!(missed(r#"for sql in ["DELETE FROM person WHERE sync = ?1"] { people.execute(sql, args![])?; }"#), 1);
-    assert_eq!(missed(r#"for t in ["body", "person"] { db.execute(&format!("DELETE FROM {t}"), args![])?; }"#), 1);
-    assert_eq!(missed(r#"people.execute("UPDATE person SET state = 1", args![])"#), 0);
-}
 
 /// A sync with E1, E2 and an operation on E3 that is to be resolved, clean on a version of its export.
 fn clean() -> (Place, i64) {

@@ -60,6 +60,7 @@ pub fn newer(version: i64) -> StateError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::syncs::{By, OfSync, TABLES};
 
     #[test]
     fn a_database_of_the_first_version_is_brought_up_with_everything_in_it() {
@@ -119,5 +120,28 @@ mod tests {
         migrate(&db).expect("brought up");
         assert_eq!((count(triggers), count("PRAGMA user_version")), (0, VERSION));
         assert_eq!(count("SELECT count(*) FROM source_version WHERE sync = 'staff'"), 1, "it is as good as before");
+    }
+
+    /// What commands know of the schema by heart.
+    #[test]
+    fn the_tables_that_know_a_sync_are_those_of_the_list() {
+        let db = Connection::open_in_memory().expect("a database");
+        migrate(&db).expect("made");
+        let sql = "SELECT t.name, c.type, coalesce((
+                       SELECT max(CASE WHEN i.name = 'sync' AND k.columns > 1 THEN '' ELSE i.name END)
+                       FROM (SELECT l.name, (SELECT count(*) FROM pragma_index_info(l.name)) AS columns
+                             FROM pragma_index_list(t.name) l WHERE l.origin = 'pk') k
+                       JOIN pragma_index_info(k.name) i
+                       WHERE 'sync' IN (SELECT name FROM pragma_index_info(k.name))), '')
+                   FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+                   WHERE t.type = 'table' AND c.name = 'sync' ORDER BY t.name";
+        let mut found = db.prepare(sql).expect("a query");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found = found.query_map([], row).expect("rows").collect::<Result<Vec<(String, String, String)>, _>>();
+        let of = |of: &OfSync| {
+            let by = if of.by == By::Number { "INTEGER" } else { "TEXT" };
+            (of.table.to_owned(), by.to_owned(), of.once_a.unwrap_or_default().to_owned())
+        };
+        assert_eq!(found.expect("readable"), TABLES.iter().map(of).collect::<Vec<_>>());
     }
 }
