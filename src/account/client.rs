@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
-use super::gate::TargetGate;
+use super::budget::{Budget, TargetBucket};
 use super::login::Login;
 use super::quota::Quota;
 use super::refusal::{Refusal, SESSION_OVER};
@@ -25,9 +25,9 @@ use crate::domain::value::folded;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
 use crate::http::error::SendError;
+use crate::http::rate::{GateCounters, RateGate};
 use crate::os::clock::Clock;
 use crate::state::State;
-use crate::state::budget::Budget;
 use crate::telemetry::metrics;
 
 /// What carries a request to the target and its answer back. A socket, or a script in a simulation.
@@ -59,7 +59,7 @@ const BUDGET_FLOOR: i64 = 20 * BUDGET_PER_RETRY;
 
 /// What all syncs on one target share for as long as the process lives.
 pub struct TargetBudget {
-    gate: TargetGate,
+    gate: RateGate<TargetBucket>,
     retries: AtomicI64,
     quota: Option<Quota>,
     limits: (crate::domain::units::Rate, u32, Option<u64>),
@@ -70,7 +70,7 @@ impl TargetBudget {
     pub fn new(settings: &TargetSettings, state: &State, clock: &Clock, budget: &Budget) -> TargetBudget {
         let quota = |daily| Quota::new(&settings.identity(), &settings.name, daily, state.clone(), clock.clone());
         TargetBudget {
-            gate: TargetGate::new(settings.rate, settings.burst, &settings.identity(), budget),
+            gate: budget.gate(&settings.identity(), settings.rate, settings.burst),
             retries: AtomicI64::new(BUDGET_FLOOR),
             quota: settings.daily_quota.map(quota),
             limits: (settings.rate, settings.burst, settings.daily_quota),
@@ -88,7 +88,7 @@ impl TargetBudget {
     }
 
     /// What its gate has seen.
-    pub fn counters(&self) -> crate::http::rate::GateCounters {
+    pub fn counters(&self) -> GateCounters {
         self.gate.counters()
     }
 

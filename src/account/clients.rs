@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::Rng;
 use secrecy::ExposeSecret;
 
+use super::budget::Budget;
 use super::client::{Carrier, Client, TargetBudget};
 use super::login::Login;
 use super::transport::Transport;
@@ -20,7 +21,6 @@ use crate::http::rate::GateCounters;
 use crate::os::bounded_file;
 use crate::os::clock::Clock;
 use crate::state::State;
-use crate::state::budget::Budget;
 
 /// Makes the carrier of a target's requests: a socket, or a script in a simulation.
 type Connect = dyn Fn(&TargetSettings) -> Result<Box<dyn Carrier>> + Send + Sync;

@@ -1,11 +1,11 @@
 //! A target's accounts, as planning and delivery reach them: the client with its session, quota and budget; listing and
 //! look-up; whose an account is.
 
+pub mod budget;
 pub mod claims;
 pub mod client;
 pub mod clients;
 pub mod foreign;
-pub mod gate;
 pub mod listing;
 pub mod login;
 pub mod lookup;

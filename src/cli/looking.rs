@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::account::Clients;
+use crate::account::budget::Budget;
 use crate::config::Settings;
 use crate::config::settings::TargetSettings;
 use crate::domain::error::{Error, Result, StateReason};
@@ -40,6 +41,6 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
         Some(state) => (state.clone(), state),
         None => (state::open(path, Access::Read)?.state, State::in_memory()?),
     };
-    let clients = Clients::new(counted, Clock::system(), state.budget_to_look()?);
+    let clients = Clients::new(counted, Clock::system(), Budget::to_look(&state)?);
     Ok(Looking { state, clients: Arc::new(clients) })
 }

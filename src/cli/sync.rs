@@ -8,6 +8,7 @@ use super::args::{Format, Printing, Scope};
 use super::progress::Progress;
 use super::words;
 use crate::account::Clients;
+use crate::account::budget::Budget;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
@@ -73,7 +74,7 @@ async fn send(
 /// # Errors
 /// Signals can't be listened for.
 pub fn runner(settings: Arc<Settings>, state: State, progress: &Arc<Progress>) -> Result<Runner> {
-    let clients = Clients::new(state.clone(), Clock::system(), state.budget()?);
+    let clients = Clients::new(state.clone(), Clock::system(), Budget::of(&state)?);
     runner_through(Arc::new(clients), settings, state, progress)
 }
 

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::Clients;
+use crate::account::budget::Budget;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::outcome::RunStatus;
@@ -130,7 +131,7 @@ pub async fn run(start: Start) -> Result<()> {
     };
     let open = move || {
         let opened = state::open_locked(start.lock)?;
-        let (reader, budget) = (opened.state.beside()?, opened.state.budget()?);
+        let (reader, budget) = (opened.state.beside()?, Budget::of(&opened.state)?);
         Ok::<_, Failure>((opened, reader, budget))
     };
     let (Opened { state, lock: _lock }, reader, budget) = off_thread("opening the state broke off", open).await??;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::account::budget::Budget;
 use crate::api::{ApiRequest, ApiResponse, Engine, Held};
 use crate::config::settings::{RetrySettings, Settings, TargetSettings};
 use crate::domain::operation::{Change, Operation};
@@ -19,7 +20,6 @@ use crate::domain::record::Key;
 use crate::domain::units::Rate;
 use crate::http::error::SendError;
 use crate::http::settings::{AuthSettings, NetworkSettings};
-use crate::state::budget::Budget;
 use crate::state::journal::{Intend, Intent, Recover, UnresolvedPage};
 use crate::state::people::BindSync;
 

@@ -21,7 +21,6 @@ pub mod mutated;
 pub mod nearest;
 pub mod operation;
 pub mod outcome;
-pub mod pace;
 pub mod paging;
 pub mod planned;
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The one way into the state: whoever needs it says what for, and gets the store with everything that stands beside it:
-//! the sender's lock, the mark by which a restored database is known, the budget of requests.
+//! the sender's lock, the mark by which a restored database is known.
 //!
 //! Nobody outside of the state reckons with where its files are.
 
 use std::path::Path;
 
-use super::budget::Budget;
 use super::epoch::RestoreMark;
 use super::lock::{Holder, SenderLock, holder};
 use super::sqlite::{Worker, attach, connect, info, scrub};
@@ -102,28 +101,13 @@ impl State {
         self.database().and_then(holder)
     }
 
-    /// The budget of requests that all processes on this state share, for one that sends.
-    ///
-    /// # Errors
-    /// Its file can't be used.
-    pub fn budget(&self) -> Result<Budget, StateError> {
-        self.database().map_or_else(|| Ok(Budget::of_this_process()), Budget::beside)
-    }
-
-    /// The same for a process that only looks: where nothing can be written, there is one all the same.
-    ///
-    /// # Errors
-    /// What stands in its file's place must not be used.
-    pub fn budget_to_look(&self) -> Result<Budget, StateError> {
-        self.database().map_or_else(|| Ok(Budget::of_this_process()), Budget::of_looker)
-    }
-
     /// The mark by which a restored database is recognised; none of a state in memory.
     pub(super) fn mark(&self) -> Option<RestoreMark> {
         self.database().map(RestoreMark::beside)
     }
 
-    fn database(&self) -> Option<&Path> {
+    /// Where its database is; nowhere, of a state in memory.
+    pub fn database(&self) -> Option<&Path> {
         match &*self.0 {
             Inner::Thread(worker) => Some(worker.database()),
             Inner::Inline(..) => None,

@@ -7,7 +7,6 @@
 mod access;
 pub mod announced;
 pub mod binding;
-pub mod budget;
 pub mod clock;
 mod db;
 pub mod epoch;
@@ -27,7 +26,7 @@ pub mod prune;
 pub mod quota;
 pub mod rekey;
 pub mod requests;
-mod runtime;
+pub mod runtime;
 pub mod sources;
 pub mod sqlite;
 pub mod syncs;

@@ -317,7 +317,7 @@ async fn a_request_for_a_token_counts_towards_the_rate_of_the_target() {
     settings.engine = engine(r#""oauth2""#);
     settings.rate = Rate { count: 1000, per: Duration::from_secs(1) };
     let state = crate::state::State::in_memory().expect("a state");
-    let budget = crate::state::budget::Budget::of_this_process();
+    let budget = crate::account::budget::Budget::of_this_process();
     let clients = crate::account::Clients::new(state, crate::os::clock::Clock::system(), budget);
     let client = clients.of(&Arc::new(settings)).expect("a client");
     for admitted in [2, 3] {

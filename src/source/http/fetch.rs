@@ -27,7 +27,7 @@ use crate::http::body::{Body, Patience, Store, Unkept, Unread};
 use crate::http::client::{self, Client, in_bytes};
 use crate::http::error::SendError;
 use crate::http::oauth::{ClientCredentials, token_in};
-use crate::http::rate::RateGate;
+use crate::http::rate::{Memory, RateGate};
 
 /// How many redirects are followed: as many as browsers follow for one page, roughly.
 const MOST_REDIRECTS: usize = 10;
@@ -39,7 +39,7 @@ pub(super) struct Fetcher {
     client: Client,
     fixed: Option<(HeaderName, HeaderValue)>,
     tokens: Option<Tokens>,
-    gate: RateGate,
+    gate: RateGate<Memory>,
     backoff: Backoff,
     directory: PathBuf,
 }
@@ -155,7 +155,7 @@ impl Fetcher {
             fixed: auth::fixed(&owner, &settings.auth)?,
             owner,
             tokens,
-            gate: RateGate::new(settings.rate, settings.rate.default_burst()),
+            gate: RateGate::new(settings.rate, settings.rate.default_burst(), Memory::default()),
             backoff: Backoff { attempts: settings.retry.attempts, base: settings.retry.base, max: settings.retry.max },
             settings: settings.clone(),
             directory: directory.to_path_buf(),
@@ -202,14 +202,14 @@ impl Fetcher {
 
     /// Asks for a token, by one more request under the rate of the source.
     async fn ask_for_token(&self, tokens: &Tokens) -> Result<Issued, SendError> {
-        self.gate.acquire().await;
+        let Ok(()) = self.gate.acquire().await;
         let asked = Instant::now();
         let answer = tokens.credentials.ask(&tokens.client).await?;
         let token = token_in(answer.status, &answer.body, asked);
         if token.as_ref().is_err_and(|error| error.kind == ErrorKind::RateLimited)
             && let Some(pause) = asked_pause(&answer.headers)
         {
-            self.gate.pause_until(Instant::now() + pause.min(self.backoff.max));
+            self.gate.pause(pause.min(self.backoff.max));
         }
         token
     }
@@ -218,7 +218,7 @@ impl Fetcher {
     async fn follow(&self, url: &Url, known: Option<&Validators>, token: Option<&Credential>) -> Result<Got, Trouble> {
         let mut at = url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            self.gate.acquire().await;
+            let Ok(()) = self.gate.acquire().await;
             match self.ask(&at, known, token).await? {
                 Answer::Got(got) => return Ok(got),
                 Answer::Elsewhere(next) if same_host(&at, &next) => at = next,
