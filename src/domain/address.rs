@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use url::Url;
+use url::{Host, Url};
 
 /// An address of the configuration, whose `Debug` and `Display` are [`shown`].
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +52,17 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Whether nobody on the way reads what is sent there: it is encrypted, or never leaves this machine.
+pub fn is_private(url: &Url) -> bool {
+    let stays_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || stays_here
 }
 
 /// What stands where something was left out.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::super::locate::KeyPath;
 use super::super::raw::RawRetry;
@@ -51,22 +51,12 @@ pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use
         report.error(path, format!("{shown} has a fragment (#…), which is never sent"), help("take it out"));
         return None;
     }
-    if used != Use::Open && url.scheme() == "http" && !is_loopback(&url) {
+    if used != Use::Open && !address::is_private(&url) {
         let message = format!("{shown} would send secrets over the network in the clear");
         report.error(path, message, help("write https://; http:// with credentials is for this machine alone"));
         return None;
     }
     Some(url.into())
-}
-
-/// Whether an address never leaves this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// `retry`, with its defaults.
