@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::http::HttpConnector;
 use super::intake::Intake;
 use super::preview::Preview;
 use super::stream::Stream;
+use super::transport::http::HttpConnector;
 use super::union::UnionConnector;
 use crate::config::settings::{SourceKind, SourceSettings};
 use crate::domain::change_token::ChangeToken;

@@ -8,8 +8,8 @@ pub mod trust;
 
 mod connector;
 mod format;
-mod http;
 mod intake;
+mod page_log;
 mod parsed;
 mod preview;
 mod spool;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::connector::Connector;
 use super::format::{Decoder, Took};
-use super::http::PageLog;
 use super::intake::Intake;
+use super::page_log::PageLog;
 use super::parsed::Sink;
 use super::preview::{Look, Preview};
 use super::transport::Transport;

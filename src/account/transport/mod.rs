@@ -8,10 +8,11 @@ use std::fmt;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
-use url::{Host, Url};
+use url::Url;
 
 use crate::api::{ApiRequest, ApiResponse, Held};
 use crate::config::settings::TargetSettings;
+use crate::domain::address;
 use crate::domain::error::{Error, Failure};
 use crate::domain::outcome::ErrorKind;
 use crate::http::auth;
@@ -58,8 +59,8 @@ impl Transport {
     ///
     /// # Errors
     /// No whole answer came. `maybe_sent` tells whether the target may have acted on the request.
-    pub async fn send(&self, wire: &ApiRequest) -> Result<ApiResponse, SendError> {
-        self.client.send(self.request(wire)?, LARGEST_ANSWER as u64).await.map(answer)
+    pub async fn send(&self, request: &ApiRequest) -> Result<ApiResponse, SendError> {
+        self.client.send(self.request(request)?, LARGEST_ANSWER as u64).await.map(answer)
     }
 
     /// Asks the token endpoint for an access token by client credentials (RFC 6749, section 4.4).
@@ -74,20 +75,20 @@ impl Transport {
         grant.ask(&self.client).await.map(answer)
     }
 
-    fn request(&self, wire: &ApiRequest) -> Result<RequestBuilder, SendError> {
+    fn request(&self, request: &ApiRequest) -> Result<RequestBuilder, SendError> {
         let unsendable =
             |message: &str| SendError { kind: ErrorKind::Invalid, maybe_sent: false, message: message.to_string() };
-        let url = joined(&self.base, &wire.path).ok_or_else(|| unsendable("the path leads out of base_url"))?;
-        let method = Method::from_bytes(wire.method.as_bytes()).map_err(|_| unsendable("no such method"))?;
-        let mut request = self.client.request(method, url);
-        for (name, value) in &wire.headers {
+        let url = joined(&self.base, &request.path).ok_or_else(|| unsendable("the path leads out of base_url"))?;
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| unsendable("no such method"))?;
+        let mut builder = self.client.request(method, url);
+        for (name, value) in &request.headers {
             let mut value = HeaderValue::from_str(value).map_err(|_| unsendable("a header can't carry its value"))?;
             value.set_sensitive(!matches!(name.as_str(), "accept" | "content-type"));
-            request = request.header(name, value);
+            builder = builder.header(name, value);
         }
-        Ok(match &wire.body {
-            Some(body) => request.body(body.clone()),
-            None => request,
+        Ok(match &request.body {
+            Some(body) => builder.body(body.clone()),
+            None => builder,
         })
     }
 }
@@ -132,13 +133,7 @@ fn unsupported(settings: &TargetSettings, kind: &str) -> Failure {
 
 /// Over `http://` credentials go to this machine alone.
 fn refuse_credentials_in_the_clear(settings: &TargetSettings) -> Result<(), Failure> {
-    let loopback = match settings.base_url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if settings.base_url.scheme() == "https" || loopback || matches!(settings.auth, AuthSettings::None) {
+    if address::is_private(&settings.base_url) || matches!(settings.auth, AuthSettings::None) {
         return Ok(());
     }
     let message = format!("target {}: credentials would go unencrypted to another machine", settings.name);

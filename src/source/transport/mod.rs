@@ -1,7 +1,8 @@
 //! Where bytes come from. A transport opens one stream of bytes, with what proves their end; it knows nothing of what is
-//! written in them. Whatever gives its records by pages or by rows is a [`super::Connector`] of its own.
+//! written in them. Whatever gives its records by pages ([`http`]) or by rows is a [`super::Connector`] of its own.
 
 pub(super) mod file;
+pub(super) mod http;
 
 use self::file::Input;
 use crate::config::settings::SourceSettings;

@@ -9,7 +9,6 @@ mod fetch;
 mod paging;
 mod parse;
 mod proof;
-mod seen;
 mod unpack;
 
 use std::collections::BTreeSet;
@@ -26,21 +25,20 @@ use self::ahead::{Arrived, Event, fetch_all};
 use self::fetch::{Fetcher, Got, Page};
 use self::paging::Pager;
 use self::parse::Parser;
-pub(super) use self::seen::PageLog;
-use self::seen::Shown;
-use super::connector::{Asking, Connector, Since};
-use super::format::{Take, Took};
-use super::intake::Intake;
-use super::parsed::Sink;
-use super::preview::{Look, Preview};
 use crate::config::settings::{FormatSettings, HttpSettings, Pagination, SourceSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
+use crate::source::connector::{Asking, Connector, Since};
+use crate::source::format::{Take, Took};
+use crate::source::intake::Intake;
+use crate::source::page_log::Shown;
+use crate::source::parsed::Sink;
+use crate::source::preview::{Look, Preview};
 use crate::source::trust::{Completeness, ReadStats};
 
 /// What a read over HTTP came to, beside the rows.
 #[derive(Debug)]
-pub(super) struct Fetched {
+struct Fetched {
     /// Whether that was all.
     pub completeness: Completeness,
     /// When the source says that it was last changed.
@@ -87,7 +85,7 @@ struct FirstPage {
 }
 
 /// An export behind an address.
-pub(super) struct HttpConnector {
+pub(in crate::source) struct HttpConnector {
     source: Arc<SourceSettings>,
     settings: Arc<HttpSettings>,
     first: Option<FirstPage>,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::super::super::format::json::{Places, Pointer, skim};
+use super::super::tests::{BodyFormat, settings};
 use super::*;
-use crate::source::http::tests::{BodyFormat, settings};
+use crate::source::format::json::{Places, Pointer, skim};
 
 fn found(pagination: Pagination, link: Option<&str>, body: &serde_json::Value) -> Vec<String> {
     let next = match &pagination {

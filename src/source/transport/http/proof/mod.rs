@@ -5,9 +5,9 @@
 
 use reqwest::header::{self, HeaderMap};
 
-use super::super::format::hints::{Mark, Said};
-use super::super::format::json::Skimmed;
 use crate::config::settings::{HttpSettings, Pagination};
+use crate::source::format::hints::{Mark, Said};
+use crate::source::format::json::Skimmed;
 
 /// Headers beside `Link` by which some say where the next page is.
 const NEXT_HEADERS: [&str; 4] = ["x-next-page", "x-next-cursor", "x-next-token", "x-ms-continuation"];

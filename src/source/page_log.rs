@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 
-use super::super::parsed::Parsed;
+use super::parsed::Parsed;
 use crate::domain::record::Key;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -19,7 +19,7 @@ use crate::http::paging::{LoopGuard, MOST_IDLE_PAGES, printed};
 const LISTED: usize = 5;
 
 /// The pages of one read so far.
-pub(in crate::source) struct PageLog {
+pub(super) struct PageLog {
     /// Whether a person may have several rows: then rows are what must not come twice, and are counted.
     many: bool,
     hasher: RandomState,
@@ -43,7 +43,7 @@ pub(in crate::source) struct PageLog {
 
 /// What a page that has been read shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::source) enum Shown {
+pub(super) enum Shown {
     /// It is one more page.
     More,
     /// It holds the same as this one.

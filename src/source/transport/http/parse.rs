@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::super::format::json::Skimmed;
-use super::super::format::{self, Decoder, Take, Took};
-use super::super::transport::file::Input;
-use super::seen::PageLog;
+use super::super::file::Input;
 use crate::config::settings::{HttpSettings, Pagination, RowsPerPerson, SourceSettings};
 use crate::domain::error::Result;
 use crate::http::body::Body;
+use crate::source::format::json::Skimmed;
+use crate::source::format::{self, Decoder, Take, Took};
+use crate::source::page_log::PageLog;
 use crate::source::trust::Completeness;
 
 /// Looks through a page without keeping anything, and says what it holds.
