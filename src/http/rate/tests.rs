@@ -213,6 +213,20 @@ fn its_limits_are_the_operator_s() {
     assert!(centuries.empty(0).take(&centuries, 1, 1, 1).is_err(), "{centuries:?}");
 }
 
+#[test]
+fn a_burst_goes_at_once_and_what_follows_at_the_even_pace() {
+    let second = 1_000_000_000;
+    let limits = Limits::new(per_second(1), 3);
+    let mut bucket = limits.empty(100 * second);
+    let mut take = |at| bucket.take(&limits, 1, at, at);
+    assert_eq!(take(100 * second), Err(Duration::from_secs(1)), "it begins empty");
+    // After a long rest three go at once, and the fourth an interval later.
+    for _ in 0..3 {
+        assert_eq!(take(200 * second), Ok(()));
+    }
+    assert_eq!(take(200 * second), Err(Duration::from_secs(1)));
+}
+
 /// Lets several processes ask a bucket, each one request after the other, and each woken late by chance; the
 /// moments at which requests really left.
 fn asked_by_several(limits: &Limits, latest: Duration, chance: &mut SmallRng) -> Vec<Duration> {
