@@ -44,7 +44,7 @@ impl Intake {
     pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
         let (told_blank, keyless, blank) = (sink.told_blank(), sink.keyless, sink.blank);
         let mut spool = sink.spool;
-        spool.settle()?;
+        spool.join_rows()?;
         spool.warn_first(told_blank);
         let tally = spool.tally();
         let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
