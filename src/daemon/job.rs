@@ -106,17 +106,17 @@ impl Job {
 /// Reads, then runs each sync in a task of its own.
 async fn run_all(runner: &Runner, pledges: Vec<Pledge>, tasks: &TaskTracker) {
     let syncs: Vec<_> = pledges.iter().map(|pledge| Arc::clone(&pledge.sync)).collect();
-    let asked = tokio::select! {
+    let read = tokio::select! {
         biased;
         () = runner.stop.cancelled() => Err(ending()),
-        asked = ask(runner, &syncs) => asked,
+        read = ask(runner, &syncs) => read,
     };
     for pledge in pledges {
-        match &asked {
-            Ok(asked) => {
-                let (runner, asked) = (runner.clone(), asked.clone());
+        match &read {
+            Ok(read) => {
+                let (runner, read) = (runner.clone(), read.clone());
                 tasks.spawn(async move {
-                    let result = one(&runner, &pledge.sync, &asked).await;
+                    let result = one(&runner, &pledge.sync, &read).await;
                     pledge.keep(result);
                 });
             }
@@ -131,16 +131,16 @@ async fn run_all(runner: &Runner, pledges: Vec<Pledge>, tasks: &TaskTracker) {
 /// What the syncs' source has to say, once for all of them.
 async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<SourceRead, Arc<Failure>>> {
     let (settings, everybody) = (&runner.settings, BTreeSet::new());
-    let mut asked = read_sources(settings, syncs, &runner.state, &runner.clock, &everybody, true).await?;
-    debug_assert!(asked.len() == 1, "the syncs of a job have one source");
-    let (asked, _) = asked.pop().ok_or_else(|| Failure::internal("the source of a sync is not configured"))?;
-    Ok(asked)
+    let mut readings = read_sources(settings, syncs, &runner.state, &runner.clock, &everybody, true).await?;
+    debug_assert!(readings.len() == 1, "the syncs of a job have one source");
+    let (read, _) = readings.pop().ok_or_else(|| Failure::internal("the source of a sync is not configured"))?;
+    Ok(read)
 }
 
-async fn one(runner: &Runner, sync: &Arc<SyncSettings>, asked: &Result<SourceRead, Arc<Failure>>) -> RunResult {
+async fn one(runner: &Runner, sync: &Arc<SyncSettings>, read: &Result<SourceRead, Arc<Failure>>) -> RunResult {
     // What a run of this daemon left in the journal because the state failed meanwhile is resolved now.
     runner.begin(std::slice::from_ref(sync)).await?;
-    let summary = runner.sync_one(sync, asked, &RunRequest::default()).await;
+    let summary = runner.sync_one(sync, read, &RunRequest::default()).await;
     runner.end().await;
     runner.announce(std::slice::from_ref(&summary)).await;
     Ok(Some(summary))

@@ -47,19 +47,20 @@ impl Script {
     }
 
     fn wires(&self) -> Vec<ApiRequest> {
-        self.sent.lock().expect("sound").iter().map(|(_, wire)| wire.clone()).collect()
+        self.sent.lock().expect("sound").iter().map(|(_, request)| request.clone()).collect()
     }
 
     /// The idempotency keys of the writes.
     fn keys(&self) -> Vec<String> {
-        let key = |wire: &ApiRequest| wire.headers.iter().find(|(n, _)| n == "Idempotency-Key").map(|(_, v)| v.clone());
+        let key =
+            |request: &ApiRequest| request.headers.iter().find(|(n, _)| n == "Idempotency-Key").map(|(_, v)| v.clone());
         self.wires().iter().filter(|w| w.method != "GET").map(|w| key(w).expect("a key")).collect()
     }
 }
 
 impl Carrier for Script {
-    fn send<'a>(&'a self, wire: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
-        self.sent.lock().expect("sound").push((Instant::now(), wire.clone()));
+    fn send<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
+        self.sent.lock().expect("sound").push((Instant::now(), request.clone()));
         let next = self.answers.lock().expect("sound").pop_front().expect("an answer for every request");
         Box::pin(std::future::ready(next))
     }

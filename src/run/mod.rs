@@ -132,14 +132,14 @@ impl Runner {
         self.begin(&syncs).await?;
         let mut summaries = Vec::new();
         let whole = request.only.is_empty() && request.approval.is_none();
-        let asked = read_sources(&self.settings, &syncs, &self.state, &self.clock, &request.only, whole).await?;
-        if let Err(stranger) = known_somewhere(&request.only, &asked, &self.state).await {
+        let readings = read_sources(&self.settings, &syncs, &self.state, &self.clock, &request.only, whole).await?;
+        if let Err(stranger) = known_somewhere(&request.only, &readings, &self.state).await {
             self.end().await;
             return Err(stranger);
         }
-        for (asked, syncs) in asked {
+        for (read, syncs) in readings {
             for sync in syncs {
-                summaries.push(self.sync_one(&sync, &asked, request).await);
+                summaries.push(self.sync_one(&sync, &read, request).await);
             }
         }
         summaries.sort_by_key(|s| syncs.iter().position(|sync| sync.name == s.sync));

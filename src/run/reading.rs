@@ -93,15 +93,15 @@ pub async fn read_sources(
 ) -> Result<Vec<Reading<SourceRead>>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let mut asked = panics::caught_in(ask_source(&source, &syncs, state, clock, whole)).await;
-        match &mut asked {
+        let mut read = panics::caught_in(ask_source(&source, &syncs, state, clock, whole)).await;
+        match &mut read {
             Ok(SourceRead::Unchanged(versions)) if only.is_empty() => {
                 remember_unchanged(&source, versions, state, clock).await?;
             }
-            Ok(SourceRead::Read(read)) if !only.is_empty() => read.judgement = Judgement::default(),
+            Ok(SourceRead::Read(rows)) if !only.is_empty() => rows.judgement = Judgement::default(),
             _ => {}
         }
-        readings.push((asked.map_err(Arc::new), syncs));
+        readings.push((read.map_err(Arc::new), syncs));
     }
     Ok(readings)
 }

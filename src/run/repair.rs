@@ -31,14 +31,14 @@ impl Runner {
             return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock).await;
         }
         self.begin(syncs).await?;
-        let asked = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
-        let read = |asked: Result<SourceRead, Arc<Failure>>| match asked {
+        let readings = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
+        let whole = |read: Result<SourceRead, Arc<Failure>>| match read {
             Ok(SourceRead::Read(read)) => Ok(read),
             // Not asked for: everything is read.
             Ok(SourceRead::Unchanged(_)) => Err(Arc::new(Failure::internal("the source was not read"))),
             Err(failure) => Err(failure),
         };
-        Ok(asked.into_iter().map(|(asked, syncs)| (read(asked), syncs)).collect())
+        Ok(readings.into_iter().map(|(read, syncs)| (whole(read), syncs)).collect())
     }
 
     /// Compares one sync with its target, hands the comparison to `report`, and sends what `remedy` asks for; the

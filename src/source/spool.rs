@@ -237,12 +237,12 @@ impl Spool {
         Ok(())
     }
 
-    /// Settles keys with several rows, once all have been read: repeated rows count once, and a key with a row that
+    /// Makes one of the rows of each key, once all have been read: repeated rows count once, and a key with a row that
     /// can't be used is rejected.
-    pub fn settle(&mut self) -> Result<()> {
+    pub fn join_rows(&mut self) -> Result<()> {
         let mut after = Some(String::new());
         while let Some(key) = after {
-            after = self.next_group(&key)?.map(|group| self.settle_group(group)).transpose()?;
+            after = self.next_group(&key)?.map(|group| self.join_group(group)).transpose()?;
         }
         if self.unlisted_warnings > 0 {
             self.warnings.push(format!("{} more keys have repeated rows", self.unlisted_warnings));
@@ -268,7 +268,7 @@ impl Spool {
         Ok(group)
     }
 
-    fn settle_group(&mut self, mut group: Group) -> Result<String> {
+    fn join_group(&mut self, mut group: Group) -> Result<String> {
         let good = self
             .db
             .prepare_cached("SELECT record, line FROM good WHERE key = ?1")
@@ -316,7 +316,7 @@ impl Spool {
         }
     }
 
-    /// The counts, once settled.
+    /// The counts, once rows are joined.
     pub fn tally(&self) -> Tally {
         self.tally
     }

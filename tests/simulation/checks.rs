@@ -67,30 +67,30 @@ impl SimulatedTarget {
     }
 
     /// Notes what a request tells, and which promise it breaks by having been sent.
-    pub fn note(&mut self, wire: &ApiRequest, number: u64, fault: RequestFault, database: &Database) {
-        if wire.method == "GET" {
-            return self.note_look(wire);
+    pub fn note(&mut self, request: &ApiRequest, number: u64, fault: RequestFault, database: &Database) {
+        if request.method == "GET" {
+            return self.note_look(request);
         }
-        let Some(key) = self.key_of(wire) else { return };
+        let Some(key) = self.key_of(request) else { return };
         if key == HEAD {
-            return self.note_of_head(wire);
+            return self.note_of_head(request);
         }
-        let creates = wire.method == "POST";
+        let creates = request.method == "POST";
         *self
             .seen
             .writes
-            .entry((wire.method.clone(), wire.path.clone(), wire.body.clone().unwrap_or_default()))
+            .entry((request.method.clone(), request.path.clone(), request.body.clone().unwrap_or_default()))
             .or_default() += 1;
-        if !parks(wire) {
+        if !parks(request) {
             self.seen.written.insert(key.clone());
         }
         if !journalled(database, &key) {
-            self.broken.push(format!("a {} for {key} was sent and is not in the journal", wire.method));
+            self.broken.push(format!("a {} for {key} was sent and is not in the journal", request.method));
         }
         if self.under_way.values().any(|other| other.key == key) {
-            self.broken.push(format!("a {} for {key} was sent while another had no answer yet", wire.method));
+            self.broken.push(format!("a {} for {key} was sent while another had no answer yet", request.method));
         }
-        if bans(wire) && self.employed.contains(&key) {
+        if bans(request) && self.employed.contains(&key) {
             self.broken.push(format!("a ban of {key} was sent, who is in the roster"));
         }
         self.under_way.insert(number, UnderWay { key: key.clone(), creates, left_at: self.now });
@@ -101,15 +101,15 @@ impl SimulatedTarget {
 
     /// The head of the company has got an id that was somebody else's: who writes to that somebody can't know. Before
     /// access is taken, a look is due.
-    fn note_of_head(&mut self, wire: &ApiRequest) {
-        if bans(wire) {
+    fn note_of_head(&mut self, request: &ApiRequest) {
+        if bans(request) {
             self.broken.push("a ban of the head of the company was sent".into());
         }
     }
 
-    fn note_look(&mut self, wire: &ApiRequest) {
-        let sought = query(&wire.path);
-        if is_listing(wire) {
+    fn note_look(&mut self, request: &ApiRequest) {
+        let sought = query(&request.path);
+        if is_listing(request) {
             self.doubtful.values_mut().for_each(|doubt| doubt.looked = true);
         }
         if let Some(doubt) = sought.get("client_id").and_then(|key| self.doubtful.get_mut(key)) {
@@ -140,21 +140,21 @@ impl SimulatedTarget {
     }
 
     /// The person whom a write is about, as far as the target can tell.
-    fn key_of(&self, wire: &ApiRequest) -> Option<String> {
-        let of_body = || Some(body(wire)?.get("client_id")?.as_str()?.to_string());
-        let of_account = || Some(self.account(id_in(&wire.path)?)?.get("client_id")?.as_str()?.to_string());
+    fn key_of(&self, request: &ApiRequest) -> Option<String> {
+        let of_body = || Some(body(request)?.get("client_id")?.as_str()?.to_string());
+        let of_account = || Some(self.account(id_in(&request.path)?)?.get("client_id")?.as_str()?.to_string());
         of_body().or_else(of_account)
     }
 }
 
 /// Whether this takes access.
-fn bans(wire: &ApiRequest) -> bool {
-    body(wire).is_some_and(|fields| fields.get("banned") == Some(&Value::Bool(true)))
+fn bans(request: &ApiRequest) -> bool {
+    body(request).is_some_and(|fields| fields.get("banned") == Some(&Value::Bool(true)))
 }
 
 /// Whether this only makes room for somebody else on the way: that has no outcome of its own.
-fn parks(wire: &ApiRequest) -> bool {
-    let fields = body(wire).unwrap_or_default();
+fn parks(request: &ApiRequest) -> bool {
+    let fields = body(request).unwrap_or_default();
     let parked = |email: &str| email.ends_with("@parked.invalid");
     !fields.contains_key("banned") && fields.get("email").and_then(Value::as_str).is_some_and(parked)
 }

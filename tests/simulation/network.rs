@@ -84,7 +84,7 @@ pub enum PageLie {
 
 /// A request that has left and is to be carried out at a time, whatever becomes of who sent it.
 pub struct RequestInFlight {
-    pub wire: ApiRequest,
+    pub request: ApiRequest,
     pub again: bool,
     pub lie: Option<PageLie>,
 }
@@ -111,7 +111,7 @@ pub fn told(kind: &str) -> bool {
 }
 
 /// The lies that a request can meet besides, by kind.
-fn lies(wire: &ApiRequest) -> impl Iterator<Item = RequestFault> {
+fn lies(request: &ApiRequest) -> impl Iterator<Item = RequestFault> {
     const CREATE: &[(&str, RequestFault)] = &[
         ("another", RequestFault::Another),
         ("another", RequestFault::Another),
@@ -133,10 +133,10 @@ fn lies(wire: &ApiRequest) -> impl Iterator<Item = RequestFault> {
         ("pages", RequestFault::Page(PageLie::Doubled)),
         ("pages", RequestFault::Page(PageLie::Doubled)),
     ];
-    let lies = match wire.method.as_str() {
+    let lies = match request.method.as_str() {
         "POST" => CREATE,
-        _ if id_in(&wire.path).is_some() => BY_ID,
-        _ if is_listing(wire) => PAGES,
+        _ if id_in(&request.path).is_some() => BY_ID,
+        _ if is_listing(request) => PAGES,
         _ => &[],
     };
     lies.iter().filter(|(kind, _)| told(kind)).map(|(_, lie)| *lie)
@@ -146,7 +146,7 @@ impl SimulatedTarget {
     /// A request leaves. Returns its number, when it is carried out, when its answer is there, and what it meets.
     fn depart(
         &mut self,
-        wire: &ApiRequest,
+        request: &ApiRequest,
         now: u64,
         database: &Database,
         timeout: u64,
@@ -154,8 +154,8 @@ impl SimulatedTarget {
         self.advance(now);
         self.sent += 1;
         let number = self.sent;
-        let fault = self.fault(wire);
-        let told = format!("{now} {} {} {fault:?}\n", wire.method, wire.path);
+        let fault = self.fault(request);
+        let told = format!("{now} {} {} {fault:?}\n", request.method, request.path);
         self.story.update(told.as_bytes());
         if self.aloud {
             eprint!("    {told}");
@@ -164,7 +164,7 @@ impl SimulatedTarget {
             return (number, now, now + self.chance.random_range(0..20), fault);
         }
         self.arrivals.push(now);
-        self.note(wire, number, fault, database);
+        self.note(request, number, fault, database);
         let there = now + self.chance.random_range(0..40);
         let done = match fault {
             RequestFault::TooLate => now + timeout + self.chance.random_range(1..SETTLE - LAG - timeout),
@@ -181,7 +181,7 @@ impl SimulatedTarget {
         let arrives = match fault {
             RequestFault::Status(_) | RequestFault::LostBefore | RequestFault::Missing => false,
             RequestFault::MissingForAWhile => {
-                self.hide(wire, now);
+                self.hide(request, now);
                 false
             }
             _ => true,
@@ -189,32 +189,32 @@ impl SimulatedTarget {
         if arrives {
             let lie = if let RequestFault::Page(lie) = fault { Some(lie) } else { None };
             let again = fault == RequestFault::Twice;
-            self.travelling.insert((done, number), RequestInFlight { wire: wire.clone(), again, lie });
+            self.travelling.insert((done, number), RequestInFlight { request: request.clone(), again, lie });
         }
         (number, done, back, fault)
     }
 
-    fn hide(&mut self, wire: &ApiRequest, now: u64) {
+    fn hide(&mut self, request: &ApiRequest, now: u64) {
         let until = now + self.chance.random_range(100..8_000);
-        if let Some(id) = id_in(&wire.path).and_then(|id| id.parse().ok()) {
+        if let Some(id) = id_in(&request.path).and_then(|id| id.parse().ok()) {
             self.hidden.insert(id, until);
         }
     }
 
-    fn fault(&mut self, wire: &ApiRequest) -> RequestFault {
-        let write = wire.method != "GET";
+    fn fault(&mut self, request: &ApiRequest) -> RequestFault {
+        let write = request.method != "GET";
         match self.conditions {
             Conditions::Working => RequestFault::None,
             Conditions::Down => RequestFault::NoConnection,
             Conditions::WritesRefused if write => RequestFault::Status(503),
             Conditions::WritesRefused => RequestFault::None,
             Conditions::Faulty(percent) if self.chance.random_range(0..100) < percent => {
-                let all: Vec<RequestFault> = ANY.into_iter().chain(lies(wire)).collect();
+                let all: Vec<RequestFault> = ANY.into_iter().chain(lies(request)).collect();
                 match all[self.chance.random_range(0..all.len())] {
                     // An update that comes after a later one undoes it, and nothing but a reconcile finds out.
-                    RequestFault::TooLate if wire.method == "PUT" => RequestFault::LostAfter,
+                    RequestFault::TooLate if request.method == "PUT" => RequestFault::LostAfter,
                     // Two accounts that something in between has made of one create are nobody's fault.
-                    RequestFault::Twice if wire.method == "POST" && !self.strict => RequestFault::LostAfter,
+                    RequestFault::Twice if request.method == "POST" && !self.strict => RequestFault::LostAfter,
                     fault => fault,
                 }
             }
@@ -299,13 +299,13 @@ impl Carrier for Network {
         Box::pin(async { unreachable!("the simulated target wants no token") })
     }
 
-    fn send<'a>(&'a self, wire: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
+    fn send<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiResponse, SendError>> {
         Box::pin(async move {
             self.faults.step().await;
             let timeout = self.timeout.as_millis() as u64;
             let now = self.faults.now();
             let (number, done, back, fault) =
-                self.world.lock().expect("sound").depart(wire, now, &self.database, timeout);
+                self.world.lock().expect("sound").depart(request, now, &self.database, timeout);
             self.faults.step().await;
             if !matches!(fault, RequestFault::TooLate | RequestFault::Late) {
                 self.faults.sleep_until(done).await;

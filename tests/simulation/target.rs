@@ -171,18 +171,18 @@ impl SimulatedTarget {
     }
 
     fn handle(&mut self, travelling: &RequestInFlight, at: u64) -> ApiResponse {
-        let wire = &travelling.wire;
-        let id = id_in(&wire.path).map(str::to_string);
+        let request = &travelling.request;
+        let id = id_in(&request.path).map(str::to_string);
         let hidden = id.as_ref().and_then(|id| self.hidden.get(&id.parse().ok()?)).is_some_and(|until| at < *until);
-        match (wire.method.as_str(), id) {
+        match (request.method.as_str(), id) {
             (_, Some(_)) if hidden => answer(404, &json!({"error": {"code": "not_found"}})),
             ("GET", Some(id)) => match self.account(&id) {
                 Some(account) => answer(200, &Value::Object(account.clone())),
                 None => answer(404, &json!({"error": {"code": "not_found"}})),
             },
-            ("GET", None) => self.list(&query(&wire.path), travelling.lie),
-            ("POST", None) => self.create(wire),
-            ("PUT", Some(id)) => self.update(wire, &id),
+            ("GET", None) => self.list(&query(&request.path), travelling.lie),
+            ("POST", None) => self.create(request),
+            ("PUT", Some(id)) => self.update(request, &id),
             _ => answer(405, &Value::Null),
         }
     }
@@ -220,8 +220,8 @@ impl SimulatedTarget {
         answer(200, &Value::from(found.into_iter().map(Value::Object).collect::<Vec<_>>()))
     }
 
-    fn create(&mut self, wire: &ApiRequest) -> ApiResponse {
-        let Some(fields) = body(wire) else { return answer(400, &Value::Null) };
+    fn create(&mut self, request: &ApiRequest) -> ApiResponse {
+        let Some(fields) = body(request) else { return answer(400, &Value::Null) };
         match self.taken(&fields, None) {
             Some(field) => answer(409, &json!({"error": {"code": "taken", "fields": [field]}})),
             None => {
@@ -231,11 +231,11 @@ impl SimulatedTarget {
         }
     }
 
-    fn update(&mut self, wire: &ApiRequest, id: &str) -> ApiResponse {
+    fn update(&mut self, request: &ApiRequest, id: &str) -> ApiResponse {
         let Some(id) = id.parse().ok().filter(|id| self.accounts.contains_key(id)) else {
             return answer(404, &Value::Null);
         };
-        let Some(fields) = body(wire) else { return answer(400, &Value::Null) };
+        let Some(fields) = body(request) else { return answer(400, &Value::Null) };
         if let Some(field) = self.taken(&fields, Some(id)) {
             return answer(409, &json!({"error": {"code": "taken", "fields": [field]}}));
         }
@@ -260,8 +260,8 @@ pub fn answer(status: u16, body: &Value) -> ApiResponse {
 }
 
 /// The fields that a request sends.
-pub fn body(wire: &ApiRequest) -> Option<Map<String, Value>> {
-    serde_json::from_slice(wire.body.as_deref()?).ok()
+pub fn body(request: &ApiRequest) -> Option<Map<String, Value>> {
+    serde_json::from_slice(request.body.as_deref()?).ok()
 }
 
 fn folded(text: &str) -> String {
@@ -274,10 +274,10 @@ pub fn id_in(path: &str) -> Option<&str> {
 }
 
 /// Whether this asks for everybody.
-pub fn is_listing(wire: &ApiRequest) -> bool {
-    let sought = query(&wire.path);
-    wire.method == "GET"
-        && id_in(&wire.path).is_none()
+pub fn is_listing(request: &ApiRequest) -> bool {
+    let sought = query(&request.path);
+    request.method == "GET"
+        && id_in(&request.path).is_none()
         && !sought.contains_key("client_id")
         && !sought.contains_key("email")
 }

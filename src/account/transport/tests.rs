@@ -62,7 +62,7 @@ fn settings(base_url: &str, auth: AuthSettings) -> TargetSettings {
     }
 }
 
-fn wire(method: &str, path: &str) -> ApiRequest {
+fn request(method: &str, path: &str) -> ApiRequest {
     ApiRequest { call: Call::Get, method: method.into(), path: path.into(), headers: vec![], body: None }
 }
 
@@ -92,7 +92,7 @@ async fn what_the_wire_says_is_what_arrives_and_what_comes_back_is_the_answer() 
         (StatusCode::IM_A_TEAPOT, [("X-Seen", seen)], "body")
     });
     let base = serve(Router::new().route("/api/users/{id}", echo)).await;
-    let wire = ApiRequest {
+    let request = ApiRequest {
         call: Call::Update,
         method: "PUT".into(),
         path: "/users/a%2Fb?email=o%27neil%2B1%40x.y".into(),
@@ -100,7 +100,7 @@ async fn what_the_wire_says_is_what_arrives_and_what_comes_back_is_the_answer() 
         body: Some(b"{}".to_vec()),
     };
     for base in [format!("{base}/api"), format!("{base}/api/")] {
-        let answer = transport(&base).send(&wire).await.expect("an answer");
+        let answer = transport(&base).send(&request).await.expect("an answer");
         assert_eq!((answer.status, answer.body.as_slice()), (418, b"body".as_slice()));
         let agent = concat!("rosterd/", env!("CARGO_PKG_VERSION"));
         let expected = format!(
@@ -128,7 +128,7 @@ async fn every_kind_of_authentication_has_its_header() {
         (basic, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==|-"),
     ] {
         let transport = Transport::new(&settings(&base, auth)).expect("a client");
-        let answer = transport.send(&wire("GET", "/")).await.expect("an answer");
+        let answer = transport.send(&request("GET", "/")).await.expect("an answer");
         assert_eq!(String::from_utf8_lossy(&answer.body), expected);
     }
 }
@@ -181,7 +181,7 @@ async fn a_slow_answer_is_a_timeout_after_which_the_request_may_have_been_sent()
     });
     for base in [serve(Router::new().route("/", slow)).await, dripping] {
         let started = std::time::Instant::now();
-        let error = transport(&base).send(&wire("GET", "/")).await.expect_err("too slow");
+        let error = transport(&base).send(&request("GET", "/")).await.expect_err("too slow");
         assert_eq!((error.kind, error.maybe_sent), (ErrorKind::Timeout, true), "{error}");
         assert!(started.elapsed() < Duration::from_secs(5));
     }
@@ -193,7 +193,7 @@ async fn without_a_connection_nothing_was_sent() {
     drop(listener);
     for base in [base, "http://does-not-exist.invalid".into()] {
         let transport = Transport::new(&settings(&base, AuthSettings::None)).expect("a client");
-        let error = transport.send(&wire("GET", "/users?email=ann%40acme.com")).await.expect_err("nobody there");
+        let error = transport.send(&request("GET", "/users?email=ann%40acme.com")).await.expect_err("nobody there");
         assert!(!error.maybe_sent, "{error}");
         assert!(matches!(error.kind, ErrorKind::Network | ErrorKind::Timeout), "{error}");
         assert!(!error.message.contains("ann") && !error.message.contains("users"), "{error}");
@@ -209,7 +209,7 @@ async fn a_failed_handshake_means_that_nothing_was_sent() {
         }
     });
     let base = base.replace("http://", "https://");
-    let error = transport(&base).send(&wire("GET", "/")).await.expect_err("no TLS");
+    let error = transport(&base).send(&request("GET", "/")).await.expect_err("no TLS");
     // Somebody is there, and speaks another protocol; what was to be sent never left.
     assert_eq!((error.kind, error.maybe_sent), (ErrorKind::Protocol, false), "{error}");
 }
@@ -224,9 +224,9 @@ async fn a_connection_that_breaks_after_the_request_leaves_it_unknown() {
             let _ = socket.read(&mut seen).await;
             let _ = socket.write_all(answer.as_bytes()).await;
         });
-        let mut wire = wire("POST", "/users");
-        wire.body = Some(b"{\"email\":\"ann@acme.com\"}".to_vec());
-        let error = transport(&base).send(&wire).await.expect_err("broken");
+        let mut request = request("POST", "/users");
+        request.body = Some(b"{\"email\":\"ann@acme.com\"}".to_vec());
+        let error = transport(&base).send(&request).await.expect_err("broken");
         assert!(error.maybe_sent, "{answer:?}: {error}");
         assert!(matches!(error.kind, ErrorKind::Network | ErrorKind::Protocol), "{answer:?}: {error:?}");
         assert!(!error.message.contains("ann@"), "{error}");
@@ -242,7 +242,7 @@ async fn a_redirect_is_an_answer_and_credentials_go_nowhere_else() {
     })))
     .await;
     let base = serve(Router::new().route("/", get(|| async move { Redirect::temporary(&elsewhere) }))).await;
-    let answer = transport(&base).send(&wire("GET", "/")).await.expect("an answer");
+    let answer = transport(&base).send(&request("GET", "/")).await.expect("an answer");
     assert_eq!(answer.status, 307);
     assert_eq!(*visits.lock().expect("no panic"), 0);
 }
@@ -277,12 +277,16 @@ async fn an_answer_beyond_the_limit_is_refused_however_it_is_wrapped() {
     settings.timeout = Duration::from_secs(30);
     let transport = Transport::new(&settings).expect("a client");
     for path in ["/bomb", "/bomb-just", "/plain"] {
-        let error = transport.send(&wire("GET", path)).await.expect_err("too large");
+        let error = transport.send(&request("GET", path)).await.expect_err("too large");
         assert_eq!((error.kind, error.maybe_sent), (ErrorKind::Protocol, true), "{path}: {error}");
         assert!(error.message.contains("10 MB"), "{error}");
     }
     for path in ["/bomb-fits", "/plain-fits"] {
-        assert_eq!(transport.send(&wire("GET", path)).await.expect("an answer").body.len(), LARGEST_ANSWER, "{path}");
+        assert_eq!(
+            transport.send(&request("GET", path)).await.expect("an answer").body.len(),
+            LARGEST_ANSWER,
+            "{path}"
+        );
     }
 }
 
@@ -321,7 +325,7 @@ async fn a_request_for_a_token_counts_towards_the_rate_of_the_target() {
     let clients = crate::account::Clients::new(state, crate::os::clock::Clock::system(), budget);
     let client = clients.of(&Arc::new(settings)).expect("a client");
     for admitted in [2, 3] {
-        let answer = client.send(&wire("GET", "/users")).await.expect("an answer");
+        let answer = client.send(&request("GET", "/users")).await.expect("an answer");
         assert_eq!(answer.status, 200);
         assert_eq!(clients.readings()[0].counters.admitted, admitted, "one request for a token, which serves both");
     }

@@ -24,8 +24,8 @@ fn operation(kind: OpKind, id: Option<&str>, fields: &[(&str, Value)]) -> Operat
     operation
 }
 
-fn body(wire: &ApiRequest) -> Value {
-    serde_json::from_slice(wire.body.as_deref().expect("a body")).expect("JSON")
+fn body(request: &ApiRequest) -> Value {
+    serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON")
 }
 
 /// An API quite unlike JUNO: another id, nested names, an envelope, full bodies, text for access, a ban of its own.
@@ -62,21 +62,21 @@ fn an_api_unlike_juno_needs_no_rust() {
         None,
         &[("first", json!("Ann")), ("extra.dept", json!("R&D")), ("groups", json!([3, 1]))],
     );
-    let wire = engine.encode(&create).expect("a request");
-    assert_eq!((wire.method.as_str(), wire.path.as_str()), ("POST", "/a%20b/people"));
-    assert!(wire.headers.contains(&("content-type".into(), "application/vnd.other+json".into())));
+    let request = engine.encode(&create).expect("a request");
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/a%20b/people"));
+    assert!(request.headers.contains(&("content-type".into(), "application/vnd.other+json".into())));
     let user = json!({"name": {"given": "Ann"}, "extra": {"dept": "R&D"}, "groups": ["1", "3"]});
-    assert_eq!(body(&wire), json!({"data": {"user": user}}));
+    assert_eq!(body(&request), json!({"data": {"user": user}}));
 
     let mut update = operation(OpKind::Update, Some("x/y"), &[("first", json!(null))]);
     update.baseline.set("staff_no", json!("E1"));
-    let wire = engine.encode(&update).expect("a request");
-    assert_eq!(wire.path, "/a%20b/people/x%2Fy");
+    let request = engine.encode(&update).expect("a request");
+    assert_eq!(request.path, "/a%20b/people/x%2Fy");
     let user = json!({"name": {"given": null}, "staff_no": "E1", "status": "on"});
-    assert_eq!(body(&wire), json!({"data": {"user": user}}), "a full body says all that is known");
+    assert_eq!(body(&request), json!({"data": {"user": user}}), "a full body says all that is known");
 
-    let wire = engine.encode(&operation(OpKind::Ban, Some("7"), &[])).expect("a request");
-    assert_eq!((wire.path.as_str(), wire.body), ("/a%20b/people/7/lock", None));
+    let request = engine.encode(&operation(OpKind::Ban, Some("7"), &[])).expect("a request");
+    assert_eq!((request.path.as_str(), request.body), ("/a%20b/people/7/lock", None));
     assert!(engine.encode(&operation(OpKind::Ban, Some("7"), &[("first", json!(null))])).is_err());
     assert_eq!(engine.encode(&operation(OpKind::Delete, Some("7"), &[])).expect("a request").method, "DELETE");
     assert_eq!(engine.list().path, "/a%20b/people?skip=0&take=2");
@@ -113,8 +113,8 @@ fn values_are_sent_in_the_catalogues_types() {
         Some("1"),
         &[("points", json!("120")), ("client_guid", json!(5)), ("tags", json!(null))],
     );
-    let wire = juno().encode(&update).expect("a request");
-    assert_eq!(body(&wire), json!({"points": 120, "client_guid": "5", "tags": []}));
+    let request = juno().encode(&update).expect("a request");
+    assert_eq!(body(&request), json!({"points": 120, "client_guid": "5", "tags": []}));
 }
 
 #[test]
@@ -203,11 +203,11 @@ proptest! {
     #[test]
     fn whatever_the_values_bodies_are_json_and_paths_stay_put(id in ".{1,12}", text in ".{0,20}") {
         let update = operation(OpKind::Update, Some(&id), &[("title", json!(text))]);
-        if let Ok(wire) = juno().encode(&update) {
+        if let Ok(request) = juno().encode(&update) {
             let expected = if text.is_empty() { Value::Null } else { json!(text) };
-            prop_assert_eq!(&body(&wire)["title"], &expected);
-            prop_assert_eq!(wire.path.matches('/').count(), 2);
-            prop_assert!(!wire.path.contains(['?', '#', ' ']));
+            prop_assert_eq!(&body(&request)["title"], &expected);
+            prop_assert_eq!(request.path.matches('/').count(), 2);
+            prop_assert!(!request.path.contains(['?', '#', ' ']));
         }
     }
 }
@@ -261,8 +261,8 @@ fn what_an_option_gives_a_new_account_needs_no_mapping() {
     assert_eq!(required("team_id = 1\naccess_profile_id = 3"), ["email", "username"]);
     // And what is mapped comes before the option.
     let engine = Engine::builtin("longjump", &"team_id = 1".parse().expect("options")).expect("a definition");
-    let wire = engine.encode(&operation(OpKind::Create, None, &[("team_id", json!(7))])).expect("a request");
-    let text = String::from_utf8(wire.body.expect("a body")).expect("UTF-8");
+    let request = engine.encode(&operation(OpKind::Create, None, &[("team_id", json!(7))])).expect("a request");
+    let text = String::from_utf8(request.body.expect("a body")).expect("UTF-8");
     assert!(text.contains("<team_id>7</team_id>") && !text.contains("<team_id>1</team_id>"), "{text}");
 }
 

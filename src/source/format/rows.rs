@@ -237,8 +237,8 @@ impl<R: Read> RowReader<R> {
         row.line = self.watcher.row_line;
         row.misquoted = self.watcher.misquoted;
         row.spans_lines = self.watcher.spans_lines;
-        row.unterminated = self.watcher.place != Place::RowStart;
-        if self.watcher.place == Place::Quoted {
+        row.unterminated = self.watcher.state != RowState::RowStart;
+        if self.watcher.state == RowState::Quoted {
             return Step::Broken(Broken::InsideQuote(row.line));
         }
         Step::Row
@@ -251,7 +251,7 @@ fn splitter(delimiter: u8, quote: u8) -> csv_core::Reader {
 
 /// Where in a row the bytes seen so far end.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum RowState {
     RowStart,
     FieldStart,
     Unquoted,
@@ -264,7 +264,7 @@ enum Place {
 struct Watcher {
     delimiter: u8,
     quote: u8,
-    place: Place,
+    state: RowState,
     /// The last byte was CR: a LF that follows belongs to it.
     after_return: bool,
     line: u64,
@@ -276,11 +276,11 @@ struct Watcher {
 
 impl Watcher {
     fn new(delimiter: u8, quote: u8) -> Self {
-        let place = Place::RowStart;
+        let state = RowState::RowStart;
         Watcher {
             delimiter,
             quote,
-            place,
+            state,
             after_return: false,
             line: 1,
             row_line: 1,
@@ -292,26 +292,26 @@ impl Watcher {
     fn see(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let breaks = matches!(byte, b'\n' | b'\r');
-            if self.place == Place::RowStart && !breaks {
+            if self.state == RowState::RowStart && !breaks {
                 self.row_line = self.line;
             }
             self.line += u64::from(byte == b'\r' || (byte == b'\n' && !self.after_return));
             self.after_return = byte == b'\r';
-            self.place = match self.place {
-                Place::Quoted if byte == self.quote => Place::QuoteInQuoted,
-                Place::Quoted => {
+            self.state = match self.state {
+                RowState::Quoted if byte == self.quote => RowState::QuoteInQuoted,
+                RowState::Quoted => {
                     self.spans_lines |= breaks;
-                    Place::Quoted
+                    RowState::Quoted
                 }
-                Place::QuoteInQuoted if byte == self.quote => Place::Quoted,
-                _ if breaks => Place::RowStart,
-                _ if byte == self.delimiter => Place::FieldStart,
-                Place::RowStart | Place::FieldStart if byte == self.quote => Place::Quoted,
-                Place::QuoteInQuoted => {
+                RowState::QuoteInQuoted if byte == self.quote => RowState::Quoted,
+                _ if breaks => RowState::RowStart,
+                _ if byte == self.delimiter => RowState::FieldStart,
+                RowState::RowStart | RowState::FieldStart if byte == self.quote => RowState::Quoted,
+                RowState::QuoteInQuoted => {
                     self.misquoted = true;
-                    Place::Unquoted
+                    RowState::Unquoted
                 }
-                Place::RowStart | Place::FieldStart | Place::Unquoted => Place::Unquoted,
+                RowState::RowStart | RowState::FieldStart | RowState::Unquoted => RowState::Unquoted,
             };
         }
     }
