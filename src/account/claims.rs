@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::Listing;
 use crate::domain::account::Account;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::state::StateError;
 
 /// Somebody who has more than one account.
@@ -15,36 +16,37 @@ pub struct Doubled {
     /// Who.
     pub key: Key,
     /// Their accounts, in the order of their ids.
-    pub remote_ids: Vec<String>,
+    pub remote_ids: Vec<RemoteId>,
 }
 
 impl Listing {
     /// Says that an account is linked to somebody, or about to be.
-    pub fn link(&self, remote_id: &str) -> Result<(), StateError> {
-        self.db().prepare_cached("UPDATE listed SET mine = 2 WHERE remote_id = ?1")?.execute([remote_id])?;
+    pub fn link(&self, remote_id: &RemoteId) -> Result<(), StateError> {
+        self.db().prepare_cached("UPDATE listed SET mine = 2 WHERE remote_id = ?1")?.execute([remote_id.as_str()])?;
         Ok(())
     }
 
     /// Says that an account will be a person's once what is planned is done.
-    pub fn link_to(&self, remote_id: &str, key: &Key) -> Result<(), StateError> {
+    pub fn link_to(&self, remote_id: &RemoteId, key: &Key) -> Result<(), StateError> {
         self.link(remote_id)?;
         let db = self.db();
-        db.prepare_cached("INSERT OR REPLACE INTO planned VALUES (?1, ?2)")?.execute([key.as_str(), remote_id])?;
+        db.prepare_cached("INSERT OR REPLACE INTO planned VALUES (?1, ?2)")?
+            .execute([key.as_str(), remote_id.as_str()])?;
         Ok(())
     }
 
     /// The account that [`Listing::link_to`] was told of.
-    pub fn linked_to(&self, key: &Key) -> Result<Option<String>, StateError> {
+    pub fn linked_to(&self, key: &Key) -> Result<Option<RemoteId>, StateError> {
         let db = self.db();
         let mut found = db.prepare_cached("SELECT remote_id FROM planned WHERE key = ?1")?;
-        Ok(found.query_row([key.as_str()], |row| row.get(0)).optional()?)
+        Ok(found.query_row([key.as_str()], |row| row.get::<_, String>(0)).optional()?.map(RemoteId::from))
     }
 
     /// Whether an account is linked to nobody.
-    pub fn is_free(&self, remote_id: &str) -> Result<bool, StateError> {
+    pub fn is_free(&self, remote_id: &RemoteId) -> Result<bool, StateError> {
         let db = self.db();
         let mut free = db.prepare_cached("SELECT 1 FROM listed WHERE remote_id = ?1 AND mine < 2")?;
-        Ok(free.exists([remote_id])?)
+        Ok(free.exists([remote_id.as_str()])?)
     }
 
     /// Accounts that carry this key and are linked to nobody.
@@ -56,11 +58,11 @@ impl Listing {
     }
 
     /// Says that these are all accounts of one person.
-    pub fn are_doubled<'a>(&self, key: &Key, remote_ids: impl Iterator<Item = &'a str>) -> Result<(), StateError> {
+    pub fn are_doubled<'a>(&self, key: &Key, remote_ids: impl Iterator<Item = &'a RemoteId>) -> Result<(), StateError> {
         let db = self.db();
         let mut add = db.prepare_cached("INSERT OR IGNORE INTO doubled VALUES (?1, ?2)")?;
         for remote_id in remote_ids {
-            add.execute([key.as_str(), remote_id])?;
+            add.execute([key.as_str(), remote_id.as_str()])?;
         }
         Ok(())
     }
@@ -85,10 +87,10 @@ impl Listing {
         while let Some(row) = rows.next()? {
             let (key, remote_id): (String, String) = (row.get(0)?, row.get(1)?);
             match found.last_mut().filter(|last| last.key.as_str() == key) {
-                Some(last) => last.remote_ids.push(remote_id),
+                Some(last) => last.remote_ids.push(remote_id.into()),
                 None => {
                     let key = Key::parse(&key).ok_or(rusqlite::Error::InvalidQuery)?;
-                    found.push(Doubled { key, remote_ids: vec![remote_id] });
+                    found.push(Doubled { key, remote_ids: vec![remote_id.into()] });
                 }
             }
         }
@@ -113,24 +115,24 @@ mod tests {
             };
             listing.add(&account, &[]).expect("room");
         }
-        listing.link("1").expect("a mark");
+        listing.link(&"1".into()).expect("a mark");
         let e2 = Key::parse("E2").expect("a key");
         assert_eq!(listing.linked_to(&e2).expect("a query"), None);
-        listing.is_mine("1").expect("a mark");
-        listing.is_mine("2").expect("a mark");
-        assert!(!listing.is_free("1").expect("a query") && listing.is_free("2").expect("a query"));
-        assert!(!listing.is_free("9").expect("a query"), "it is not there");
-        let ids = |found: Vec<Account>| found.into_iter().map(|a| a.remote_id).collect::<Vec<_>>();
+        listing.is_mine(&"1".into()).expect("a mark");
+        listing.is_mine(&"2".into()).expect("a mark");
+        assert!(!listing.is_free(&"1".into()).expect("a query") && listing.is_free(&"2".into()).expect("a query"));
+        assert!(!listing.is_free(&"9".into()).expect("a query"), "it is not there");
+        let ids = |found: Vec<Account>| found.into_iter().map(|a| a.remote_id.as_str().to_string()).collect::<Vec<_>>();
         assert_eq!(ids(listing.free_by_key("E1").expect("a query")), ["2", "4"]);
-        assert_eq!(listing.nobodys("", 10).expect("a page"), ["3", "4"]);
+        assert_eq!(listing.nobodys("", 10).expect("a page"), ["3".into(), "4".into()]);
         assert_eq!((listing.doubled_count().expect("a count"), listing.doubled("", 10).expect("a page")), (0, vec![]));
         let key = |key: &str| Key::parse(key).expect("a key");
-        listing.link_to("3", &e2).expect("a mark");
-        assert_eq!(listing.linked_to(&e2).expect("a query").as_deref(), Some("3"));
-        assert!(!listing.is_free("3").expect("a query"));
-        listing.are_doubled(&key("E2"), ["3", "5"].into_iter()).expect("room");
-        listing.are_doubled(&key("E1"), ["4", "1"].into_iter()).expect("room");
-        listing.are_doubled(&key("E1"), ["2", "1"].into_iter()).expect("room");
+        listing.link_to(&"3".into(), &e2).expect("a mark");
+        assert_eq!(listing.linked_to(&e2).expect("a query"), Some("3".into()));
+        assert!(!listing.is_free(&"3".into()).expect("a query"));
+        listing.are_doubled(&key("E2"), ["3".into(), "5".into()].iter()).expect("room");
+        listing.are_doubled(&key("E1"), ["4".into(), "1".into()].iter()).expect("room");
+        listing.are_doubled(&key("E1"), ["2".into(), "1".into()].iter()).expect("room");
         assert_eq!(listing.doubled_count().expect("a count"), 2);
         let first = Doubled { key: key("E1"), remote_ids: ["1", "2", "4"].map(Into::into).into() };
         assert_eq!(listing.doubled("", 1).expect("a page"), [first]);

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::account::Client;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Result, TargetReason};
+use crate::domain::remote_id::RemoteId;
 use crate::os::room::{Room, Short};
 use crate::state::StateError;
 
@@ -91,20 +92,21 @@ impl Listing {
     pub fn add(&self, account: &Account, match_fields: &[String]) -> Result<(), StateError> {
         let attributes = serde_json::to_string(&account.attributes)?;
         // The id and what recognises stand in it twice.
-        self.room.take(attributes.len() + 2 * account.remote_id.len()).map_err(no_room)?;
+        self.room.take(attributes.len() + 2 * account.remote_id.as_str().len()).map_err(no_room)?;
         let db = self.db();
         db.prepare_cached(
             "INSERT INTO listed (remote_id, key, state, attributes) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (remote_id) DO UPDATE SET key = ?2, state = ?3, attributes = ?4 WHERE ?3 <> 3",
         )?
-        .execute(params![account.remote_id, account.key, code(account.state), attributes])?;
+        .execute(params![account.remote_id.as_str(), account.key, code(account.state), attributes])?;
         let mut add = db.prepare_cached("INSERT OR REPLACE INTO listed_match VALUES (?1, ?2, ?3)")?;
         for field in match_fields {
             for value in account.recognised_by(field) {
-                add.execute([field, &value, &account.remote_id])?;
+                add.execute([field, value.as_str(), account.remote_id.as_str()])?;
             }
         }
-        add.execute([ITS_ID, &account.remote_id.to_lowercase(), &account.remote_id])?;
+        let id = account.remote_id.as_str();
+        add.execute([ITS_ID, &id.to_lowercase(), id])?;
         Ok(())
     }
 
@@ -120,11 +122,11 @@ impl Listing {
     }
 
     /// The account with this id.
-    pub fn by_id(&self, remote_id: &str) -> Result<Option<Account>, StateError> {
+    pub fn by_id(&self, remote_id: &RemoteId) -> Result<Option<Account>, StateError> {
         let db = self.db();
         let found = db
             .prepare_cached("SELECT remote_id, key, state, attributes FROM listed WHERE remote_id = ?1")?
-            .query_row([remote_id], row)
+            .query_row([remote_id.as_str()], row)
             .optional()?;
         found.map(account).transpose()
     }
@@ -151,19 +153,22 @@ impl Listing {
     }
 
     /// Says that somebody is known to whom the account belongs; `false` when it is not listed.
-    pub fn is_mine(&self, remote_id: &str) -> Result<bool, StateError> {
+    pub fn is_mine(&self, remote_id: &RemoteId) -> Result<bool, StateError> {
         let db = self.db();
-        Ok(db.prepare_cached("UPDATE listed SET mine = max(mine, 1) WHERE remote_id = ?1")?.execute([remote_id])? > 0)
+        Ok(db
+            .prepare_cached("UPDATE listed SET mine = max(mine, 1) WHERE remote_id = ?1")?
+            .execute([remote_id.as_str()])?
+            > 0)
     }
 
     /// The ids of accounts of which nobody is known to whom they belong, in order.
-    pub fn nobodys(&self, after: &str, limit: usize) -> Result<Vec<String>, StateError> {
+    pub fn nobodys(&self, after: &str, limit: usize) -> Result<Vec<RemoteId>, StateError> {
         let db = self.db();
         let mut statement = db.prepare_cached(
             "SELECT remote_id FROM listed WHERE mine = 0 AND remote_id > ?1 ORDER BY remote_id LIMIT ?2",
         )?;
-        let rows = statement.query_map(params![after, limit as i64], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = statement.query_map(params![after, limit as i64], |row| row.get::<_, String>(0))?;
+        Ok(rows.map(|id| id.map(RemoteId::from)).collect::<Result<_, _>>()?)
     }
 
     /// How many accounts belong to nobody who is known.
@@ -187,7 +192,7 @@ fn account((remote_id, key, state, attributes): Raw) -> Result<Account, StateErr
         3 => AccountState::Invited,
         _ => AccountState::Active,
     };
-    Ok(Account { remote_id, key, state, attributes: serde_json::from_str(&attributes)? })
+    Ok(Account { remote_id: remote_id.into(), key, state, attributes: serde_json::from_str(&attributes)? })
 }
 
 const fn code(state: AccountState) -> i64 {
@@ -232,12 +237,12 @@ mod tests {
         }
         listing.add(&user("1", Some("E1"), "Ann@acme.com"), &fields).expect("room");
         assert_eq!(listing.count().expect("a count"), 2);
-        let ids = |found: Vec<Account>| found.into_iter().map(|a| a.remote_id).collect::<Vec<_>>();
+        let ids = |found: Vec<Account>| found.into_iter().map(|a| a.remote_id.as_str().to_string()).collect::<Vec<_>>();
         assert_eq!(ids(listing.by_key("E1").expect("a query")), ["1"]);
         assert_eq!(ids(listing.by_match("email", "ann@acme.com").expect("a query")), ["1"]);
-        assert_eq!(listing.by_id("3").expect("a query"), None);
-        assert!(listing.is_mine("1").expect("a mark"));
-        assert!(!listing.is_mine("9").expect("a mark"));
-        assert_eq!(listing.nobodys("", 10).expect("a page"), ["2"]);
+        assert_eq!(listing.by_id(&"3".into()).expect("a query"), None);
+        assert!(listing.is_mine(&"1".into()).expect("a mark"));
+        assert!(!listing.is_mine(&"9".into()).expect("a mark"));
+        assert_eq!(listing.nobodys("", 10).expect("a page"), ["2".into()]);
     }
 }

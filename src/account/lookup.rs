@@ -16,6 +16,7 @@ use crate::domain::error::{Error, Failure, Result};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::record::Key;
+use crate::domain::remote_id::LoggableId;
 use crate::domain::value::{as_text, folded, folded_each};
 use crate::state::State;
 use crate::state::people::OwnerOf;
@@ -134,7 +135,7 @@ pub enum Judged {
     /// The account belongs to another person of this sync.
     Owned(Box<Account>, Key),
     /// The account of this id, as it may be shown, carries this key, which is not the newcomer's.
-    Carries(String, String),
+    Carries(LoggableId, String),
 }
 
 /// Chooses among the candidates.
@@ -142,7 +143,9 @@ async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, found: 
     Ok(match judge(state, sync, newcomer, found).await? {
         Judged::Found(found) => found,
         // A look-up while something is sent knows the state alone.
-        Judged::Carries(account, other) => carries(state, sync, newcomer, (&account, &other), |_| Ok(false)).await?,
+        Judged::Carries(account, other) => {
+            carries(state, sync, newcomer, (account.as_str(), &other), |_| Ok(false)).await?
+        }
         Judged::Owned(account, owner) => {
             let shown = sync.target.engine.loggable_id(&account.remote_id);
             let (key, name) = (&newcomer.create.key, &sync.name);
@@ -166,7 +169,10 @@ pub async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut 
     if found.len() > 1 {
         let ids: Vec<_> = found.iter().take(LISTED).map(|a| engine.loggable_id(&a.remote_id)).collect();
         let more = if found.len() > LISTED { " and more" } else { "" };
-        return conflict(format!("more than one account could be {key}: {}{more}", ids.join(", ")));
+        return conflict(format!(
+            "more than one account could be {key}: {}{more}",
+            ids.iter().map(LoggableId::as_str).collect::<Vec<_>>().join(", ")
+        ));
     }
     let Some(account) = found.pop() else { return Ok(Judged::Found(Found::Nobody)) };
     let carried = foreign_key(&account, newcomer.sought.key_value.as_deref());
@@ -181,10 +187,10 @@ pub async fn judge(state: &State, sync: &SyncSettings, newcomer: &Newcomer, mut 
 }
 
 /// Two syncs would write to one account by turns.
-fn two_syncs(sync: &str, owner: &str, target: &str, remote_id: &str) -> Failure {
+fn two_syncs(sync: &str, owner: &str, target: &str, id: &LoggableId) -> Failure {
     Failure::new(
         Error::Config,
-        format!("account {remote_id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
+        format!("account {id} of target {target} belongs to sync {owner}, and sync {sync} would take it too"),
     )
     .help("two syncs on one platform must not share people, whatever targets are called: tell them apart with include")
 }

@@ -9,6 +9,7 @@ use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::remote_id::RemoteId;
 
 /// What a target shows when it is asked for one account.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::page`].
-    pub async fn current(&self, remote_id: &str) -> Result<Option<(Account, Current)>> {
+    pub async fn current(&self, remote_id: &RemoteId) -> Result<Option<(Account, Current)>> {
         match self.engine().get(remote_id) {
             Some(request) => self.read(&request, |answer| self.engine().current(answer)).await,
             None => Ok(None),
@@ -100,7 +101,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::page`]; the target shows another account than the one that it was asked for (69).
-    pub async fn get(&self, remote_id: &str) -> Result<Option<Account>> {
+    pub async fn get(&self, remote_id: &RemoteId) -> Result<Option<Account>> {
         match self.seek(remote_id).await? {
             Seen::Account(account) => Ok(Some(*account)),
             Seen::Nobody => Ok(None),
@@ -112,7 +113,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::page`].
-    pub async fn seek(&self, remote_id: &str) -> Result<Seen> {
+    pub async fn seek(&self, remote_id: &RemoteId) -> Result<Seen> {
         if let Some(request) = self.engine().get(remote_id) {
             let shown = self.read(&request, |answer| self.engine().account(answer)).await?;
             return Ok(match shown {
@@ -127,7 +128,7 @@ impl Client {
     }
 
     /// The failure when the target was asked for one account and shows another.
-    pub fn shows_another(&self, remote_id: &str) -> Failure {
+    pub fn shows_another(&self, remote_id: &RemoteId) -> Failure {
         let (name, id) = (self.target(), self.engine().loggable_id(remote_id));
         Failure::new(
             Error::Target(TargetReason::Unreachable),

@@ -12,6 +12,7 @@ use super::client::Client;
 use crate::api::{ApiRequest, Held, Page};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, Result, TargetReason};
+use crate::domain::remote_id::RemoteId;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
 use crate::http::paging::{LoopGuard, MOST_IDLE_PAGES, print};
@@ -39,7 +40,7 @@ pub enum Flaw {
     /// It shows an account again.
     Repeated {
         /// The account.
-        remote_id: String,
+        remote_id: RemoteId,
         /// Entries so far.
         entries: u64,
         /// Different accounts among them.

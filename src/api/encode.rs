@@ -15,6 +15,7 @@ use super::{scim, xml};
 use crate::domain::account::AccountState;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::{Attributes, FieldType, is_empty};
 
 impl Engine {
@@ -34,7 +35,7 @@ impl Engine {
     /// fields, never values.
     pub fn encode_with(&self, operation: &Operation, needs: &Needs<'_>) -> Result<ApiRequest, OpError> {
         let (call, state) = self.call_for(operation, needs.replace)?;
-        let id = operation.remote_id.as_deref();
+        let id = operation.remote_id.as_ref().map(RemoteId::as_str);
         if call.path.places().any(|place| place == "id") && !id.is_some_and(usable_id) {
             return Err(invalid("the account's id is missing, or can't stand in a path"));
         }
@@ -91,9 +92,9 @@ impl Engine {
     }
 
     /// The request for one account; nothing where it can only be found in the listing.
-    pub fn get(&self, remote_id: &str) -> Option<ApiRequest> {
+    pub fn get(&self, remote_id: &RemoteId) -> Option<ApiRequest> {
         let call = self.calls.get(&Call::Get)?;
-        let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
+        let path = call.path.fill_path(|place| Some(remote_id.as_str()).filter(|_| place == "id"));
         Some(self.request_of(call, path, &[], None))
     }
 
@@ -132,11 +133,11 @@ impl Engine {
     ///
     /// # Errors
     /// The id can't stand in the body.
-    pub fn follow_up(&self, remote_id: &str) -> Option<Result<ApiRequest, OpError>> {
+    pub fn follow_up(&self, remote_id: &RemoteId) -> Option<Result<ApiRequest, OpError>> {
         let call = self.calls.get(&Call::Reset)?;
         let mut body = Value::Null;
-        constants(call, Some(remote_id), &mut body);
-        let path = call.path.fill_path(|place| Some(remote_id).filter(|_| place == "id"));
+        constants(call, Some(remote_id.as_str()), &mut body);
+        let path = call.path.fill_path(|place| Some(remote_id.as_str()).filter(|_| place == "id"));
         Some(self.rendered(&body).map(|bytes| self.request_of(call, path, &[], Some(bytes))))
     }
 
@@ -215,7 +216,7 @@ impl Engine {
         }
         let mut enveloped = Value::Null;
         put(&mut enveloped, &self.request.envelope, body);
-        constants(call, operation.remote_id.as_deref(), &mut enveloped);
+        constants(call, operation.remote_id.as_ref().map(RemoteId::as_str), &mut enveloped);
         Ok(enveloped)
     }
 

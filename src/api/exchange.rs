@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::call::Call;
 use crate::domain::account::{Account, AccountState, Echo};
 use crate::domain::outcome::OpError;
+use crate::domain::remote_id::RemoteId;
 
 /// A request as the definition describes it, before authentication and base URL.
 #[derive(Clone, PartialEq)]
@@ -138,7 +139,7 @@ pub enum Verdict {
     /// The target acknowledged it. A create tells the new account's id.
     Done {
         /// The account's id, where the answer tells it.
-        remote_id: Option<String>,
+        remote_id: Option<RemoteId>,
         /// The state in which the account is now, where it isn't the one asked for (an invitation, say).
         state: Option<AccountState>,
         /// What the answer shows of what was written; nothing where it shows no account.

@@ -10,6 +10,7 @@ use crate::domain::account::{Account, Echo, KeptValue};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::{Attributes, folded, folded_each, is_empty, same};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -96,16 +97,16 @@ impl Engine {
     }
 
     /// Whether an id is not the one that was asked for.
-    pub fn is_other_id(&self, asked: &str, shown: &str) -> bool {
+    pub fn is_other_id(&self, asked: &RemoteId, shown: &RemoteId) -> bool {
         match self.id_is_address {
-            true => asked.to_lowercase() != shown.to_lowercase(),
+            true => asked.as_str().to_lowercase() != shown.as_str().to_lowercase(),
             false => asked != shown,
         }
     }
 
     /// Whether what an answer shows as id and key is another's than the operation's. What is not shown says nothing.
-    fn is_another(&self, operation: &Operation, id: Option<&str>, key: Option<&str>) -> bool {
-        let asked = operation.remote_id.as_deref();
+    fn is_another(&self, operation: &Operation, id: Option<&RemoteId>, key: Option<&str>) -> bool {
+        let asked = operation.remote_id.as_ref();
         let other_id = asked.zip(id).is_some_and(|(asked, shown)| self.is_other_id(asked, shown));
         other_id || carried(key).is_some_and(|key| self.is_foreign(operation, &key))
     }
@@ -126,7 +127,7 @@ impl Engine {
         &self,
         operation: &Operation,
         record: &Value,
-        renamed: Option<&str>,
+        renamed: Option<&RemoteId>,
     ) -> Option<&'static str> {
         if failpoints::is(Failpoint::BelieveAnyAnswer) {
             return None;
@@ -140,8 +141,8 @@ impl Engine {
             };
             return another.then_some("showing another person's account than the one that was to be made");
         }
-        let id = record.pointer(&self.id_at).and_then(super::read::id_text);
-        let another = match (renamed, id.as_deref()) {
+        let id = record.pointer(&self.id_at).and_then(super::read::remote_id);
+        let another = match (renamed, id.as_ref()) {
             (Some(new), Some(shown)) => {
                 self.is_other_id(new, shown) || key.is_some_and(|k| self.is_foreign(operation, &k))
             }

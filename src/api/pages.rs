@@ -9,7 +9,7 @@ use super::engine::{CallSpec, Engine};
 use super::exchange::{ApiRequest, ApiResponse, Page, Verdict};
 use super::judge::unclear;
 use super::paging::{Next, next_request};
-use super::read::id_text;
+use super::read::{id_text, remote_id};
 use super::records::Taken;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::bounded::{Budget, weigh_members};
@@ -47,7 +47,7 @@ impl Found {
             return;
         };
         self.memory.take(size_of::<Account>() * 2);
-        self.memory.take_text(account.remote_id.len() + account.key.as_ref().map_or(0, String::len));
+        self.memory.take_text(account.remote_id.as_str().len() + account.key.as_ref().map_or(0, String::len));
         weigh_members(account.attributes.iter(), &mut self.memory);
         match self.memory.excess() {
             None => self.accounts.push(account),
@@ -154,7 +154,7 @@ impl Engine {
 
     /// Somebody who was invited and has not come yet, as a list of invitations shows them.
     fn invited(&self, call: &CallSpec, record: &Value) -> Option<Account> {
-        let remote_id = id_text(record.pointer(&self.id_at)?)?;
+        let remote_id = remote_id(record.pointer(&self.id_at)?)?;
         let mut attributes = crate::domain::value::Attributes::default();
         for (field, pointer) in &call.writes {
             match (field.strip_suffix(".*"), record.pointer(pointer)) {

@@ -7,6 +7,7 @@ use super::definition::PathStyle;
 use super::engine::{Engine, FieldPath};
 use super::scim;
 use crate::domain::account::{Account, AccountState, recognising};
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::{Attributes, FieldType, is_empty};
 
 /// The value converted to this type; `Null` when it is empty, nothing when it is not of that type in any spelling.
@@ -88,6 +89,11 @@ pub(super) fn id_text(value: &Value) -> Option<String> {
     usable_id(&id).then_some(id)
 }
 
+/// An account's id.
+pub(super) fn remote_id(value: &Value) -> Option<RemoteId> {
+    id_text(value).map(RemoteId::from)
+}
+
 /// The longest id, or session: it stands in a path or a header, and servers refuse longer ones.
 const LONGEST_ID: usize = 8_000;
 
@@ -110,7 +116,7 @@ impl Engine {
 
     /// The account that a record describes; `None` when it has no usable id.
     pub(super) fn account_of(&self, record: &Value) -> Option<Account> {
-        let remote_id = id_text(record.pointer(&self.id_at)?)?;
+        let remote_id = remote_id(record.pointer(&self.id_at)?)?;
         let attributes = self.attributes_of(record);
         let key = self.catalogue.key_field.as_deref().and_then(|field| attributes.get(field)).and_then(text);
         Some(Account { remote_id, key, state: self.state_of(record), attributes })

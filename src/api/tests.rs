@@ -78,7 +78,7 @@ proptest! {
             for request in find.into_iter().chain(engine.can_list().then(|| engine.list())) {
                 for page in [engine.page(&request, &answer), engine.page_beyond(&request, &answer)].into_iter().flatten() {
                     prop_assert!(page.accounts.len() <= answer.body.len());
-                    prop_assert!(page.accounts.iter().all(|account| !account.remote_id.is_empty()));
+                    prop_assert!(page.accounts.iter().all(|account| !account.remote_id.as_str().is_empty()));
                 }
             }
             for operation in operations() {

@@ -231,7 +231,7 @@ async fn ask(client: &Client) -> Result<Vec<(Proof, Vec<String>)>> {
     }
     match engine.find_fields().first() {
         Some(field) => client.find(field, "nobody@rosterd.invalid").await.map(|_| ())?,
-        None => client.get("rosterd-check").await.map(|_| ())?,
+        None => client.get(&"rosterd-check".into()).await.map(|_| ())?,
     }
     Ok(proven)
 }

@@ -58,7 +58,8 @@ pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Print
     out.line(&format!("What {sync} kept of {key} is erased; {stay} without them."))?;
     match &account {
         Some((id, was)) => out.line(&format!(
-            "{target} still has account {id}, {} as far as was known. It was not touched: see to it there.",
+            "{target} still has account {}, {} as far as was known. It was not touched: see to it there.",
+            id.as_str(),
             was.name()
         ))?,
         None => out.line(&format!("No account of theirs on {target} was known."))?,

@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::remote_id::LoggableId;
 use crate::domain::time;
 use crate::domain::visible::{padded, visible};
 use crate::os::clock::Clock;
@@ -156,7 +157,7 @@ fn cells(o: &Outcome) -> [String; 16] {
         text(o.key.as_ref().map(|k| k.as_str())),
         text(o.op.map(|op| op.name())),
         o.status.name().to_string(),
-        text(o.remote_id.as_deref()),
+        text(o.remote_id.as_ref().map(LoggableId::as_str)),
         o.fields.join(" "),
         o.attempts.to_string(),
         o.http_status.map(|s| s.to_string()).unwrap_or_default(),

@@ -14,6 +14,7 @@ use crate::domain::exit::Exit;
 use crate::domain::operation::shown;
 use crate::domain::planned::Planned;
 use crate::domain::remedy::Remedy;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::visible::padded;
 use crate::run::reconcile::{Comparison, Difference};
 use crate::run::{RunError, RunSummary, chosen};
@@ -196,19 +197,20 @@ impl Page {
         }
         let heading = format!("Orphaned {}: in no source and no snapshot; never touched", figures.orphaned);
         self.section(&style.warn(&heading), figures.orphaned, |visit| {
-            comparison.each_orphan(|id| visit(&format!("account {id}")))
+            comparison.each_orphan(|id| visit(&format!("account {}", id.as_str())))
         })?;
         let heading = format!("More than one account {}: never touched; see to them there", figures.doubled);
         self.section(&style.warn(&heading), figures.doubled, |visit| {
             comparison.each_doubled(|doubled| {
-                visit(&format!("{}  accounts {}", padded(doubled.key.as_str(), 10), doubled.remote_ids.join(", ")))
+                let ids: Vec<&str> = doubled.remote_ids.iter().map(RemoteId::as_str).collect();
+                visit(&format!("{}  accounts {}", padded(doubled.key.as_str(), 10), ids.join(", ")))
             })
         })?;
         let heading = format!("Kept otherwise by the target {}: not written again until it changes", figures.kept);
         self.section(&style.strong(&heading), figures.kept, |visit| {
             comparison.each_kept(|kept| {
                 let key = padded(kept.key.as_str(), 10);
-                visit(&format!("{key}  account {}  {}", kept.remote_id, kept.fields.join(", ")))
+                visit(&format!("{key}  account {}  {}", kept.remote_id.as_str(), kept.fields.join(", ")))
             })
         })?;
         let unresolved = &comparison.plan.unresolved;
@@ -339,7 +341,7 @@ fn element(kind: Difference, operation: &Planned, protected: bool) -> Value {
 fn line(kind: Difference, operation: &Planned, protected: bool) -> String {
     let mut text = padded(operation.key.as_str(), 10);
     if let Some(id) = &operation.remote_id {
-        text.push_str(&format!("  account {id}"));
+        text.push_str(&format!("  account {}", id.as_str()));
     }
     if matches!(kind, Difference::Drifted | Difference::BannedThere) {
         let fields = operation.fields.iter();

@@ -52,8 +52,8 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
 /// people.
 pub fn operation(operation: &Planned, who: &[String], all: bool) -> String {
     let mut text = padded(operation.key.as_str(), 10);
-    if let Some(id) = operation.remote_id.as_deref().filter(|_| operation.kind != OpKind::Update) {
-        let _ = write!(text, "  account {id}");
+    if let Some(id) = operation.remote_id.as_ref().filter(|_| operation.kind != OpKind::Update) {
+        let _ = write!(text, "  account {}", id.as_str());
     }
     if operation.reactivates {
         text.push_str("  is disabled there, becomes active");

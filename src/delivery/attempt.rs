@@ -22,6 +22,7 @@ use crate::domain::error::{Error, Failure, LocalReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome};
 use crate::domain::planned::Planned;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::SkipReason;
 use crate::http::error::SendError;
 use crate::plan::adoption::adopt;
@@ -293,7 +294,7 @@ impl Work<'_> {
                 Step::Onward
             }
             Verdict::Done { remote_id, state, echo } => {
-                match self.owned_elsewhere(remote_id.as_deref()).await {
+                match self.owned_elsewhere(remote_id.as_ref()).await {
                     Ok(None) => {}
                     Ok(Some(conflict)) => return Step::End(Box::new(self.failed(conflict))),
                     Err(failure) => {
@@ -301,8 +302,8 @@ impl Work<'_> {
                         return Step::End(Box::new(self.unknown(error, Some(failure))));
                     }
                 }
-                let follow_up = self.follow_up(remote_id.as_deref()).await;
-                let kept = self.kept(sent, remote_id.as_deref(), echo).await;
+                let follow_up = self.follow_up(remote_id.as_ref()).await;
+                let kept = self.kept(sent, remote_id.as_ref(), echo).await;
                 Step::End(Box::new(Finished { reason: follow_up, kept, ..self.done(remote_id, state) }))
             }
             Verdict::Refused(_) if !self.read_first && misses => {
@@ -332,7 +333,7 @@ impl Work<'_> {
     }
 
     /// What some APIs want to be asked after a create; says so when it fails, since the account is there all the same.
-    async fn follow_up(&self, remote_id: Option<&str>) -> Option<String> {
+    async fn follow_up(&self, remote_id: Option<&RemoteId>) -> Option<String> {
         let engine = self.at.client.engine();
         let created = remote_id.filter(|_| self.operation.kind == OpKind::Create);
         let failed = match engine.follow_up(created?)? {
@@ -348,7 +349,7 @@ impl Work<'_> {
     }
 
     /// What the target shows against what was written. A repair reads the account where the answer does not show all of it.
-    async fn kept(&self, sent: &Operation, remote_id: Option<&str>, echo: Option<Echo>) -> Kept {
+    async fn kept(&self, sent: &Operation, remote_id: Option<&RemoteId>, echo: Option<Echo>) -> Kept {
         if self.operation.is_step() || sent.fields.is_empty() {
             return Kept::new();
         }
@@ -364,8 +365,8 @@ impl Work<'_> {
     }
 
     /// The account as it is after it was written; nothing where that can't be known at the price of one request.
-    async fn read_back(&self, remote_id: Option<&str>) -> Option<Box<Account>> {
-        let id = remote_id.or(self.operation.remote_id.as_deref())?;
+    async fn read_back(&self, remote_id: Option<&RemoteId>) -> Option<Box<Account>> {
+        let id = remote_id.or(self.operation.remote_id.as_ref())?;
         self.at.client.engine().get(id)?;
         match self.at.client.seek(id).await {
             Ok(Seen::Account(account)) => Some(account),

@@ -9,6 +9,7 @@ use crate::domain::error::{Error, Failure, LocalReason, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Status};
 use crate::domain::planned::Planned;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::{PersonState, SkipReason};
 use crate::state::journal::Effect;
 use crate::state::undo::Undoable;
@@ -72,7 +73,7 @@ impl Work<'_> {
     }
 
     /// The target acknowledged it, or there was nothing to send.
-    pub(super) fn done(&self, remote_id: Option<String>, state: Option<AccountState>) -> Finished {
+    pub(super) fn done(&self, remote_id: Option<RemoteId>, state: Option<AccountState>) -> Finished {
         let operation = &self.operation;
         let effect = match operation.kind {
             OpKind::Delete => Effect::Gone,

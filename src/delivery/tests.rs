@@ -250,7 +250,7 @@ async fn a_date_to_come_back_at_is_measured_by_our_clock_where_the_target_tells_
     };
     let script = Script::default().with(slow).then(200, r#"{"id": "7", "on": true}"#);
     let began = Instant::now();
-    client(&script).get("7").await.expect("an account");
+    client(&script).get(&"7".into()).await.expect("an account");
     // A gate's first request goes one interval late.
     let late = began.elapsed().checked_sub(Duration::from_secs(7)).expect("not earlier");
     assert!(late < Duration::from_millis(10), "{late:?}");
@@ -330,7 +330,10 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
         };
         attempt.carry_out(Arc::new(operation)).await;
         // The next start finds it as the process left it.
-        state.ask(Recover { at: passing.stamp(), sync: None }).await.expect("recovered");
+        state
+            .ask(Recover { at: passing.stamp(), sync: None, id_is_address: Default::default() })
+            .await
+            .expect("recovered");
         let page = UnresolvedPage { sync: id, after: 0, limit: 1 };
         let unresolved = state.ask(page).await.expect("readable").pop().expect("it is unresolved");
         let since = crate::domain::time::parse(&unresolved.since).expect("a time");

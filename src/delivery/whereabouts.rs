@@ -14,6 +14,7 @@ use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::planned::Planned;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::SkipReason;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -137,9 +138,10 @@ impl Work<'_> {
     fn follow(&mut self, account: Account) -> Step {
         let mut operation = Planned::clone(&self.operation);
         let catalogue = self.at.client.engine().catalogue();
-        let old = operation.remote_id.replace(account.remote_id.clone()).unwrap_or_default();
+        let old = operation.remote_id.replace(account.remote_id.clone());
         for (field, change) in &mut operation.fields {
-            let (was, is) = (catalogue.released(field, &old), catalogue.released(field, &account.remote_id));
+            let was = old.as_ref().and_then(|old| catalogue.released(field, old));
+            let is = catalogue.released(field, &account.remote_id);
             if was.as_ref() == Some(&change.new) {
                 change.new = is.unwrap_or_else(|| change.new.clone());
             }
@@ -153,12 +155,12 @@ impl Work<'_> {
 
     /// Why the account that a create was answered with can't be linked: somebody of another sync on the target has it. Who
     /// of this sync has it, is seen when it is written down.
-    pub(super) async fn owned_elsewhere(&self, remote_id: Option<&str>) -> Result<Option<OpError>> {
+    pub(super) async fn owned_elsewhere(&self, remote_id: Option<&RemoteId>) -> Result<Option<OpError>> {
         let sync = self.at.sync;
         let (OpKind::Create, Some(id), false) = (self.operation.kind, remote_id, sync.rivals.is_empty()) else {
             return Ok(None);
         };
-        let whose = OwnerOf { syncs: sync.writers(), target: sync.target.identity(), remote_id: id.to_string() };
+        let whose = OwnerOf { syncs: sync.writers(), target: sync.target.identity(), remote_id: id.clone() };
         let owner = self.at.state.ask(whose).await?.filter(|(other, _)| *other != sync.name);
         Ok(owner.map(|(other, key)| {
             let id = self.at.client.engine().loggable_id(id);
@@ -169,7 +171,7 @@ impl Work<'_> {
         }))
     }
 
-    async fn is_theirs(&self, id: &str, account: &Account) -> Result<bool> {
+    async fn is_theirs(&self, id: &RemoteId, account: &Account) -> Result<bool> {
         if self.at.client.engine().is_other_id(id, &account.remote_id) {
             return Ok(false);
         }
@@ -177,7 +179,7 @@ impl Work<'_> {
         Ok(matches!(whose, Whose::Theirs | Whose::Unknowable))
     }
 
-    fn not_theirs(&self, id: &str) -> OpError {
+    fn not_theirs(&self, id: &RemoteId) -> OpError {
         let (id, key) = (self.at.client.engine().loggable_id(id), &self.operation.key);
         let message = format!(
             "what the target shows as account {id} carries neither the key of {key} nor a value by which they are \

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::remote_id::RemoteId;
 use super::value::{Attributes, folded_each};
 
 /// What an account's access is, as the target says.
@@ -23,7 +24,7 @@ pub enum AccountState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     /// The target's own id.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
     /// What its key field holds, if anything.
     pub key: Option<String>,
     /// Its access.

@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::scim_path;
 use super::value::FieldType;
 
+use crate::domain::remote_id::RemoteId;
+
 /// One field of a target's accounts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -69,7 +71,7 @@ impl Catalogue {
 
     /// What a unique field of this account is set to when its value is given up: nothing where it may be empty, else
     /// the definition's placeholder. `None` where neither is possible.
-    pub fn released(&self, name: &str, remote_id: &str) -> Option<Value> {
+    pub fn released(&self, name: &str, remote_id: &RemoteId) -> Option<Value> {
         let field = self.field(name)?;
         if field.clearable {
             return Some(Value::Null);
@@ -78,9 +80,9 @@ impl Catalogue {
     }
 
     /// What holds the place of this field's value for a moment, while two people exchange theirs.
-    pub fn parked(&self, name: &str, remote_id: &str) -> Option<Value> {
+    pub fn parked(&self, name: &str, remote_id: &RemoteId) -> Option<Value> {
         let template = self.field(name)?.park.as_ref()?;
-        Some(Value::String(template.replace("{id}", remote_id)))
+        Some(Value::String(template.replace("{id}", remote_id.as_str())))
     }
 
     /// Whether accounts may have a field of this name: one of these, or a custom one.

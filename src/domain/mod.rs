@@ -27,6 +27,7 @@ pub mod planned;
 pub mod properties;
 pub mod record;
 pub mod remedy;
+pub mod remote_id;
 pub mod resource;
 pub mod retry;
 pub mod rules;

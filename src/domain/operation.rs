@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::domain::account::AccountState;
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::{Attributes, is_empty};
 
 /// What an operation does to one account.
@@ -100,7 +101,7 @@ pub struct Operation {
     /// The person.
     pub key: Key,
     /// The target's own id of the account; none for a create.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
     /// The fields it writes, in the order of names.
     pub fields: BTreeMap<String, Change>,
     /// What the target is known to hold before: acknowledged for known people, observed for an adoption.
@@ -133,7 +134,7 @@ pub type Fingerprint = [u8; 16];
 
 impl Operation {
     /// An operation that writes nothing yet.
-    pub fn new(kind: OpKind, key: Key, remote_id: Option<String>) -> Self {
+    pub fn new(kind: OpKind, key: Key, remote_id: Option<RemoteId>) -> Self {
         Operation {
             kind,
             key,

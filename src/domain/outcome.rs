@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
+use crate::domain::remote_id::LoggableId;
 
 /// What became of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -192,7 +193,7 @@ pub struct Outcome {
     /// What became of it.
     pub status: Status,
     /// The target's own id of the account, as logs may show it.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<LoggableId>,
     /// The names of the fields that were, or would have been, written.
     pub fields: Vec<String>,
     /// How many requests were made for it.
@@ -244,11 +245,6 @@ impl Outcome {
     }
 }
 
-/// An id that is itself an address, as logs and outcomes may show it: a short hash, the same for the same address.
-pub fn hashed_id(id: &str) -> String {
-    format!("#{}", &blake3::hash(id.as_bytes()).to_hex()[..12])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +261,7 @@ mod tests {
             key: Key::parse("E1007"),
             op: Some(OpKind::Update),
             status: Status::Ok,
-            remote_id: Some("123".into()),
+            remote_id: Some(LoggableId::written("123".into())),
             fields: vec!["title".into(), "city".into()],
             attempts: 1,
             http_status: Some(200),

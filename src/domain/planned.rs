@@ -12,6 +12,7 @@ use crate::domain::account::AccountState;
 use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::Attributes;
 
 /// One entry of a plan. It stands for its operation wherever it does not matter which of the three it is.
@@ -100,7 +101,7 @@ impl DerefMut for Planned {
 struct Written {
     kind: OpKind,
     key: Key,
-    remote_id: Option<String>,
+    remote_id: Option<RemoteId>,
     fields: BTreeMap<String, Change>,
     baseline: Attributes,
     reactivates: bool,

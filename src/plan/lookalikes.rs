@@ -21,6 +21,7 @@ use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::{Circumstances, Decision, SkipReason, SourceSays, decide};
 use crate::domain::value::{folded, is_unseen};
 
@@ -215,13 +216,13 @@ fn by(fields: &[String]) -> String {
     names.join(" and ")
 }
 
-fn of_account(sync: &SyncSettings, remote_id: Option<&str>) -> String {
+fn of_account(sync: &SyncSettings, remote_id: Option<&RemoteId>) -> String {
     remote_id.map_or_else(|| "an account".into(), |id| format!("account {}", sync.target.engine.loggable_id(id)))
 }
 
 /// Why a newcomer who looks like a leaver is not created, and what to type if they are one person.
 pub(super) fn suspicion(sync: &SyncSettings, leaver: &Leaver, new: &Key, fields: &[String]) -> String {
-    let (account, old) = (of_account(sync, leaver.remote_id.as_deref()), &leaver.key);
+    let (account, old) = (of_account(sync, leaver.remote_id.as_ref()), &leaver.key);
     let gone = match leaver.says {
         SourceSays::Excluded => "is out of scope now",
         _ => "is not in the source any more",
@@ -235,7 +236,7 @@ pub(super) fn suspicion(sync: &SyncSettings, leaver: &Leaver, new: &Key, fields:
 
 /// Why a newcomer has to wait for what a leaver gives up later.
 fn kept(sync: &SyncSettings, leaver: &Leaver, new: &Key, fields: &[String]) -> String {
-    let (account, old) = (of_account(sync, leaver.remote_id.as_deref()), &leaver.key);
+    let (account, old) = (of_account(sync, leaver.remote_id.as_ref()), &leaver.key);
     format!(
         "{account} looks like {new} (by {}) and belongs to {old}, who has not given that up yet; if {old} is {new} under an \
          old key: {}",

@@ -138,7 +138,7 @@ async fn one(
         Judged::Found(found) => found,
         Judged::Carries(account, other) => {
             let is_there = |key: &Key| planner.intake.contains(key);
-            carries(&planner.state, &planner.sync, &newcomer, (&account, &other), is_there).await?
+            carries(&planner.state, &planner.sync, &newcomer, (account.as_str(), &other), is_there).await?
         }
         Judged::Owned(account, owner) => {
             let why = owned(planner, merged, &newcomer, &account, &owner)?;
@@ -253,11 +253,11 @@ fn gives_up(sync: &SyncSettings, giver: &Planned, newcomer: &Newcomer, account: 
 /// belongs to is for a person to say.
 fn claim(spool: &super::Spool, engine: &Engine, operation: Planned) -> Result<()> {
     let claimed = match (&operation.kind, &operation.remote_id) {
-        (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?,
+        (OpKind::Adopt, Some(remote_id)) => spool.claim(remote_id, &operation.key)?.map(|first| (first, remote_id)),
         _ => None,
     };
-    let Some(first) = claimed else { return Ok(spool.add(&operation)?) };
-    let id = engine.loggable_id(operation.remote_id.as_deref().unwrap_or_default());
+    let Some((first, remote_id)) = claimed else { return Ok(spool.add(&operation)?) };
+    let id = engine.loggable_id(remote_id);
     let message = format!("account {id} could be {first} or {}: both are newcomers whom it fits", operation.key);
     let conflict = OpError::new(ErrorKind::Conflict, message);
     if let Some(other) = spool.operation_of(&first)? {

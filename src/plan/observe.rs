@@ -95,7 +95,7 @@ pub(super) fn leave_kept(
     fields: &mut BTreeMap<String, Change>,
     catalogue: &Catalogue,
 ) -> Result<(), StateError> {
-    let Some((key, id)) = person.and_then(|person| Some((&person.key, person.remote_id.as_deref()?))) else {
+    let Some((key, id)) = person.and_then(|person| Some((&person.key, person.remote_id.as_ref()?))) else {
         return Ok(());
     };
     let is_kept = |field: &String, change: &Change| {

@@ -267,7 +267,7 @@ impl Run<'_> {
     }
 
     fn held_outcome(&self, operation: &Planned) -> Outcome {
-        let loggable = |id: &String| self.client.engine().loggable_id(id);
+        let loggable = |id| self.client.engine().loggable_id(id);
         Outcome {
             remote_id: operation.remote_id.as_ref().map(loggable),
             fields: operation.fields.keys().cloned().collect(),

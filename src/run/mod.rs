@@ -167,8 +167,7 @@ impl Runner {
             return self.open().await;
         }
         for sync in syncs {
-            let recover = journal::Recover { at: self.clock.stamp(), sync: Some(sync.name.clone()) };
-            self.state.ask(recover).await?;
+            self.recover(Some(sync.name.clone())).await?;
         }
         Ok(())
     }
@@ -182,8 +181,16 @@ impl Runner {
             let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
-        self.state.ask(journal::Recover { at: self.clock.stamp(), sync: None }).await?;
+        self.recover(None).await?;
         self.warn_of_unconfigured().await
+    }
+
+    /// Ends what a process that died left of this sync, or of all.
+    async fn recover(&self, sync: Option<String>) -> Result<()> {
+        let targets = self.settings.syncs.values().map(|sync| &sync.target);
+        let id_is_address = targets.map(|target| (target.kind.clone(), target.engine.id_is_address())).collect();
+        self.state.ask(journal::Recover { at: self.clock.stamp(), sync, id_is_address }).await?;
+        Ok(())
     }
 
     /// Says which syncs the state knows and the configuration does not.

@@ -18,6 +18,7 @@ use crate::domain::error::{Error, Failure, Result, TargetReason};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 use crate::domain::time;
 use crate::domain::value::{Attributes, same};
@@ -35,7 +36,7 @@ pub struct Resolution {
     /// What it had been.
     pub kind: OpKind,
     /// The account.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
 }
 
 /// How many unresolved operations are in memory at once.

@@ -138,7 +138,7 @@ fn correction(engine: &Engine, person: &Person, body: &Body, account: Option<Acc
         (AccountState::Invited, _) => PersonState::Invited,
         (AccountState::Active, _) => PersonState::Active,
     };
-    let same_id = person.remote_id.as_deref() == Some(account.remote_id.as_str());
+    let same_id = person.remote_id.as_ref() == Some(&account.remote_id);
     if same_id && state == person.state && attributes == body.attributes {
         return None;
     }

@@ -9,6 +9,7 @@ use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 
@@ -105,7 +106,7 @@ pub struct FoundAgain {
     /// The key they have now.
     pub key: Key,
     /// The account.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
     /// Its state.
     pub state: PersonState,
     /// Its values.
@@ -151,7 +152,7 @@ pub struct WhoseWas {
     /// The sync as it was.
     pub sync: SyncId,
     /// The account.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
 }
 
 impl Command for WhoseWas {

@@ -6,6 +6,8 @@
 
 use super::{StateError, sqlite};
 
+use crate::domain::remote_id::{LoggableId, RemoteId};
+
 /// A database within a transaction.
 pub enum Db<'c> {
     /// SQLite.
@@ -303,6 +305,30 @@ impl Column for String {
             Value::Text(text) => Ok(text.to_owned()),
             _ => Err(unreadable("text")),
         }
+    }
+}
+
+impl Arg for RemoteId {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self.as_str())
+    }
+}
+
+impl Column for RemoteId {
+    fn read(value: Value<'_>) -> Result<Self, StateError> {
+        String::read(value).map(RemoteId::from)
+    }
+}
+
+impl Arg for LoggableId {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self.as_str())
+    }
+}
+
+impl Column for LoggableId {
+    fn read(value: Value<'_>) -> Result<Self, StateError> {
+        String::read(value).map(LoggableId::written)
     }
 }
 

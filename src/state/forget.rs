@@ -12,6 +12,7 @@ use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::{Arg, Column, Command, Db, StateError};
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 
 /// What takes the place of a name in the ledger.
@@ -23,7 +24,7 @@ pub enum Forgotten {
     /// Done.
     Done {
         /// The account that the target still has, and its state as it was known.
-        account: Option<(String, PersonState)>,
+        account: Option<(RemoteId, PersonState)>,
         /// Rows of the ledger that named them.
         outcomes: u64,
         /// Held plans that were dropped because they were about them.
@@ -57,7 +58,7 @@ impl Command for Forget {
         }
         let account =
             db.one("SELECT remote_id, state FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, key], |row| {
-                Ok((row.get::<Option<String>>(0)?, PersonState::of(row.get(1)?)))
+                Ok((row.get::<Option<RemoteId>>(0)?, PersonState::of(row.get(1)?)))
             })?;
         let people = PeopleWriter::of(db, self.sync);
         let mut rows = people.execute("DELETE FROM person WHERE sync = ?1 AND key = ?2", args![self.sync, key])?;

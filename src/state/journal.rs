@@ -4,6 +4,8 @@
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target ([`super::unresolved`]).
 
+use std::collections::BTreeMap;
+
 use super::db::args;
 use super::people::SyncId;
 use super::people_writer::PeopleWriter;
@@ -11,9 +13,10 @@ use super::undo::{self, Undoable};
 use super::{Command, Db, StateError, ledger};
 use crate::domain::account::Kept;
 use crate::domain::operation::Fingerprint;
-use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status, hashed_id};
+use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::{LoggableId, RemoteId};
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 
@@ -85,7 +88,7 @@ pub enum Effect {
         /// Its state.
         state: PersonState,
         /// Its id.
-        remote_id: String,
+        remote_id: RemoteId,
         /// All values that are acknowledged.
         attributes: Attributes,
         /// The record that it is in step with, and whether that record is in or out of scope.
@@ -129,7 +132,7 @@ impl Settlement {
     fn refused(&self, owner: &str) -> Settlement {
         let mut refused = Settlement { effect: Effect::None, replaced: None, ..self.clone() };
         if let Some(outcome) = &mut refused.outcome {
-            let id = outcome.remote_id.as_deref().unwrap_or("(without an id)");
+            let id = outcome.remote_id.as_ref().map_or("(without an id)", LoggableId::as_str);
             let message = format!(
                 "the target answered with account {id}, and account {id} belongs to {owner}; nobody was linked: \
                  do the two share a value that must be unique?"
@@ -263,7 +266,7 @@ pub(super) enum Applied {
 ///
 /// # Errors
 /// Nobody has.
-pub(super) fn owner_of(db: &Db<'_>, sync: SyncId, remote_id: &str) -> Result<String, StateError> {
+pub(super) fn owner_of(db: &Db<'_>, sync: SyncId, remote_id: &RemoteId) -> Result<String, StateError> {
     db.row("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2", args![sync, remote_id], |row| row.get(0))
 }
 
@@ -314,6 +317,8 @@ pub struct Recover {
     pub at: String,
     /// Of this sync alone; of all when none is named.
     pub sync: Option<String>,
+    /// Whether the accounts' ids are addresses, by kind of target.
+    pub id_is_address: BTreeMap<String, bool>,
 }
 
 /// Why a run that was not finished is closed, for people.
@@ -325,7 +330,7 @@ impl Command for Recover {
     fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
         let mut count = self.tell_doubts(db)?;
         let mut found = db.prepare(
-            "SELECT j.id, j.run, s.name, s.source, s.target, j.operation
+            "SELECT j.id, j.run, s.name, s.source, s.target, j.operation, s.kind
              FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 AND (?1 IS NULL OR s.name = ?1)
              ORDER BY j.id",
         )?;
@@ -336,9 +341,13 @@ impl Command for Recover {
             }
             let of = OfRun { run: row.get(1)?, sync: row.get(2)?, source: row.get(3)?, target: row.get(4)? };
             let (key, op) = (Some(operation.key.clone()), Some(operation.kind));
+            let is_address = self.id_is_address.get(&row.get::<String>(6)?);
             let outcome = Outcome {
-                // What the id is, the target's definition knows; here, what looks like an address is treated as one.
-                remote_id: operation.remote_id.clone().map(|id| if id.contains('@') { hashed_id(&id) } else { id }),
+                remote_id: operation.remote_id.as_ref().map(|id| match is_address {
+                    Some(is_address) => id.loggable(*is_address),
+                    // No sync has a target of this kind any more.
+                    None => id.loggable_by_look(),
+                }),
                 fields: operation.fields.keys().cloned().collect(),
                 reason: Some("the process ended before an answer was recorded".into()),
                 ..Outcome::new(self.at.clone(), of, key, op, Status::Unknown)

@@ -9,6 +9,7 @@ use super::db::args;
 use super::people::SyncId;
 use super::{Command, Db, StateError, sqlite};
 use crate::domain::identity::TargetIdentity;
+use crate::domain::remote_id::RemoteId;
 
 /// The syncs of these names whose rows are of this platform.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Command for SyncsOn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
     /// The account.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
     /// Whose it is in the sync that asks.
     pub key: String,
     /// The other sync.

@@ -12,6 +12,7 @@ use crate::domain::error::Error;
 use crate::domain::identity::TargetIdentity;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 use crate::domain::value::{Attributes, folded_each};
 
@@ -56,7 +57,7 @@ pub struct Person {
     /// What we know of the account.
     pub state: PersonState,
     /// Its id on the target.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
     /// When a trusted read was first without them, RFC 3339.
     pub absent_since: Option<String>,
 }
@@ -393,7 +394,7 @@ pub struct OwnerOf {
     /// What the target is: the ids of another place are other accounts.
     pub target: TargetIdentity,
     /// The account's id there.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
 }
 
 impl Command for OwnerOf {
@@ -431,7 +432,7 @@ pub enum Note {
         /// Its state.
         state: PersonState,
         /// Its id.
-        remote_id: String,
+        remote_id: RemoteId,
         /// What the target shows of it.
         attributes: Attributes,
     },

@@ -8,6 +8,7 @@ use super::people::SyncId;
 use super::{Command, Db, Page, StateError};
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 
 /// An operation that was carried out, as far as undoing it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,14 +16,14 @@ pub struct Undoable {
     /// What it did.
     pub op: OpKind,
     /// The account.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
     /// The fields that it wrote, with what they held before.
     pub changes: BTreeMap<String, Change>,
 }
 
 impl Undoable {
     /// What is kept of an operation on this account.
-    pub fn of(operation: &Operation, remote_id: Option<String>) -> Undoable {
+    pub fn of(operation: &Operation, remote_id: Option<RemoteId>) -> Undoable {
         // What a new account was given is not taken from it: the account itself goes.
         let changes = match operation.kind {
             OpKind::Create | OpKind::Adopt => BTreeMap::new(),

@@ -103,6 +103,18 @@ fn a_pending_invitation_is_no_difference() {
     assert_eq!(mails(&bench), 1);
 }
 
+/// The id of an account is an address there, which is a value of a person: reasons speak of it by its hash.
+#[test]
+fn why_shows_no_address_as_the_id_of_an_account_that_is_adopted() {
+    let bench = direct();
+    bench.sim.seed_in("juicebox", json!([{"email": "ann@acme.example"}]));
+    bench.home.write("config/hr.csv", &format!("{}{ANN}\n", super::HEADER));
+    let next = bench.home.run_json(&["why", "staff", "E1"]).exits(0).json()["next"].clone();
+    assert_eq!(next["op"], "adopt", "{next}");
+    let reason = next["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("account #") && !reason.contains("acme"), "{reason}");
+}
+
 #[test]
 fn why_tells_of_an_invitation_and_finds_people_by_their_address() {
     let bench = inviting();

@@ -141,7 +141,7 @@ fn a_rename_is_followed_and_another_account_is_not() {
     let silent = ApiResponse { status: 204, headers: vec![], body: vec![], held: Held::default() };
     assert_eq!(engine.judge(&rename, Call::Update, &silent, now), followed(None));
     assert!(matches!(engine.judge(&rename, Call::Update, &shown("user@juice.com"), now), Verdict::Unclear(_)));
-    assert_eq!(engine.loggable_id("user@juice.com").len(), 13);
+    assert_eq!(engine.loggable_id(&"user@juice.com".into()).as_str().len(), 13);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
         ("logout", plain.log_out().expect("a request")),
         ("create", create(&plain, &newcomer)),
         ("create-notify", create(&notify, &least)),
-        ("reset", reset.follow_up("1818437421").expect("a reset").expect("a request")),
+        ("reset", reset.follow_up(&"1818437421".into()).expect("a reset").expect("a request")),
         (
             "update",
             write(
@@ -81,7 +81,7 @@ pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
         ("reinstate", write(&plain, OpKind::Reinstate, &[("title", json!("Clerk"), json!("Captain"))])),
         ("delete", write(&plain, OpKind::Delete, &[])),
         ("adopt", write(&plain, OpKind::Adopt, &[set("employee_number", json!("00123"))])),
-        ("get", plain.get("16016a880c064ad1ba92115424851462").expect("a request")),
+        ("get", plain.get(&"16016a880c064ad1ba92115424851462".into()).expect("a request")),
         ("find-key", plain.find("employee_number", "00123").expect("a look-up")),
         ("find-email", plain.find("email", "o'neil+x@gmail.com").expect("a look-up")),
         ("find-username", plain.find("username", "usera@gmail.com").expect("a look-up")),
@@ -103,7 +103,7 @@ const USER: &str = r#"<platform> <user> <id>16016a880c064ad1ba92115424851462</id
 #[test]
 fn a_record_is_read_as_the_page_shows_it() {
     let account = engine("").account(&answer(200, USER)).expect("an answer").expect("an account");
-    assert_eq!(account.remote_id, "16016a880c064ad1ba92115424851462");
+    assert_eq!(account.remote_id.as_str(), "16016a880c064ad1ba92115424851462");
     assert_eq!(account.key, None);
     for (field, value) in [
         ("team_id", json!(5)),

@@ -21,7 +21,7 @@ fn juno() -> Engine {
 
 fn operation(kind: OpKind, changes: &[(&str, Value, Value)], known: &[(&str, Value)]) -> Operation {
     let remote_id = (kind != OpKind::Create).then(|| "123".to_string());
-    let mut operation = Operation::new(kind, Key::parse("A125637").expect("a key"), remote_id);
+    let mut operation = Operation::new(kind, Key::parse("A125637").expect("a key"), remote_id.map(Into::into));
     for (field, value) in known {
         operation.baseline.set(*field, value.clone());
     }
@@ -109,7 +109,7 @@ fn juno_requests() -> BTreeMap<&'static str, ApiRequest> {
         ),
         ("adopt", write(OpKind::Adopt, &[set("client_id", json!("A125637")), set("company", json!("Nakatomi"))])),
         ("adopt-reactivate", engine.encode(&adoption).expect("a request")),
-        ("get", engine.get("123").expect("a request")),
+        ("get", engine.get(&"123".into()).expect("a request")),
         ("find-key", engine.find("client_id", "A125637").expect("a look-up")),
         ("find-email", engine.find("email", "o'neil+juno@diehard.com").expect("a look-up")),
         ("list-1", engine.list()),

@@ -18,7 +18,7 @@ fn engine() -> Engine {
 
 fn about(kind: OpKind, changes: &[(&str, Value, Value)]) -> Operation {
     let mut operation = operation(kind, changes, &[]);
-    operation.remote_id = (kind != OpKind::Create).then(|| ID.to_string());
+    operation.remote_id = (kind != OpKind::Create).then(|| ID.into());
     operation
 }
 
@@ -100,7 +100,7 @@ pub fn requests() -> BTreeMap<&'static str, ApiRequest> {
         ("reinstate", write(OpKind::Reinstate, &[set("title", json!("Guide"))])),
         ("replace", engine.encode_with(&replace, &needs).expect("a request")),
         ("delete", write(OpKind::Delete, &[])),
-        ("get", engine.get(ID).expect("a request")),
+        ("get", engine.get(&ID.into()).expect("a request")),
         ("find-key", engine.find("externalId", "701984").expect("a look-up")),
         ("find-name", engine.find("userName", "o'n\"e\\il+x@example.com").expect("a look-up")),
         ("find-email", engine.find(WORK, "bjensen@example.com").expect("a look-up")),

@@ -20,6 +20,7 @@ use super::template::Template;
 use crate::domain::account::AccountState;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::operation::{OpKind, Operation};
+use crate::domain::remote_id::{LoggableId, RemoteId};
 use crate::domain::resource::Resource;
 
 /// The definitions that are built in: kind and text.
@@ -220,8 +221,8 @@ impl Engine {
     }
 
     /// The remote id as logs and outcomes may show it: a short hash where the id is itself an address.
-    pub fn loggable_id(&self, remote_id: &str) -> String {
-        if self.id_is_address() { crate::domain::outcome::hashed_id(remote_id) } else { remote_id.to_string() }
+    pub fn loggable_id(&self, remote_id: &RemoteId) -> LoggableId {
+        remote_id.loggable(self.id_is_address)
     }
 
     /// The header that carries the same key in every try of one operation, where the API knows one.

@@ -17,7 +17,7 @@ fn juno() -> Engine {
 }
 
 fn operation(kind: OpKind, id: Option<&str>, fields: &[(&str, Value)]) -> Operation {
-    let mut operation = Operation::new(kind, Key::parse("E1").expect("a key"), id.map(str::to_string));
+    let mut operation = Operation::new(kind, Key::parse("E1").expect("a key"), id.map(Into::into));
     for (field, new) in fields {
         operation.fields.insert((*field).to_string(), Change { old: Value::Null, new: new.clone() });
     }

@@ -14,10 +14,11 @@ use super::call::Call;
 use super::definition::{AnswerStyle, Meaning};
 use super::engine::{BodyCondition, Engine, FailureRule, asked_state};
 use super::exchange::{ApiResponse, Current, Verdict};
-use super::read::id_text;
+use super::read::{id_text, remote_id};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
+use crate::domain::remote_id::RemoteId;
 use crate::domain::retry::{self, Passing};
 
 impl Engine {
@@ -46,7 +47,7 @@ impl Engine {
                 }
             }
             (Body::Value(value), OpKind::Create) if style == AnswerStyle::Id => {
-                match value.pointer(id_at.unwrap_or_default()).and_then(id_text) {
+                match value.pointer(id_at.unwrap_or_default()).and_then(remote_id) {
                     Some(id) => done(Some(id), None),
                     None => unclear(answer, "without the id of the new account"),
                 }
@@ -104,9 +105,9 @@ impl Engine {
     /// The verdict on a successful invitation: the person is known by the address that they were invited under.
     fn judge_invited(&self, operation: &Operation, answer: &ApiResponse, body: &Body) -> Verdict {
         let Some(sent) = self.renamed(operation) else { return unclear(answer, "and nobody can tell who was invited") };
-        let shown = body.value().and_then(|value| value.pointer(&self.id_at)).and_then(id_text);
+        let shown = body.value().and_then(|value| value.pointer(&self.id_at)).and_then(remote_id);
         match shown {
-            Some(shown) if shown.to_lowercase() != sent.to_lowercase() => {
+            Some(shown) if shown.as_str().to_lowercase() != sent.as_str().to_lowercase() => {
                 unclear(answer, "showing another person than the one who was invited")
             }
             shown => done(Some(shown.unwrap_or(sent)), Some(AccountState::Invited)),
@@ -114,17 +115,17 @@ impl Engine {
     }
 
     /// The id that an account has after an operation, where it is a field that the operation writes.
-    fn renamed(&self, operation: &Operation) -> Option<String> {
+    fn renamed(&self, operation: &Operation) -> Option<RemoteId> {
         let field = self.catalogue.id_field.as_ref()?;
-        operation.fields.get(field).and_then(|change| id_text(&change.new))
+        operation.fields.get(field).and_then(|change| remote_id(&change.new))
     }
 
     /// The verdict on a success that shows the account.
     fn judge_shown(&self, operation: &Operation, answer: &ApiResponse, record: &Value) -> Verdict {
-        if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_deref()) {
+        if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_ref()) {
             return unclear(answer, what);
         }
-        let shown = record.pointer(&self.id_at).and_then(id_text);
+        let shown = record.pointer(&self.id_at).and_then(remote_id);
         let done = |state| Verdict::Done { remote_id: shown, state, echo: Some(self.echo(operation, record)) };
         let (asked, stated) = (asked_state(operation), self.stated(record));
         match (operation.kind, asked, stated) {
@@ -234,7 +235,7 @@ fn asked_pause(answer: &ApiResponse, now: Option<DateTime<Utc>>) -> Option<Durat
     retry::asked_pause(answer.header("retry-after"), answer.header("date"), now)
 }
 
-fn done(remote_id: Option<String>, state: Option<AccountState>) -> Verdict {
+fn done(remote_id: Option<RemoteId>, state: Option<AccountState>) -> Verdict {
     Verdict::Done { remote_id, state, echo: None }
 }
 

@@ -105,7 +105,7 @@ impl Merge<'_> {
             planned: !case.bystands,
         };
         let fields = catalogue.recognised_by(&self.planner.sync.match_fields);
-        let id = remote_id.map(serde_json::Value::from);
+        let id = remote_id.map(|id| serde_json::Value::from(id.as_str()));
         let observed = case.body.observed.as_ref();
         let values = fields.iter().flat_map(|field| {
             let id = id.as_ref().filter(|_| catalogue.id_field.as_ref() == Some(field));

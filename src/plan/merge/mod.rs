@@ -151,7 +151,7 @@ impl Merge<'_> {
         let Some(id) = person.remote_id.as_ref().filter(|_| only.is_empty() || only.contains(&person.key)) else {
             return Ok(());
         };
-        let found = listing.by_address(id)?;
+        let found = listing.by_address(id.as_str())?;
         let Some(account) = found.into_iter().find(|account| account.state != AccountState::Invited) else {
             return Ok(());
         };
@@ -433,7 +433,7 @@ impl Merge<'_> {
     /// The unique values that a banned account gives up.
     fn releases(&self, ban: &Operation) -> BTreeMap<String, Change> {
         let catalogue = self.planner.sync.target.engine.catalogue();
-        let Some(remote_id) = ban.remote_id.as_deref() else { return BTreeMap::new() };
+        let Some(remote_id) = ban.remote_id.as_ref() else { return BTreeMap::new() };
         let released = |field: &String| {
             let old = ban.baseline.get(field).filter(|old| !is_empty(old))?.clone();
             let new = catalogue.released(field, remote_id)?;

@@ -10,6 +10,7 @@ use super::{PAGE, Spool, person};
 use crate::account::lookup::Sought;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::{Circumstances, PersonState, SourceSays};
 use crate::state::StateError;
 
@@ -28,7 +29,7 @@ pub struct Leaver {
     /// Who.
     pub key: Key,
     /// The account.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
     /// What is known of it.
     pub state: PersonState,
     /// Out of scope, or absent.

@@ -16,6 +16,7 @@ use crate::state::StateError;
 use crate::state::people::Note;
 
 use crate::account::lookup::{Newcomer, Sought};
+use crate::domain::remote_id::RemoteId;
 pub use lookalikes::{Leaver, Pair, Side};
 
 /// A newcomer to be looked up: who, by what, and why they are in doubt.
@@ -38,7 +39,7 @@ pub struct KeptByTarget {
     /// Who.
     pub key: Key,
     /// The account.
-    pub remote_id: String,
+    pub remote_id: RemoteId,
     /// The fields, in the order of names.
     pub fields: Vec<String>,
 }
@@ -353,10 +354,10 @@ impl Spool {
     }
 
     /// The target keeps these fields otherwise than they were written; for the report of a reconcile.
-    pub fn keep(&self, key: &Key, remote_id: &str, fields: &[String]) -> Result<(), StateError> {
+    pub fn keep(&self, key: &Key, remote_id: &RemoteId, fields: &[String]) -> Result<(), StateError> {
         self.db.prepare_cached("INSERT OR REPLACE INTO kept VALUES (?1, ?2, ?3)")?.execute([
             key.as_str(),
-            remote_id,
+            remote_id.as_str(),
             &serde_json::to_string(fields)?,
         ])?;
         Ok(())
@@ -371,7 +372,7 @@ impl Spool {
         while let Some(row) = rows.next()? {
             page.push(KeptByTarget {
                 key: person(&row.get::<_, String>(0)?)?,
-                remote_id: row.get(1)?,
+                remote_id: row.get::<_, String>(1)?.into(),
                 fields: serde_json::from_str(&row.get::<_, String>(2)?)?,
             });
         }
@@ -379,12 +380,14 @@ impl Spool {
     }
 
     /// Notes that a newcomer would adopt this account; tells who else would already.
-    pub fn claim(&self, remote_id: &str, key: &Key) -> Result<Option<Key>, StateError> {
-        self.db.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?1, ?2)")?.execute([remote_id, key.as_str()])?;
+    pub fn claim(&self, remote_id: &RemoteId, key: &Key) -> Result<Option<Key>, StateError> {
+        self.db
+            .prepare_cached("INSERT OR IGNORE INTO claim VALUES (?1, ?2)")?
+            .execute([remote_id.as_str(), key.as_str()])?;
         let holder: String = self
             .db
             .prepare_cached("SELECT key FROM claim WHERE remote_id = ?1")?
-            .query_row([remote_id], |row| row.get(0))?;
+            .query_row([remote_id.as_str()], |row| row.get(0))?;
         Ok(Some(person(&holder)?).filter(|holder| holder != key))
     }
 

@@ -15,6 +15,7 @@ use crate::domain::exit::Exit;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
+use crate::domain::remote_id::LoggableId;
 use crate::domain::rules::{PersonState, SkipReason};
 use crate::domain::time;
 use crate::domain::units::Span;
@@ -293,7 +294,8 @@ impl Teller<'_> {
                 .collect();
             by.join(" or ")
         };
-        let account = operation.remote_id.as_deref().unwrap_or_default();
+        let account = operation.remote_id.as_ref().map(|id| self.sync.target.engine.loggable_id(id));
+        let account = account.as_ref().map_or("", LoggableId::as_str);
         let mut reason = match operation.kind {
             OpKind::Create => format!("no account is recognised as theirs by {recognised}"),
             OpKind::Adopt => format!("account {account} is recognised as theirs, and not linked yet"),

@@ -12,6 +12,7 @@ use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, shown};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Key, Position};
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
@@ -34,7 +35,7 @@ pub struct Story {
     /// What is known of their account.
     pub state: PersonState,
     /// Its id on the target.
-    pub remote_id: Option<String>,
+    pub remote_id: Option<RemoteId>,
     /// What the target acknowledged.
     pub snapshot: Option<Attributes>,
     /// When, RFC 3339.
@@ -222,7 +223,7 @@ impl Story {
 
     fn of_account(&self) -> Vec<String> {
         let target = &self.target;
-        let id = self.remote_id.as_deref().unwrap_or("?");
+        let id = self.remote_id.as_ref().map_or("?", RemoteId::as_str);
         let mut told = vec![match self.state {
             PersonState::None => format!("No account of theirs on {target} is known."),
             PersonState::Active => format!("Their account on {target} is {id}, and active."),

@@ -23,6 +23,7 @@ use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 use crate::plan::{KeptByTarget, PAGE, Plan};
@@ -122,9 +123,9 @@ impl Comparison {
     ///
     /// # Errors
     /// The temporary directory, or what `visit` says.
-    pub fn each_orphan(&self, mut visit: impl FnMut(&str) -> Result<()>) -> Result<()> {
-        let nobodys = |after: Option<&String>| self.listing.nobodys(after.map_or("", String::as_str), PAGE);
-        pages(nobodys, String::clone).try_for_each(|page| page?.iter().try_for_each(|id| visit(id)))
+    pub fn each_orphan(&self, mut visit: impl FnMut(&RemoteId) -> Result<()>) -> Result<()> {
+        let nobodys = |after: Option<&RemoteId>| self.listing.nobodys(after.map_or("", RemoteId::as_str), PAGE);
+        pages(nobodys, RemoteId::clone).try_for_each(|page| page?.iter().try_for_each(&mut visit))
     }
 
     /// Visits those who have more than one account, in key order.
@@ -204,7 +205,7 @@ async fn look_at_known(
 ) -> Result<()> {
     let mut pages = runner.state.pages(PeoplePage { sync: id, after: None, limit: PAGE });
     while let Some(page) = pages.next().await? {
-        let absent: Vec<String> =
+        let absent: Vec<RemoteId> =
             page.iter().filter_map(|p| unlisted(listing, p).transpose()).collect::<Result<_>>()?;
         let found: Vec<_> = futures_util::stream::iter(absent)
             .map(|remote_id| async move { client.get(&remote_id).await })
@@ -236,7 +237,7 @@ async fn look_at_known(
 }
 
 /// The account of somebody who should be listed and isn't. Not every target lists invitations.
-fn unlisted(listing: &Listing, person: &Person) -> Result<Option<String>> {
+fn unlisted(listing: &Listing, person: &Person) -> Result<Option<RemoteId>> {
     match &person.remote_id {
         Some(id) if person.state != PersonState::Invited && listing.by_id(id)?.is_none() => Ok(Some(id.clone())),
         _ => Ok(None),

@@ -15,6 +15,7 @@ use crate::domain::error::Result;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::RemoteId;
 use crate::domain::value::as_text;
 use crate::mapping::{Bound, Desired};
 use crate::plan::newcomers::recognised_by;
@@ -34,7 +35,7 @@ pub(super) async fn link(runner: &Runner, sync: &SyncSettings, listing: &Listing
     for (id, _) in others {
         let mut pages = runner.state.pages(PeoplePage { sync: id, after: None, limit: PAGE });
         while let Some(page) = pages.next().await? {
-            for remote_id in page.iter().filter_map(|p| p.remote_id.as_deref()) {
+            for remote_id in page.iter().filter_map(|p| p.remote_id.as_ref()) {
                 listing.link(remote_id)?;
             }
         }
@@ -124,7 +125,7 @@ async fn by_key(runner: &Runner, sync: &SyncSettings, id: SyncId, own: bool, lis
             match own && !found.is_empty() {
                 true => {
                     let linked = linked(&person.key, person.remote_id, listing)?;
-                    claim(listing, &person.key, &found, linked.as_deref())?;
+                    claim(listing, &person.key, &found, linked.as_ref())?;
                 }
                 false => recognise(listing, &found)?,
             }
@@ -134,7 +135,7 @@ async fn by_key(runner: &Runner, sync: &SyncSettings, id: SyncId, own: bool, lis
 }
 
 /// The listed account that a person has, or will have once what is planned is done.
-fn linked(key: &Key, known: Option<String>, listing: &Listing) -> Result<Option<String>> {
+fn linked(key: &Key, known: Option<RemoteId>, listing: &Listing) -> Result<Option<RemoteId>> {
     let Some(id) = listing.linked_to(key)?.or(known) else { return Ok(None) };
     // What is free was given to somebody else, or is not there any more.
     let linked = listing.by_id(&id)?.is_some() && !listing.is_free(&id)?;
@@ -150,10 +151,10 @@ fn recognise(listing: &Listing, found: &[Account]) -> Result<()> {
 }
 
 /// Says that these accounts are a person's, besides the one that is linked. An invitation is no account.
-fn claim(listing: &Listing, key: &Key, found: &[Account], linked: Option<&str>) -> Result<()> {
+fn claim(listing: &Listing, key: &Key, found: &[Account], linked: Option<&RemoteId>) -> Result<()> {
     recognise(listing, found)?;
     let accounts = found.iter().filter(|account| account.state != AccountState::Invited);
-    let ids: BTreeSet<&str> = accounts.map(|account| account.remote_id.as_str()).chain(linked).collect();
+    let ids: BTreeSet<&RemoteId> = accounts.map(|account| &account.remote_id).chain(linked).collect();
     if ids.len() > 1 {
         listing.are_doubled(key, ids.into_iter())?;
     }
@@ -178,7 +179,7 @@ impl Ours {
             // Who has an account and shares a match value with one of another key has nothing to do with that one.
             let theirs = accounts.into_iter().filter(|found| linked.is_none() || !found.is_foreign);
             let theirs: Vec<Account> = theirs.map(|found| found.account).collect();
-            claim(listing, &key, &theirs, linked.as_deref())?;
+            claim(listing, &key, &theirs, linked.as_ref())?;
         }
         Ok(())
     }

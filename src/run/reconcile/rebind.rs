@@ -60,7 +60,7 @@ async fn by_account(runner: &Runner, sync: &SyncSettings, listing: &Listing, old
         let bodies = runner.state.ask(Bodies { sync: old, keys }).await?;
         let mut people = Vec::new();
         for person in &page {
-            let account = person.remote_id.as_deref().map(|id| listing.by_id(id)).transpose()?.flatten();
+            let account = person.remote_id.as_ref().map(|id| listing.by_id(id)).transpose()?.flatten();
             let body = bodies.get(&person.key).cloned().unwrap_or_default();
             if let Some(account) = account.filter(|account| is_theirs(sync, person, &body, account)) {
                 people.push(found_again(person.key.clone(), account, Some(person.state)));

@@ -27,6 +27,7 @@ use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
+use crate::domain::remote_id::LoggableId;
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 
@@ -132,6 +133,10 @@ fn binding() -> Binding {
     }
 }
 
+fn recover() -> Recover {
+    Recover { at: NOON.into(), sync: None, id_is_address: Default::default() }
+}
+
 fn key(text: &str) -> Key {
     Key::parse(text).expect("a key")
 }
@@ -224,7 +229,7 @@ fn an_account_that_is_anothers_fails_its_operation_alone() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2"), create("E3")]);
     let mut taken = settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "7"));
-    taken.outcome.as_mut().expect("an outcome").remote_id = Some("7".into());
+    taken.outcome.as_mut().expect("an outcome").remote_id = Some(LoggableId::written("7".into()));
     let all = vec![
         settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "7")),
         taken,
@@ -269,8 +274,8 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     let mut in_vain = settlement(Some(entries[0]), "E1", Effect::Unknown);
     in_vain.at = "2026-11-22T12:05:00.000Z".into();
     place.settle(vec![in_vain]).expect("settled");
-    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
-    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
+    assert_eq!(place.ask(recover()), 1);
+    assert_eq!(place.ask(recover()), 0);
     let told = place.seen("SELECT key, status FROM v_outcomes ORDER BY key");
     assert_eq!(json!(told), json!([["E1", "unknown"], ["E2", "unknown"]]));
     assert!(place.ask(doubts(0)).is_empty());
@@ -330,8 +335,8 @@ fn what_a_dead_process_left_becomes_unknown_once() {
     let place = Place::new();
     let step = Planned::Step(create("E2").into_operation());
     place.intend(&[create("E1"), step]);
-    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 1);
-    assert_eq!(place.ask(Recover { at: NOON.into(), sync: None }), 0);
+    assert_eq!(place.ask(recover()), 1);
+    assert_eq!(place.ask(recover()), 0);
     let told = place.seen("SELECT run, key, op, status, attempts FROM v_outcomes");
     assert_eq!(json!(told), json!([["R1", "E1", "create", "unknown", 0]]), "a step has no outcome of its own");
     let run = place.seen("SELECT finished_at, status, reason FROM run");
@@ -343,11 +348,34 @@ fn what_a_dead_process_left_becomes_unknown_once() {
     assert_eq!(next.len(), 1);
 }
 
+/// What holds a `@` is an address unless the target's definition says that it is none.
+#[test]
+fn an_outcome_of_a_dead_run_shows_an_id_as_other_outcomes_do() {
+    for (id, is_address, shown) in [
+        ("7", None, Some("7")),
+        ("ann@acme.com", None, None),
+        ("ann@acme.com", Some(("juno", false)), Some("ann@acme.com")),
+        ("7", Some(("juno", true)), None),
+        ("ann@acme.com", Some(("club", false)), None),
+    ] {
+        let place = Place::new();
+        place.intend(&[Operation::new(OpKind::Ban, key("E1"), Some(id.into())).into()]);
+        let id_is_address = is_address.map(|(kind, is)| (kind.to_string(), is)).into_iter().collect();
+        place.ask(Recover { id_is_address, ..recover() });
+        let told = place.seen("SELECT remote_id FROM v_outcomes");
+        let told = told[0][0].as_str().expect("an id");
+        match shown {
+            Some(shown) => assert_eq!(told, shown, "{id} {is_address:?}"),
+            None => assert!(told.starts_with('#') && told.len() == 13, "{told}: {id} {is_address:?}"),
+        }
+    }
+}
+
 #[test]
 fn resolving_ends_the_entry_and_moves_the_person_together() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
-    place.ask(Recover { at: NOON.into(), sync: None });
+    place.ask(recover());
     let resolve = |entry, k: &str, effect| Resolve {
         sync: place.sync,
         entry,

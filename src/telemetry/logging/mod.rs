@@ -27,6 +27,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::journal::Journal;
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::remote_id::LoggableId;
 use crate::domain::visible::visible;
 
 /// How logs are written.
@@ -101,7 +102,7 @@ pub fn outcome(outcome: &Outcome, quiet: Level) {
                 key = outcome.key.as_ref().map(tracing::field::display),
                 op = outcome.op.map(tracing::field::display),
                 status = %outcome.status,
-                remote_id = outcome.remote_id.as_deref(),
+                remote_id = outcome.remote_id.as_ref().map(LoggableId::as_str),
                 fields = outcome.fields.join(","),
                 attempts = outcome.attempts,
                 http_status = outcome.http_status,

@@ -26,7 +26,7 @@ fn answer(status: u16, body: &str) -> ApiResponse {
 
 fn operation(kind: OpKind) -> Operation {
     let id = (kind != OpKind::Create).then(|| "123".to_string());
-    let mut operation = Operation::new(kind, Key::parse("E1").expect("a key"), id);
+    let mut operation = Operation::new(kind, Key::parse("E1").expect("a key"), id.map(Into::into));
     operation.fields.insert("email".into(), Change { old: Value::Null, new: json!("ann@acme.com") });
     operation
 }
@@ -38,7 +38,9 @@ fn now() -> DateTime<Utc> {
 /// A verdict in one word, with its error's kind.
 fn word(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Done { remote_id, state: None, .. } => format!("done {}", remote_id.as_deref().unwrap_or("-")),
+        Verdict::Done { remote_id, state: None, .. } => {
+            format!("done {}", remote_id.as_ref().map_or("-", |id| id.as_str()))
+        }
         Verdict::Done { state: Some(state), .. } => format!("done but {state:?}"),
         Verdict::Duplicate { fields, .. } => format!("duplicate {}", fields.join(" ")),
         Verdict::NotFound => "not found".into(),
@@ -153,7 +155,7 @@ fn an_account_is_read_with_the_catalogues_types() {
         "dimensions": [{"id": 14, "name": "Medical School", "value": "University of Washington"}, {"id": "101", "value": ""}],
     });
     let account = juno().account(&answer(200, &body.to_string())).expect("readable").expect("there");
-    assert_eq!(account.remote_id, "123");
+    assert_eq!(account.remote_id.as_str(), "123");
     assert_eq!(account.key.as_deref(), Some("125637"));
     assert_eq!(account.state, AccountState::Active);
     let expected = [
@@ -270,7 +272,9 @@ fn success_and_failure_can_be_in_the_body() {
 fn an_invitation_is_known_by_its_address() {
     let engine = Engine::builtin("juicebox", &"client = 1".parse().expect("TOML")).expect("a definition");
     let judged = |operation: &Operation, body: &str| match verdict_of(&engine, operation, &answer(201, body)) {
-        Verdict::Done { remote_id, state, .. } => format!("{} {state:?}", remote_id.unwrap_or_default()),
+        Verdict::Done { remote_id, state, .. } => {
+            format!("{} {state:?}", remote_id.map_or(String::new(), |id| id.as_str().into()))
+        }
         other => word(&other),
     };
     for (body, expected) in [
@@ -310,7 +314,7 @@ fn an_account_that_is_sent_back_is_there_as_it_came_with_its_version() {
     let headers = vec![("etag".to_string(), "W/\"7\"".to_string())];
     let shown = ApiResponse { headers, ..answer(200, r#"{"user": {"id": 5, "unknown": [1]}}"#) };
     let (account, current) = juno().current(&shown).expect("readable").expect("there");
-    assert_eq!(account.remote_id, "5");
+    assert_eq!(account.remote_id.as_str(), "5");
     assert_eq!(current.account, json!({"id": 5, "unknown": [1]}));
     assert_eq!(current.version.as_deref(), Some("W/\"7\""));
     assert!(juno().current(&answer(404, "{}")).expect("readable").is_none());
