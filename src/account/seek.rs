@@ -9,10 +9,11 @@ use crate::api::{Identity, Whose};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::Account;
 use crate::domain::error::Result;
+use crate::domain::ids::SyncId;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::value::is_empty;
-use crate::state::people::{Bodies, SyncId};
+use crate::state::people::Bodies;
 use crate::state::{State, StateError};
 
 /// Looks the person of an operation up by key and by `match`.

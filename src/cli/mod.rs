@@ -174,7 +174,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Run => run::run(load(global)?, global).await,
         Command::Trigger { sync, wait, printing } => run::trigger(&*load(global)?, &sync, wait, printing).await,
         Command::Plans { show, printing } => plans::command(&*load(global)?, show, printing, global.verbose > 0).await,
-        Command::Approve { id, reason, printing } => sync::approve(load(global)?, &id, reason, printing).await,
+        Command::Approve { id, reason, printing } => sync::approve(load(global)?, id, reason, printing).await,
         Command::Discard { id, printing } => plans::discard(&*load(global)?, &id, printing).await,
         Command::Pause { sync, printing } => people::pause(&*load(global)?, &sync, true, printing).await,
         Command::Resume { sync, printing } => people::pause(&*load(global)?, &sync, false, printing).await,

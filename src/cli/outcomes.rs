@@ -150,7 +150,7 @@ fn cells(o: &Outcome) -> [String; 16] {
     let text = |s: Option<&str>| s.unwrap_or_default().to_string();
     [
         o.ts.clone(),
-        o.run.clone(),
+        o.run.to_string(),
         o.sync.clone(),
         o.source.clone(),
         o.target.clone(),

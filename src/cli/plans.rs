@@ -9,6 +9,7 @@ use super::words;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::ids::PlanId;
 use crate::domain::limits::Breach;
 use crate::domain::time;
 use crate::os::clock::Clock;
@@ -74,7 +75,7 @@ fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
     let breach = Breach { limit: plan.limit.clone(), count: plan.count, allowed: plan.allowed };
     out.line(&format!(
         "{}  {}: {}{}, waiting for {}",
-        out.style.strong(&plan.id),
+        out.style.strong(plan.id.as_str()),
         plan.sync,
         counts.join(", "),
         if plan.partial { " of named people" } else { "" },
@@ -83,12 +84,12 @@ fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
     out.line(&format!("  {}", out.style.warn(&breach.sentence(&[]))))
 }
 
-async fn find(state: &State, id: &str) -> Result<(HeldPlan, PlanStatus)> {
-    let found = state.ask(FindPlan(id.into())).await?;
+async fn find(state: &State, id: &PlanId) -> Result<(HeldPlan, PlanStatus)> {
+    let found = state.ask(FindPlan(id.clone())).await?;
     found.ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))
 }
 
-async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, all: bool) -> Result<Exit> {
+async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing, all: bool) -> Result<Exit> {
     let (mut plan, status) = find(state, id).await?;
     if status != PlanStatus::Held {
         return Err(spent(id, status));
@@ -99,11 +100,11 @@ async fn one(settings: &Settings, state: &State, id: &str, printing: Printing, a
     let who = settings.syncs.get(&plan.sync).map(|s| s.match_fields.clone()).unwrap_or_default();
     let mut sections = Sections::new(all, &who);
     match json {
-        true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.into())).await?))?,
+        true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.clone())).await?))?,
         false => heading(&mut out, &plan)?,
     }
     let mut comma = "";
-    let mut pages = state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
+    let mut pages = state.pages(PlanOperations { plan: id.clone(), from: 0, limit: PAGE });
     while let Some(page) = pages.next().await? {
         for operation in page.iter().filter(|o| !o.is_step()) {
             match json {
@@ -141,11 +142,11 @@ fn head_json(plan: &HeldPlan, totals: &RunTotals) -> String {
 }
 
 /// `rosterd discard`.
-pub async fn discard(settings: &Settings, id: &str, printing: Printing) -> Result<Exit> {
+pub async fn discard(settings: &Settings, id: &PlanId, printing: Printing) -> Result<Exit> {
     let state = state::open(&settings.state.path, Access::Write)?.state;
     let (plan, status) = find(&state, id).await?;
     let decision = DecidePlan {
-        id: id.into(),
+        id: id.clone(),
         status: PlanStatus::Discarded,
         at: Clock::system().stamp(),
         by: who(),

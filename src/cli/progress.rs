@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::delivery::RunObserver;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::ids::RunId;
 use crate::domain::outcome::{Outcome, Status};
 use crate::state::files;
 use crate::telemetry::logging;
@@ -56,9 +57,9 @@ impl Progress {
     }
 
     /// The first outcomes of a run that need attention.
-    pub fn notable(&self, run: &str) -> Vec<Outcome> {
+    pub fn notable(&self, run: &RunId) -> Vec<Outcome> {
         let notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
-        notable.iter().filter(|o| o.run == run).take(NAMED).cloned().collect()
+        notable.iter().filter(|o| o.run == *run).take(NAMED).cloned().collect()
     }
 }
 

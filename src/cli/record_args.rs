@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::args::LedgerFormat;
+use crate::domain::ids::RunId;
 
 /// `outcomes`.
 #[derive(Args, Clone, Debug)]
@@ -14,7 +15,7 @@ pub struct OutcomesArgs {
     pub sync: Option<String>,
     /// Of this run
     #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
+    pub run: Option<RunId>,
     /// Of this person
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,

@@ -14,13 +14,14 @@ use crate::config::Settings;
 use crate::daemon::{self, Told};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
+use crate::domain::ids::{PlanId, RequestId, RunId};
 use crate::domain::outcome::{Outcome, Status};
 use crate::os::clock::Clock;
 use crate::run::chosen;
 use crate::state::history::RecentOutcomes;
 use crate::state::ledger::Filter;
 use crate::state::lock::{Holder, SenderLock, holder};
-use crate::state::requests::{Ask, Leave, Progress, ProgressOf, RequestId, Withdraw};
+use crate::state::requests::{Ask, Leave, Progress, ProgressOf, Withdraw};
 use crate::state::{self, Access, State};
 use crate::terminal::out::Out;
 
@@ -67,9 +68,9 @@ pub async fn trigger(settings: &Settings, sync: &str, wait: bool, printing: Prin
 }
 
 /// Has the daemon send a held plan, and tells what came of it, as if it had been sent from here.
-pub async fn approve(state: &State, plan: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
-    let id = leave(state, Ask::Approve(plan.into()), reason).await?;
-    tracing::info!(plan, "handed over to the daemon, which sends it; waiting for what comes of it");
+pub async fn approve(state: &State, plan: &PlanId, reason: Option<String>, printing: Printing) -> Result<Exit> {
+    let id = leave(state, Ask::Approve(plan.clone()), reason).await?;
+    tracing::info!(plan = plan.as_str(), "handed over to the daemon, which sends it; waiting for what comes of it");
     report(state, answer(state, id, Duration::MAX).await?, printing).await
 }
 
@@ -153,10 +154,10 @@ fn refusal(answer: &str, exit: u8) -> Result<()> {
 }
 
 /// The first outcomes of a run that need attention.
-async fn notable(state: &State, run: &str) -> Result<Vec<Outcome>> {
+async fn notable(state: &State, run: &RunId) -> Result<Vec<Outcome>> {
     let mut found = Vec::new();
     for status in [Status::Failed, Status::Unknown, Status::Rejected] {
-        let filter = Filter { run: Some(run.to_string()), status: Some(status), ..Filter::default() };
+        let filter = Filter { run: Some(run.clone()), status: Some(status), ..Filter::default() };
         found.extend(state.ask(RecentOutcomes { filter, limit: NAMED }).await?);
     }
     found.sort_by(|a, b| a.ts.cmp(&b.ts));

@@ -12,6 +12,7 @@ use crate::account::budget::Budget;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::ids::{PlanId, RunId};
 use crate::domain::limits::Breach;
 use crate::domain::outcome::{Outcome, RunStatus, Status};
 use crate::domain::time;
@@ -36,19 +37,19 @@ pub async fn command(
 }
 
 /// `rosterd approve`.
-pub async fn approve(settings: Arc<Settings>, id: &str, reason: Option<String>, printing: Printing) -> Result<Exit> {
+pub async fn approve(settings: Arc<Settings>, id: PlanId, reason: Option<String>, printing: Printing) -> Result<Exit> {
     reason.as_deref().map_or(Ok(()), is_short_enough)?;
     let Opened { state, lock } = state::open_beside_daemon(&settings.state.path)?;
     // Judged here too: what is wrong is said at once, whoever sends.
     let (plan, status) = state
-        .ask(FindPlan(id.into()))
+        .ask(FindPlan(id.clone()))
         .await?
         .ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {id}")).help("see: rosterd plans"))?;
     if status != PlanStatus::Held {
-        return Err(spent(id, status));
+        return Err(spent(&id, status));
     }
     if lock.is_none() {
-        return super::run::approve(&state, id, reason, printing).await;
+        return super::run::approve(&state, &id, reason, printing).await;
     }
     let progress = Arc::new(Progress::new(None, false)?);
     let runner = runner(settings, state, &progress)?;
@@ -108,7 +109,7 @@ fn finish(runs: &[RunSummary], progress: &Progress, printing: Printing) -> Resul
 }
 
 /// Prints what became of runs; `notable` tells which outcomes of a run need attention.
-pub fn print(runs: &[RunSummary], notable: impl Fn(&str) -> Vec<Outcome>, printing: Printing) -> Result<()> {
+pub fn print(runs: &[RunSummary], notable: impl Fn(&RunId) -> Vec<Outcome>, printing: Printing) -> Result<()> {
     let mut out = Out::stdout();
     if printing.format == Format::Json {
         return out.json(&serde_json::json!({ "runs": runs }));
@@ -174,7 +175,7 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
 }
 
 /// Why nothing was sent, and how to go on.
-fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &str) -> Result<()> {
+fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &PlanId) -> Result<()> {
     let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
     out.line(&format!("  planned:          {}; nothing was sent", planned.join(", ")))?;
     out.line(&format!("  {}", out.style.warn(&breach.sentence(&run.first_keys))))?;

@@ -11,6 +11,7 @@ use super::words;
 use crate::config::Settings;
 use crate::domain::error::Result;
 use crate::domain::exit::Exit;
+use crate::domain::ids::RunId;
 use crate::domain::keyset::{pages, text_of};
 use crate::domain::record::Key;
 use crate::domain::visible::padded;
@@ -23,7 +24,7 @@ use crate::terminal::out::Out;
 const SHOWN: usize = 20;
 
 /// `rosterd undo`.
-pub async fn command(settings: Arc<Settings>, run: &str, all: bool, printing: Printing) -> Result<Exit> {
+pub async fn command(settings: Arc<Settings>, run: &RunId, all: bool, printing: Printing) -> Result<Exit> {
     let progress = Arc::new(Progress::new(None, true)?);
     let state = state::open(&settings.state.path, Access::Write)?.state;
     let runner = super::sync::runner(Arc::clone(&settings), state, &progress)?;
@@ -48,7 +49,7 @@ pub async fn command(settings: Arc<Settings>, run: &str, all: bool, printing: Pr
     Ok(Exit::Ok)
 }
 
-fn text(out: &mut Out, settings: &Settings, run: &str, undoing: &Undoing, all: bool) -> Result<()> {
+fn text(out: &mut Out, settings: &Settings, run: &RunId, undoing: &Undoing, all: bool) -> Result<()> {
     let plan = &undoing.plan;
     let sync = &undoing.sync;
     out.line(&format!("{}: the inverse of run {run}", out.style.strong(sync)))?;

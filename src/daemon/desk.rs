@@ -8,12 +8,13 @@ use super::job::Task;
 use super::{Daemon, RunResult, ending};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
+use crate::domain::ids::{PlanId, RequestId};
 use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
 use crate::run::{RunSummary, chosen, spent};
 use crate::state::State;
 use crate::state::plans::{FindPlan, PlanStatus};
-use crate::state::requests::{Ask, CloseStale, Reply, RequestId, TakeAll, Taken};
+use crate::state::requests::{Ask, CloseStale, Reply, TakeAll, Taken};
 
 /// Who waits for an answer.
 pub(super) type Asker = RequestId;
@@ -128,10 +129,10 @@ impl Daemon {
     }
 
     /// Sends a held plan; where the sync is running, after that.
-    async fn approve(&mut self, request: Taken, plan: &str) -> Result<()> {
+    async fn approve(&mut self, request: Taken, plan: &PlanId) -> Result<()> {
         let (held, status) = self
             .state
-            .ask(FindPlan(plan.into()))
+            .ask(FindPlan(plan.clone()))
             .await?
             .ok_or_else(|| Failure::new(Error::Usage, format!("there is no plan {plan}")))?;
         if status != PlanStatus::Held {

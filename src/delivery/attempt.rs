@@ -19,6 +19,7 @@ use crate::api::{ApiResponse, Call, Current, Verdict};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, Echo, Kept};
 use crate::domain::error::{Error, Failure, LocalReason};
+use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome};
 use crate::domain::planned::Planned;
@@ -27,8 +28,7 @@ use crate::domain::rules::SkipReason;
 use crate::http::error::SendError;
 use crate::plan::adoption::adopt;
 use crate::state::State;
-use crate::state::journal::{CountFrom, EntryId};
-use crate::state::people::SyncId;
+use crate::state::journal::CountFrom;
 
 /// So long a create may leave after its intent without anybody writing that down: at ordinary rates intents are no further
 /// ahead.
@@ -48,7 +48,7 @@ pub struct Attempt<'a> {
     /// the target keeps of its own.
     pub learns: bool,
     /// The run, and the operation's entry in its journal: together the same for every try, and for no other operation.
-    pub entry: (&'a str, EntryId),
+    pub entry: (&'a RunId, EntryId),
     /// When that entry was made.
     pub intended: tokio::time::Instant,
     /// Asks to take up nothing new.

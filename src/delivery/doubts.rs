@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Attempt, Begun, Shared, Stop};
 use crate::domain::error::{Failure, Result};
+use crate::domain::ids::EntryId;
 use crate::domain::outcome::Status;
 use crate::state::journal::{Doubt, DoubtsOf};
 
@@ -23,7 +24,8 @@ const PATIENCE: u32 = 3;
 pub(super) async fn look_again(shared: &Shared, ended: &mpsc::Sender<Begun>) -> Result<()> {
     let d = &shared.delivery;
     let silent = &AtomicU32::new(0);
-    let mut pages = d.state.pages(DoubtsOf { sync: d.who.id, run: d.who.run.clone(), after: 0, limit: PAGE });
+    let mut pages =
+        d.state.pages(DoubtsOf { sync: d.who.id, run: d.who.run.clone(), after: EntryId::default(), limit: PAGE });
     while let Some(doubts) = pages.next().await? {
         futures_util::stream::iter(doubts)
             .for_each_concurrent(d.client.settings().concurrency, |doubt| one(shared, doubt, silent, ended))

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{Attempt, Begun, Delivery, Finished, Shared, Stop};
 use crate::domain::account::Kept;
 use crate::domain::error::{Failure, Result};
+use crate::domain::ids::EntryId;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::Status;
 use crate::domain::planned::Planned;
@@ -22,7 +23,7 @@ use crate::failpoints;
 use crate::failpoints::Failpoint;
 use crate::os::panics::joined;
 use crate::plan::{PAGE, Plan};
-use crate::state::journal::{Effect, EntryId, Intend, Intent, Settle, Settlement};
+use crate::state::journal::{Effect, Intend, Intent, Settle, Settlement};
 
 /// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
 /// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
@@ -109,7 +110,7 @@ async fn begin_next(
     }
     let intended = Instant::now();
     let entries = match failpoints::is(Failpoint::IntentAfterSend) {
-        true => vec![0; operations.len()],
+        true => vec![EntryId::default(); operations.len()],
         false if operations.is_empty() => Vec::new(),
         false => intend(shared, intents).await?,
     };

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Failure;
+use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::limits::Approved;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status};
@@ -36,8 +37,8 @@ use crate::os::clock::Clock;
 use crate::os::panics::joined;
 use crate::plan::Plan;
 use crate::state::State;
-use crate::state::journal::{Effect, EntryId, Settle, Settlement};
-use crate::state::people::{IsPaused, SyncId};
+use crate::state::journal::{Effect, Settle, Settlement};
+use crate::state::people::IsPaused;
 
 pub use crate::account::client::{Carrier, Client, TargetBudget, Unanswered};
 pub use crate::account::clients::{Clients, TargetBudgetReading};
@@ -55,11 +56,11 @@ pub trait RunObserver: Send + Sync {
     fn outcome(&self, outcome: &Outcome);
 }
 
-/// Who a run is.
+/// Which run, and of which sync.
 #[derive(Clone, Debug)]
-pub struct RunId {
+pub struct RunContext {
     /// The run's id.
-    pub run: String,
+    pub run: RunId,
     /// The sync.
     pub sync: Arc<SyncSettings>,
     /// The sync's number.
@@ -69,7 +70,7 @@ pub struct RunId {
 /// One delivery.
 pub struct Delivery {
     /// Who.
-    pub who: RunId,
+    pub who: RunContext,
     /// The state.
     pub state: State,
     /// The target.
@@ -386,7 +387,7 @@ async fn gather(endings: &mut mpsc::Receiver<Begun>, batch: &mut Vec<Begun>) -> 
     true
 }
 
-impl RunId {
+impl RunContext {
     /// An outcome of this run for which nothing was sent.
     pub fn outcome(&self, ts: String, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
         let of = OfRun {

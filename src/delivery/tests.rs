@@ -14,6 +14,7 @@ use super::*;
 use crate::account::budget::Budget;
 use crate::api::{ApiRequest, ApiResponse, Engine, Held};
 use crate::config::settings::{RetrySettings, Settings, TargetSettings};
+use crate::domain::ids::{EntryId, SyncId};
 use crate::domain::operation::{Change, Operation};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -159,9 +160,9 @@ async fn carry_out(script: &Script, entry: EntryId, operation: Operation) -> Fin
         client: &client,
         state: &state,
         sync: &sync,
-        id: 1,
+        id: SyncId(1),
         learns: false,
-        entry: ("run", entry),
+        entry: (&"run".into(), entry),
         intended: Instant::now(),
         stop: &stop,
         abandon: &abandon,
@@ -181,14 +182,14 @@ fn operation(kind: OpKind, remote_id: Option<&str>) -> Operation {
 async fn every_try_of_one_operation_carries_the_same_idempotency_key_and_no_other_does() {
     let account = r#"{"id": "7", "key": "E1", "title": "Clerk", "on": true}"#;
     let tried = Script::default().then(503, "").then(429, "").then(201, account);
-    let finished = carry_out(&tried, 42, operation(OpKind::Create, None)).await;
+    let finished = carry_out(&tried, EntryId(42), operation(OpKind::Create, None)).await;
     assert_eq!((finished.status, finished.attempts), (Status::Ok, 3));
     assert_eq!(tried.keys(), ["run-42"; 3]);
 
     // A create that turns out to be there becomes another request: it must not be taken for the first.
     let other = r#"[{"id": "7", "key": "E1", "title": "Chief", "on": true}]"#;
     let adopted = Script::default().then(409, "").then(200, other).then(200, account);
-    let finished = carry_out(&adopted, 43, operation(OpKind::Create, None)).await;
+    let finished = carry_out(&adopted, EntryId(43), operation(OpKind::Create, None)).await;
     assert_eq!((finished.status, finished.operation.kind), (Status::Ok, OpKind::Adopt));
     assert_eq!(adopted.keys(), ["run-43", "run-43-adopt"]);
 }
@@ -206,11 +207,11 @@ async fn a_create_without_a_usable_answer_is_sent_once_and_in_doubt() {
         Script::default().then(201, foreign),
         Script::default().then(503, "").then(500, ""),
     ] {
-        let finished = carry_out(&script, 1, operation(OpKind::Create, None)).await;
+        let finished = carry_out(&script, EntryId(1), operation(OpKind::Create, None)).await;
         assert_eq!((finished.status, finished.effect), (Status::Unknown, Effect::Doubtful { instead: None }));
     }
     for script in [Script::default().then(501, ""), Script::default().then(405, "")] {
-        let finished = carry_out(&script, 1, operation(OpKind::Create, None)).await;
+        let finished = carry_out(&script, EntryId(1), operation(OpKind::Create, None)).await;
         assert_eq!((finished.status, finished.effect), (Status::Failed, Effect::None));
     }
 }
@@ -219,11 +220,12 @@ async fn a_create_without_a_usable_answer_is_sent_once_and_in_doubt() {
 async fn an_answer_about_another_account_is_unknown_however_often_it_comes() {
     for other in [r#"{"id": "6", "key": "E1", "on": true}"#, r#"{"id": "7", "key": "ADMIN", "on": true}"#] {
         let script = Script::default().then(200, other).then(200, other).then(200, other);
-        let finished = carry_out(&script, 1, operation(OpKind::Update, Some("7"))).await;
+        let finished = carry_out(&script, EntryId(1), operation(OpKind::Update, Some("7"))).await;
         assert_eq!((finished.status, finished.effect), (Status::Unknown, Effect::Unknown));
     }
     let theirs = r#"{"id": "7", "key": " e1 ", "title": "CLERK", "on": true}"#;
-    let finished = carry_out(&Script::default().then(200, theirs), 1, operation(OpKind::Update, Some("7"))).await;
+    let finished =
+        carry_out(&Script::default().then(200, theirs), EntryId(1), operation(OpKind::Update, Some("7"))).await;
     assert_eq!(finished.status, Status::Ok);
     let kept: Vec<&str> = finished.kept.keys().map(String::as_str).collect();
     assert_eq!(kept, ["key", "title"], "what it keeps otherwise than it was written");
@@ -232,10 +234,10 @@ async fn an_answer_about_another_account_is_unknown_however_often_it_comes() {
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_done_once_stays_unknown_whatever_later_tries_say() {
     let script = Script::default().lost().then(503, "").then(503, "");
-    let finished = carry_out(&script, 1, operation(OpKind::Update, Some("7"))).await;
+    let finished = carry_out(&script, EntryId(1), operation(OpKind::Update, Some("7"))).await;
     assert_eq!((finished.status, finished.effect), (Status::Unknown, Effect::Unknown));
     let script = Script::default().then(503, "").then(503, "").then(503, "");
-    let finished = carry_out(&script, 1, operation(OpKind::Update, Some("7"))).await;
+    let finished = carry_out(&script, EntryId(1), operation(OpKind::Update, Some("7"))).await;
     assert_eq!((finished.status, finished.effect), (Status::Failed, Effect::None));
 }
 
@@ -276,9 +278,9 @@ async fn an_answer_that_does_not_come_is_given_up_when_the_process_has_to_end() 
         client: &client,
         state: &state,
         sync: &sync,
-        id: 1,
+        id: SyncId(1),
         learns: false,
-        entry: ("run", 1),
+        entry: (&"run".into(), EntryId(1)),
         intended: Instant::now(),
         stop: &stop,
         abandon: &abandon,
@@ -323,7 +325,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
             sync: &sync,
             id,
             learns: false,
-            entry: ("run", entry),
+            entry: (&"run".into(), entry),
             intended: Instant::now(),
             stop: &stop,
             abandon: &abandon,
@@ -334,7 +336,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
             .ask(Recover { at: passing.stamp(), sync: None, id_is_address: Default::default() })
             .await
             .expect("recovered");
-        let page = UnresolvedPage { sync: id, after: 0, limit: 1 };
+        let page = UnresolvedPage { sync: id, after: EntryId::default(), limit: 1 };
         let unresolved = state.ask(page).await.expect("readable").pop().expect("it is unresolved");
         let since = crate::domain::time::parse(&unresolved.since).expect("a time");
         let waited = since - crate::domain::time::parse(&start).expect("a time");

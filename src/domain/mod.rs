@@ -12,6 +12,7 @@ pub mod error;
 pub mod exit;
 pub mod html;
 pub mod identity;
+pub mod ids;
 pub mod json_schema;
 pub mod keyset;
 pub mod limits;

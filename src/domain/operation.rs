@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::account::AccountState;
+use crate::domain::ids::PlanId;
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
@@ -225,8 +226,8 @@ impl PlanHasher {
     }
 
     /// The plan's id.
-    pub fn id(&self) -> String {
-        self.0.finalize().to_hex()[..12].to_string()
+    pub fn id(&self) -> PlanId {
+        self.0.finalize().to_hex()[..12].into()
     }
 }
 
@@ -266,7 +267,7 @@ mod tests {
         operation
     }
 
-    fn id(operations: &[Operation]) -> String {
+    fn id(operations: &[Operation]) -> PlanId {
         let mut hasher = PlanHasher::new("staff");
         operations.iter().for_each(|operation| hasher.add(&operation.digest()));
         hasher.id()
@@ -280,8 +281,8 @@ mod tests {
         let ban = Operation::new(OpKind::Ban, key("E2"), Some("1002".into()));
         assert_eq!(hex(update("E1", "Chef").digest())[..16], *"e12a301089f55685");
         assert_eq!(hex(ban.digest())[..16], *"eab7a3fe662bfa2a");
-        assert_eq!(id(&[update("E1", "Chef"), ban]), "d965f3731f7a");
-        assert_eq!(id(&[]), "a465db4820ff");
+        assert_eq!(id(&[update("E1", "Chef"), ban]).as_str(), "d965f3731f7a");
+        assert_eq!(id(&[]).as_str(), "a465db4820ff");
     }
 
     #[test]

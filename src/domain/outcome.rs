@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::ids::RunId;
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::remote_id::LoggableId;
@@ -179,7 +180,7 @@ pub struct Outcome {
     /// When it was settled, RFC 3339 in UTC with milliseconds.
     pub ts: String,
     /// The run's id.
-    pub run: String,
+    pub run: RunId,
     /// The sync.
     pub sync: String,
     /// Its source.
@@ -212,7 +213,7 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct OfRun {
     /// The run's id.
-    pub run: String,
+    pub run: RunId,
     /// The sync.
     pub sync: String,
     /// Its source.

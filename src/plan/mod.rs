@@ -29,6 +29,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
+use crate::domain::ids::{PlanId, SyncId};
 use crate::domain::limits::{Basis, Digest, Measured, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
 use crate::domain::planned::Planned;
@@ -37,7 +38,7 @@ use crate::domain::time;
 use crate::source::Intake;
 use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
-use crate::state::people::{KnownSync, SyncId};
+use crate::state::people::KnownSync;
 use crate::state::{State, StateError};
 
 pub use crate::account::claims::Doubled;
@@ -78,7 +79,7 @@ pub struct Planner {
 pub struct Plan {
     spool: Mutex<Spool>,
     /// Its id.
-    pub id: String,
+    pub id: PlanId,
     /// What it comes to, for the limits.
     tally: Tally,
     /// What it was made by.
@@ -165,7 +166,7 @@ impl Plan {
         order::arrange(sync, &spool)?;
         let mut plan = Plan {
             spool: Mutex::new(spool),
-            id: String::new(),
+            id: PlanId::default(),
             tally: Tally::default(),
             basis: basis(sync),
             counts: BTreeMap::new(),
@@ -344,7 +345,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     let stats = planner.intake.stats().clone();
     let mut plan = Plan {
         spool: merged.spool,
-        id: String::new(),
+        id: PlanId::default(),
         tally: Tally::default(),
         basis: basis(&planner.sync),
         counts: BTreeMap::new(),
@@ -408,7 +409,7 @@ fn measure(
     sync: &str,
     users: u64,
     bans_before: u64,
-) -> Result<(String, Tally, BTreeMap<OpKind, u64>), StateError> {
+) -> Result<(PlanId, Tally, BTreeMap<OpKind, u64>), StateError> {
     let mut hasher = PlanHasher::new(sync);
     let mut tally = Tally { users, bans_before, ..Tally::default() };
     let mut counts = BTreeMap::new();

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
+use crate::domain::ids::PlanId;
 use crate::domain::outcome::RunStatus;
 use crate::domain::time;
 use crate::run::stale_because;
@@ -33,7 +34,7 @@ pub struct Line {
     /// When the schedule has it run next.
     pub next_run: Option<String>,
     /// The plan that waits for approval, and could have it as far as can be seen without planning.
-    pub held_plan: Option<String>,
+    pub held_plan: Option<PlanId>,
     /// One that waits and can't be approved any more, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_plan: Option<StalePlan>,
@@ -47,7 +48,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StalePlan {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// Why.
     pub why: String,
 }

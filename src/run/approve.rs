@@ -3,6 +3,7 @@
 
 use super::{Approval, RunRequest, RunSummary, Runner, chosen};
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::ids::PlanId;
 use crate::domain::limits::Consent;
 use crate::plan::PAGE;
 use crate::state::plans::{HeldPlan, Origin, PlanOperations, PlanStatus};
@@ -36,9 +37,9 @@ impl Runner {
     }
 
     /// The digests of a held plan's operations.
-    async fn digests(&self, id: &str) -> Result<std::collections::BTreeSet<crate::domain::limits::Digest>> {
+    async fn digests(&self, id: &PlanId) -> Result<std::collections::BTreeSet<crate::domain::limits::Digest>> {
         let mut digests = std::collections::BTreeSet::new();
-        let mut pages = self.state.pages(PlanOperations { plan: id.into(), from: 0, limit: PAGE });
+        let mut pages = self.state.pages(PlanOperations { plan: id.clone(), from: 0, limit: PAGE });
         while let Some(page) = pages.next().await? {
             digests.extend(page.iter().filter(|operation| !operation.is_step()).map(|operation| operation.digest()));
         }
@@ -47,7 +48,7 @@ impl Runner {
 }
 
 /// The refusal of a plan that is not held any more.
-pub fn spent(id: &str, status: PlanStatus) -> Failure {
+pub fn spent(id: &PlanId, status: PlanStatus) -> Failure {
     let (why, help) = match status {
         PlanStatus::Sent => ("was approved already", "an approval is good once"),
         PlanStatus::Discarded => ("was discarded", "a run that plans the same holds it again"),

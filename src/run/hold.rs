@@ -7,6 +7,7 @@ use super::summary::RunSummary;
 use super::{Run, Runner};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::ids::RunId;
 use crate::domain::keyset::pages;
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Breach, Digest, LimitName, Measured, Stale};
@@ -84,7 +85,7 @@ fn difference(was: &Planned, is: Option<&Planned>) -> String {
 /// What a plan is held for.
 pub(super) struct Holding<'a> {
     /// The run that made it, or that it would undo.
-    pub run: &'a str,
+    pub run: &'a RunId,
     /// Its sync.
     pub sync: &'a SyncSettings,
     /// How it was made.
@@ -118,7 +119,7 @@ impl Runner {
             partial,
             stale: None,
         };
-        let first = self.state.ask(Hold { plan: held, run: run.to_string() }).await?;
+        let first = self.state.ask(Hold { plan: held, run: run.clone() }).await?;
         if first {
             self.hold_operations(plan, made_by).await?;
         }

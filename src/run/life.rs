@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::{Read, Run, RunRequest, RunSummary, Runner};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
-use crate::delivery::RunId;
+use crate::delivery::RunContext;
 use crate::domain::error::{Error, Failure, Result, SourceReason};
+use crate::domain::ids::SyncId;
 use crate::state::ledger::BeginRun;
-use crate::state::people::SyncId;
 use crate::state::plans::Origin;
 
 /// A run from its begin to its end.
@@ -28,7 +28,7 @@ pub(super) struct RunLife<'a> {
 impl<'a> RunLife<'a> {
     /// A run that begins now.
     pub fn new(runner: &'a Runner, sync: &'a Arc<SyncSettings>, request: &'a RunRequest) -> RunLife<'a> {
-        let summary = RunSummary::new(ulid::Ulid::new().to_string(), sync.name.clone());
+        let summary = RunSummary::new(ulid::Ulid::new().to_string().into(), sync.name.clone());
         RunLife { runner, sync, request, began: Instant::now(), summary }
     }
 
@@ -44,7 +44,7 @@ impl<'a> RunLife<'a> {
 
     /// The run, bound to its sync's number and its target.
     pub fn on(&self, id: SyncId, client: &Arc<Client>) -> Run<'a> {
-        let who = RunId { run: self.summary.run.clone(), sync: Arc::clone(self.sync), id };
+        let who = RunContext { run: self.summary.run.clone(), sync: Arc::clone(self.sync), id };
         Run { runner: self.runner, who, client: Arc::clone(client), request: self.request }
     }
 

@@ -28,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Listing;
 use crate::account::{Client, Clients};
 use crate::config::settings::{Settings, SyncSettings};
-use crate::delivery::{Delivered, Delivery, RunId, RunObserver};
+use crate::delivery::{Delivered, Delivery, RunContext, RunObserver};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::identity;
+use crate::domain::ids::PlanId;
 use crate::domain::limits;
 use crate::domain::limits::Consent;
 use crate::domain::record::Key;
@@ -95,7 +96,7 @@ pub struct RunRequest {
 #[derive(Clone, Debug)]
 pub struct Approval {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// What they saw.
     pub consent: Consent,
     /// Who.
@@ -117,7 +118,7 @@ impl std::fmt::Display for Approval {
 /// A run under way.
 struct Run<'a> {
     runner: &'a Runner,
-    who: RunId,
+    who: RunContext,
     client: Arc<Client>,
     request: &'a RunRequest,
 }

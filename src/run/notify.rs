@@ -19,6 +19,7 @@ use url::Url;
 use crate::config::settings::NotifySettings;
 use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::ids::{PlanId, RunId};
 use crate::domain::outcome::{ErrorKind, RunStatus};
 use crate::domain::retry::Backoff;
 use crate::http::client::{self, Client};
@@ -54,13 +55,13 @@ pub struct Message {
     /// The sync.
     pub sync: String,
     /// The run in which it came about.
-    pub run: String,
+    pub run: RunId,
     /// When, RFC 3339.
     pub at: String,
     /// What was announced before.
     pub was: String,
     /// The held plan.
-    pub plan: Option<String>,
+    pub plan: Option<PlanId>,
     /// Why.
     pub reason: Option<String>,
     /// What to do about it.

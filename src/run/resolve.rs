@@ -15,6 +15,7 @@ use crate::api::Whose;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, Result, TargetReason};
+use crate::domain::ids::{EntryId, SyncId};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -27,7 +28,7 @@ use crate::failpoints::Failpoint;
 use crate::os::clock::Clock;
 use crate::state::State;
 use crate::state::journal::{CountFrom, Effect, Resolve, Unresolved, UnresolvedPage};
-use crate::state::people::{Bodies, SyncId};
+use crate::state::people::Bodies;
 use crate::state::undo::Undoable;
 
 /// An operation of an earlier run that turned out to have been done.
@@ -69,7 +70,7 @@ pub async fn resolve(
     let resolver = Resolver { sync, id, state, client, clock };
     let mut resolved = Resolved::default();
     let mut failed_in_a_row = 0;
-    let mut pages = state.pages(UnresolvedPage { sync: id, after: 0, limit: PAGE });
+    let mut pages = state.pages(UnresolvedPage { sync: id, after: EntryId::default(), limit: PAGE });
     while let Some(page) = pages.next().await? {
         for unresolved in page {
             match resolver.resolve(&unresolved).await {

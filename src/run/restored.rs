@@ -12,6 +12,7 @@ use crate::api::{Engine, Whose};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::Result;
+use crate::domain::ids::SyncId;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::rules::PersonState;
 use crate::domain::value::same;
@@ -20,7 +21,7 @@ use crate::plan::PAGE;
 use crate::state::State;
 use crate::state::epoch::{IsFresh, IsStale};
 use crate::state::journal::{Effect, Observe};
-use crate::state::people::{Bodies, Body, PeoplePage, Person, SyncId};
+use crate::state::people::{Bodies, Body, PeoplePage, Person};
 
 /// Compares everybody of a sync with the target, if the state was restored since it last ran.
 ///

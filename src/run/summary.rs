@@ -9,6 +9,7 @@ use crate::account::Client;
 use crate::delivery::{Delivered, Stop};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason, StateReason, TargetReason};
 use crate::domain::exit::Exit;
+use crate::domain::ids::{PlanId, RunId};
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{RunStatus, Status};
@@ -53,13 +54,13 @@ impl From<&Failure> for RunError {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The run's id.
-    pub run: String,
+    pub run: RunId,
     /// The sync.
     pub sync: String,
     /// How it ended.
     pub status: RunStatus,
     /// The held plan.
-    pub plan: Option<String>,
+    pub plan: Option<PlanId>,
     /// Operations planned, by kind.
     pub planned: BTreeMap<OpKind, u64>,
     /// Outcomes, by kind and status.
@@ -103,7 +104,7 @@ pub struct RunSummary {
 
 impl RunSummary {
     /// A run that has just begun.
-    pub fn new(run: String, sync: String) -> Self {
+    pub fn new(run: RunId, sync: String) -> Self {
         RunSummary {
             run,
             sync,

@@ -11,6 +11,7 @@ use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, StateReason};
+use crate::domain::ids::{RunId, SyncId};
 use crate::domain::limits::{Breach, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
@@ -20,7 +21,7 @@ use crate::plan::undo::inverse;
 use crate::plan::{PAGE, Plan, Spool};
 use crate::run::Resolved;
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, FindSync, People, SyncId};
+use crate::state::people::{Bodies, Body, FindSync, People};
 use crate::state::plans::Origin;
 use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
 
@@ -40,21 +41,21 @@ impl Runner {
     ///
     /// # Errors
     /// The run is unknown (64) or under way (75), its sync is not configured any more, the target can't be reached.
-    pub async fn plan_undo(&self, run: &str) -> Result<Undoing> {
+    pub async fn plan_undo(&self, run: &RunId) -> Result<Undoing> {
         let (past, sync) = self.past(run).await?;
         let client = self.clients.of(&sync.target)?;
         let (plan, _) = resting(&client, self.inverse_of(run, &sync, &client)).await?;
         if plan.total() > 0 {
             let breach = Breach { limit: LimitName::Undo, count: plan.total(), allowed: 0 };
-            let holding = Holding { run, sync: &sync, origin: Origin::Undo(run.to_string()), partial: false };
+            let holding = Holding { run, sync: &sync, origin: Origin::Undo(run.clone()), partial: false };
             self.keep_for_approval(&plan, &breach, holding, None).await?;
         }
         Ok(Undoing { sync: sync.name.clone(), plan, forgotten: past.done.saturating_sub(past.kept) })
     }
 
-    async fn past(&self, run: &str) -> Result<(PastRun, Arc<SyncSettings>)> {
+    async fn past(&self, run: &RunId) -> Result<(PastRun, Arc<SyncSettings>)> {
         let unknown = || Failure::new(Error::Usage, format!("there is no run {run}")).help("see: rosterd outcomes");
-        let past = self.state.ask(FindRun(run.to_string())).await?.ok_or_else(unknown)?;
+        let past = self.state.ask(FindRun(run.clone())).await?.ok_or_else(unknown)?;
         if !past.finished {
             return Err(Failure::new(Error::State(StateReason::SenderActive), format!("run {run} has not ended"))
                 .help("wait for its end, or run rosterd sync once if its process died"));
@@ -64,12 +65,12 @@ impl Runner {
     }
 
     /// The inverse of a run, from how the accounts are now.
-    async fn inverse_of(&self, run: &str, sync: &Arc<SyncSettings>, client: &Arc<Client>) -> Result<(Plan, SyncId)> {
+    async fn inverse_of(&self, run: &RunId, sync: &Arc<SyncSettings>, client: &Arc<Client>) -> Result<(Plan, SyncId)> {
         let known = self.state.ask(FindSync(binding(sync))).await?;
         let id = known.id.ok_or_else(|| Failure::internal("a run of a sync that is not known"))?;
         let spool = Spool::new()?;
         let unresolved = self.state.ask(UnresolvedKeys(id)).await?;
-        let mut pages = self.state.pages(Replaced { run: run.to_string(), after: None, limit: PAGE });
+        let mut pages = self.state.pages(Replaced { run: run.clone(), after: None, limit: PAGE });
         while let Some(page) = pages.next().await? {
             let keys: Vec<Key> = page.iter().map(|(key, _)| key.clone()).collect();
             let people = self.state.ask(People { sync: id, keys: keys.clone() }).await?;
@@ -120,11 +121,10 @@ impl Runner {
     }
 
     /// Sends the inverse of a run that somebody approved, and pauses the sync: its next run would do the same again.
-    pub(super) async fn undo(&self, run: &str, approval: Approval) -> Result<RunSummary> {
+    pub(super) async fn undo(&self, run: &RunId, approval: Approval) -> Result<RunSummary> {
         let (_, sync) = self.past(run).await?;
         self.begin(std::slice::from_ref(&sync)).await?;
-        let request =
-            RunRequest { approval: Some(approval), origin: Origin::Undo(run.to_string()), ..Default::default() };
+        let request = RunRequest { approval: Some(approval), origin: Origin::Undo(run.clone()), ..Default::default() };
         let mut life = RunLife::new(self, &sync, &request);
         let done = panics::caught_in(self.undo_into(&mut life, run, &sync)).await;
         let summary = life.end(done, None).await;
@@ -132,7 +132,7 @@ impl Runner {
         Ok(summary)
     }
 
-    async fn undo_into(&self, life: &mut RunLife<'_>, run: &str, sync: &Arc<SyncSettings>) -> Result<()> {
+    async fn undo_into(&self, life: &mut RunLife<'_>, run: &RunId, sync: &Arc<SyncSettings>) -> Result<()> {
         life.begin().await?;
         let client = self.clients.of(&sync.target)?;
         let undone = async {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Refusal};
 use crate::domain::exit::Exit;
+use crate::domain::ids::RunId;
 use crate::domain::outcome::Status;
 use crate::domain::time;
 use crate::report::status;
@@ -81,7 +82,7 @@ pub(super) async fn outcomes(
     });
     let filter = Filter {
         sync: wanted.sync,
-        run: wanted.run,
+        run: wanted.run.map(RunId::from),
         key: wanted.key,
         status: status.transpose()?,
         since: since.transpose()?,

@@ -4,10 +4,11 @@
 //! transaction then puts the new in the place of the old. Whatever happens before it, nothing has changed.
 
 use super::db::args;
-use super::people::{Binding, SyncId};
+use super::people::Binding;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
+use crate::domain::ids::SyncId;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
@@ -93,10 +94,11 @@ impl Command for BeginGathering {
             remove(db, id)?;
         }
         // The target's name is set at the end: until then these rows own no account.
-        db.insert(
+        let id = db.insert(
             "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, '', ?3, ?4, ?5)",
             args![name, b.source, b.kind, b.base_url, b.source_key],
-        )
+        )?;
+        Ok(SyncId(id))
     }
 }
 

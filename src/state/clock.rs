@@ -8,9 +8,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::db::args;
-use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
+use crate::domain::ids::{RunId, SyncId};
 use crate::domain::time::{parse, rfc3339};
 
 /// How much less than at the run before the clock may show: what a time service sets right from day to day.
@@ -90,7 +90,7 @@ impl LastRun {
 ///
 /// # Errors
 /// The state fails.
-pub(super) fn begin(db: &Db<'_>, run: &str, sync: &str, now: DateTime<Utc>) -> Result<(), StateError> {
+pub(super) fn begin(db: &Db<'_>, run: &RunId, sync: &str, now: DateTime<Utc>) -> Result<(), StateError> {
     let judged = LastRun::of(db, sync)?.map(|last| last.judge(now));
     let (reading, set_back) = judged.unwrap_or_default();
     let (ahead, back_at) = set_back.map(|(ahead, back_at)| (rfc3339(ahead), rfc3339(back_at))).unzip();

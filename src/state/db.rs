@@ -6,6 +6,7 @@
 
 use super::{StateError, sqlite};
 
+use crate::domain::ids::{EntryId, PlanId, RequestId, RunId, SyncId};
 use crate::domain::remote_id::{LoggableId, RemoteId};
 
 /// A database within a transaction.
@@ -308,29 +309,41 @@ impl Column for String {
     }
 }
 
-impl Arg for RemoteId {
-    fn value(&self) -> Value<'_> {
-        Value::Text(self.as_str())
-    }
-}
+/// Ids that are texts, and how they are made of one.
+macro_rules! text_ids {
+    ($($id:ty: $make:path),*) => {$(
+        impl Arg for $id {
+            fn value(&self) -> Value<'_> {
+                Value::Text(self.as_str())
+            }
+        }
 
-impl Column for RemoteId {
-    fn read(value: Value<'_>) -> Result<Self, StateError> {
-        String::read(value).map(RemoteId::from)
-    }
+        impl Column for $id {
+            fn read(value: Value<'_>) -> Result<Self, StateError> {
+                String::read(value).map($make)
+            }
+        }
+    )*};
 }
+text_ids!(RunId: RunId::from, PlanId: PlanId::from, RemoteId: RemoteId::from, LoggableId: LoggableId::written);
 
-impl Arg for LoggableId {
-    fn value(&self) -> Value<'_> {
-        Value::Text(self.as_str())
-    }
-}
+/// Ids that are numbers.
+macro_rules! number_ids {
+    ($($id:ident),*) => {$(
+        impl Arg for $id {
+            fn value(&self) -> Value<'_> {
+                self.0.value()
+            }
+        }
 
-impl Column for LoggableId {
-    fn read(value: Value<'_>) -> Result<Self, StateError> {
-        String::read(value).map(LoggableId::written)
-    }
+        impl Column for $id {
+            fn read(value: Value<'_>) -> Result<Self, StateError> {
+                i64::read(value).map($id)
+            }
+        }
+    )*};
 }
+number_ids!(SyncId, EntryId, RequestId);
 
 impl Arg for [u8] {
     fn value(&self) -> Value<'_> {

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use super::db::args;
 use super::files::{self, Use, side_file};
-use super::people::SyncId;
 use super::{Command, Db, State, StateError, runtime};
+use crate::domain::ids::SyncId;
 
 /// No state is sent with so often: what claims to be as high is no number of ours.
 const HIGHEST: i64 = 1 << 52;

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::db::args;
-use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::{Arg, Column, Command, Db, StateError};
+use crate::domain::ids::{PlanId, SyncId};
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
@@ -28,7 +28,7 @@ pub enum Forgotten {
         /// Rows of the ledger that named them.
         outcomes: u64,
         /// Held plans that were dropped because they were about them.
-        plans: Vec<String>,
+        plans: Vec<PlanId>,
     },
     /// Nothing is kept of them.
     Unknown,
@@ -90,7 +90,7 @@ struct Whose {
 impl Forget {
     /// Plans that wait and are about them are dropped: they could not be sent as they were approved. Of those that
     /// were sent, what was done to them goes.
-    fn in_plans(&self, db: &Db<'_>) -> Result<Vec<String>, StateError> {
+    fn in_plans(&self, db: &Db<'_>) -> Result<Vec<PlanId>, StateError> {
         let key = self.key.as_str();
         let mut found = db.prepare(
             "SELECT p.id, p.status = 'held', o.seq, o.operation FROM plan_operation o JOIN plan p ON p.id = o.plan
@@ -103,8 +103,8 @@ impl Forget {
             let whose: Whose = serde_json::from_str(&row.get::<String>(3)?)?;
             match row.get(1)? {
                 _ if whose.key != key => {}
-                true => _ = held.insert(row.get::<String>(0)?),
-                false => others.push((row.get::<String>(0)?, row.get::<i64>(2)?)),
+                true => _ = held.insert(row.get::<PlanId>(0)?),
+                false => others.push((row.get::<PlanId>(0)?, row.get::<i64>(2)?)),
             }
             Ok(())
         })?;

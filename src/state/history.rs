@@ -7,13 +7,14 @@ use serde::Serialize;
 use super::db::args;
 use super::ledger::{Filter, Outcomes, outcomes, run_status};
 use super::{Command, Db, StateError};
+use crate::domain::ids::RunId;
 use crate::domain::outcome::{Outcome, RunStatus};
 
 /// A run with what became of it: a row of `v_runs`, and why it ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunRow {
     /// Its id.
-    pub run: String,
+    pub run: RunId,
     /// The sync.
     pub sync: String,
     /// When it began, RFC 3339.
@@ -120,7 +121,7 @@ impl Command for RecentRuns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Its id.
-    pub run: String,
+    pub run: RunId,
     /// When it began, RFC 3339.
     pub started_at: String,
     /// When it ended; none while it is under way.

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use super::db::args;
-use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
 use super::{Command, Db, StateError, ledger};
 use crate::domain::account::Kept;
+use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::operation::Fingerprint;
 use crate::domain::outcome::{ErrorKind, OfRun, OpError, Outcome, Status};
 use crate::domain::planned::Planned;
@@ -24,14 +24,11 @@ pub use super::unresolved::{
     CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedOf, UnresolvedPage,
 };
 
-/// The number of an entry.
-pub type EntryId = i64;
-
 /// Records operations before their requests leave.
 #[derive(Debug)]
 pub struct Intend {
     /// The run.
-    pub run: String,
+    pub run: RunId,
     /// Whose.
     pub sync: SyncId,
     /// When, RFC 3339.
@@ -72,7 +69,7 @@ impl Command for Intend {
             db.prepare("INSERT INTO journal (run, sync, key, intended_at, operation) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         let mut ids = Vec::with_capacity(self.operations.len());
         for Intent { key, operation } in &self.operations {
-            ids.push(insert.insert(args![self.run, self.sync, key.as_str(), self.at, operation])?);
+            ids.push(EntryId(insert.insert(args![self.run, self.sync, key.as_str(), self.at, operation])?));
         }
         Ok(ids)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::db::args;
 use super::{Arg, Command, Db, Page, Row, StateError};
+use crate::domain::ids::{PlanId, RunId};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, RunStatus, Status};
 use crate::domain::record::Key;
@@ -40,7 +41,7 @@ pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
 #[derive(Debug)]
 pub struct BeginRun {
     /// Its id.
-    pub id: String,
+    pub id: RunId,
     /// The sync.
     pub sync: String,
     /// When, RFC 3339.
@@ -66,13 +67,13 @@ impl Command for BeginRun {
 #[derive(Debug)]
 pub struct FinishRun {
     /// Its id.
-    pub id: String,
+    pub id: RunId,
     /// When, RFC 3339.
     pub at: String,
     /// How it ended.
     pub status: RunStatus,
     /// The held plan.
-    pub plan: Option<String>,
+    pub plan: Option<PlanId>,
     /// Operations planned, by kind.
     pub planned: BTreeMap<OpKind, u64>,
     /// Records in the source.
@@ -131,7 +132,7 @@ pub struct Filter {
     /// Of this sync.
     pub sync: Option<String>,
     /// Of this run.
-    pub run: Option<String>,
+    pub run: Option<RunId>,
     /// Of this person.
     pub key: Option<String>,
     /// With this status.
@@ -244,7 +245,7 @@ fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
 
 /// Whether a run of this id exists.
 #[derive(Debug)]
-pub struct RunExists(pub String);
+pub struct RunExists(pub RunId);
 
 impl Command for RunExists {
     type Reply = bool;
@@ -267,7 +268,7 @@ pub struct RunTotals {
 
 /// Asks for the totals of the run that held a plan.
 #[derive(Debug)]
-pub struct TotalsOf(pub String);
+pub struct TotalsOf(pub PlanId);
 
 impl Command for TotalsOf {
     type Reply = RunTotals;
@@ -298,7 +299,7 @@ pub struct SyncStatus {
     /// When its last good run of everybody ended.
     pub last_good_run: Option<String>,
     /// The plan that waits for approval.
-    pub held_plan: Option<String>,
+    pub held_plan: Option<PlanId>,
     /// Operations to be resolved.
     pub unresolved: u64,
     /// It was paused.
@@ -355,9 +356,11 @@ impl Command for StatusOf {
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY seq DESC LIMIT 1",
             )?,
-            held_plan: text(
+            held_plan: db.one(
                 "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
                  ORDER BY origin <> 'sync', partial, made_at DESC LIMIT 1",
+                args![sync],
+                |row| row.get(0),
             )?,
             unresolved: unresolved.unsigned_abs(),
             paused: number("SELECT count(*) FROM sync WHERE name = ?1 AND paused_at IS NOT NULL")? > 0,

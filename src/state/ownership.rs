@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::db::args;
-use super::people::SyncId;
 use super::{Command, Db, StateError, sqlite};
 use crate::domain::identity::TargetIdentity;
+use crate::domain::ids::SyncId;
 use crate::domain::remote_id::RemoteId;
 
 /// The syncs of these names whose rows are of this platform.

@@ -10,6 +10,7 @@ use super::{Command, Db, Page, Row, StateError};
 use crate::domain::account::Kept;
 use crate::domain::error::Error;
 use crate::domain::identity::TargetIdentity;
+use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
@@ -63,8 +64,6 @@ pub struct Person {
 }
 
 /// The number by which a sync's rows are found.
-pub type SyncId = i64;
-
 /// What a sync is bound to: its rows mean nothing elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use super::people::SyncId;
 use super::{Arg, Db, StateError, Statement};
+use crate::domain::ids::SyncId;
 
 /// Changes the people of one sync within a command.
 pub(super) struct PeopleWriter<'d> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::db::args;
 use super::{Command, Db, Page, Row, StateError};
+use crate::domain::ids::{PlanId, RunId};
 use crate::domain::limits::{Basis, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
@@ -19,7 +20,7 @@ pub enum Origin {
     #[default]
     Sync,
     /// The inverse of this run.
-    Undo(String),
+    Undo(RunId),
     /// A reconcile, with what it was asked to do.
     Reconcile(Remedy),
 }
@@ -66,7 +67,7 @@ impl Serialize for Origin {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HeldPlan {
     /// Its id: a hash of the sync and the operations.
-    pub id: String,
+    pub id: PlanId,
     /// The sync.
     pub sync: String,
     /// When it was first held.
@@ -129,7 +130,7 @@ pub struct Hold {
     /// The plan.
     pub plan: HeldPlan,
     /// The run that planned it.
-    pub run: String,
+    pub run: RunId,
 }
 
 impl Command for Hold {
@@ -196,7 +197,7 @@ impl Command for Supersede {
 #[derive(Debug)]
 pub struct HoldComplete {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// The sync.
     pub sync: String,
     /// It is of everybody; one of a few people (`--only`) waits beside what is held already.
@@ -210,7 +211,7 @@ impl Command for HoldComplete {
         if self.whole {
             let origin: String =
                 db.row("SELECT origin FROM plan WHERE id = ?1", args![&self.plan], |row| row.get(0))?;
-            supersede(db, &self.sync, &Origin::read(&origin), &self.plan)?;
+            supersede(db, &self.sync, &Origin::read(&origin), self.plan.as_str())?;
         }
         db.execute("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'", args![&self.plan])?;
         Ok(())
@@ -249,7 +250,7 @@ fn supersede(db: &Db<'_>, sync: &str, origin: &Origin, but: &str) -> Result<(), 
 #[derive(Debug)]
 pub struct HoldOperations {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// The number of the first of these.
     pub from: u64,
     /// The operations.
@@ -292,7 +293,7 @@ impl Command for HeldPlans {
 
 /// One plan, whatever became of it.
 #[derive(Debug)]
-pub struct FindPlan(pub String);
+pub struct FindPlan(pub PlanId);
 
 impl Command for FindPlan {
     type Reply = Option<(HeldPlan, PlanStatus)>;
@@ -331,7 +332,7 @@ fn held_plan(row: &Row<'_>) -> Result<(HeldPlan, PlanStatus), StateError> {
 #[derive(Clone, Debug)]
 pub struct PlanOperations {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// The number of the first.
     pub from: u64,
     /// How many at most.
@@ -367,7 +368,7 @@ impl Page for PlanOperations {
 #[derive(Debug)]
 pub struct MarkStale {
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// Why.
     pub why: String,
 }
@@ -385,7 +386,7 @@ impl Command for MarkStale {
 #[derive(Debug)]
 pub struct DecidePlan {
     /// The plan.
-    pub id: String,
+    pub id: PlanId,
     /// What becomes of it.
     pub status: PlanStatus,
     /// When, RFC 3339.

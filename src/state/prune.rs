@@ -137,7 +137,7 @@ mod tests {
 
     async fn ids(state: &State) -> Vec<String> {
         let page = Outcomes { filter: Filter::default(), after: 0, limit: 100 };
-        state.ask(page).await.expect("read").into_iter().map(|(_, o)| o.run).collect()
+        state.ask(page).await.expect("read").into_iter().map(|(_, o)| o.run.to_string()).collect()
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
 //! A new key for somebody: HR issued their number anew, and what is known of them goes with it.
 
 use super::db::args;
-use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
+use crate::domain::ids::SyncId;
 use crate::domain::record::Key;
 
 /// What giving somebody a new key came to.

@@ -8,9 +8,7 @@ use std::fmt;
 
 use super::db::args;
 use super::{Command, Db, Row, StateError};
-
-/// The number of a request.
-pub type RequestId = i64;
+use crate::domain::ids::{PlanId, RequestId};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +16,21 @@ pub enum Ask {
     /// Run this sync now.
     Trigger(String),
     /// Send this held plan.
-    Approve(String),
+    Approve(PlanId),
 }
 
 impl Ask {
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Ask::Trigger(sync) => ("trigger", sync),
-            Ask::Approve(plan) => ("approve", plan),
+            Ask::Approve(plan) => ("approve", plan.as_str()),
         }
     }
 
     fn of(kind: &str, subject: String) -> Option<Ask> {
         match kind {
             "trigger" => Some(Ask::Trigger(subject)),
-            "approve" => Some(Ask::Approve(subject)),
+            "approve" => Some(Ask::Approve(subject.into())),
             _ => None,
         }
     }
@@ -63,10 +61,11 @@ impl Command for Leave {
 
     fn run(&self, db: &Db<'_>) -> Result<RequestId, StateError> {
         let (kind, subject) = self.ask.parts();
-        db.insert(
+        let id = db.insert(
             "INSERT INTO request (kind, subject, by_whom, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)",
             args![kind, subject, self.by, self.reason, self.at],
-        )
+        )?;
+        Ok(RequestId(id))
     }
 }
 

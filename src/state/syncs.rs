@@ -3,10 +3,10 @@
 //! A table knows a sync by its number or by its name, in a column `sync`: [`TABLES`] has them all.
 
 use super::db::args;
-use super::people::SyncId;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::identity::TargetIdentity;
+use crate::domain::ids::SyncId;
 
 /// What takes the place of a name in the ledger, as when a single person is forgotten.
 const FORGOTTEN: &str = "(forgotten)";

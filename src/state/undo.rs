@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::db::args;
-use super::people::SyncId;
 use super::{Command, Db, Page, StateError};
+use crate::domain::ids::{RunId, SyncId};
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
@@ -34,7 +34,7 @@ impl Undoable {
 }
 
 /// Keeps what an operation of a run replaced.
-pub(super) fn insert(db: &Db<'_>, run: &str, sync: SyncId, key: &Key, replaced: &Undoable) -> Result<(), StateError> {
+pub(super) fn insert(db: &Db<'_>, run: &RunId, sync: SyncId, key: &Key, replaced: &Undoable) -> Result<(), StateError> {
     db.execute(
         "INSERT INTO undo (run, sync, key, op, remote_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (run, key) DO UPDATE SET sync = ?2, op = ?4, remote_id = ?5, changes = ?6",
@@ -54,7 +54,7 @@ pub(super) fn insert(db: &Db<'_>, run: &str, sync: SyncId, key: &Key, replaced: 
 #[derive(Clone, Debug)]
 pub struct Replaced {
     /// The run.
-    pub run: String,
+    pub run: RunId,
     /// The last key of the page before.
     pub after: Option<Key>,
     /// How many at most.
@@ -105,7 +105,7 @@ pub struct PastRun {
 
 /// Looks a run up.
 #[derive(Debug)]
-pub struct FindRun(pub String);
+pub struct FindRun(pub RunId);
 
 impl Command for FindRun {
     type Reply = Option<PastRun>;

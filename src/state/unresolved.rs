@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::db::args;
-use super::journal::{Applied, Effect, EntryId, apply};
-use super::people::SyncId;
+use super::journal::{Applied, Effect, apply};
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
 use super::{Command, Db, Page, StateError};
+use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::outcome::Outcome;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -30,7 +30,7 @@ pub struct DoubtsOf {
     /// Whose.
     pub sync: SyncId,
     /// Of this run.
-    pub run: String,
+    pub run: RunId,
     /// The last entry of the page before; 0 to begin.
     pub after: EntryId,
     /// How many at most.
@@ -200,7 +200,7 @@ impl Command for Resolve {
     type Reply = Option<Key>;
 
     fn run(&self, db: &Db<'_>) -> Result<Option<Key>, StateError> {
-        let run: String = db.row("SELECT run FROM journal WHERE id = ?1", args![self.entry], |row| row.get(0))?;
+        let run: RunId = db.row("SELECT run FROM journal WHERE id = ?1", args![self.entry], |row| row.get(0))?;
         db.execute("DELETE FROM journal WHERE id = ?1", args![self.entry])?;
         if let Applied::Anothers(owner) = apply(&PeopleWriter::of(db, self.sync), &self.key, &self.effect, &self.at)? {
             return Ok(Key::parse(&owner));

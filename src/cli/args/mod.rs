@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use self::read::{NotRun, asks_for_json};
 pub use super::record_args::{OutcomesArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
+use crate::domain::ids::{PlanId, RunId};
 use crate::telemetry::logging::LogFormat;
 
 mod read;
@@ -207,7 +208,7 @@ pub enum Command {
     /// It counts only if everything in it would be planned the same now.
     Approve {
         /// The plan's id, from `rosterd plans`
-        id: String,
+        id: PlanId,
         /// Why; it goes into the ledger beside your name
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -218,7 +219,7 @@ pub enum Command {
     /// Drop a held plan
     Discard {
         /// The plan's id, from `rosterd plans`
-        id: String,
+        id: PlanId,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -287,7 +288,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  rosterd undo 01J…\n  rosterd approve 3f9a0c12be77 --reason \"wrong export\"")]
     Undo {
         /// The run's id, from `rosterd outcomes`
-        run: String,
+        run: RunId,
         /// How to print.
         #[command(flatten)]
         printing: Printing,
@@ -399,7 +400,7 @@ pub enum PlansCommand {
     /// Show a held plan, operation by operation
     Show {
         /// The plan's id
-        id: String,
+        id: PlanId,
         /// How to print.
         #[command(flatten)]
         printing: Printing,

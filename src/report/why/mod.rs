@@ -12,6 +12,7 @@ use self::story::{Field, HeldFor, InSource, Next, Story, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::ids::SyncId;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
@@ -27,7 +28,7 @@ use crate::source::Intake;
 use crate::state::binding::BoundTo;
 use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
-use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, SyncId, WhoHas};
+use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, WhoHas};
 use crate::state::plans::{HeldPlans, PlanOperations};
 
 /// How many outcomes are told.

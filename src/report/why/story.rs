@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::domain::exit::Exit;
+use crate::domain::ids::PlanId;
 use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, shown};
 use crate::domain::outcome::Outcome;
@@ -99,7 +100,7 @@ pub struct Next {
 #[derive(Clone, Debug)]
 pub struct HeldFor {
     /// Its id.
-    pub plan: String,
+    pub plan: PlanId,
     /// What it would do to them.
     pub op: OpKind,
     /// The limit that holds it.

@@ -19,6 +19,7 @@ use crate::account::{Doubled, Listing};
 use crate::api::Whose;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
+use crate::domain::ids::SyncId;
 use crate::domain::keyset::{pages, text_of};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
@@ -29,7 +30,7 @@ use crate::domain::value::Attributes;
 use crate::plan::{KeptByTarget, PAGE, Plan};
 use crate::run::{Read, Runner, binding, make_plan_against};
 use crate::state::binding::BoundTo;
-use crate::state::people::{Bodies, FindSync, Observe, PeoplePage, Person, SyncId};
+use crate::state::people::{Bodies, FindSync, Observe, PeoplePage, Person};
 
 /// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::account::Listing;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::Result;
+use crate::domain::ids::SyncId;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -24,7 +25,7 @@ use crate::run::{Read, Runner, read_source};
 use crate::source::Intake;
 use crate::state::State;
 use crate::state::ownership::SyncsOn;
-use crate::state::people::{Bodies, People, PeoplePage, SyncId};
+use crate::state::people::{Bodies, People, PeoplePage};
 
 /// Marks every listed account that another sync on the platform has linked to somebody; before anything is planned.
 ///

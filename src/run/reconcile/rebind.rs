@@ -11,6 +11,7 @@ use crate::account::Listing;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Failure, Result};
+use crate::domain::ids::SyncId;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::{folded, folded_each};
@@ -19,7 +20,7 @@ use crate::plan::newcomers::recognised_by;
 use crate::run::{Read, Runner, binding};
 use crate::state::State;
 use crate::state::binding::{BeginGathering, Bound as Standing, FoundAgain, Gather, Rebind, WhoseWas};
-use crate::state::people::{Bodies, Body, OwnerOf, PeoplePage, Person, SyncId};
+use crate::state::people::{Bodies, Body, OwnerOf, PeoplePage, Person};
 
 /// Finds people again; returns how many were found, and how many were not.
 pub(super) async fn rebind(

@@ -23,7 +23,7 @@ fn line(sync: &str, state: &'static str) -> Line {
         last_good_run: None,
         age_seconds: None,
         next_run: None,
-        held_plan: (state == "held").then(|| "3f9a0c12be77".to_string()),
+        held_plan: (state == "held").then(|| "3f9a0c12be77".into()),
         stale_plan: None,
         unresolved: 0,
         reason: Some("source hr is not trusted: <too small>".into()),

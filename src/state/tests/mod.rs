@@ -19,10 +19,11 @@ use super::journal::{
     Effect, INTERRUPTED, Intend, Intent, Recover, Resolve, Settle, Settlement, UnresolvedKeys, UnresolvedPage,
 };
 use super::ledger::BeginRun;
-use super::people::{BindSync, Binding, SyncId};
+use super::people::{BindSync, Binding};
 use super::plans::HeldPlans;
 use super::*;
 use crate::domain::exit::Exit;
+use crate::domain::ids::{EntryId, SyncId};
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::planned::Planned;
@@ -75,7 +76,7 @@ impl Place {
         self.seen(&format!("SELECT count(*) FROM {table}"))[0][0].as_i64().expect("a number")
     }
 
-    fn intend(&self, operations: &[Planned]) -> Vec<i64> {
+    fn intend(&self, operations: &[Planned]) -> Vec<EntryId> {
         let operations = operations.iter().map(|operation| Intent::to(operation).expect("JSON")).collect();
         self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations })
     }
@@ -172,7 +173,7 @@ fn confirmed(state: PersonState, remote_id: &str) -> Effect {
     Effect::Confirmed { state, remote_id: remote_id.into(), attributes, fingerprint: Some([7; 16]) }
 }
 
-fn settlement(entry: Option<i64>, k: &str, effect: Effect) -> Settlement {
+fn settlement(entry: Option<EntryId>, k: &str, effect: Effect) -> Settlement {
     let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
     let outcome = Some(outcome(k, OpKind::Create, status));
     Settlement {
@@ -194,7 +195,10 @@ fn an_intent_is_on_disk_before_its_caller_goes_on() {
     assert_eq!(json!(rows), json!([[entries[0], "E1", 0, "create"], [entries[1], "E2", 0, "create"]]));
     let keys = place.ask(UnresolvedKeys(place.sync));
     assert_eq!(keys, [key("E1"), key("E2")].into(), "nobody plans for them meanwhile");
-    assert!(place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 }).is_empty(), "they are under way");
+    assert!(
+        place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 9 }).is_empty(),
+        "they are under way"
+    );
 }
 
 #[test]
@@ -265,7 +269,7 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     };
     let told = place.settle(vec![doubtful(entries[0], "E1"), doubtful(entries[1], "E2")]).expect("settled");
     assert!(told.is_empty() && place.count("outcome") == 0, "nothing is told yet");
-    let found = place.ask(doubts(0));
+    let found = place.ask(doubts(EntryId::default()));
     assert_eq!(found.iter().map(|d| d.entry).collect::<Vec<_>>(), entries);
     assert_eq!((found[0].outcome.status, &found[0].operation), (Status::Unknown, &create("E1")));
     assert_eq!(place.ask(doubts(entries[0])).len(), 1);
@@ -278,12 +282,12 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     assert_eq!(place.ask(recover()), 0);
     let told = place.seen("SELECT key, status FROM v_outcomes ORDER BY key");
     assert_eq!(json!(told), json!([["E1", "unknown"], ["E2", "unknown"]]));
-    assert!(place.ask(doubts(0)).is_empty());
-    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 });
+    assert!(place.ask(doubts(EntryId::default())).is_empty());
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 9 });
     let since: Vec<&str> = open.iter().map(|u| u.since.as_str()).collect();
     assert_eq!(since, ["2026-11-22T12:00:09.000Z"; 2], "when its answer was given up, not when it was looked up");
     place.ask(super::journal::CountFrom { entry: entries[0], at: "2020-01-01T00:00:00.000Z".into() });
-    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 1 });
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 1 });
     assert_eq!(open[0].since, "2020-01-01T00:00:00.000Z");
 }
 
@@ -341,7 +345,7 @@ fn what_a_dead_process_left_becomes_unknown_once() {
     assert_eq!(json!(told), json!([["R1", "E1", "create", "unknown", 0]]), "a step has no outcome of its own");
     let run = place.seen("SELECT finished_at, status, reason FROM run");
     assert_eq!(json!(run), json!([[NOON, "failed", INTERRUPTED]]));
-    let open = place.ask(UnresolvedPage { sync: place.sync, after: 0, limit: 9 });
+    let open = place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 9 });
     assert_eq!(open.iter().map(|u| u.operation.key.as_str()).collect::<Vec<_>>(), ["E1", "E2"]);
     assert_eq!(open[0].operation, create("E1"), "as it was meant");
     let next = place.ask(UnresolvedPage { sync: place.sync, after: open[0].entry, limit: 1 });

@@ -265,7 +265,7 @@ fn hold(place: &Place, id: &str, keys: &[&str]) -> bool {
 }
 
 fn held(place: &Place) -> Vec<String> {
-    place.ask(HeldPlans).into_iter().map(|p| p.id).collect()
+    place.ask(HeldPlans).into_iter().map(|p| p.id.to_string()).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::change_token::ChangeToken;
+use crate::domain::ids::EntryId;
 use crate::state::binding::{BeginGathering, Rebind};
 use crate::state::forget::Forget;
 use crate::state::ledger::FinishRun;
@@ -11,7 +12,7 @@ use crate::state::sources::{KeepVersion, Version};
 use crate::state::syncs::{ForgetSync, RenameSync};
 
 /// A sync with E1, E2 and an operation on E3 that is to be resolved, clean on a version of its export.
-fn clean() -> (Place, i64) {
+fn clean() -> (Place, EntryId) {
     let place = Place::new();
     let known = |k: &str, id: &str| settlement(None, k, confirmed(PersonState::Active, id));
     place.settle(vec![known("E1", "1"), known("E2", "2")]).expect("settled");
@@ -24,7 +25,7 @@ fn clean() -> (Place, i64) {
     (place, entry)
 }
 
-type Case = (&'static str, fn(&Place, i64));
+type Case = (&'static str, fn(&Place, EntryId));
 
 /// Each way of each command that changes people.
 const CHANGES: [Case; 16] = [
