@@ -207,28 +207,10 @@ impl<'de> Visitor<'de> for Way<'_, '_, '_> {
         Ok(Value::Array(left))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Seed::within(&mut self.search.body, self.at).visit_f64(value)
-    }
+    bounded::visit_plain!(Value, |self, value| value);
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
         Seed::within(&mut self.search.body, self.at).visit_str(value)
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
     }
 }
 

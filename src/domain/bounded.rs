@@ -8,7 +8,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// How deep values may be nested: expressions follow them no deeper, and nothing overflows a stack.
 pub const DEEPEST: usize = 64;
@@ -166,6 +166,38 @@ pub fn weigh_members<'m>(members: impl IntoIterator<Item = (&'m String, &'m Valu
     }
 }
 
+/// The methods of a [`Visitor`] of JSON for what is neither text, list nor object: this makes of its value whatever the
+/// visitor makes.
+macro_rules! visit_plain {
+    ($made:ty, |$visitor:ident, $value:ident| $make:expr) => {
+        fn visit_bool<E>($visitor, $value: bool) -> Result<$made, E> {
+            let $value = serde_json::Value::from($value);
+            Ok($make)
+        }
+
+        fn visit_u64<E>($visitor, $value: u64) -> Result<$made, E> {
+            let $value = serde_json::Value::from($value);
+            Ok($make)
+        }
+
+        fn visit_i64<E>($visitor, $value: i64) -> Result<$made, E> {
+            let $value = serde_json::Value::from($value);
+            Ok($make)
+        }
+
+        fn visit_f64<E>($visitor, $value: f64) -> Result<$made, E> {
+            let $value = serde_json::Value::from($value);
+            Ok($make)
+        }
+
+        fn visit_unit<E>($visitor) -> Result<$made, E> {
+            let $value = serde_json::Value::Null;
+            Ok($make)
+        }
+    };
+}
+pub(crate) use visit_plain;
+
 /// Makes a value as long as the budget lasts.
 pub struct Seed<'b> {
     budget: &'b mut Budget,
@@ -235,28 +267,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Array(items))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
+    visit_plain!(Value, |self, value| value);
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(if self.budget.take_text(value.len()) { value.into() } else { Value::Null })
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::document::{self, Document, Wants};
 use super::hints::{self, Glance, Hints, Said};
 use crate::config::settings::JsonSettings;
+use crate::domain::bounded::visit_plain;
 
 /// How many field names a message lists before it stops.
 const LISTED: usize = 20;
@@ -363,33 +364,10 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
         self.walk.records(list)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.walk.scalar(self.path, value.into());
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.walk.scalar(self.path, value.into());
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.walk.scalar(self.path, value.into());
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.walk.scalar(self.path, value.into());
-        Ok(())
-    }
+    visit_plain!((), |self, value| self.walk.scalar(self.path, value));
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
         self.walk.text(self.path, value)
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.walk.scalar(self.path, Value::Null);
-        Ok(())
     }
 }
 
