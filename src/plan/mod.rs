@@ -34,6 +34,7 @@ use crate::domain::limits::{Basis, Digest, Measured, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Reject};
+use crate::domain::resource::Resource;
 use crate::domain::time;
 use crate::source::Intake;
 use crate::state::clock::ClockReading;
@@ -114,6 +115,8 @@ pub struct Plan {
     pub reformatted: Vec<String>,
     /// The sync's number; `None` when it never ran.
     pub sync: Option<SyncId>,
+    /// What of the target it is of.
+    pub resource: Resource,
 }
 
 impl std::fmt::Debug for Plan {
@@ -184,6 +187,7 @@ impl Plan {
             shared: Vec::new(),
             reformatted: Vec::new(),
             sync: known.id,
+            resource: sync.target.engine.resource(),
         };
         let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
         (plan.id, plan.tally, plan.counts) = (id, tally, counts);
@@ -363,6 +367,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         shared: merged.shared,
         reformatted: Vec::new(),
         sync: planner.known.id,
+        resource: planner.sync.target.engine.resource(),
     };
     let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;
     plan.id = id;

@@ -109,6 +109,7 @@ impl Runner {
         let held = HeldPlan {
             id: plan.id.clone(),
             sync: sync.name.clone(),
+            resource: plan.resource,
             made_at: self.clock.stamp(),
             limit: breach.limit.clone(),
             count: breach.count,

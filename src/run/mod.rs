@@ -447,6 +447,7 @@ pub fn binding(sync: &SyncSettings) -> Binding {
         kind: sync.target.kind.clone(),
         base_url: identity::written(&sync.target.base_url, sync.target.engine.path_options()),
         source_key: sync.source.key.clone(),
+        resource: sync.target.engine.resource(),
     }
 }
 

@@ -27,6 +27,9 @@ impl Binding {
         if self.kind != other.kind {
             return Some(("target kind", &self.kind, &other.kind));
         }
+        if self.resource != other.resource {
+            return Some(("resource", self.resource.as_str(), other.resource.as_str()));
+        }
         if !was.is_one_with(&is) {
             let what = if was.has_address_of(&is) { "place (base_url with options)" } else { "base_url" };
             return Some((what, &self.base_url, &other.base_url));
@@ -55,7 +58,7 @@ impl Command for BoundTo {
 
     fn run(&self, db: &Db<'_>) -> Result<Option<Bound>, StateError> {
         db.one(
-            "SELECT id, name, source, target, kind, base_url, source_key,
+            "SELECT id, name, source, target, kind, base_url, source_key, resource,
                         (SELECT count(*) FROM person WHERE sync = sync.id AND state > 0)
                  FROM sync WHERE name = ?1",
             args![self.0],
@@ -67,8 +70,9 @@ impl Command for BoundTo {
                     kind: row.get(4)?,
                     base_url: row.get(5)?,
                     source_key: row.get(6)?,
+                    resource: row.get(7)?,
                 };
-                Ok(Bound { id: row.get(0)?, binding, people: row.get::<i64>(7)?.unsigned_abs() })
+                Ok(Bound { id: row.get(0)?, binding, people: row.get::<i64>(8)?.unsigned_abs() })
             },
         )
     }
@@ -95,8 +99,9 @@ impl Command for BeginGathering {
         }
         // The target's name is set at the end: until then these rows own no account.
         let id = db.insert(
-            "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, '', ?3, ?4, ?5)",
-            args![name, b.source, b.kind, b.base_url, b.source_key],
+            "INSERT INTO sync (name, source, target, kind, base_url, source_key, resource)
+             VALUES (?1, ?2, '', ?3, ?4, ?5, ?6)",
+            args![name, b.source, b.kind, b.base_url, b.source_key, b.resource],
         )?;
         Ok(SyncId(id))
     }

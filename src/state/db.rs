@@ -5,9 +5,9 @@
 //! A command runs within a transaction that is not its own. It may be carried out again from the beginning.
 
 use super::{StateError, sqlite};
-
 use crate::domain::ids::{EntryId, PlanId, RequestId, RunId, SyncId};
 use crate::domain::remote_id::{LoggableId, RemoteId};
+use crate::domain::resource::Resource;
 
 /// A database within a transaction.
 pub enum Db<'c> {
@@ -344,6 +344,24 @@ macro_rules! number_ids {
     )*};
 }
 number_ids!(SyncId, EntryId, RequestId);
+
+impl Arg for Resource {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self.as_str())
+    }
+}
+
+impl Column for Resource {
+    fn read(value: Value<'_>) -> Result<Self, StateError> {
+        let Value::Text(name) = value else { return Err(unreadable("text")) };
+        name.parse().map_err(|_| {
+            StateError::damaged(format!(
+                "the state database has the resource {name:?}, which this program doesn't know"
+            ))
+            .help("a newer rosterd wrote it: use that one, or a newer one; it was not touched")
+        })
+    }
+}
 
 impl Arg for [u8] {
     fn value(&self) -> Value<'_> {

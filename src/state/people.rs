@@ -14,6 +14,7 @@ use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
+use crate::domain::resource::Resource;
 use crate::domain::rules::PersonState;
 use crate::domain::value::{Attributes, folded_each};
 
@@ -79,6 +80,8 @@ pub struct Binding {
     pub base_url: String,
     /// The source's key column.
     pub source_key: String,
+    /// What of the target is kept in step.
+    pub resource: Resource,
 }
 
 /// A sync as the state knows it.
@@ -104,15 +107,15 @@ impl Command for FindSync {
     fn run(&self, db: &Db<'_>) -> Result<KnownSync, StateError> {
         let wanted = &self.0;
         let found = db.one(
-            "SELECT id, kind, base_url, source_key, paused_at IS NOT NULL FROM sync WHERE name = ?1",
+            "SELECT id, kind, base_url, source_key, resource, paused_at IS NOT NULL FROM sync WHERE name = ?1",
             args![&wanted.sync],
-            |row| Ok((row.get(0)?, [row.get::<String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
+            |row| Ok((row.get(0)?, [row.get::<String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?, row.get(5)?)),
         )?;
-        let Some((id, [kind, base_url, source_key], paused)) = found else {
+        let Some((id, [kind, base_url, source_key], resource, paused)) = found else {
             return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
         };
         let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
-        let bound = Binding { kind, base_url, source_key, ..wanted.clone() };
+        let bound = Binding { kind, base_url, source_key, resource, ..wanted.clone() };
         if let Some((what, was, is)) = bound.difference(wanted).filter(|_| people > 0) {
             return Err(rebound(&wanted.sync, what, was, is, people));
         }
@@ -180,10 +183,12 @@ impl Command for BindSync {
     fn run(&self, db: &Db<'_>) -> Result<SyncId, StateError> {
         let b = &self.0;
         db.row(
-            "INSERT INTO sync (name, source, target, kind, base_url, source_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (name) DO UPDATE SET source = ?2, target = ?3, kind = ?4, base_url = ?5, source_key = ?6
+            "INSERT INTO sync (name, source, target, kind, base_url, source_key, resource)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (name) DO UPDATE SET
+                     source = ?2, target = ?3, kind = ?4, base_url = ?5, source_key = ?6, resource = ?7
                  RETURNING id",
-            args![b.sync, b.source, b.target, b.kind, b.base_url, b.source_key],
+            args![b.sync, b.source, b.target, b.kind, b.base_url, b.source_key, b.resource],
             |row| row.get(0),
         )
     }

@@ -12,6 +12,7 @@ use crate::domain::limits::{Basis, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::remedy::Remedy;
+use crate::domain::resource::Resource;
 
 /// Where a plan comes from: an approval makes it anew in the same way, to see whether it still holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,9 @@ pub struct HeldPlan {
     pub id: PlanId,
     /// The sync.
     pub sync: String,
+    /// What of the target it is of.
+    #[serde(skip)]
+    pub resource: Resource,
     /// When it was first held.
     pub made_at: String,
     /// What held it.
@@ -159,8 +163,9 @@ impl Command for Hold {
             db.execute(sql, args![&plan.id])?;
         }
         db.execute(
-            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'unfinished')",
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, resource,
+                               status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'unfinished')",
             args![
                 plan.id,
                 plan.sync,
@@ -173,6 +178,7 @@ impl Command for Hold {
                 plan.origin.spelled(),
                 plan.basis.as_ref().map(serde_json::to_string).transpose()?,
                 plan.partial,
+                plan.resource,
             ],
         )?;
         Ok(true)
@@ -282,7 +288,8 @@ impl Command for HeldPlans {
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<HeldPlan>, StateError> {
         let rows = db.rows(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource
+             FROM plan
              WHERE status = 'held' ORDER BY sync, partial, made_at",
             args![],
             held_plan,
@@ -300,7 +307,8 @@ impl Command for FindPlan {
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         db.one(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale FROM plan
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource
+             FROM plan
                  WHERE id = ?1 AND status <> 'unfinished'",
             args![self.0],
             held_plan,
@@ -323,6 +331,7 @@ fn held_plan(row: &Row<'_>) -> Result<(HeldPlan, PlanStatus), StateError> {
         basis: row.get::<Option<String>>(9)?.and_then(|text| serde_json::from_str(&text).ok()),
         partial: row.get(10)?,
         stale: row.get(11)?,
+        resource: row.get(12)?,
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))

@@ -196,6 +196,7 @@ mod tests {
             kind: "juno".into(),
             base_url: "https://a.example/".into(),
             source_key: "id".into(),
+            resource: Default::default(),
         };
         let sync = state.ask(BindSync(binding)).await.expect("bound");
         let settled = |run: &str, at: &str, key: &str, op, status| Settlement {

@@ -38,6 +38,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
     let plan = HeldPlan {
         id: "3f9a0c12be77".into(),
         sync: "s0".into(),
+        resource: Default::default(),
         made_at: "2026-11-22T03:00:00.000Z".into(),
         limit: LimitName::Update,
         count: 3,

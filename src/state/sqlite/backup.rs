@@ -102,6 +102,7 @@ mod tests {
             kind: "juno".into(),
             base_url: "http://127.0.0.1/".into(),
             source_key: "id".into(),
+            resource: Default::default(),
         };
         let sync = state.ask(BindSync(binding)).await.expect("bound");
         let settlement = Settlement {

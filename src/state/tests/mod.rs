@@ -131,6 +131,7 @@ fn binding() -> Binding {
         kind: "juno".into(),
         base_url: "https://a.example/".into(),
         source_key: "id".into(),
+        resource: Default::default(),
     }
 }
 

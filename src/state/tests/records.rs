@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::identity::TargetIdentity;
 use crate::domain::limits::LimitName;
 use crate::domain::outcome::{ErrorKind, OpError, RunStatus};
+use crate::state::binding::BoundTo;
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
@@ -241,6 +242,7 @@ fn held_plan(id: &str) -> HeldPlan {
     HeldPlan {
         id: id.into(),
         sync: "staff".into(),
+        resource: Default::default(),
         made_at: NOON.into(),
         limit: LimitName::Ban,
         count: 3,
@@ -355,4 +357,25 @@ fn the_first_absence_counts_until_somebody_is_seen_again() {
     assert_eq!(absent().as_deref(), Some("2026-11-20"));
     note(Note::Present);
     assert_eq!(absent(), None);
+}
+
+#[test]
+fn a_sync_and_a_held_plan_are_of_users_and_what_a_newer_program_keeps_is_not_taken_for_them() {
+    let place = Place::new();
+    place.ask(Hold { plan: held_plan("p1"), run: "R1".into() });
+    place.ask(HoldComplete { plan: "p1".into(), sync: "staff".into(), whole: true });
+    let both = "SELECT s.resource, p.resource FROM sync s JOIN plan p ON p.sync = s.name";
+    assert_eq!(json!(place.seen(both)), json!([["users", "users"]]));
+    let db = Connection::open(&place.path).expect("a second connection");
+    db.execute_batch("UPDATE sync SET resource = 'robots'; UPDATE plan SET resource = 'robots'").expect("a newer one");
+    let refused = [
+        place.state.ask_blocking(FindSync(binding())).expect_err("another resource"),
+        place.state.ask_blocking(BoundTo("staff".into())).expect_err("another resource"),
+        place.state.ask_blocking(HeldPlans).expect_err("another resource"),
+    ];
+    for error in refused {
+        assert_eq!(error.exit(), Exit::Internal);
+        assert!(error.message.contains("\"robots\""), "{error}");
+        assert!(error.help.as_deref().is_some_and(|help| help.contains("a newer rosterd")), "{error:?}");
+    }
 }

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0010.sql"),
     include_str!("0011.sql"),
     include_str!("0012.sql"),
+    include_str!("0013.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
