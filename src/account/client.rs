@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::budget::{Budget, TargetBucket};
 use super::login::Login;
+use super::paging::ListingCheck;
 use super::quota::Quota;
 use super::refusal::{Refusal, SESSION_OVER};
-use super::rounds::Rounds;
 use super::transport::Transport;
 use crate::api::{ApiRequest, ApiResponse, Engine, Verdict};
 use crate::config::settings::TargetSettings;
@@ -291,7 +291,7 @@ impl Client {
             account.key.as_deref() == Some(value) || recognised()
         };
         match self.engine().find(field, value) {
-            Some(first) => self.gathered(first, Rounds::of_search, fits).await,
+            Some(first) => self.gathered(first, ListingCheck::of_search, fits).await,
             None if wanted.is_some() && self.engine().can_list() => self.listed(fits).await,
             None => Ok(Vec::new()),
         }

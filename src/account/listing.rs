@@ -11,14 +11,14 @@ use crate::account::Client;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Result, TargetReason};
 use crate::domain::remote_id::RemoteId;
-use crate::os::room::{Room, Short};
+use crate::os::disk_budget::{DiskBudget, Short};
 use crate::state::StateError;
 
 /// What a target listed.
 #[derive(Debug)]
 pub struct Listing {
     db: Mutex<Connection>,
-    room: Room,
+    room: DiskBudget,
 }
 
 /// Where an account's id stands among the values by which it is found: no field has this name.
@@ -59,7 +59,7 @@ impl Listing {
         db.set_prepared_statement_cache_capacity(32);
         crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
-        Ok(Listing { db: Mutex::new(db), room: Room::of_temporary_database() })
+        Ok(Listing { db: Mutex::new(db), room: DiskBudget::of_temporary_database() })
     }
 
     /// Lists a target, a page in memory at a time; nothing when that takes more than `most_pages` requests.

@@ -11,7 +11,7 @@ use crate::api::{ApiRequest, ApiResponse, Verdict};
 use crate::config::settings::TargetSettings;
 use crate::domain::error::Failure;
 use crate::domain::outcome::ErrorKind;
-use crate::http::auth::{Carried, Credential, Exchange, Issued, Renewal, Standing};
+use crate::http::auth::{Carried, Credential, Exchange, Issued, Renewal, SessionVerdict};
 use crate::http::error::SendError;
 use crate::http::oauth::token_in;
 use crate::http::settings::AuthSettings;
@@ -142,10 +142,10 @@ impl Exchange for Sending<'_> {
         self.client.carry_as_is(&with(&credential, self.request)).await
     }
 
-    fn standing(&self, answer: &ApiResponse) -> Standing {
+    fn standing(&self, answer: &ApiResponse) -> SessionVerdict {
         match self.client.engine().asks_to_log_in(answer) {
-            true => Standing::Over,
-            false => Standing::of(answer.status),
+            true => SessionVerdict::Over,
+            false => SessionVerdict::of(answer.status),
         }
     }
 }

@@ -30,12 +30,12 @@ pub struct Newcomer {
     /// The create that follows when nobody is found.
     pub create: Operation,
     /// What they are looked up by.
-    pub sought: Sought,
+    pub sought: LookupValues,
 }
 
 /// What a newcomer is looked up by.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Sought {
+pub struct LookupValues {
     /// What the target's key field would hold.
     pub key_value: Option<String>,
     /// The folded values by which an existing account is recognised, by field.
@@ -44,7 +44,7 @@ pub struct Sought {
     pub protected: bool,
 }
 
-impl fmt::Debug for Sought {
+impl fmt::Debug for LookupValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sought(…)")
     }
@@ -70,7 +70,7 @@ pub struct Candidates {
 }
 
 /// Candidates among the accounts of a listing.
-pub fn listed_candidates(listing: &Listing, sought: &Sought) -> Result<Candidates> {
+pub fn listed_candidates(listing: &Listing, sought: &LookupValues) -> Result<Candidates> {
     if let Some(key) = &sought.key_value {
         let accounts = listing.by_key(key)?;
         if !accounts.is_empty() {
@@ -204,7 +204,7 @@ fn foreign_key<'a>(account: &'a Account, wanted: Option<&str>) -> Option<&'a str
 /// The newcomer that an operation of an earlier run was about, for looking them up again.
 pub fn again(create: &Operation, match_fields: &[String], catalogue: &Catalogue) -> Newcomer {
     let value = |field: &String| create.fields.get(field).map(|c| &c.new);
-    let sought = Sought {
+    let sought = LookupValues {
         key_value: catalogue.key_field.as_ref().and_then(value).and_then(as_text),
         matches: (catalogue.recognised_by(match_fields).iter())
             .flat_map(|f| value(f).map(folded_each).unwrap_or_default().into_iter().map(|value| (f.clone(), value)))

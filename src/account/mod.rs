@@ -9,11 +9,11 @@ pub mod foreign;
 pub mod listing;
 pub mod login;
 pub mod lookup;
+pub mod paging;
 pub mod prepare;
 pub mod proof;
 pub mod quota;
 pub mod refusal;
-pub mod rounds;
 pub mod seek;
 pub mod transport;
 

@@ -24,7 +24,7 @@ pub enum Seen {
 
 /// Why a request can't be sent.
 #[derive(Debug)]
-pub enum Unready {
+pub enum PrepareError {
     /// It can't be made.
     Invalid(OpError),
     /// The account that it is about is not there.
@@ -46,10 +46,10 @@ impl Client {
         operation: &Operation,
         read: Option<Current>,
         read_first: bool,
-    ) -> Result<ApiRequest, Unready> {
+    ) -> Result<ApiRequest, PrepareError> {
         let replace = match operation.kind {
             OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
-            _ => self.replaces().await.map_err(Unready::Failed)?,
+            _ => self.replaces().await.map_err(PrepareError::Failed)?,
         };
         let throwaway = throwaway();
         let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
@@ -57,16 +57,17 @@ impl Client {
         let current = match (wanted, &operation.remote_id, read) {
             (true, _, Some(read)) => Some(read),
             (true, Some(id), None) if self.engine().get(id).is_some() => {
-                let (account, current) = self.current(id).await.map_err(Unready::Failed)?.ok_or(Unready::Gone)?;
+                let (account, current) =
+                    self.current(id).await.map_err(PrepareError::Failed)?.ok_or(PrepareError::Gone)?;
                 if self.engine().shows_another(operation, &account) {
-                    return Err(Unready::Another);
+                    return Err(PrepareError::Another);
                 }
                 Some(current)
             }
             _ => None,
         };
         needs.current = current.as_ref();
-        self.engine().encode_with(operation, &needs).map_err(Unready::Invalid)
+        self.engine().encode_with(operation, &needs).map_err(PrepareError::Invalid)
     }
 
     /// The account with this id, also as it came; `None` when there is none, or the target can't be asked for one.

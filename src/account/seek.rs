@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::lookup::{Found, again, look_up};
 use crate::account::Client;
-use crate::api::{Identity, Whose};
+use crate::api::{Identity, Ownership};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::Account;
 use crate::domain::error::Result;
@@ -57,7 +57,7 @@ pub async fn whose(
     sync: &SyncSettings,
     operation: &Operation,
     account: &Account,
-) -> Result<Whose, StateError> {
+) -> Result<Ownership, StateError> {
     let mut bodies = state.ask(Bodies { sync: id, keys: vec![operation.key.clone()] }).await?;
     let known = match bodies.remove(&operation.key) {
         Some(body) => [Some(body.attributes), body.observed],

@@ -10,7 +10,7 @@ use super::judge::unclear;
 use super::records::{self, MOST_BODY, Records, Taken};
 use super::xml::{self, XmlError};
 use crate::domain::bounded;
-use crate::domain::bounded::{Budget, Excess, Fault};
+use crate::domain::bounded::{Budget, Fault, OverLimit};
 use crate::domain::html::begins_like_html;
 
 /// What a body is.
@@ -21,7 +21,7 @@ pub(super) enum Body {
     /// A page for people: not from the API, whatever the status says.
     Html,
     /// More than is kept of an answer.
-    Excessive(Excess),
+    Excessive(OverLimit),
     Unreadable,
 }
 
@@ -67,7 +67,7 @@ impl From<Fault> for Body {
     fn from(fault: Fault) -> Body {
         match fault {
             Fault::Malformed(_) => Body::Unreadable,
-            Fault::Excess(excess) => Body::Excessive(excess),
+            Fault::OverLimit(excess) => Body::Excessive(excess),
         }
     }
 }
@@ -76,7 +76,7 @@ impl From<XmlError> for Body {
     fn from(error: XmlError) -> Body {
         match error {
             XmlError::Malformed | XmlError::Doctype => Body::Unreadable,
-            XmlError::Excess(excess) => Body::Excessive(excess),
+            XmlError::OverLimit(excess) => Body::Excessive(excess),
         }
     }
 }

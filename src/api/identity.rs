@@ -32,7 +32,7 @@ impl std::fmt::Debug for Identity {
 
 /// Whose an account is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum Ownership {
     /// It carries the person's key, or, without any key, a value by which they are recognised.
     Theirs,
     /// It carries another key.
@@ -71,17 +71,17 @@ impl Identity {
     }
 
     /// Whose this account is.
-    pub fn judge(&self, account: &Account) -> Whose {
+    pub fn judge(&self, account: &Account) -> Ownership {
         if self.keys.is_empty() && self.values.is_empty() {
-            return Whose::Unknowable;
+            return Ownership::Unknowable;
         }
         if let Some(carried) = carried(account.key.as_deref())
             && !self.keys.is_empty()
         {
-            return if self.keys.contains(&carried) { Whose::Theirs } else { Whose::Anothers };
+            return if self.keys.contains(&carried) { Ownership::Theirs } else { Ownership::Anothers };
         }
         let holds = |(field, value): &(String, String)| account.is_recognised(field, value);
-        if self.values.iter().any(holds) { Whose::Theirs } else { Whose::Untold }
+        if self.values.iter().any(holds) { Ownership::Theirs } else { Ownership::Untold }
     }
 }
 
@@ -211,20 +211,20 @@ mod tests {
         let of = |known: &Attributes| Identity::of(&key, engine.catalogue(), &["email".to_string()], [known]);
         let known = of(&values(&[("client_id", "C5"), ("email", "Ann@acme.com")]));
         for (carried, email, whose) in [
-            (Some(" c5 "), "x@acme.com", Whose::Theirs),
-            (Some("E1"), "x@acme.com", Whose::Theirs),
-            (Some("E2"), "ann@acme.com", Whose::Anothers),
-            (Some(" "), "ANN@acme.com", Whose::Theirs),
-            (None, "ann@acme.com", Whose::Theirs),
-            (None, "ceo@acme.com", Whose::Untold),
+            (Some(" c5 "), "x@acme.com", Ownership::Theirs),
+            (Some("E1"), "x@acme.com", Ownership::Theirs),
+            (Some("E2"), "ann@acme.com", Ownership::Anothers),
+            (Some(" "), "ANN@acme.com", Ownership::Theirs),
+            (None, "ann@acme.com", Ownership::Theirs),
+            (None, "ceo@acme.com", Ownership::Untold),
         ] {
             assert_eq!(known.judge(&account("7", carried, email)), whose, "{carried:?} {email}");
         }
         // Nobody maps the key field: what it holds is the target's own affair.
         let by_value = of(&values(&[("email", "ann@acme.com")]));
-        assert_eq!(by_value.judge(&account("7", Some("X9"), "ann@acme.com")), Whose::Theirs);
-        assert_eq!(by_value.judge(&account("7", Some("X9"), "ceo@acme.com")), Whose::Untold);
-        assert_eq!(of(&Attributes::default()).judge(&account("7", None, "ann@acme.com")), Whose::Unknowable);
+        assert_eq!(by_value.judge(&account("7", Some("X9"), "ann@acme.com")), Ownership::Theirs);
+        assert_eq!(by_value.judge(&account("7", Some("X9"), "ceo@acme.com")), Ownership::Untold);
+        assert_eq!(of(&Attributes::default()).judge(&account("7", None, "ann@acme.com")), Ownership::Unknowable);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use crate::domain::catalogue::{Catalogue, Field};
 pub use call::Call;
 pub use engine::{Engine, Takes};
 pub use exchange::{ApiRequest, ApiResponse, Current, Held, Needs, Page, Verdict};
-pub use identity::{Identity, Whose};
+pub use identity::{Identity, Ownership};
 pub use load::DefinitionError;
 pub use proof::Proof;
 pub use schema::definition_schema;

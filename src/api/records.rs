@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::scim::Names;
 use crate::domain::bounded;
-use crate::domain::bounded::{Budget, Excess, Fault, Seed};
+use crate::domain::bounded::{Budget, Fault, OverLimit, Seed};
 
 /// The most that one account takes in memory: as a hundred thousand fields do, or a picture of some megabytes.
 pub(super) const MOST_RECORD: usize = 12_000_000;
@@ -86,7 +86,7 @@ pub(super) fn of_json(
     let read = Way { search: &mut search, live, at: 0 }.deserialize(&mut parser);
     let body = read.and_then(|body| parser.end().map(|()| body)).map_err(Fault::Malformed)?;
     match search.too_much.or(search.body.excess()) {
-        Some(excess) => Err(Fault::Excess(excess)),
+        Some(excess) => Err(Fault::OverLimit(excess)),
         None => Ok(body),
     }
 }
@@ -105,7 +105,7 @@ struct Search<'s, 'r> {
     /// The best list so far.
     best: Option<Rank>,
     /// What of a record was too much.
-    too_much: Option<Excess>,
+    too_much: Option<OverLimit>,
     records: Records<'r>,
 }
 
@@ -255,10 +255,10 @@ mod tests {
         let (_, found) = read(&format!("[{tiny}]"), &[""]).expect("as many as they are");
         assert_eq!(found.map(|all| all.len()), Some(300_000));
         for text in [format!("[[{tiny}]]"), format!("{{\"a\":[{tiny}]}}"), format!("[{{\"a\":[{tiny}]}}]")] {
-            assert!(matches!(read(&text, &[""]), Err(Fault::Excess(Excess::Memory(_)))), "{}", &text[..12]);
+            assert!(matches!(read(&text, &[""]), Err(Fault::OverLimit(OverLimit::Memory(_)))), "{}", &text[..12]);
         }
         let deep = format!("[{}{}]", "[".repeat(100), "]".repeat(100));
-        assert!(matches!(read(&deep, &[""]), Err(Fault::Excess(Excess::Depth))));
+        assert!(matches!(read(&deep, &[""]), Err(Fault::OverLimit(OverLimit::Depth))));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -10,7 +10,7 @@ use quick_xml::events::Event;
 use serde_json::{Map, Value};
 
 use super::records::Records;
-use crate::domain::bounded::{Budget, Excess};
+use crate::domain::bounded::{Budget, OverLimit};
 
 /// How deep elements may be nested. User APIs need five; a hundred would be an attack on the stack.
 const DEEPEST: usize = 32;
@@ -23,7 +23,7 @@ pub(super) enum XmlError {
     /// It has a document type, or refers to an entity.
     Doctype,
     /// Nested deeper than is read, or more than is kept.
-    Excess(Excess),
+    OverLimit(OverLimit),
 }
 
 /// An element being read.
@@ -126,7 +126,7 @@ impl Document<'_, '_> {
                 Event::Eof => break,
             }
             if let Some(excess) = self.budget().excess() {
-                return Err(XmlError::Excess(excess));
+                return Err(XmlError::OverLimit(excess));
             }
         }
         match (self.open.pop(), self.open.is_empty()) {
@@ -149,7 +149,7 @@ impl Document<'_, '_> {
 
     fn begin(&mut self, name: &str) -> Result<(), XmlError> {
         if self.open.len() > DEEPEST {
-            return Err(XmlError::Excess(Excess::Depth));
+            return Err(XmlError::OverLimit(OverLimit::Depth));
         }
         let leads =
             |path: &[String]| self.open.len() == self.matched + 1 && path.get(self.matched).is_some_and(|n| n == name);
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(parse(b"<p>&nbsp;</p>"), Err(XmlError::Doctype));
         assert_eq!(
             parse(format!("{}x{}", "<a>".repeat(40), "</a>".repeat(40)).as_bytes()),
-            Err(XmlError::Excess(Excess::Depth))
+            Err(XmlError::OverLimit(OverLimit::Depth))
         );
         for wrong in ["<a><b></a>", "<a>", "<a/><b/>", "<a/>text", "", "text", "<a>&#0;</a>", "<a>&#1;</a>", "\u{fffd}"]
         {

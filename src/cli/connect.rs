@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{Format, Printing};
-use super::looking;
+use super::read_only;
 use super::words;
 use crate::account::{Client, Clients};
 use crate::api::Proof;
@@ -94,7 +94,7 @@ pub async fn command(
             Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
         }
     }
-    let clients = looking::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
+    let clients = read_only::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
     for target in settings.targets.values() {
         match panics::caught_in(log_in(&clients, target)).await {
             Ok(proven) => {

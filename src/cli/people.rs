@@ -11,7 +11,7 @@ use crate::domain::error::{Error, Failure, Result, SourceReason, TargetReason};
 use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::os::clock::Clock;
-use crate::plan::scope::{Standing, standing};
+use crate::plan::scope::{Presence, presence};
 use crate::run::{binding, chosen, read_sources_quietly};
 use crate::state::people::{BindSync, FindSync, SetPaused};
 use crate::state::rekey::{Rekey, Rekeyed};
@@ -52,10 +52,10 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
             Failure::new(failure.error, untold(&failure.chain())).help(help)
         })?;
         let today = clock.now().with_timezone(&sync.timezone).date_naive();
-        let found = standing(&read.intake, &sync.mapping, old, today)?;
+        let found = presence(&read.intake, &sync.mapping, old, today)?;
         let name = &sync.name;
         match (found, read.incomplete) {
-            (Standing::InScope, _) => {
+            (Presence::InScope, _) => {
                 return Err(Failure::new(
                     Error::Usage,
                     format!("{old} is in the source of sync {name} and in scope: {old} and {new} are two people there"),
@@ -64,14 +64,14 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
                     "rekey is for a key that HR has replaced, when the old one is gone from the source or out of scope",
                 ));
             }
-            (Standing::Rejected, _) => {
+            (Presence::Rejected, _) => {
                 return Err(Failure::new(Error::Usage, untold("their record is rejected"))
                     .help(format!("mend it first; see: rosterd why {name} {old}")));
             }
-            (Standing::Absent, Some(why)) => {
+            (Presence::Absent, Some(why)) => {
                 return Err(Failure::new(Error::Source(SourceReason::Untrusted), untold(&why)));
             }
-            (Standing::Absent | Standing::Excluded, _) => {}
+            (Presence::Absent | Presence::Excluded, _) => {}
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Printing, Scope};
-use super::looking::{Looking, look};
+use super::read_only::{ReadOnlyAccess, look};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
@@ -50,7 +50,7 @@ pub async fn command(
 ) -> Result<Exit> {
     let syncs = chosen(&settings, &scope.syncs)?;
     let only = super::keys(&scope.only)?;
-    let Looking { state, clients } = look(&settings, syncs.iter().map(|sync| &*sync.target))?;
+    let ReadOnlyAccess { state, clients } = look(&settings, syncs.iter().map(|sync| &*sync.target))?;
     let runner = Runner {
         clients,
         state,

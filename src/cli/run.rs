@@ -11,7 +11,7 @@ use super::approver::who;
 use super::args::{Format, Global, Printing};
 use super::sync::print;
 use crate::config::Settings;
-use crate::daemon::{self, Told};
+use crate::daemon::{self, RequestAnswer};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::{PlanId, RequestId, RunId};
@@ -129,7 +129,7 @@ fn ended_before() -> Failure {
 async fn report(state: &State, progress: Progress, printing: Printing) -> Result<Exit> {
     let Progress::Ended { exit, answer } = progress else { return Err(ended_before()) };
     refusal(&answer, exit)?;
-    let told: Told = serde_json::from_str(&answer)
+    let told: RequestAnswer = serde_json::from_str(&answer)
         .map_err(|e| Failure::internal("the daemon's answer can't be read: is it of the same version?").because(e))?;
     let summary = told.summary(Exit::of_code(exit).unwrap_or(Exit::Internal));
     let notable = notable(state, &summary.run).await?;

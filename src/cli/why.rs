@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::args::{Format, Printing};
-use super::looking::{Looking, look};
 use super::progress::Progress;
+use super::read_only::{ReadOnlyAccess, look};
 use crate::config::Settings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
@@ -16,7 +16,7 @@ use crate::terminal::out::Out;
 pub async fn command(settings: Arc<Settings>, sync: &str, who: &str, printing: Printing) -> Result<Exit> {
     let sync = chosen(&settings, &[sync.to_string()])?.pop();
     let sync = sync.ok_or_else(|| Failure::internal("the sync was there a moment ago"))?;
-    let Looking { state, clients } = look(&settings, [&*sync.target])?;
+    let ReadOnlyAccess { state, clients } = look(&settings, [&*sync.target])?;
     let progress = Arc::new(Progress::new(None, true)?);
     let runner = super::sync::runner_through(clients, settings, state, &progress)?;
     let story = explain(&runner, &sync, who).await?;

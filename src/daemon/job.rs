@@ -42,19 +42,19 @@ pub(super) enum Task {
 
 /// Says that a sync's run has ended, even when its task breaks off: a sync that seems to run for ever would never run
 /// again.
-struct Pledge {
+struct RunGuard {
     sync: Arc<SyncSettings>,
     ends: UnboundedSender<Ended>,
     result: Option<RunResult>,
 }
 
-impl Pledge {
+impl RunGuard {
     fn keep(mut self, result: RunResult) {
         self.result = Some(result);
     }
 }
 
-impl Drop for Pledge {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or_else(|| Err(Failure::internal("the run broke off")));
         let _ = self.ends.send(Ended { sync: self.sync.name.clone(), result });
@@ -65,7 +65,7 @@ impl Drop for Pledge {
 pub(super) struct Job {
     runner: Runner,
     task: Task,
-    pledges: Vec<Pledge>,
+    pledges: Vec<RunGuard>,
     tasks: TaskTracker,
 }
 
@@ -78,7 +78,7 @@ impl Job {
         ends: UnboundedSender<Ended>,
         tasks: TaskTracker,
     ) -> Job {
-        let pledges = syncs.into_iter().map(|sync| Pledge { sync, ends: ends.clone(), result: None }).collect();
+        let pledges = syncs.into_iter().map(|sync| RunGuard { sync, ends: ends.clone(), result: None }).collect();
         Job { runner, task, pledges, tasks }
     }
 
@@ -104,7 +104,7 @@ impl Job {
 }
 
 /// Reads, then runs each sync in a task of its own.
-async fn run_all(runner: &Runner, pledges: Vec<Pledge>, tasks: &TaskTracker) {
+async fn run_all(runner: &Runner, pledges: Vec<RunGuard>, tasks: &TaskTracker) {
     let syncs: Vec<_> = pledges.iter().map(|pledge| Arc::clone(&pledge.sync)).collect();
     let read = tokio::select! {
         biased;

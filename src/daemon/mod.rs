@@ -4,12 +4,12 @@
 //! is answered. Runs are tasks of their own; a sync has at most one, and what falls due meanwhile is left out, since
 //! the next run brings everything in step anyway. Only the loop decides, so nothing here needs a lock.
 
-mod desk;
 mod job;
 mod observer;
-mod pulse;
 mod reload;
+mod requests;
 mod scheduler;
+mod watchdog;
 
 use crate::os::panics::off_thread;
 use std::collections::BTreeMap;
@@ -34,16 +34,16 @@ use crate::domain::time;
 use crate::os::clock::Clock;
 use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
-pub use crate::server::board::{Board, Pace, View};
+pub use crate::server::live::{LiveStatus, Pace, View};
 use crate::state::history::{IsPausedByName, LastBegun};
 use crate::state::lock::SenderLock;
 use crate::state::prune::Prune;
 use crate::state::{self, Opened, State};
 use crate::telemetry::metrics;
-pub use desk::Told;
 use job::{Ended, Job, Task};
-use pulse::Heart;
+pub use requests::RequestAnswer;
 use scheduler::{Scheduler, TurnKind, Work};
+use watchdog::Heartbeat;
 
 /// The longest pause between two looks at the clock and at what was asked: soon enough for a person who waits, and
 /// for a clock that was set.
@@ -89,8 +89,8 @@ struct Daemon {
     running: BTreeMap<String, Under>,
     tasks: TaskTracker,
     ends: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
-    board: Board,
-    heart: Heart,
+    live: LiveStatus,
+    heartbeat: Heartbeat,
     server: Option<server::Handle>,
     announcements: Announcements,
     measured: metrics_exporter_prometheus::PrometheusHandle,
@@ -104,9 +104,9 @@ struct Daemon {
 #[derive(Default)]
 struct Under {
     /// Who waits for its end.
-    waiting: Vec<desk::Asker>,
+    waiting: Vec<requests::Requester>,
     /// What comes next.
-    queue: Vec<desk::Errand>,
+    queue: Vec<requests::OperatorRequest>,
 }
 
 /// Runs until stopped.
@@ -118,9 +118,9 @@ pub async fn run(start: Start) -> Result<()> {
     let mut hangups =
         signal(SignalKind::hangup()).map_err(|e| Failure::internal("cannot listen for SIGHUP").because(e))?;
     // The server answers before the state is open: opening may mean bringing a large database up to date.
-    let board = Board::new(Arc::clone(&start.settings), start.clock.now());
+    let live = LiveStatus::new(Arc::clone(&start.settings), start.clock.now());
     let context = server::Context {
-        board: board.clone(),
+        live: live.clone(),
         ready: server::Ready::default(),
         clock: start.clock.clone(),
         measured: measured.clone(),
@@ -136,7 +136,7 @@ pub async fn run(start: Start) -> Result<()> {
     };
     let (Opened { state, lock: _lock }, reader, budget) = off_thread("opening the state broke off", open).await??;
     let clients = Arc::new(Clients::new(state.clone(), start.clock.clone(), budget));
-    board.sends_through(Arc::clone(&clients));
+    live.sends_through(Arc::clone(&clients));
     let mut daemon = Daemon {
         scheduler: Scheduler::new(&start.settings, rand::random()),
         files: start.files,
@@ -148,8 +148,8 @@ pub async fn run(start: Start) -> Result<()> {
         running: BTreeMap::new(),
         tasks: TaskTracker::new(),
         ends: unbounded_channel(),
-        board,
-        heart: Heart::default(),
+        live,
+        heartbeat: Heartbeat::default(),
         server,
         announcements: Announcements::default(),
         measured,
@@ -169,14 +169,14 @@ impl Daemon {
     async fn begin(&mut self) -> Result<()> {
         let runner = self.runner();
         runner.open().await?;
-        desk::close_stale(&self.state, &self.clock).await?;
+        requests::close_stale(&self.state, &self.clock).await?;
         let mut last_begun = BTreeMap::new();
         for sync in self.settings.syncs.keys() {
             let begun = self.state.ask(LastBegun(sync.clone())).await?;
             last_begun.extend(begun.as_deref().and_then(time::parse).map(|at| (sync.clone(), at)));
         }
         self.scheduler.begin(self.clock.now(), &last_begun);
-        self.board.next_runs(self.scheduler.next_runs());
+        self.live.next_runs(self.scheduler.next_runs());
         let scheduled = self.scheduler.next_runs().len();
         tracing::info!(
             version = %env!("CARGO_PKG_VERSION"),
@@ -188,14 +188,14 @@ impl Daemon {
         if scheduled == 0 {
             tracing::warn!("no sync has a schedule: runs begin only with rosterd trigger SYNC");
         }
-        pulse::ready(&self.in_a_line());
-        tokio::spawn(pulse::feed(self.heart.clone(), self.state.clone(), self.stop.clone()));
+        watchdog::ready(&self.in_a_line());
+        tokio::spawn(watchdog::feed(self.heartbeat.clone(), self.state.clone(), self.stop.clone()));
         Ok(())
     }
 
     async fn turn_until_stopped(&mut self, hangups: &mut Signal, context: &server::Context) {
         while !self.stop.is_cancelled() {
-            self.heart.beat();
+            self.heartbeat.beat();
             let now = self.clock.now();
             self.begin_what_is_due(now).await;
             self.take_requests().await;
@@ -266,27 +266,27 @@ impl Daemon {
             self.launch(&syncs, Task::Sync, Vec::new());
         }
         reconciles.into_iter().for_each(|sync| self.reconcile(sync));
-        self.board.next_runs(self.scheduler.next_runs());
+        self.live.next_runs(self.scheduler.next_runs());
     }
 
     /// Compares a sync with its target now, or after the run that is under way.
     fn reconcile(&mut self, sync: String) {
         match self.running.get_mut(&sync) {
             None => self.launch(&[sync], Task::Reconcile, Vec::new()),
-            Some(under) if under.queue.iter().any(|e| matches!(e, desk::Errand::Reconcile)) => {}
-            Some(under) => under.queue.push(desk::Errand::Reconcile),
+            Some(under) if under.queue.iter().any(|e| matches!(e, requests::OperatorRequest::Reconcile)) => {}
+            Some(under) => under.queue.push(requests::OperatorRequest::Reconcile),
         }
     }
 
     /// Starts a run of these syncs, which have one source and are not running.
-    fn launch(&mut self, syncs: &[String], task: Task, waiting: Vec<desk::Asker>) {
+    fn launch(&mut self, syncs: &[String], task: Task, waiting: Vec<requests::Requester>) {
         let now = self.clock.now();
         let chosen: Vec<_> = syncs.iter().filter_map(|name| self.settings.syncs.get(name).cloned()).collect();
         let mut waiting = Some(waiting);
         for sync in &chosen {
             let under = Under { waiting: waiting.take().unwrap_or_default(), ..Under::default() };
             self.running.insert(sync.name.clone(), under);
-            self.board.began(&sync.name, now);
+            self.live.began(&sync.name, now);
         }
         let job = Job::new(self.runner(), chosen, task, self.ends.0.clone(), self.tasks.clone());
         self.tasks.spawn(job.run());
@@ -295,7 +295,7 @@ impl Daemon {
     /// A run has ended: whoever waits is answered, and what waits begins.
     async fn has_ended(&mut self, ended: Ended) {
         let under = self.running.remove(&ended.sync).unwrap_or_default();
-        self.board.ended(&ended.sync);
+        self.live.ended(&ended.sync);
         match &ended.result {
             Ok(None) => {}
             Ok(Some(summary)) => {
@@ -310,12 +310,12 @@ impl Daemon {
             self.answer(asker, &ended.result).await;
         }
         self.next_errand(ended.sync, under.queue).await;
-        pulse::status(&self.in_a_line());
+        watchdog::status(&self.in_a_line());
     }
 
     /// Everything that is done now and then.
     fn look_after_the_house(&mut self) {
-        self.board.read_lines();
+        self.live.read_lines();
         if self.kept_up_at.elapsed() >= BETWEEN_UPKEEPS {
             self.kept_up_at = Instant::now();
             self.measured.run_upkeep();
@@ -343,7 +343,7 @@ impl Daemon {
             || "nothing is scheduled".to_string(),
             |(sync, at)| format!("next: {sync} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
         );
-        let refused = if self.board.view().refused.is_some() { "; the configuration on disk is refused" } else { "" };
+        let refused = if self.live.view().refused.is_some() { "; the configuration on disk is refused" } else { "" };
         if self.running.is_empty() {
             return format!("{} syncs, none running, {next}{refused}", self.settings.syncs.len());
         }
@@ -353,10 +353,10 @@ impl Daemon {
 
     /// Takes up nothing new, waits for what is under way, and answers whoever waits.
     async fn drain(mut self) {
-        self.board.stopping();
+        self.live.stopping();
         let running: Vec<_> = self.running.keys().cloned().collect();
         tracing::info!(running = running.join(","), "taking up nothing new");
-        pulse::stopping("stopping: requests under way may finish");
+        watchdog::stopping("stopping: requests under way may finish");
         self.tasks.close();
         let drained = tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_ok();
         while let Ok(ended) = self.ends.1.try_recv() {

@@ -5,7 +5,7 @@
 use crate::os::panics::off_thread;
 use std::sync::Arc;
 
-use super::{Daemon, pulse};
+use super::{Daemon, watchdog};
 use crate::config::{self, Settings};
 use crate::domain::error::{Error, Failure, Result};
 use crate::server;
@@ -14,7 +14,7 @@ use crate::telemetry::metrics;
 impl Daemon {
     /// Loads the configuration anew, or keeps the old one and says why.
     pub(super) async fn reload(&mut self, context: &server::Context) {
-        pulse::reloading();
+        watchdog::reloading();
         let loaded = self.load_anew(context).await;
         metrics::reload(loaded.is_ok());
         match loaded {
@@ -32,10 +32,10 @@ impl Daemon {
                     help = failure.help.as_deref(),
                     "the configuration on disk is refused; the one before stays in force"
                 );
-                self.board.refused(failure.chain());
+                self.live.refused(failure.chain());
             }
         }
-        pulse::ready(&self.in_a_line());
+        watchdog::ready(&self.in_a_line());
     }
 
     async fn load_anew(&mut self, context: &server::Context) -> Result<()> {
@@ -50,8 +50,8 @@ impl Daemon {
         self.serve_elsewhere(&settings, context).await?;
         self.scheduler.adopt(&settings, self.clock.now());
         self.clients.keep(|target| settings.targets.contains_key(target));
-        self.board.configured(Arc::clone(&settings));
-        self.board.next_runs(self.scheduler.next_runs());
+        self.live.configured(Arc::clone(&settings));
+        self.live.next_runs(self.scheduler.next_runs());
         self.settings = settings;
         self.runner().warn_of_unconfigured().await
     }

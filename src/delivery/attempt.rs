@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::ending::Finished;
 use crate::account::client::{Client, Unanswered};
 use crate::account::lookup::Found;
-use crate::account::prepare::{Seen, Unready};
+use crate::account::prepare::{PrepareError, Seen};
 use crate::account::seek::find_again;
 use crate::api::{ApiResponse, Call, Current, Verdict};
 use crate::config::settings::SyncSettings;
@@ -185,13 +185,13 @@ impl Work<'_> {
         let sending = self.sending();
         let mut request = match self.at.client.encode(&sending, self.read.take(), self.read_first).await {
             Ok(request) => request,
-            Err(Unready::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
-            Err(Unready::Gone) => return self.not_found(true).await,
-            Err(Unready::Another) => {
+            Err(PrepareError::Invalid(error)) => return Step::End(Box::new(self.failed(error))),
+            Err(PrepareError::Gone) => return self.not_found(true).await,
+            Err(PrepareError::Another) => {
                 let what = "asked for the account, the target showed another one; nothing was sent";
                 return Step::End(Box::new(self.unknown(OpError::new(ErrorKind::Protocol, what), None)));
             }
-            Err(Unready::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
+            Err(PrepareError::Failed(failure)) => return Step::End(Box::new(self.unreadable(failure))),
         };
         request.headers.extend(self.idempotency());
         let admitted = tokio::select! {

@@ -8,13 +8,13 @@
 
 mod attempt;
 
-mod doubts;
+mod unanswered;
 
 mod ending;
 
 mod feed;
 
-mod whereabouts;
+mod account_check;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ use crate::state::people::IsPaused;
 
 pub use crate::account::client::{Carrier, Client, TargetBudget, Unanswered};
 pub use crate::account::clients::{Clients, TargetBudgetReading};
-pub use crate::account::prepare::{Seen, Unready};
+pub use crate::account::prepare::{PrepareError, Seen};
 pub use crate::account::refusal::Refusal;
 pub use attempt::Attempt;
 pub use ending::Finished;
@@ -196,7 +196,7 @@ impl Delivery {
         shared.settled(settler, &mut counts).await;
         if shared.has_doubts.load(Ordering::Relaxed) {
             let (ended, settler) = settler_of(&shared);
-            if let Err(failure) = doubts::look_again(&shared, &ended).await {
+            if let Err(failure) = unanswered::look_again(&shared, &ended).await {
                 shared.halt_for(Stop::State(failure));
             }
             drop(ended);

@@ -6,16 +6,16 @@
 //! says where.
 
 mod reports;
-mod stage;
-mod witness;
+mod target_logs;
+mod workspace;
 
 use std::time::Instant;
 
 use serde_json::Value;
 
 use self::reports::{Plan, Run, wrapped};
-use self::stage::{Done, Export, Platform, Stage};
-use self::witness::Seen;
+use self::target_logs::Seen;
+use self::workspace::{Done, Export, Platform, Workspace};
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
 use crate::terminal::out::{Out, room};
@@ -92,10 +92,10 @@ const LABEL: usize = 12;
 /// Tells the story, on standard output.
 ///
 /// # Errors
-/// The story did not come true, or the stage could not be set.
+/// The story did not come true, or the workspace could not be made.
 pub async fn command() -> Result<()> {
     let started = Instant::now();
-    let mut demo = Demo { stage: Stage::set().await?, out: Out::stdout(), width: room() };
+    let mut demo = Demo { workspace: Workspace::create().await?, out: Out::stdout(), width: room() };
     demo.opening()?;
     demo.day_one().await?;
     demo.day_two().await?;
@@ -104,12 +104,12 @@ pub async fn command() -> Result<()> {
     demo.day_four().await?;
     demo.ending()?;
     demo.closing(started)?;
-    demo.stage.strike().await;
+    demo.workspace.close().await;
     Ok(())
 }
 
 struct Demo {
-    stage: Stage,
+    workspace: Workspace,
     out: Out,
     /// How wide a line of prose may be, in characters.
     width: usize,
@@ -124,7 +124,7 @@ impl Demo {
              this process; everything else is what a real run does: same program, same configuration \
              (config/demo.toml), in a directory that goes away afterwards:",
         )?;
-        for line in self.stage.setting() {
+        for line in self.workspace.setting() {
             self.line(&format!("  $ {line}"))?;
         }
         Ok(())
@@ -139,8 +139,8 @@ impl Demo {
              gets a second one. Juicebox lets nobody in uninvited, so there everybody is sent an invitation. LongJump \
              speaks XML, in a session that is logged in to once and logged out of at the end.",
         )?;
-        self.stage.accounts_made_by_hand(&BY_HAND)?;
-        self.stage.deliver(Export::One)?;
+        self.workspace.accounts_made_by_hand(&BY_HAND)?;
+        self.workspace.deliver(Export::One)?;
         self.sync(&DAY_ONE).await?;
         self.say(
             "\nAnd the same file once more: nothing has changed, so nothing may be written. The invitations are still \
@@ -157,7 +157,7 @@ impl Demo {
              takes no names, so they follow now, and only there:",
             open.len()
         ))?;
-        self.stage.accept_invitations()?;
+        self.workspace.accept_invitations()?;
         self.sync(&AFTERNOON).await?;
         self.expect(self.open_invitations().is_empty(), || "an invitation is still open".into())
     }
@@ -165,7 +165,7 @@ impl Demo {
     async fn day_two(&mut self) -> Result<()> {
         self.heading("Day two: joiners, movers, leavers, and a broken row")?;
         self.say("First a look at what would happen. A plan writes nothing to any platform:")?;
-        self.stage.deliver(Export::Two)?;
+        self.workspace.deliver(Export::Two)?;
         let plans = self.plan().await?;
         self.say("\nPeople who moved, field by field, old and new, each platform in its own words:")?;
         for platform in Platform::ALL {
@@ -207,8 +207,8 @@ impl Demo {
              again. Her old accounts are reinstated, with their history: she does not get new ones. And the eight who \
              were invited to Juicebox in the morning have accepted: their names follow."
         ))?;
-        self.stage.deliver(Export::Evening)?;
-        self.stage.accept_invitations()?;
+        self.workspace.deliver(Export::Evening)?;
+        self.workspace.accept_invitations()?;
         self.sync(&EVENING).await?;
         for platform in Platform::ALL {
             self.expect(self.banned(platform, REHIRED) == Some(false), || {
@@ -224,7 +224,7 @@ impl Demo {
             "A whole department, Field Service, is marked as left. The limit allows 10 bans a run, or 5 % of the \
              people if that is more. Sixty is more than either, so nothing is sent until somebody has looked:",
         )?;
-        self.stage.deliver(Export::Three)?;
+        self.workspace.deliver(Export::Three)?;
         let runs = self.sync(&DAY_THREE).await?;
         let mut held = Vec::new();
         for run in &runs {
@@ -253,7 +253,7 @@ impl Demo {
             "The file ends after 41 of 311 people; a disk was full somewhere. To a naive program that is 270 leavers. \
              rosterd does not trust a source that has shrunk so much (max_shrink), and then acts on nothing in it:",
         )?;
-        self.stage.deliver(Export::Four)?;
+        self.workspace.deliver(Export::Four)?;
         let runs = self.sync(&DAY_FOUR).await?;
         if let Some(problem) = runs.first().and_then(|run| run.error.as_ref()) {
             self.say(&format!("\nWhy: {}", problem.message))?;
@@ -267,7 +267,7 @@ impl Demo {
     fn ending(&mut self) -> Result<()> {
         self.heading("What the platforms hold now")?;
         for platform in Platform::ALL {
-            let users = self.stage.users(platform);
+            let users = self.workspace.users(platform);
             let banned = users.iter().filter(|user| is_banned(platform, user)).count();
             let (all, name) = (users.len(), platform.title());
             self.row(name, &format!("{all} accounts: {} active, {banned} banned", all - banned))?;
@@ -276,7 +276,7 @@ impl Demo {
             self.expect(all == due && banned == 5, || format!("{due} accounts with 5 banned were due on {name}"))?;
         }
         self.say("\nNobody has two. JUNO's event desk, which HR knows nothing of, is as it was.")?;
-        let users = self.stage.users(Platform::Juno);
+        let users = self.workspace.users(Platform::Juno);
         let stranger = users.iter().find(|u| u["email"] == STRANGER);
         self.expect(stranger.is_some_and(|u| u["client_id"].is_null() && u["banned"] == false), || {
             "the account that HR knows nothing of was touched".into()
@@ -305,10 +305,10 @@ impl Demo {
     /// One `rosterd sync`: run, told, and checked against the platforms' logs and the story. The runs are in the order
     /// of [`Platform::ALL`].
     async fn sync(&mut self, due: &Due) -> Result<Vec<Run>> {
-        self.stage.news();
+        self.workspace.news();
         let done = self.rosterd(&["sync", "--format", "json"]).await?;
         let reported = reports::runs(&done.stdout).map_err(|why| unreadable("sync", &why, &done))?;
-        let news = self.stage.news();
+        let news = self.workspace.news();
         let mut untruths = Vec::new();
         match reports::source(&reported) {
             // What is not trusted is not told of.
@@ -338,10 +338,10 @@ impl Demo {
 
     /// One `rosterd plan`, which must not write.
     async fn plan(&mut self) -> Result<Vec<Plan>> {
-        self.stage.news();
+        self.workspace.news();
         let done = self.rosterd(&["plan", "--format", "json"]).await?;
         let plans = reports::plans(&done.stdout).map_err(|why| unreadable("plan", &why, &done))?;
-        let news = self.stage.news();
+        let news = self.workspace.news();
         for platform in Platform::ALL {
             let seen = Seen::of(&news, platform);
             self.row(platform.title(), &seen.sentence(platform))?;
@@ -362,11 +362,11 @@ impl Demo {
     /// Says which command is run, and runs it.
     async fn rosterd(&mut self, args: &[&str]) -> Result<Done> {
         self.line(&format!("\n  $ rosterd {}", args.join(" ")))?;
-        self.stage.run(args).await
+        self.workspace.run(args).await
     }
 
     fn nobody_was_touched(&mut self) -> Result<()> {
-        let news = self.stage.news();
+        let news = self.workspace.news();
         for platform in Platform::ALL {
             let writes = Seen::of(&news, platform).writes;
             self.expect(writes == 0, || format!("{writes} writes reached {} where none was due", platform.title()))?;
@@ -376,13 +376,13 @@ impl Demo {
 
     /// Whether the account of this person is banned; none when there is no such account.
     fn banned(&self, platform: Platform, key: &str) -> Option<bool> {
-        let users = self.stage.users(platform);
+        let users = self.workspace.users(platform);
         users.iter().find(|user| key_of(platform, user) == key).map(|user| is_banned(platform, user))
     }
 
     /// What Juicebox has mailed and nobody has answered yet.
     fn open_invitations(&self) -> Vec<Value> {
-        self.stage.users(Platform::Juicebox).into_iter().filter(|user| user["invited"] == true).collect()
+        self.workspace.users(Platform::Juicebox).into_iter().filter(|user| user["invited"] == true).collect()
     }
 
     fn expect(&self, came_true: bool, what: impl Fn() -> String) -> Result<()> {

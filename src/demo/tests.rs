@@ -102,17 +102,17 @@ fn a_run_that_is_not_the_storys_is_noticed() {
 #[tokio::test]
 async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
     use std::os::unix::fs::PermissionsExt;
-    let mut stage = Stage::set().await.expect("a stage");
-    let setting = stage.setting();
+    let mut workspace = Workspace::create().await.expect("a workspace");
+    let setting = workspace.setting();
     let dir = std::path::PathBuf::from(setting[0].strip_prefix("cd ").expect("the directory"));
-    stage.deliver(Export::Four).expect("delivered");
+    workspace.deliver(Export::Four).expect("delivered");
     let delivered = std::fs::read_to_string(dir.join("config/demo/day1.csv")).expect("the source file");
     assert_eq!(delivered, Export::Four.text());
     let mode = std::fs::metadata(dir.join("config/juno.token")).expect("the token").permissions().mode();
     assert_eq!(mode & 0o077, 0);
-    stage.accounts_made_by_hand(&BY_HAND).expect("accounts");
-    assert!(stage.news().is_empty());
-    stage.strike().await;
+    workspace.accounts_made_by_hand(&BY_HAND).expect("accounts");
+    assert!(workspace.news().is_empty());
+    workspace.close().await;
     assert!(!dir.exists(), "nothing is left behind");
 }
 

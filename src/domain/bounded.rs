@@ -30,18 +30,18 @@ const TEXT: usize = 32;
 
 /// Why a value is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
+pub enum OverLimit {
     /// It would take more than so many bytes of memory.
     Memory(usize),
     /// It is nested deeper than [`DEEPEST`].
     Depth,
 }
 
-impl fmt::Display for Excess {
+impl fmt::Display for OverLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Excess::Memory(most) => write!(f, "holds more than is kept in memory ({} MB)", most / 1_000_000),
-            Excess::Depth => write!(f, "is nested deeper than {DEEPEST} levels"),
+            OverLimit::Memory(most) => write!(f, "holds more than is kept in memory ({} MB)", most / 1_000_000),
+            OverLimit::Depth => write!(f, "is nested deeper than {DEEPEST} levels"),
         }
     }
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Excess {
 pub struct Budget {
     most: usize,
     used: usize,
-    excess: Option<Excess>,
+    excess: Option<OverLimit>,
 }
 
 impl Budget {
@@ -64,7 +64,7 @@ impl Budget {
     pub fn take(&mut self, bytes: usize) -> bool {
         self.used = self.used.saturating_add(bytes);
         if self.used > self.most {
-            self.excess.get_or_insert(Excess::Memory(self.most));
+            self.excess.get_or_insert(OverLimit::Memory(self.most));
         }
         self.excess.is_none()
     }
@@ -91,14 +91,14 @@ impl Budget {
     }
 
     /// What was too much, if something was.
-    pub fn excess(&self) -> Option<Excess> {
+    pub fn excess(&self) -> Option<OverLimit> {
         self.excess
     }
 
     /// Whether something may be nested so deep.
     fn admits_depth(&mut self, depth: usize) -> bool {
         if depth > DEEPEST {
-            self.excess.get_or_insert(Excess::Depth);
+            self.excess.get_or_insert(OverLimit::Depth);
         }
         self.excess.is_none()
     }
@@ -110,7 +110,7 @@ pub enum Fault {
     /// It is not JSON.
     Malformed(serde_json::Error),
     /// It is JSON and too much.
-    Excess(Excess),
+    OverLimit(OverLimit),
 }
 
 /// The value that a text is, if it takes no more than so many bytes.
@@ -122,7 +122,7 @@ pub fn parse(bytes: &[u8], most: usize) -> Result<Value, Fault> {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let parsed = Seed::new(&mut budget).deserialize(&mut parser);
     let value = parsed.and_then(|value| parser.end().map(|()| value)).map_err(Fault::Malformed)?;
-    budget.excess().map_or(Ok(value), |excess| Err(Fault::Excess(excess)))
+    budget.excess().map_or(Ok(value), |excess| Err(Fault::OverLimit(excess)))
 }
 
 /// What a value takes, by the same estimate.
@@ -294,9 +294,9 @@ mod tests {
 
     const ROOM: usize = 1_000_000;
 
-    fn excess(text: &str, most: usize) -> Option<Excess> {
+    fn excess(text: &str, most: usize) -> Option<OverLimit> {
         match parse(text.as_bytes(), most) {
-            Err(Fault::Excess(excess)) => Some(excess),
+            Err(Fault::OverLimit(excess)) => Some(excess),
             Err(Fault::Malformed(error)) => panic!("{error}"),
             Ok(_) => None,
         }
@@ -311,14 +311,14 @@ mod tests {
     fn what_takes_more_than_its_budget_is_no_value_and_is_followed_to_its_end() {
         let many = |of: &str| format!("[{}]", vec![of; 20_000].join(","));
         for text in [many("{\"\":0}"), many("[0]"), many("\"a\""), many("0"), format!("\"{}\"", "x".repeat(ROOM))] {
-            assert_eq!(excess(&text, ROOM), Some(Excess::Memory(ROOM)), "{}", &text[..9]);
+            assert_eq!(excess(&text, ROOM), Some(OverLimit::Memory(ROOM)), "{}", &text[..9]);
             assert!(matches!(parse(&text.as_bytes()[..text.len() - 1], ROOM), Err(Fault::Malformed(_))), "cut off");
             assert!(matches!(parse(format!("{text}]").as_bytes(), ROOM), Err(Fault::Malformed(_))), "more follows");
             assert_eq!(excess(&text, 1_000 * ROOM), None);
         }
         let keys: Vec<String> = (0..20_000).map(|n| format!("\"{n}\":0")).collect();
-        assert_eq!(excess(&format!("{{{}}}", keys.join(",")), ROOM), Some(Excess::Memory(ROOM)));
-        assert_eq!(excess(&format!("{{{}}}", vec!["\"a\":0"; 20_000].join(",")), ROOM), Some(Excess::Memory(ROOM)));
+        assert_eq!(excess(&format!("{{{}}}", keys.join(",")), ROOM), Some(OverLimit::Memory(ROOM)));
+        assert_eq!(excess(&format!("{{{}}}", vec!["\"a\":0"; 20_000].join(",")), ROOM), Some(OverLimit::Memory(ROOM)));
     }
 
     #[test]
@@ -326,9 +326,9 @@ mod tests {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert_eq!(excess(&nested(DEEPEST), ROOM), None);
         for n in [DEEPEST + 1, 200, 100_000] {
-            assert_eq!(excess(&nested(n), ROOM), Some(Excess::Depth), "{n}");
+            assert_eq!(excess(&nested(n), ROOM), Some(OverLimit::Depth), "{n}");
             let objects = format!("{}0{}", "{\"a\":".repeat(n), "}".repeat(n));
-            assert_eq!(excess(&objects, ROOM), Some(Excess::Depth), "{n}");
+            assert_eq!(excess(&objects, ROOM), Some(OverLimit::Depth), "{n}");
         }
     }
 
@@ -371,7 +371,7 @@ mod tests {
                     prop_assert!(weight(&parsed) <= weight_of_text(&text) + TEXT);
                     prop_assert!(weight(&parsed) <= most);
                 }
-                Err(Fault::Excess(_)) => prop_assert!(weight(&plain) > most),
+                Err(Fault::OverLimit(_)) => prop_assert!(weight(&plain) > most),
                 Err(Fault::Malformed(error)) => prop_assert!(false, "{}", error),
             }
         }

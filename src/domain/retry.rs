@@ -53,7 +53,7 @@ impl Backoff {
 
 /// What a status says of trying again, where nothing more is known of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passing {
+pub enum RetryVerdict {
     /// It is to be tried again, when the pause that is asked for is over; nothing came of it.
     SlowDown,
     /// It may be tried again; something may have come of it.
@@ -62,15 +62,15 @@ pub enum Passing {
     No,
 }
 
-impl Passing {
+impl RetryVerdict {
     /// What this status says.
-    pub fn of(status: u16) -> Passing {
+    pub fn of(status: u16) -> RetryVerdict {
         match status {
-            429 | 503 => Passing::SlowDown,
+            429 | 503 => RetryVerdict::SlowDown,
             // What a server can't do at all (RFC 9110, section 15.6.2) it has not done, and never will.
-            501 => Passing::No,
-            408 | 500.. => Passing::Trouble,
-            _ => Passing::No,
+            501 => RetryVerdict::No,
+            408 | 500.. => RetryVerdict::Trouble,
+            _ => RetryVerdict::No,
         }
     }
 }
@@ -149,16 +149,16 @@ mod tests {
         assert_eq!(BACKOFF.again(4, 1.0, asked), asked);
         assert_eq!(BACKOFF.again(5, 1.0, asked), None);
         for (status, passing) in [
-            (200, Passing::No),
-            (400, Passing::No),
-            (408, Passing::Trouble),
-            (429, Passing::SlowDown),
-            (500, Passing::Trouble),
-            (501, Passing::No),
-            (503, Passing::SlowDown),
-            (504, Passing::Trouble),
+            (200, RetryVerdict::No),
+            (400, RetryVerdict::No),
+            (408, RetryVerdict::Trouble),
+            (429, RetryVerdict::SlowDown),
+            (500, RetryVerdict::Trouble),
+            (501, RetryVerdict::No),
+            (503, RetryVerdict::SlowDown),
+            (504, RetryVerdict::Trouble),
         ] {
-            assert_eq!(Passing::of(status), passing, "{status}");
+            assert_eq!(RetryVerdict::of(status), passing, "{status}");
         }
     }
 

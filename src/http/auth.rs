@@ -121,7 +121,7 @@ impl Credential {
 
 /// What an answer says of the session or token that its request carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SessionVerdict {
     /// It was accepted.
     Accepted,
     /// It is over, or was never any good.
@@ -130,10 +130,10 @@ pub enum Standing {
     Untold,
 }
 
-impl Standing {
+impl SessionVerdict {
     /// What an answer with this status says, where it does not say that it is over.
-    pub fn of(status: u16) -> Standing {
-        if status < 500 && !TELLS_NOTHING.contains(&status) { Standing::Accepted } else { Standing::Untold }
+    pub fn of(status: u16) -> SessionVerdict {
+        if status < 500 && !TELLS_NOTHING.contains(&status) { SessionVerdict::Accepted } else { SessionVerdict::Untold }
     }
 }
 
@@ -177,7 +177,7 @@ pub trait Exchange: Sync {
     ) -> impl Future<Output = Result<Self::Answer, Self::Error>> + Send;
 
     /// What its answer says of the session or token.
-    fn standing(&self, answer: &Self::Answer) -> Standing;
+    fn standing(&self, answer: &Self::Answer) -> SessionVerdict;
 }
 
 impl Renewal {
@@ -205,11 +205,11 @@ impl Renewal {
     }
 
     /// Whether it is over; takes note of one that was accepted.
-    fn note(&self, standing: Standing) -> bool {
-        if standing == Standing::Accepted {
+    fn note(&self, standing: SessionVerdict) -> bool {
+        if standing == SessionVerdict::Accepted {
             self.accepted.store(true, Ordering::Relaxed);
         }
-        standing == Standing::Over
+        standing == SessionVerdict::Over
     }
 
     /// The one that is good now; a new one when the one with the number `spent` is the newest.

@@ -31,15 +31,15 @@ static LARGE_ANSWERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semap
 pub type Share = OwnedSemaphorePermit;
 
 /// Until when an answer is waited for.
-pub struct Patience {
+pub struct Deadline {
     limit: Duration,
     until: Instant,
 }
 
-impl Patience {
+impl Deadline {
     /// From now on for so long.
-    pub fn of(limit: Duration) -> Patience {
-        Patience { limit, until: Instant::now() + limit }
+    pub fn of(limit: Duration) -> Deadline {
+        Deadline { limit, until: Instant::now() + limit }
     }
 
     /// Waits for this as long as there is time.
@@ -99,7 +99,7 @@ impl Body {
 
 /// Why a body can't be kept.
 #[derive(Debug)]
-pub enum Unkept {
+pub enum BodyError {
     /// It is larger than it may be.
     TooLarge,
     /// It can't be unpacked: it broke off, or is not packed as it says.
@@ -110,11 +110,11 @@ pub enum Unkept {
 
 /// Why a body is not there.
 #[derive(Debug)]
-pub enum Unread {
+pub enum BodyReadError {
     /// The connection, or the time, gave out.
     Broken(SendError),
     /// It can't be kept.
-    Unkept(Unkept),
+    BodyError(BodyError),
 }
 
 /// Where a body is put while it arrives.
@@ -143,13 +143,13 @@ impl Store {
     ///
     /// # Errors
     /// They are too many, or can't be written.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Unkept> {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         self.length += bytes.len() as u64;
         if self.length > self.most {
-            return Err(Unkept::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         if let Some(file) = &mut self.file {
-            return file.write_all(bytes).map_err(Unkept::Disk);
+            return file.write_all(bytes).map_err(BodyError::Disk);
         }
         let length = self.start.len() + bytes.len();
         if length > self.start.capacity() {
@@ -159,8 +159,8 @@ impl Store {
         }
         self.start.extend_from_slice(bytes);
         if let Some(directory) = self.directory.as_ref().filter(|_| self.start.len() > BEFORE_THE_DISK) {
-            let mut file = tempfile::tempfile_in(directory).map_err(Unkept::Disk)?;
-            file.write_all(&self.start).map_err(Unkept::Disk)?;
+            let mut file = tempfile::tempfile_in(directory).map_err(BodyError::Disk)?;
+            file.write_all(&self.start).map_err(BodyError::Disk)?;
             self.start = Vec::new();
             self.file = Some(file);
         }
@@ -171,20 +171,20 @@ impl Store {
     ///
     /// # Errors
     /// It did not come whole, or can't be kept.
-    pub async fn receive(&mut self, response: &mut Response, patience: &mut Patience) -> Result<(), Unread> {
+    pub async fn receive(&mut self, response: &mut Response, patience: &mut Deadline) -> Result<(), BodyReadError> {
         let announced = response.content_length().unwrap_or(0);
         if announced > self.most {
-            return Err(Unread::Unkept(Unkept::TooLarge));
+            return Err(BodyReadError::BodyError(BodyError::TooLarge));
         }
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         self.start.reserve_exact(announced.min(LARGE));
-        while let Some(chunk) = next(response, patience).await.map_err(Unread::Broken)? {
+        while let Some(chunk) = next(response, patience).await.map_err(BodyReadError::Broken)? {
             let length = self.start.len() + chunk.len();
             if self.directory.is_none() && self.share.is_none() && length > LARGE && length as u64 <= self.most {
                 self.share = patience.share().await;
                 self.start.reserve_exact(announced.max(length) - self.start.len());
             }
-            self.push(&chunk).map_err(Unread::Unkept)?;
+            self.push(&chunk).map_err(BodyReadError::BodyError)?;
         }
         Ok(())
     }
@@ -205,6 +205,6 @@ impl Store {
     }
 }
 
-async fn next(response: &mut Response, patience: &Patience) -> Result<Option<Bytes>, SendError> {
+async fn next(response: &mut Response, patience: &Deadline) -> Result<Option<Bytes>, SendError> {
     patience.wait(response.chunk()).await?.map_err(|error| explained(&error))
 }

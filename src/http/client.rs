@@ -12,7 +12,7 @@ use reqwest::{Certificate, ClientBuilder, Identity, Method, Proxy, RequestBuilde
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::body::{Patience, Share, Store, Unread};
+use super::body::{BodyReadError, Deadline, Share, Store};
 use super::error::{SendError, explained};
 use super::secret::Secret;
 use super::settings::NetworkSettings;
@@ -132,15 +132,15 @@ impl Client {
     }
 
     /// The time that a call has, from now on.
-    pub fn patience(&self) -> Patience {
-        Patience::of(self.timeout)
+    pub fn patience(&self) -> Deadline {
+        Deadline::of(self.timeout)
     }
 
     /// Sends one request and waits for the head of its answer; its body is for a [`Store`] to receive.
     ///
     /// # Errors
     /// None came.
-    pub async fn begin(&self, request: RequestBuilder, patience: &Patience) -> Result<reqwest::Response, SendError> {
+    pub async fn begin(&self, request: RequestBuilder, patience: &Deadline) -> Result<reqwest::Response, SendError> {
         patience.wait(request.send()).await?.map_err(|error| explained(&error))
     }
 
@@ -154,9 +154,9 @@ impl Client {
         let mut response = self.begin(request, &patience).await?;
         let mut store = Store::in_memory(most);
         store.receive(&mut response, &mut patience).await.map_err(|unread| match unread {
-            Unread::Broken(error) => error,
+            BodyReadError::Broken(error) => error,
             // In memory nothing else can go wrong.
-            Unread::Unkept(_) => SendError {
+            BodyReadError::BodyError(_) => SendError {
                 kind: ErrorKind::Protocol,
                 maybe_sent: true,
                 message: format!("an answer of more than {}", in_bytes(most)),

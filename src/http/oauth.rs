@@ -18,7 +18,7 @@ use super::settings::AuthSettings;
 use crate::domain::bounded;
 use crate::domain::error::Result;
 use crate::domain::outcome::ErrorKind;
-use crate::domain::retry::Passing;
+use crate::domain::retry::RetryVerdict;
 
 /// How long a token is kept where the server doesn't say how long it lasts (RFC 6749, section 5.1, lets it leave that
 /// out): short enough that most have not ended, long enough that asking costs little.
@@ -100,11 +100,11 @@ pub fn token_in(status: u16, body: &[u8], asked: Instant) -> Result<Issued, Send
         let message = format!("the token endpoint answered HTTP {status} {what}").trim_end().to_string();
         SendError { kind, maybe_sent: false, message }
     };
-    match (status, Passing::of(status)) {
+    match (status, RetryVerdict::of(status)) {
         (200..=299, _) => {}
-        (_, Passing::SlowDown) => return Err(trouble(ErrorKind::RateLimited, "")),
-        (_, Passing::Trouble) => return Err(trouble(ErrorKind::Protocol, "")),
-        (_, Passing::No) => {
+        (_, RetryVerdict::SlowDown) => return Err(trouble(ErrorKind::RateLimited, "")),
+        (_, RetryVerdict::Trouble) => return Err(trouble(ErrorKind::Protocol, "")),
+        (_, RetryVerdict::No) => {
             // The words that the standard has for it, and nothing else of the body.
             let told = REFUSALS.iter().find(|word| body["error"] == **word).copied().unwrap_or_default();
             return Err(trouble(ErrorKind::Auth, told));

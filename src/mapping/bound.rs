@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::expression::Scope;
-use super::{Compiled, OnEmpty, Rule, Source, When, telling};
+use super::{Compiled, OnEmpty, Rule, Source, When, match_values};
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::{Columns, Places, Position, Record, Row, Several, same_cell};
 
@@ -247,10 +247,10 @@ impl Rule {
                 self.admits.coerce(raw).map_err(|must| format!(" {must}"))?
             }
         };
-        if self.telling
-            && let Err(fault) = telling::judge(&value)
+        if self.identifies
+            && let Err(fault) = match_values::judge(&value)
         {
-            return Err(telling::told(fault, &self.field, &self.from));
+            return Err(match_values::told(fault, &self.field, &self.from));
         }
         if value.is_null() {
             if self.empty == OnEmpty::Omit {

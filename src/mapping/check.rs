@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::coerce::Admits;
 use super::expression::Expression;
-use super::infer::Gives;
-use super::telling;
+use super::infer::ValueKind;
+use super::match_values;
 use super::{FieldRule, Finding, FindingAt, MappingSpec, OnEmpty, Rule, Severity, Source, ValueFrom};
 use crate::domain::catalogue::{Catalogue, Field};
 use crate::domain::nearest::nearest;
@@ -58,7 +58,7 @@ impl Checked {
     /// Compiles `include`, which says whether somebody belongs there, and nothing else.
     pub fn include(&mut self, text: &str) -> Option<Expression> {
         let include = self.expression(FindingAt::Include, text)?;
-        if matches!(include.gives(), Gives::Truth | Gives::Unknown) {
+        if matches!(include.gives(), ValueKind::Truth | ValueKind::Unknown) {
             return Some(include);
         }
         let message =
@@ -72,8 +72,8 @@ impl Checked {
     }
 }
 
-/// Compiles one rule; none when it has errors. `telling`: accounts are recognised by its field.
-pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, telling: bool, checked: &mut Checked) -> Option<Rule> {
+/// Compiles one rule; none when it has errors. `identifies`: accounts are recognised by its field.
+pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, identifies: bool, checked: &mut Checked) -> Option<Rule> {
     let known = catalogue.field(&rule.field);
     let before = checked.errors();
     match known {
@@ -91,8 +91,8 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, telling: bool, check
         ValueFrom::Cel(text) => Source::Cel(checked.expression(FindingAt::Field(rule.field.clone()), text)?),
         ValueFrom::Value(value) => Source::Constant(constant(rule, value, &admits, known, checked)),
     };
-    if let (true, Source::Constant(value)) = (telling, &from)
-        && let Err(fault) = telling::judge(value)
+    if let (true, Source::Constant(value)) = (identifies, &from)
+        && let Err(fault) = match_values::judge(value)
     {
         checked.error(&rule.field, format!("the constant {value} {}", fault.must()), None);
     }
@@ -100,7 +100,7 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, telling: bool, check
         return None;
     }
     let required = known.is_some_and(|field| field.required);
-    Some(Rule { field: rule.field.clone(), from, admits, required, telling, when: rule.when, empty: rule.empty })
+    Some(Rule { field: rule.field.clone(), from, admits, required, identifies, when: rule.when, empty: rule.empty })
 }
 
 fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Field>, checked: &mut Checked) -> Value {

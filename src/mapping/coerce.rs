@@ -210,7 +210,7 @@ fn list(value: Value) -> Result<Value, String> {
         Value::String(text) if text.trim_start().starts_with('[') => match bounded::parse(text.trim().as_bytes(), MOST)
         {
             Ok(items @ Value::Array(_)) => Ok(items),
-            Err(Fault::Excess(excess)) => Err(format!("{excess}")),
+            Err(Fault::OverLimit(excess)) => Err(format!("{excess}")),
             _ => Err("must be a list: a JSON array, or items between commas or semicolons".into()),
         },
         Value::String(text) => {
@@ -247,7 +247,7 @@ fn object(value: Value) -> Result<Value, String> {
         Value::Object(_) => Ok(value),
         Value::String(text) => match bounded::parse(text.as_bytes(), MOST) {
             Ok(object @ Value::Object(_)) => Ok(object),
-            Err(Fault::Excess(excess)) => Err(format!("{excess}")),
+            Err(Fault::OverLimit(excess)) => Err(format!("{excess}")),
             _ => Err("must be a JSON object".into()),
         },
         _ => Err("must be a JSON object".into()),

@@ -12,7 +12,7 @@ use super::walk::{ROW_PREFIX, path_of, qualified};
 
 /// What kind of value an expression gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gives {
+pub enum ValueKind {
     /// A text.
     Text,
     /// A number.
@@ -25,15 +25,15 @@ pub enum Gives {
     Unknown,
 }
 
-impl Gives {
+impl ValueKind {
     /// In words.
     pub fn named(self) -> &'static str {
         match self {
-            Gives::Text => "a text",
-            Gives::Number => "a number",
-            Gives::Truth => "true or false",
-            Gives::Several => "a list or a map",
-            Gives::Unknown => "anything",
+            ValueKind::Text => "a text",
+            ValueKind::Number => "a number",
+            ValueKind::Truth => "true or false",
+            ValueKind::Several => "a list or a map",
+            ValueKind::Unknown => "anything",
         }
     }
 }
@@ -50,7 +50,7 @@ const COMPARED: [(&str, &str); 7] = [
 ];
 
 /// What is found about an inspected tree. `all_text`: every column of the source is a text.
-pub(super) fn infer(tree: &IdedExpr, all_text: bool) -> (Gives, Vec<Problem>) {
+pub(super) fn infer(tree: &IdedExpr, all_text: bool) -> (ValueKind, Vec<Problem>) {
     let mut infer = Infer { all_text, problems: Vec::new(), locals: Vec::new() };
     let gives = infer.node(tree);
     (gives, infer.problems)
@@ -63,28 +63,28 @@ struct Infer<'t> {
 }
 
 impl<'t> Infer<'t> {
-    fn node(&mut self, tree: &'t IdedExpr) -> Gives {
+    fn node(&mut self, tree: &'t IdedExpr) -> ValueKind {
         match &tree.expr {
-            Expr::Literal(LiteralValue::String(_)) => Gives::Text,
-            Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => Gives::Number,
-            Expr::Literal(LiteralValue::Boolean(_)) => Gives::Truth,
-            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => Gives::Unknown,
+            Expr::Literal(LiteralValue::String(_)) => ValueKind::Text,
+            Expr::Literal(LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)) => ValueKind::Number,
+            Expr::Literal(LiteralValue::Boolean(_)) => ValueKind::Truth,
+            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => ValueKind::Unknown,
             Expr::Ident(_) => self.column(&tree.expr),
-            Expr::Select(select) if select.test => Gives::Truth,
+            Expr::Select(select) if select.test => ValueKind::Truth,
             Expr::Select(select) => match path_of(&tree.expr) {
                 Some(_) => self.column(&tree.expr),
                 None => {
                     self.node(&select.operand);
-                    Gives::Unknown
+                    ValueKind::Unknown
                 }
             },
             Expr::List(list) => {
                 for item in &list.elements {
                     self.node(item);
                 }
-                Gives::Several
+                ValueKind::Several
             }
-            Expr::Map(_) => Gives::Several,
+            Expr::Map(_) => ValueKind::Several,
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(inner) => {
                 self.node(&inner.accu_init);
@@ -96,11 +96,11 @@ impl<'t> Infer<'t> {
                 self.locals.extend(inner.iter_var2.as_deref());
                 self.node(&inner.loop_step);
                 self.locals.truncate(known);
-                if !runs_once(inner) && gives == Gives::Unknown {
+                if !runs_once(inner) && gives == ValueKind::Unknown {
                     gives = match &inner.accu_init.expr {
-                        Expr::Literal(LiteralValue::Boolean(_)) => Gives::Truth,
-                        Expr::List(_) => Gives::Several,
-                        _ => Gives::Unknown,
+                        Expr::Literal(LiteralValue::Boolean(_)) => ValueKind::Truth,
+                        Expr::List(_) => ValueKind::Several,
+                        _ => ValueKind::Unknown,
                     };
                 }
                 gives
@@ -109,19 +109,19 @@ impl<'t> Infer<'t> {
     }
 
     /// A column, the date, or a variable of a loop, of which nothing is known.
-    fn column(&self, expr: &Expr) -> Gives {
+    fn column(&self, expr: &Expr) -> ValueKind {
         let root = path_of(expr).map(|path| path[0]).unwrap_or_default();
         match root {
-            "today" => Gives::Text,
+            "today" => ValueKind::Text,
             _ if self.locals.contains(&root) || (root.starts_with('@') && !root.starts_with(ROW_PREFIX)) => {
-                Gives::Unknown
+                ValueKind::Unknown
             }
-            _ if self.all_text => Gives::Text,
-            _ => Gives::Unknown,
+            _ if self.all_text => ValueKind::Text,
+            _ => ValueKind::Unknown,
         }
     }
 
-    fn call(&mut self, call: &'t CallExpr) -> Gives {
+    fn call(&mut self, call: &'t CallExpr) -> ValueKind {
         let name = qualified(call);
         let mut sides = Vec::new();
         if let (None, Some(target)) = (&name, &call.target) {
@@ -133,7 +133,7 @@ impl<'t> Infer<'t> {
         let function = name.as_deref().unwrap_or(&call.func_name);
         if let Some((_, written)) = COMPARED.iter().find(|(operator, _)| *operator == function) {
             self.compared(call, written, &sides);
-            return Gives::Truth;
+            return ValueKind::Truth;
         }
         match function {
             operators::CONDITIONAL if sides.get(1) == sides.get(2) => sides[1],
@@ -143,23 +143,23 @@ impl<'t> Infer<'t> {
             | operators::LOGICAL_NOT
             | DAY_IN
             | MATCHES
-            | MATCHES_ANY => Gives::Truth,
-            "contains" | "startsWith" | "endsWith" | "bool" => Gives::Truth,
+            | MATCHES_ANY => ValueKind::Truth,
+            "contains" | "startsWith" | "endsWith" | "bool" => ValueKind::Truth,
             operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO
-                if sides.contains(&Gives::Number) =>
+                if sides.contains(&ValueKind::Number) =>
             {
-                Gives::Number
+                ValueKind::Number
             }
-            operators::NEGATE | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => Gives::Number,
+            operators::NEGATE | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => ValueKind::Number,
             "string" | "trim" | "lowerAscii" | "upperAscii" | "replace" | "substring" | "charAt" | "join"
-            | "format" | "strings.quote" | DAY => Gives::Text,
-            "split" | "sort" | "distinct" | "flatten" | "slice" | "lists.range" => Gives::Several,
-            _ => Gives::Unknown,
+            | "format" | "strings.quote" | DAY => ValueKind::Text,
+            "split" | "sort" | "distinct" | "flatten" | "slice" | "lists.range" => ValueKind::Several,
+            _ => ValueKind::Unknown,
         }
     }
 
     /// A number and a text are never equal, and there is no order of them.
-    fn compared(&mut self, call: &CallExpr, written: &str, sides: &[Gives]) {
+    fn compared(&mut self, call: &CallExpr, written: &str, sides: &[ValueKind]) {
         let (&left, &right) = match sides {
             [left, right] => (left, right),
             _ => return,
@@ -175,12 +175,15 @@ impl<'t> Infer<'t> {
             _ => false,
         };
         if written == "in" {
-            right =
-                if call.args.get(1).is_some_and(|list| numbers(&list.expr)) { Gives::Number } else { Gives::Unknown };
+            right = if call.args.get(1).is_some_and(|list| numbers(&list.expr)) {
+                ValueKind::Number
+            } else {
+                ValueKind::Unknown
+            };
         }
         let at = match (left, right) {
-            (Gives::Text, Gives::Number) => 0,
-            (Gives::Number, Gives::Text) => 1,
+            (ValueKind::Text, ValueKind::Number) => 0,
+            (ValueKind::Number, ValueKind::Text) => 1,
             _ => return,
         };
         let [Some(text), Some(number)] = [call.args.get(at), call.args.get(1 - at)] else { return };
@@ -224,7 +227,7 @@ mod tests {
     use super::super::expression::Expression;
     use super::*;
 
-    fn told(text: &str, all_text: bool) -> Result<Gives, String> {
+    fn told(text: &str, all_text: bool) -> Result<ValueKind, String> {
         match Expression::over(text, all_text) {
             Ok(expression) => Ok(expression.gives()),
             Err(problems) => Err(format!("{} / {}", problems[0].message, problems[0].help.clone().unwrap_or_default())),
@@ -234,29 +237,29 @@ mod tests {
     #[test]
     fn what_an_expression_gives_is_told_where_it_is_certain() {
         for (text, gives) in [
-            ("status", Gives::Text),
-            ("row['Job Title']", Gives::Text),
-            ("'x'", Gives::Text),
-            ("1 + 1", Gives::Number),
-            ("a + b", Gives::Text),
-            ("a.size() - 1", Gives::Number),
-            ("a == 'x' ? b : c", Gives::Text),
-            ("a == 'x' ? b : 1", Gives::Unknown),
-            ("a == 'x'", Gives::Truth),
-            ("!(a == 'x') && b.matches('y')", Gives::Truth),
-            ("a.split(',').exists(x, x == 'y')", Gives::Truth),
-            ("a.split(',').exists_one(x, x == 'y')", Gives::Truth),
-            ("a.split(',').map(x, x.trim())", Gives::Several),
-            ("a.split(',').map(x, x)[0]", Gives::Unknown),
-            ("{'x': true}[a]", Gives::Unknown),
-            ("start >= today", Gives::Truth),
-            ("today in [start]", Gives::Truth),
-            ("true", Gives::Truth),
+            ("status", ValueKind::Text),
+            ("row['Job Title']", ValueKind::Text),
+            ("'x'", ValueKind::Text),
+            ("1 + 1", ValueKind::Number),
+            ("a + b", ValueKind::Text),
+            ("a.size() - 1", ValueKind::Number),
+            ("a == 'x' ? b : c", ValueKind::Text),
+            ("a == 'x' ? b : 1", ValueKind::Unknown),
+            ("a == 'x'", ValueKind::Truth),
+            ("!(a == 'x') && b.matches('y')", ValueKind::Truth),
+            ("a.split(',').exists(x, x == 'y')", ValueKind::Truth),
+            ("a.split(',').exists_one(x, x == 'y')", ValueKind::Truth),
+            ("a.split(',').map(x, x.trim())", ValueKind::Several),
+            ("a.split(',').map(x, x)[0]", ValueKind::Unknown),
+            ("{'x': true}[a]", ValueKind::Unknown),
+            ("start >= today", ValueKind::Truth),
+            ("today in [start]", ValueKind::Truth),
+            ("true", ValueKind::Truth),
         ] {
             assert_eq!(told(text, true), Ok(gives), "{text}");
         }
-        assert_eq!(told("active", false), Ok(Gives::Unknown), "JSON has truths");
-        assert_eq!(told("a + b", false), Ok(Gives::Unknown));
+        assert_eq!(told("active", false), Ok(ValueKind::Unknown), "JSON has truths");
+        assert_eq!(told("a + b", false), Ok(ValueKind::Unknown));
     }
 
     #[test]

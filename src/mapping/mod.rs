@@ -13,12 +13,12 @@ mod dates;
 mod expression;
 mod guard;
 mod infer;
+mod input_bounds;
+mod match_values;
 mod meter;
 mod scan;
-mod telling;
 pub mod testing;
 mod walk;
-mod weigh;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 pub use bound::{Bound, Decided, Desired, DesiredField, Mapped};
 pub use expression::{Expression, Problem, Scope};
-pub use infer::Gives;
+pub use infer::ValueKind;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::record::Columns;
@@ -150,7 +150,7 @@ struct Rule {
     /// The target refuses an account without it.
     required: bool,
     /// Accounts are recognised by it, so it must be a value that tells people apart.
-    telling: bool,
+    identifies: bool,
     when: When,
     empty: OnEmpty,
 }
@@ -169,9 +169,10 @@ impl Mapping {
     /// Every finding, of which one is an error at least.
     pub fn compile(spec: &MappingSpec, catalogue: &Catalogue) -> Result<(Mapping, Vec<Finding>), Vec<Finding>> {
         let mut checked = check::Checked::default();
-        let telling = catalogue.recognised_by(&spec.recognised_by);
+        let match_fields = catalogue.recognised_by(&spec.recognised_by);
         checked.all_text = spec.all_text;
-        let compiled = |rule: &FieldRule| check::rule(rule, catalogue, telling.contains(&rule.field), &mut checked);
+        let compiled =
+            |rule: &FieldRule| check::rule(rule, catalogue, match_fields.contains(&rule.field), &mut checked);
         let rules: Vec<Rule> = spec.fields.iter().filter_map(compiled).collect();
         check::together(spec, catalogue, &mut checked);
         let include = spec.include.as_deref().and_then(|text| checked.include(text));
@@ -266,7 +267,7 @@ fn version(spec: &MappingSpec, rules: &[Rule]) -> [u8; 32] {
                 ValueFrom::Value(value) => json!(["value", value]),
             };
             let (when, empty) = (rule.when == When::Always, rule.empty == OnEmpty::Clear);
-            json!([rule.field, from, when, empty, compiled.admits.describe(), compiled.required, compiled.telling])
+            json!([rule.field, from, when, empty, compiled.admits.describe(), compiled.required, compiled.identifies])
         })
         .collect();
     described.sort_by_key(ToString::to_string);

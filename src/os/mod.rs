@@ -2,6 +2,6 @@
 
 pub mod bounded_file;
 pub mod clock;
+pub mod disk_budget;
 pub mod panics;
-pub mod room;
 pub mod stack;

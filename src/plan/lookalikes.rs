@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::spool::{Leaver, Pair, Side};
 use super::{Merged, Planner, Spool};
-use crate::account::lookup::Sought;
+use crate::account::lookup::LookupValues;
 use crate::config::settings::{OnLeave, SyncSettings};
 use crate::domain::error::Result;
 use crate::domain::keyset::{pages, text_of};
@@ -36,11 +36,11 @@ const PAIRS_NAMED: usize = 5;
 
 /// What tells newcomers apart, as hashes: eight bytes a value, whoever they are.
 #[derive(Debug, Default)]
-pub(super) struct Tellings(Vec<u64>);
+pub(super) struct MatchHashes(Vec<u64>);
 
-impl Tellings {
+impl MatchHashes {
     /// Notes what tells one newcomer.
-    pub fn note(&mut self, sought: &Sought) {
+    pub fn note(&mut self, sought: &LookupValues) {
         self.0.extend(sought.matches.iter().map(|(field, value)| hash(field, value)));
     }
 
@@ -101,7 +101,7 @@ pub(super) fn note_leaver<'v>(
 }
 
 /// Finds who looks like whom; returns, in words, which values newcomers share.
-pub(super) fn find(planner: &Planner, spool: &Spool, tellings: Tellings) -> Result<Vec<String>> {
+pub(super) fn find(planner: &Planner, spool: &Spool, tellings: MatchHashes) -> Result<Vec<String>> {
     let mut wanted = tellings.repeated();
     let has_leavers = spool.has_leavers()?;
     if wanted.is_empty() && !has_leavers {
@@ -121,7 +121,7 @@ pub(super) fn find(planner: &Planner, spool: &Spool, tellings: Tellings) -> Resu
 
 /// Notes, of each newcomer, what somebody else may have too.
 fn note_newcomers(spool: &Spool, wanted: &HashSet<u64>) -> Result<()> {
-    let note = |key: &Key, sought: &Sought| -> Result<()> {
+    let note = |key: &Key, sought: &LookupValues| -> Result<()> {
         for (field, value) in &sought.matches {
             if wanted.contains(&hash(field, value)) {
                 spool.telling(field, value, Side::Newcomer, key)?;
@@ -334,9 +334,12 @@ mod tests {
 
     #[test]
     fn only_what_is_there_twice_is_looked_at() {
-        let sought =
-            |email: &str| Sought { key_value: None, matches: vec![("email".into(), email.into())], protected: false };
-        let mut tellings = Tellings::default();
+        let sought = |email: &str| LookupValues {
+            key_value: None,
+            matches: vec![("email".into(), email.into())],
+            protected: false,
+        };
+        let mut tellings = MatchHashes::default();
         ["a@b.example", "c@b.example", "a@b.example"].iter().for_each(|email| tellings.note(&sought(email)));
         assert_eq!(tellings.repeated(), [hash("email", "a@b.example")].into());
     }

@@ -12,7 +12,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use super::adoption::adopt;
 use super::listed::{list, unless_used_up, worth_listing};
 use super::lookalikes;
-use super::scope::Standing;
+use super::scope::Presence;
 use super::spool::NewcomerRow;
 use super::{Merged, PAGE, Planner};
 use crate::account::Listing;
@@ -194,12 +194,12 @@ fn owned(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Acco
     drop(spool);
     let shown = engine.loggable_id(&account.remote_id);
     let (fields, looks) = (fields.join(" and "), format!("account {shown} looks like {new} and belongs to {owner}"));
-    Ok(match planner.standing_of(owner)? {
-        Standing::InScope => {
+    Ok(match planner.presence_of(owner)? {
+        Presence::InScope => {
             format!("{looks}, who is in the source and in scope too: both have one {fields} there; mend the source")
         }
-        Standing::Rejected => format!("{looks}, whose record is rejected; mend that first"),
-        Standing::Excluded | Standing::Absent => {
+        Presence::Rejected => format!("{looks}, whose record is rejected; mend that first"),
+        Presence::Excluded | Presence::Absent => {
             format!("{looks}; if {owner} is {new} under an old key: {}", lookalikes::rekey(sync, owner, new))
         }
     })

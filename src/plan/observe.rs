@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Spool;
 use crate::account::Listing;
 use crate::account::seek::identity;
-use crate::api::Whose;
+use crate::api::Ownership;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::catalogue::Catalogue;
@@ -33,7 +33,7 @@ pub(super) fn as_listed(
     let Some(remote_id) = &person.remote_id else { return Ok(()) };
     let catalogue = sync.target.engine.catalogue();
     let is_theirs =
-        |account: &Account| identity(&person.key, sync, [&body.attributes]).judge(account) != Whose::Anothers;
+        |account: &Account| identity(&person.key, sync, [&body.attributes]).judge(account) != Ownership::Anothers;
     match listing.by_id(remote_id)?.filter(is_theirs) {
         Some(account) => {
             person.state = state(person.state, account.state);

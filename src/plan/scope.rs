@@ -10,7 +10,7 @@ use crate::source::Intake;
 
 /// What the source says of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Presence {
     /// In scope.
     InScope,
     /// There, and `include` says no.
@@ -25,18 +25,18 @@ pub enum Standing {
 ///
 /// # Errors
 /// The read can't be looked at.
-pub fn standing(intake: &Intake, mapping: &Mapping, key: &Key, today: NaiveDate) -> Result<Standing> {
+pub fn presence(intake: &Intake, mapping: &Mapping, key: &Key, today: NaiveDate) -> Result<Presence> {
     if intake.is_rejected(key)? {
-        return Ok(Standing::Rejected);
+        return Ok(Presence::Rejected);
     }
-    let Some(record) = intake.record(key)? else { return Ok(Standing::Absent) };
+    let Some(record) = intake.record(key)? else { return Ok(Presence::Absent) };
     let bound = mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
     })?;
     Ok(match bound.decide(&record, today).mapped {
-        Mapped::InScope(_) => Standing::InScope,
-        Mapped::Excluded => Standing::Excluded,
-        Mapped::Rejected(_) => Standing::Rejected,
+        Mapped::InScope(_) => Presence::InScope,
+        Mapped::Excluded => Presence::Excluded,
+        Mapped::Rejected(_) => Presence::Rejected,
     })
 }
 
@@ -45,7 +45,7 @@ impl Planner {
     ///
     /// # Errors
     /// The read can't be looked at.
-    pub(super) fn standing_of(&self, key: &Key) -> Result<Standing> {
-        standing(&self.intake, &self.sync.mapping, key, self.today)
+    pub(super) fn presence_of(&self, key: &Key) -> Result<Presence> {
+        presence(&self.intake, &self.sync.mapping, key, self.today)
     }
 }

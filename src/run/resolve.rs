@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::account::lookup::Found;
 use crate::account::seek::{find_again, whose};
 use crate::account::{Client, Seen};
-use crate::api::Whose;
+use crate::api::Ownership;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, Result, TargetReason};
@@ -147,7 +147,7 @@ impl Resolver<'_> {
             match self.client.seek(remote_id).await? {
                 Seen::Account(account) => {
                     let whose = whose(self.state, self.id, self.sync, operation, &account).await?;
-                    if whose != Whose::Anothers {
+                    if whose != Ownership::Anothers {
                         return Ok(Some(*account));
                     }
                 }

@@ -8,7 +8,7 @@ use crate::account::Listing;
 use crate::account::lookup::Found;
 use crate::account::seek::{find_again, identity};
 use crate::account::{Client, Seen};
-use crate::api::{Engine, Whose};
+use crate::api::{Engine, Ownership};
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::Result;
@@ -57,7 +57,8 @@ pub async fn verify_restored_state(
                 // Nothing is learnt of them; what is sent to them is judged by its own answer.
                 Stock::Unreadable => continue,
             };
-            let theirs = found.filter(|a| identity(&person.key, sync, [&body.attributes]).judge(a) != Whose::Anothers);
+            let theirs =
+                found.filter(|a| identity(&person.key, sync, [&body.attributes]).judge(a) != Ownership::Anothers);
             let account = match theirs {
                 Some(account) => Some(*account),
                 None => moved(sync, state, client, &person, &body).await?,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Listing;
 use super::faults::Scripted;
-use super::server::World;
+use super::server::SandboxState;
 use super::target::{Answer, Call};
 use crate::domain::units::Rate;
 
@@ -40,7 +40,7 @@ pub struct Behaviour {
     pub script: Vec<Scripted>,
 }
 
-impl World {
+impl SandboxState {
     /// Changes how the targets behave.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl World {
 }
 
 /// Answers a request to `/_sandbox/…`.
-pub(super) fn handle(world: &World, path: &str, call: &Call) -> Answer {
+pub(super) fn handle(world: &SandboxState, path: &str, call: &Call) -> Answer {
     match (path, &call.method) {
         ("/_sandbox/requests", &Method::GET) => requests(world, call),
         ("/_sandbox/users", _) => users(world, call),
@@ -125,7 +125,7 @@ pub(super) fn handle(world: &World, path: &str, call: &Call) -> Answer {
     }
 }
 
-fn requests(world: &World, call: &Call) -> Answer {
+fn requests(world: &SandboxState, call: &Call) -> Answer {
     match call.query("since").unwrap_or("0").parse() {
         Ok(since) => {
             let entries = world.log().since(since);
@@ -135,7 +135,7 @@ fn requests(world: &World, call: &Call) -> Answer {
     }
 }
 
-fn users(world: &World, call: &Call) -> Answer {
+fn users(world: &SandboxState, call: &Call) -> Answer {
     let name = call.query("target").unwrap_or("juno");
     let Some(mut target) = world.target(name) else {
         return complaint(404, &format!("there is no target {name:?}, only {}", world.names().join(", ")));

@@ -149,7 +149,7 @@ impl Scripted {
 
 /// What happens to one request.
 #[derive(Clone, Debug)]
-pub(super) enum Fate {
+pub(super) enum FaultDecision {
     /// Nothing unusual.
     Served,
     /// Answered 429; try again after so many seconds.
@@ -158,13 +158,13 @@ pub(super) enum Fate {
     Struck(Box<Scripted>),
 }
 
-impl Fate {
+impl FaultDecision {
     /// The word for it in the log.
     pub(super) fn name(&self) -> Option<Cow<'static, str>> {
         match self {
-            Fate::Served => None,
-            Fate::TooMany(_) => Some(Cow::Borrowed("rate")),
-            Fate::Struck(fault) => Some(Cow::Owned(fault.action.to_string())),
+            FaultDecision::Served => None,
+            FaultDecision::TooMany(_) => Some(Cow::Borrowed("rate")),
+            FaultDecision::Struck(fault) => Some(Cow::Owned(fault.action.to_string())),
         }
     }
 }
@@ -240,7 +240,14 @@ impl Faults {
     }
 
     /// What happens to a request of this target that arrives `now`, in nanoseconds of the log's clock.
-    pub(super) fn fate(&mut self, target: &'static str, method: &str, path: &str, key: Option<&str>, now: u64) -> Fate {
+    pub(super) fn fate(
+        &mut self,
+        target: &'static str,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        now: u64,
+    ) -> FaultDecision {
         let mut struck = None;
         for (fault, seen) in &mut self.scripted {
             if fault.matches(method, path, key) {
@@ -251,14 +258,14 @@ impl Faults {
             }
         }
         if let Some(fault) = struck {
-            return Fate::Struck(Box::new(fault));
+            return FaultDecision::Struck(Box::new(fault));
         }
         if let Some(seconds) = self.too_many(target, now) {
-            return Fate::TooMany(seconds);
+            return FaultDecision::TooMany(seconds);
         }
         match self.mishap() {
-            Some(action) => Fate::Struck(Box::new(Scripted::always(action))),
-            None => Fate::Served,
+            Some(action) => FaultDecision::Struck(Box::new(Scripted::always(action))),
+            None => FaultDecision::Served,
         }
     }
 
@@ -332,7 +339,7 @@ mod tests {
         let struck: Vec<bool> = [("POST", "E1"), ("GET", "E1"), ("POST", "E2"), ("POST", "E1"), ("POST", "E1")]
             .into_iter()
             .map(|(method, key)| {
-                matches!(faults.fate("juno", method, "/juno/api/users", Some(key), 0), Fate::Struck(_))
+                matches!(faults.fate("juno", method, "/juno/api/users", Some(key), 0), FaultDecision::Struck(_))
             })
             .collect();
         assert_eq!(struck, [false, false, false, true, false]);
@@ -343,12 +350,12 @@ mod tests {
         let mut faults = quiet();
         faults.set_rate(Some(Rate { count: 2, per: Duration::from_secs(1) }));
         let mut fate = |now| faults.fate("juno", "GET", "/", None, now);
-        assert!(matches!(fate(0), Fate::Served));
-        assert!(matches!(fate(SECOND / 2), Fate::Served));
-        assert!(matches!(fate(SECOND - 1), Fate::TooMany(1)));
-        assert!(matches!(fate(SECOND), Fate::Served));
-        assert!(matches!(fate(SECOND + 1), Fate::TooMany(1)));
-        assert!(matches!(fate(SECOND + SECOND / 2), Fate::Served));
+        assert!(matches!(fate(0), FaultDecision::Served));
+        assert!(matches!(fate(SECOND / 2), FaultDecision::Served));
+        assert!(matches!(fate(SECOND - 1), FaultDecision::TooMany(1)));
+        assert!(matches!(fate(SECOND), FaultDecision::Served));
+        assert!(matches!(fate(SECOND + 1), FaultDecision::TooMany(1)));
+        assert!(matches!(fate(SECOND + SECOND / 2), FaultDecision::Served));
     }
 
     #[test]

@@ -42,7 +42,7 @@ use self::juicebox::Juicebox;
 use self::juno::Juno;
 use self::longjump::LongJump;
 use self::scim::Scim;
-use self::server::World;
+use self::server::SandboxState;
 use self::target::Target;
 use crate::domain::units::Rate;
 
@@ -120,7 +120,7 @@ impl Sandbox {
             let accounts: Vec<Value> = invented.iter().map(|person| target.invent(person)).collect();
             target.seed(&accounts).map_err(io::Error::other)?;
         }
-        let world = Arc::new(World::new(targets, Faults::new(latency, fail_percent, rate, seed)));
+        let world = Arc::new(SandboxState::new(targets, Faults::new(latency, fail_percent, rate, seed)));
 
         let listener = TcpListener::bind(listen).await?;
         let addr = listener.local_addr()?;
@@ -142,7 +142,7 @@ impl Sandbox {
 /// A sandbox that is up. It stops when this is dropped.
 pub struct Running {
     addr: SocketAddr,
-    world: Arc<World>,
+    world: Arc<SandboxState>,
     task: JoinHandle<()>,
     stop: DropGuard,
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::admin;
 use super::connection::Connection;
-use super::faults::{Do, Fate, Faults, Scripted};
+use super::faults::{Do, FaultDecision, Faults, Scripted};
 use super::log::{Log, Op};
 use super::target::{About, Answer, Call, Target};
 
@@ -21,7 +21,7 @@ const LOGIN_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></h
                           <form action=\"/login\"><input name=\"user\"></form></body></html>\n";
 
 /// Everything behind the sandbox's socket. Locks are held for one step each, never across an await.
-pub(super) struct World {
+pub(super) struct SandboxState {
     targets: Vec<Hosted>,
     log: Mutex<Log>,
     faults: Mutex<Faults>,
@@ -39,14 +39,14 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
+impl SandboxState {
     /// A world of these targets.
     pub(super) fn new(targets: Vec<Box<dyn Target>>, faults: Faults) -> Self {
         let targets = targets
             .into_iter()
             .map(|t| Hosted { name: t.name(), base_path: t.base_path(), target: Mutex::new(t) })
             .collect();
-        World { targets, log: Mutex::new(Log::new()), faults: Mutex::new(faults) }
+        SandboxState { targets, log: Mutex::new(Log::new()), faults: Mutex::new(faults) }
     }
 
     /// The log.
@@ -80,7 +80,7 @@ impl World {
 
 /// Serves one request.
 pub(super) async fn serve(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<SandboxState>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: HttpRequest,
 ) -> Response<Body> {
@@ -109,7 +109,7 @@ pub(super) async fn serve(
 
 /// A request to a target: logged, delayed, perhaps struck by a fault, handled, answered.
 async fn serve_target(
-    world: &World,
+    world: &SandboxState,
     hosted: &Hosted,
     connection: &Connection,
     path: &str,
@@ -119,9 +119,9 @@ async fn serve_target(
     let there = latency / 2;
     connection.pause(there).await;
     let response = match fate {
-        Fate::Served => Some(respond(commit(world, hosted, seq, &call))),
-        Fate::TooMany(seconds) => Some(too_many(seconds)),
-        Fate::Struck(fault) => strike(world, hosted, connection, seq, &call, &fault).await,
+        FaultDecision::Served => Some(respond(commit(world, hosted, seq, &call))),
+        FaultDecision::TooMany(seconds) => Some(too_many(seconds)),
+        FaultDecision::Struck(fault) => strike(world, hosted, connection, seq, &call, &fault).await,
     };
     connection.pause(latency - there).await;
     match response {
@@ -138,7 +138,7 @@ async fn serve_target(
 }
 
 /// Enters a request in the log and asks what is to happen to it.
-fn arrive(world: &World, hosted: &Hosted, path: &str, call: &Call) -> (u64, Fate, Duration) {
+fn arrive(world: &SandboxState, hosted: &Hosted, path: &str, call: &Call) -> (u64, FaultDecision, Duration) {
     let about = locked(&hosted.target).about(call);
     let key = about.key.clone();
     let (seq, now) = {
@@ -157,7 +157,7 @@ fn arrive(world: &World, hosted: &Hosted, path: &str, call: &Call) -> (u64, Fate
 
 /// Has the target do what is asked. The log learns of it before the target's lock is given up, so that its order is
 /// the order in which things really happened.
-fn commit(world: &World, hosted: &Hosted, seq: u64, call: &Call) -> Answer {
+fn commit(world: &SandboxState, hosted: &Hosted, seq: u64, call: &Call) -> Answer {
     let mut target = locked(&hosted.target);
     let answer = target.handle(call);
     if answer.committed {
@@ -168,7 +168,7 @@ fn commit(world: &World, hosted: &Hosted, seq: u64, call: &Call) -> Answer {
 
 /// What a fault makes of a request; `None` is no answer at all.
 async fn strike(
-    world: &World,
+    world: &SandboxState,
     hosted: &Hosted,
     connection: &Connection,
     seq: u64,

@@ -45,7 +45,7 @@ pub(super) struct OutcomesWanted {
 /// As `rosterd status --format json`.
 pub(super) async fn status(Extract(context): Extract<Context>) -> Result<Json<Value>, Refusal> {
     let state = context.ready.state()?;
-    let settings = context.board.view().settings;
+    let settings = context.live.view().settings;
     let syncs = settings.syncs.values().map(AsRef::as_ref);
     let lines = status::lines(syncs, state, Some(Holder::Daemon), context.clock.now()).await?;
     let unconfigured = crate::run::unconfigured(&settings, state).await?;
@@ -103,7 +103,7 @@ fn wrong(message: String) -> Refusal {
 }
 
 fn known(context: &Context, sync: Option<&str>) -> Result<(), Refusal> {
-    match sync.filter(|name| !context.board.view().settings.syncs.contains_key(*name)) {
+    match sync.filter(|name| !context.live.view().settings.syncs.contains_key(*name)) {
         None => Ok(()),
         Some(name) => Err(Refusal::new(StatusCode::NOT_FOUND, Exit::Usage, format!("there is no sync {name:?}"))),
     }

@@ -4,15 +4,15 @@
 //! `show_values` says so. It reads the state through a connection of its own, so that nobody who looks makes a sender
 //! wait.
 
-pub mod board;
+pub mod live;
 
 mod api;
 mod host;
 mod listen;
-mod measures;
 mod overview;
 mod page;
-mod picture;
+mod prometheus;
+mod timeline;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Context {
     /// What the scheduler shows.
-    pub board: Board,
+    pub live: LiveStatus,
     /// The state, once it is open.
     pub ready: Ready,
     /// What time it is.
@@ -129,7 +129,7 @@ fn routes(context: Context) -> Router {
         .route("/", get(status_page))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
-        .route("/metrics", get(measures::answer))
+        .route("/metrics", get(prometheus::answer))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/runs", get(api::runs))
         .route("/api/v1/outcomes", get(api::outcomes))
@@ -158,7 +158,7 @@ async fn careful(mut response: Response) -> Response {
 
 async fn readiness(Extract(context): Extract<Context>) -> Result<&'static str, Refusal> {
     let state = context.ready.state()?;
-    if context.board.view().stopping {
+    if context.live.view().stopping {
         return Err(Refusal::unavailable("stopping"));
     }
     match tokio::time::timeout(PATIENCE, state.ask(Ping)).await {
@@ -170,7 +170,7 @@ async fn readiness(Extract(context): Extract<Context>) -> Result<&'static str, R
 
 async fn status_page(Extract(context): Extract<Context>) -> Result<Html<String>, Refusal> {
     let state = context.ready.state()?;
-    let overview = Overview::look(&context.board.view(), state, context.clock.now()).await?;
+    let overview = Overview::look(&context.live.view(), state, context.clock.now()).await?;
     // HTML's own characters are escaped where the page is drawn; what nobody would see is spelled here, wherever it is.
     Ok(Html(visible_lines(&page::render(&overview).into_string()).into_owned()))
 }
@@ -210,6 +210,6 @@ impl IntoResponse for Refusal {
 #[cfg(test)]
 mod tests;
 
-pub use board::Board;
-pub use board::Pace;
-pub use board::View;
+pub use live::LiveStatus;
+pub use live::Pace;
+pub use live::View;

@@ -15,7 +15,7 @@ use crate::report::status::Line;
 use crate::run::stale_because;
 use crate::server::{Pace, View};
 use crate::state::State;
-use crate::state::history::{Mark, Marks, RecentOutcomes};
+use crate::state::history::{Mark, RecentOutcomes, RunsSince};
 use crate::state::ledger::Filter;
 use crate::state::lock::Holder;
 use crate::state::ownership::Unconfigured;
@@ -113,7 +113,7 @@ impl Overview {
         let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, Some(Holder::Daemon), now).await?;
         let mut syncs = Vec::with_capacity(lines.len());
         for line in lines {
-            let marks = Marks { sync: line.sync.clone(), since: rfc3339(now - SPAN), limit: MOST_MARKS };
+            let marks = RunsSince { sync: line.sync.clone(), since: rfc3339(now - SPAN), limit: MOST_MARKS };
             let mut marks = state.ask(marks).await?;
             marks.reverse();
             syncs.push(SyncView {

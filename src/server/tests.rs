@@ -23,7 +23,7 @@ async fn it_works_before_it_is_ready_and_is_no_longer_ready_while_it_stops() {
     let settings = Arc::new(crate::config::load(&[file], []).expect("valid").settings);
     let clock = Clock::system();
     let context = Context {
-        board: Board::new(Arc::clone(&settings), clock.now()),
+        live: LiveStatus::new(Arc::clone(&settings), clock.now()),
         ready: Ready::default(),
         clock,
         measured: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
@@ -39,7 +39,7 @@ async fn it_works_before_it_is_ready_and_is_no_longer_ready_while_it_stops() {
     context.ready.set(state::open(&dir.path().join("s.db"), Access::Write).expect("a state").state);
     assert_eq!(get(at, "/readyz").await, (200, "ready\n".into()));
     assert_eq!(get(at, "/").await.0, 200);
-    context.board.stopping();
+    context.live.stopping();
     let (status, body) = get(at, "/readyz").await;
     assert!(status == 503 && body.contains("stopping"), "{status} {body}");
     server.end().await;

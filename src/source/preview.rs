@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::format::Took;
+use super::format::Piece;
 use super::parsed::Parsed;
 use super::transport::file::unusable;
 use crate::config::settings::SourceSettings;
@@ -98,14 +98,14 @@ impl Look {
     }
 
     /// Takes what a read gives.
-    pub fn take(&mut self, took: Took<'_>) -> Result<ControlFlow<()>> {
+    pub fn take(&mut self, took: Piece<'_>) -> Result<ControlFlow<()>> {
         match took {
-            Took::Row(row) => self.preview.take(row)?,
-            Took::Seen(names) => {
+            Piece::Row(row) => self.preview.take(row)?,
+            Piece::Seen(names) => {
                 let room = COLUMNS.saturating_sub(self.columns.len());
                 self.columns.extend(names.iter().take(room).cloned());
             }
-            Took::Header(names) => self.preview.columns = names.to_vec(),
+            Piece::Header(names) => self.preview.columns = names.to_vec(),
         }
         Ok(if self.preview.rows < self.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }

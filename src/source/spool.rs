@@ -15,7 +15,7 @@ use crate::config::settings::RowsPerPerson;
 use crate::domain::bounded;
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::record::{Key, Members, Places, Position, Record, Reject, Row as PersonRow, Several, same_cell};
-use crate::os::room::{Room, Short};
+use crate::os::disk_budget::{DiskBudget, Short};
 
 /// The page cache, in KiB: what bounds the spool's memory.
 const CACHE_KIB: i64 = 32 * 1024;
@@ -73,7 +73,7 @@ pub(super) struct Tally {
 /// Rows by key.
 pub(super) struct Spool {
     db: Connection,
-    room: Room,
+    room: DiskBudget,
     tally: Tally,
     expected: RowsPerPerson,
     warnings: Vec<String>,
@@ -126,7 +126,7 @@ impl Spool {
         // The file is open now; dropping its name leaves it to the connection alone.
         drop(file);
         let (tally, members) = (Tally::default(), Members::default());
-        let room = Room::new(directory);
+        let room = DiskBudget::new(directory);
         Ok(Spool { db, room, tally, expected, warnings: Vec::new(), unlisted_warnings: 0, members })
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::connector::Connector;
-use super::format::{Decoder, Took};
+use super::format::{Decoder, Piece};
 use super::intake::Intake;
 use super::page_log::PageLog;
 use super::parsed::Sink;
@@ -48,7 +48,7 @@ impl<T: Transport> Connector for Stream<T> {
         let declares = self.format.json().is_some_and(|json| json.total.is_some());
         let mut log = declares.then(|| PageLog::new(self.source.rows == RowsPerPerson::Many));
         let (mut completeness, declared) = decoder.whole(input, &mut |took| {
-            if let Took::Row(row) = took {
+            if let Piece::Row(row) = took {
                 log.iter_mut().for_each(|log| log.row(&row));
                 sink.take(row)?;
             }

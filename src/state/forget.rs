@@ -83,7 +83,7 @@ impl Command for Forget {
 
 /// Of a planned operation's JSON, whom it is about.
 #[derive(Deserialize)]
-struct Whose {
+struct Ownership {
     key: String,
 }
 
@@ -100,7 +100,7 @@ impl Forget {
         let pattern = having(serde_json::to_string(key)?.trim_matches('"'));
         let (mut held, mut others) = (BTreeSet::new(), Vec::new());
         found.each(args![self.name, pattern], |row| {
-            let whose: Whose = serde_json::from_str(&row.get::<String>(3)?)?;
+            let whose: Ownership = serde_json::from_str(&row.get::<String>(3)?)?;
             match row.get(1)? {
                 _ if whose.key != key => {}
                 true => _ = held.insert(row.get::<PlanId>(0)?),

@@ -134,7 +134,7 @@ pub struct Mark {
 
 /// The runs of a sync since a time, newest first.
 #[derive(Debug)]
-pub struct Marks {
+pub struct RunsSince {
     /// The sync.
     pub sync: String,
     /// RFC 3339.
@@ -143,7 +143,7 @@ pub struct Marks {
     pub limit: usize,
 }
 
-impl Command for Marks {
+impl Command for RunsSince {
     type Reply = Vec<Mark>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Mark>, StateError> {

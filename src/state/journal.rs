@@ -21,7 +21,7 @@ use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
 
 pub use super::unresolved::{
-    CountFrom, Doubt, DoubtsOf, Resolve, Unresolved, UnresolvedKeys, UnresolvedOf, UnresolvedPage,
+    CountFrom, Resolve, UnansweredCreate, UnansweredCreates, Unresolved, UnresolvedKeys, UnresolvedOf, UnresolvedPage,
 };
 
 /// Records operations before their requests leave.
@@ -97,7 +97,7 @@ pub enum Effect {
     Unlinked,
     /// Sent, and no usable answer: the entry stays until it is resolved.
     Unknown,
-    /// A create without a usable answer, which is looked up once more at the end of the run ([`DoubtsOf`]): until then the
+    /// A create without a usable answer, which is looked up once more at the end of the run ([`UnansweredCreates`]): until then the
     /// entry keeps its outcome, and nothing is told.
     Doubtful {
         /// The create, where it is not what was intended.

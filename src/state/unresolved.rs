@@ -15,7 +15,7 @@ use crate::domain::record::Key;
 
 /// A create that brought no usable answer, as it is looked up once more at the end of its run.
 #[derive(Debug)]
-pub struct Doubt {
+pub struct UnansweredCreate {
     /// Its entry.
     pub entry: EntryId,
     /// What was sent.
@@ -26,7 +26,7 @@ pub struct Doubt {
 
 /// The next doubtful creates of a run, oldest first.
 #[derive(Clone, Debug)]
-pub struct DoubtsOf {
+pub struct UnansweredCreates {
     /// Whose.
     pub sync: SyncId,
     /// Of this run.
@@ -37,16 +37,16 @@ pub struct DoubtsOf {
     pub limit: usize,
 }
 
-impl Command for DoubtsOf {
-    type Reply = Vec<Doubt>;
+impl Command for UnansweredCreates {
+    type Reply = Vec<UnansweredCreate>;
 
-    fn run(&self, db: &Db<'_>) -> Result<Vec<Doubt>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Vec<UnansweredCreate>, StateError> {
         db.rows(
             "SELECT id, operation, doubt FROM journal
              WHERE sync = ?1 AND run = ?2 AND doubt IS NOT NULL AND id > ?3 ORDER BY id LIMIT ?4",
             args![self.sync, self.run, self.after, self.limit as i64],
             |row| {
-                Ok(Doubt {
+                Ok(UnansweredCreate {
                     entry: row.get(0)?,
                     operation: serde_json::from_str(&row.get::<String>(1)?)?,
                     outcome: serde_json::from_str(&row.get::<String>(2)?)?,
@@ -56,10 +56,10 @@ impl Command for DoubtsOf {
     }
 }
 
-impl Page for DoubtsOf {
-    type Entry = Doubt;
+impl Page for UnansweredCreates {
+    type Entry = UnansweredCreate;
 
-    fn go_on(&mut self, read: &[Doubt]) {
+    fn go_on(&mut self, read: &[UnansweredCreate]) {
         self.after = read.last().map_or(self.after, |doubt| doubt.entry);
     }
 }

@@ -44,7 +44,7 @@ pub struct UnderWay {
 }
 
 /// A create that may have been carried out without anybody knowing.
-pub struct Doubt {
+pub struct UnansweredCreate {
     left_at: u64,
     life: u64,
     /// Somebody has looked since whether they are there.
@@ -63,7 +63,7 @@ impl SimulatedTarget {
 
     /// Notes that nobody can know what became of a create.
     pub fn doubt(&mut self, key: String, left_at: u64) {
-        self.doubtful.insert(key, Doubt { left_at, life: self.life, looked: false });
+        self.doubtful.insert(key, UnansweredCreate { left_at, life: self.life, looked: false });
     }
 
     /// Notes what a request tells, and which promise it breaks by having been sent.

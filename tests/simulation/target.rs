@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rosterd::api::{ApiRequest, ApiResponse, Held};
 use serde_json::{Map, Value, json};
 
-use super::checks::{Doubt, Seen, UnderWay};
+use super::checks::{Seen, UnansweredCreate, UnderWay};
 use super::network::{Conditions, PageLie, RequestInFlight, told};
 
 /// How the target spells what it is sent of some people, whatever is sent.
@@ -50,7 +50,7 @@ pub struct SimulatedTarget {
     /// The writes of the present life that were not heard of since, by request.
     pub(super) under_way: BTreeMap<u64, UnderWay>,
     /// Whose create may have been carried out without anybody knowing.
-    pub(super) doubtful: BTreeMap<String, Doubt>,
+    pub(super) doubtful: BTreeMap<String, UnansweredCreate>,
     /// The keys of those who work here now: no access is to be taken from them.
     pub employed: BTreeSet<String>,
     /// What was broken.

@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use super::{ANN, BOB, Bench, PersonReport, adoption_and_lost_state, reconciling, whole_story};
 use crate::answers::explaining::tells;
 
 const MAP: &str = r#"email = { cel = "email.trim().lowerAscii()" }
@@ -14,8 +14,8 @@ last_name = "last_name"
 "extra.city" = "city"
 apps = { value = ["zylTKNVx", "b7Qw2LmN"] }"#;
 
-fn story(settings: &'static str) -> Story {
-    Story {
+fn story(settings: &'static str) -> PersonReport {
+    PersonReport {
         target: "juicebox",
         settings,
         map: MAP,

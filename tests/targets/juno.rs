@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, whole_story};
+use super::{ANN, BOB, Bench, PersonReport, adoption_and_lost_state, whole_story};
 
 const SETTINGS: &str = r#"kind = "juno"
 base_url = "{url}/juno/api"
 auth = { kind = "bearer", token = { file = "secret" } }"#;
 
 fn bench(map: &'static str) -> Bench {
-    Bench::new(Story {
+    Bench::new(PersonReport {
         target: "juno",
         settings: SETTINGS,
         map,

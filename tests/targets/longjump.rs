@@ -3,10 +3,10 @@
 use rosterd::sandbox::Op;
 use serde_json::json;
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use super::{ANN, BOB, Bench, PersonReport, adoption_and_lost_state, reconciling, whole_story};
 
 pub fn bench() -> Bench {
-    Bench::new(Story {
+    Bench::new(PersonReport {
         target: "longjump",
         settings: r#"kind = "longjump"
 base_url = "{url}/longjump"

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::support::{Home, Sim};
 
 /// How the story is told to one target, and read there.
-pub struct Story {
+pub struct PersonReport {
     /// The name in the sandbox.
     pub target: &'static str,
     /// `[targets.there]`, with `{url}` for the sandbox.
@@ -45,13 +45,13 @@ pub struct Story {
 pub struct Bench {
     pub sim: Sim,
     pub home: Home,
-    pub story: Story,
+    pub story: PersonReport,
 }
 
 const HEADER: &str = "employee_id,first_name,last_name,email,title,city,status\n";
 
 impl Bench {
-    pub fn new(story: Story) -> Bench {
+    pub fn new(story: PersonReport) -> Bench {
         let (sim, home) = (Sim::start(), Home::empty());
         let settings = story.settings.replace("{url}", &sim.url());
         home.write(
@@ -129,7 +129,7 @@ impl Bench {
     }
 }
 
-impl Story {
+impl PersonReport {
     /// The field by which accounts are matched, as mappings call it: the first line of the map.
     fn email_field(&self) -> String {
         self.map.split('=').next().unwrap_or_default().trim().trim_matches('"').to_string()

@@ -3,7 +3,7 @@
 use rosterd::sandbox::Op;
 use serde_json::{Value, json};
 
-use super::{ANN, BOB, Bench, Story, adoption_and_lost_state, reconciling, whole_story};
+use super::{ANN, BOB, Bench, PersonReport, adoption_and_lost_state, reconciling, whole_story};
 
 const SETTINGS: &str = r#"kind = "scim"
 base_url = "{url}/scim/v2"
@@ -18,8 +18,8 @@ title = "title"
 'addresses[type eq "work"].locality' = "city"
 "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCenter" = "title""#;
 
-pub fn story(settings: &'static str) -> Story {
-    Story {
+pub fn story(settings: &'static str) -> PersonReport {
+    PersonReport {
         target: "scim",
         settings,
         map: MAP,

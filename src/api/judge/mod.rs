@@ -19,7 +19,7 @@ use crate::domain::account::{Account, AccountState};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
 use crate::domain::remote_id::RemoteId;
-use crate::domain::retry::{self, Passing};
+use crate::domain::retry::{self, RetryVerdict};
 
 impl Engine {
     /// What the answer to an operation's request means, which was made for this call. `now` is when it arrived, for a `Retry-After` that is a date.
@@ -216,10 +216,10 @@ fn usual_meaning(status: u16) -> Meaning {
         401 => Meaning::LogInAgain,
         404 => Meaning::NotFound,
         409 => Meaning::Duplicate,
-        _ => match Passing::of(status) {
-            Passing::SlowDown => Meaning::SlowDown,
-            Passing::Trouble => Meaning::Unclear,
-            Passing::No => Meaning::Refused,
+        _ => match RetryVerdict::of(status) {
+            RetryVerdict::SlowDown => Meaning::SlowDown,
+            RetryVerdict::Trouble => Meaning::Unclear,
+            RetryVerdict::No => Meaning::Refused,
         },
     }
 }

@@ -16,11 +16,11 @@ use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
 use regex::Regex;
 use serde_json::{Number, Value};
 
-use super::infer::{self, Gives};
+use super::infer::{self, ValueKind};
 use super::meter::{self, LARGEST, METER};
 use super::scan::{self, LEVELS};
 use super::walk::{self, ROW_PREFIX};
-use super::{dates, guard, weigh};
+use super::{dates, guard, input_bounds};
 use crate::os::stack::roomy;
 
 /// The functions of CEL's standard library and of its strings, math and lists extensions.
@@ -65,7 +65,7 @@ pub struct Expression {
     harmless_up_to: Option<u64>,
     columns: Vec<String>,
     texts: Vec<String>,
-    gives: Gives,
+    gives: ValueKind,
     uses_today: bool,
 }
 
@@ -153,7 +153,7 @@ impl Expression {
         Ok(Expression {
             gives,
             texts: facts.texts.into_iter().collect(),
-            harmless_up_to: weigh::harmless_up_to(&tree),
+            harmless_up_to: input_bounds::harmless_up_to(&tree),
             guarded: Tree::new(guard::guarded(&tree)),
             plain: Tree::new(tree),
             columns: facts.columns.into_iter().collect(),
@@ -172,7 +172,7 @@ impl Expression {
     }
 
     /// What kind of value it gives.
-    pub fn gives(&self) -> Gives {
+    pub fn gives(&self) -> ValueKind {
         self.gives
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Case, Merge, Pair};
-use crate::account::lookup::Sought;
+use crate::account::lookup::LookupValues;
 use crate::config::settings::OnLeave;
 use crate::domain::error::Result;
 use crate::domain::rules::{Circumstances, LeavePolicy, PersonState, SourceSays};
@@ -116,7 +116,7 @@ impl Merge<'_> {
     }
 
     /// Notes a newcomer about whom the plan is not.
-    pub(super) fn note_bystander(&mut self, case: &Case<'_>, sought: &Sought) -> Result<()> {
+    pub(super) fn note_bystander(&mut self, case: &Case<'_>, sought: &LookupValues) -> Result<()> {
         self.tellings.note(sought);
         Ok(self.out.spool().bystander(case.key, sought)?)
     }

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use self::leaving::is_new;
-use super::lookalikes::{self, Tellings};
+use super::lookalikes::{self, MatchHashes};
 use super::newcomers::recognised_by;
 use super::observe::{as_listed, leave_kept, returned};
 use super::pair::Pair;
 use super::repeated::Repeated;
 use super::{Merged, PAGE, Planner, Spool};
 use crate::account::Listing;
-use crate::account::lookup::{Newcomer, Sought};
+use crate::account::lookup::{LookupValues, Newcomer};
 use crate::domain::account::AccountState;
 use crate::domain::error::{Failure, Result};
 use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
@@ -54,7 +54,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             .map(|rule| rule.field.clone())
             .collect(),
         repeated: Repeated::default(),
-        tellings: Tellings::default(),
+        tellings: MatchHashes::default(),
         out: Merged {
             spool: Mutex::new(Spool::new()?),
             excluded: 0,
@@ -86,7 +86,7 @@ struct Merge<'a> {
     keyless: bool,
     create_only: BTreeSet<String>,
     repeated: Repeated,
-    tellings: Tellings,
+    tellings: MatchHashes,
     out: Merged,
 }
 
@@ -443,10 +443,10 @@ impl Merge<'_> {
     }
 
     /// By what somebody is looked up.
-    fn sought(&self, desired: &Desired, protected: bool) -> Sought {
+    fn sought(&self, desired: &Desired, protected: bool) -> LookupValues {
         let catalogue = self.planner.sync.target.engine.catalogue();
         let (key_value, matches) = recognised_by(desired, &self.planner.sync.match_fields, catalogue);
-        Sought { key_value, matches, protected }
+        LookupValues { key_value, matches, protected }
     }
 
     /// Somebody about whom the plan is not, but whom somebody of the plan may look like.

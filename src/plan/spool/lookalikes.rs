@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::{PAGE, Spool, person};
-use crate::account::lookup::Sought;
+use crate::account::lookup::LookupValues;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
@@ -104,7 +104,7 @@ impl Spool {
     }
 
     /// A newcomer about whom the plan is not, but whom somebody of the plan may look like.
-    pub fn bystander(&self, key: &Key, sought: &Sought) -> Result<(), StateError> {
+    pub fn bystander(&self, key: &Key, sought: &LookupValues) -> Result<(), StateError> {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO bystander VALUES (?1, ?2)")?
             .execute([key.as_str(), &serde_json::to_string(sought)?])?;
@@ -112,7 +112,7 @@ impl Spool {
     }
 
     /// The bystanders among newcomers, in key order.
-    pub fn bystanders(&self, after: &str) -> Result<Vec<(Key, Sought)>, StateError> {
+    pub fn bystanders(&self, after: &str) -> Result<Vec<(Key, LookupValues)>, StateError> {
         let mut statement =
             self.db.prepare_cached("SELECT key, sought FROM bystander WHERE key > ?1 ORDER BY key LIMIT ?2")?;
         let mut rows = statement.query(params![after, PAGE as i64])?;
@@ -293,7 +293,7 @@ impl Spool {
     }
 
     /// By what this newcomer is looked up, be the plan about them or not.
-    pub fn sought_of(&self, new: &Key) -> Result<Option<Sought>, StateError> {
+    pub fn sought_of(&self, new: &Key) -> Result<Option<LookupValues>, StateError> {
         let mut statement = self.db.prepare_cached(
             "SELECT sought FROM newcomer WHERE key = ?1 UNION ALL SELECT sought FROM bystander WHERE key = ?1",
         )?;

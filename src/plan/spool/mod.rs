@@ -15,12 +15,12 @@ use crate::domain::record::Key;
 use crate::state::StateError;
 use crate::state::people::Note;
 
-use crate::account::lookup::{Newcomer, Sought};
+use crate::account::lookup::{LookupValues, Newcomer};
 use crate::domain::remote_id::RemoteId;
 pub use lookalikes::{Leaver, Pair, Side};
 
 /// A newcomer to be looked up: who, by what, and why they are in doubt.
-pub type NewcomerRow = (Key, Sought, Option<String>);
+pub type NewcomerRow = (Key, LookupValues, Option<String>);
 
 /// A unique value that one person gives up and another takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -478,7 +478,7 @@ mod tests {
             spool.add(&operation).expect("added");
         }
         for create in [operation(OpKind::Create, "E1"), operation(OpKind::Create, "E5")] {
-            let sought = Sought { key_value: None, matches: Vec::new(), protected: false };
+            let sought = LookupValues { key_value: None, matches: Vec::new(), protected: false };
             let key = create.key.clone();
             spool.newcomer(&Newcomer { create, sought }).expect("spooled");
             spool.provision(&key).expect("added");

@@ -1,14 +1,14 @@
 //! `why`: everything about one person, gathered from the source, the state and a plan of them alone.
 
 pub mod parts;
-pub mod story;
+pub mod person_report;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use self::story::{Field, HeldFor, InSource, Next, Story, fields};
+use self::person_report::{Field, HeldFor, InSource, Next, PersonReport, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
@@ -38,7 +38,7 @@ const LATELY: usize = 10;
 ///
 /// # Errors
 /// Nobody is found, or several are (64); the state fails. A source or target that can't be asked is part of the story.
-pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Result<Story> {
+pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Result<PersonReport> {
     let readings =
         read_sources_quietly(&runner.settings, std::slice::from_ref(sync), &runner.state, &runner.clock).await?;
     let read = readings.into_iter().next().map(|(read, _)| read);
@@ -147,7 +147,7 @@ impl Teller<'_> {
         Ok(found)
     }
 
-    async fn tell(&self, key: Key) -> Result<Story> {
+    async fn tell(&self, key: Key) -> Result<PersonReport> {
         let state = &self.runner.state;
         let (mut person, mut body, mut confirmed_at, mut paused) = (None, None, None, false);
         if let Some(sync) = self.id {
@@ -163,7 +163,7 @@ impl Teller<'_> {
         let protected = self.is_protected(&key, &mapped, person.as_ref(), body.as_ref());
         let next = self.next(&key, &in_source, person.as_ref(), &mapped).await?;
         let lately = LastOutcomes { sync: self.sync.name.clone(), key: key.to_string(), limit: LATELY };
-        Ok(Story {
+        Ok(PersonReport {
             sync: self.sync.name.clone(),
             source: self.sync.source.name.clone(),
             target: self.sync.target.name.clone(),

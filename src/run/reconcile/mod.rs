@@ -16,7 +16,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use crate::account::Client;
 use crate::account::seek::identity;
 use crate::account::{Doubled, Listing};
-use crate::api::Whose;
+use crate::api::Ownership;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::ids::SyncId;
@@ -224,11 +224,11 @@ async fn look_at_known(
             let Some(account) = listing.by_id(remote_id)? else { continue };
             let known = bodies.get(&person.key).map(|body| &body.attributes);
             let whose = identity(&person.key, sync, known).judge(&account);
-            if whose != Whose::Anothers {
+            if whose != Ownership::Anothers {
                 listing.link(remote_id)?;
             }
             // What is seen of somebody else's account must not pass for theirs later.
-            if matches!(whose, Whose::Theirs | Whose::Unknowable) {
+            if matches!(whose, Ownership::Theirs | Ownership::Unknowable) {
                 people.push((person.key, account.attributes));
             }
         }

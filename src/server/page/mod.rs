@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::overview::{Failures, Overview, SyncView};
-use super::picture::timeline;
+use super::timeline::timeline;
 use crate::domain::time::{parse, spoken};
 use crate::server::Pace;
 

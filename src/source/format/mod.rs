@@ -26,7 +26,7 @@ use crate::config::settings::FormatSettings;
 use crate::domain::error::Result;
 
 /// What a read gives, piece by piece.
-pub(super) enum Took<'a> {
+pub(super) enum Piece<'a> {
     /// A row, judged.
     Row(Parsed),
     /// The columns of a JSON record, where they are listed.
@@ -36,7 +36,7 @@ pub(super) enum Took<'a> {
 }
 
 /// Where it goes; a break ends the read before its end.
-pub(super) type Take<'t> = dyn FnMut(Took<'_>) -> Result<ControlFlow<()>> + 't;
+pub(super) type Take<'t> = dyn FnMut(Piece<'_>) -> Result<ControlFlow<()>> + 't;
 
 /// Looks through one page without keeping anything, and says what it holds. Records of formats that lead nowhere are
 /// counted only where that is asked; `next` is where a document says how to go on.

@@ -11,7 +11,7 @@ use super::json::{self, Places, Skimmed};
 use super::judge::Judge;
 use super::lines::Lines;
 use super::trailer::Trailer;
-use super::{Take, Took, text};
+use super::{Piece, Take, text};
 use crate::config::settings::{FormatSettings, JsonSettings, SourceSettings, TextSettings};
 use crate::domain::error::Result;
 use crate::source::trust::Completeness;
@@ -147,12 +147,12 @@ impl<'a> Decoder<'a> {
             Err(failure) if is_first => return Err(placed(self.source, failure)),
             Err(failure) => return Ok(Completeness::Incomplete(failure.message)),
         };
-        let mut goes_on = take(Took::Header(reader.header()))?;
+        let mut goes_on = take(Piece::Header(reader.header()))?;
         while goes_on.is_continue() {
             goes_on = match reader.next() {
                 Parsed::End(Completeness::Complete) => return Ok(self.end_of_text(&reader)),
                 Parsed::End(completeness) => return Ok(completeness),
-                row => take(Took::Row(row))?,
+                row => take(Piece::Row(row))?,
             };
         }
         Ok(Completeness::Complete)
@@ -228,9 +228,9 @@ fn give(
 ) -> Result<ControlFlow<()>> {
     if let Ok(Document { columns, .. }) = &document
         && !columns.is_empty()
-        && take(Took::Seen(columns))?.is_break()
+        && take(Piece::Seen(columns))?.is_break()
     {
         return Ok(ControlFlow::Break(()));
     }
-    take(Took::Row(judge.next(line, document)))
+    take(Piece::Row(judge.next(line, document)))
 }

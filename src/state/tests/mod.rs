@@ -261,7 +261,7 @@ fn an_account_that_is_anothers_fails_its_operation_alone() {
 fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2")]);
-    let doubts = |after| super::journal::DoubtsOf { sync: place.sync, run: "R1".into(), after, limit: 9 };
+    let doubts = |after| super::journal::UnansweredCreates { sync: place.sync, run: "R1".into(), after, limit: 9 };
     let doubtful = |entry, k: &str| {
         let mut doubtful = settlement(Some(entry), k, Effect::Doubtful { instead: None });
         doubtful.outcome.as_mut().expect("an outcome").status = Status::Unknown;

@@ -21,9 +21,9 @@ use crate::config::settings::{FormatSettings, HttpSettings, SourceSettings};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason};
 use crate::domain::html::{begins_like_html, is_html_type};
 use crate::domain::outcome::ErrorKind;
-use crate::domain::retry::{self, Backoff, Passing};
-use crate::http::auth::{self, Carried, Credential, Exchange, Issued, Renewal, Standing};
-use crate::http::body::{Body, Patience, Store, Unkept, Unread};
+use crate::domain::retry::{self, Backoff, RetryVerdict};
+use crate::http::auth::{self, Carried, Credential, Exchange, Issued, Renewal, SessionVerdict};
+use crate::http::body::{Body, BodyError, BodyReadError, Deadline, Store};
 use crate::http::client::{self, Client, in_bytes};
 use crate::http::error::SendError;
 use crate::http::oauth::{ClientCredentials, token_in};
@@ -277,14 +277,14 @@ impl Fetcher {
         &self,
         at: &Url,
         response: Response,
-        patience: &mut Patience,
+        patience: &mut Deadline,
         conditional: bool,
     ) -> Result<Answer, Trouble> {
         let status = response.status();
         let code = status.as_u16();
-        let again = match Passing::of(code) {
-            Passing::SlowDown | Passing::Trouble => Again::Perhaps(asked_pause(response.headers())),
-            Passing::No => Again::No,
+        let again = match RetryVerdict::of(code) {
+            RetryVerdict::SlowDown | RetryVerdict::Trouble => Again::Perhaps(asked_pause(response.headers())),
+            RetryVerdict::No => Again::No,
         };
         match status {
             StatusCode::OK => {}
@@ -341,15 +341,15 @@ impl Fetcher {
     }
 
     /// The body, unpacked, within the cap.
-    async fn body(&self, mut response: Response, patience: &mut Patience) -> Result<Body, Trouble> {
+    async fn body(&self, mut response: Response, patience: &mut Deadline) -> Result<Body, Trouble> {
         let most = self.settings.max_page;
         let kept = |unkept| match unkept {
-            Unkept::TooLarge => {
+            BodyError::TooLarge => {
                 let message = format!("a page is larger than max_page ({}) unpacked", in_bytes(most));
                 Trouble::unusable(message).help("ask for smaller pages, or raise max_page")
             }
-            Unkept::Unpacking(error) => torn(&error.to_string()),
-            Unkept::Disk(error) => full(error),
+            BodyError::Unpacking(error) => torn(&error.to_string()),
+            BodyError::Disk(error) => full(error),
         };
         let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type.is_some_and(is_html_type) {
@@ -361,9 +361,9 @@ impl Fetcher {
         })?;
         let mut store = Store::spilling(&self.directory, most);
         store.receive(&mut response, patience).await.map_err(|unread| match unread {
-            Unread::Unkept(unkept) => kept(unkept),
-            Unread::Broken(error) if error.kind == ErrorKind::Timeout => self.late(),
-            Unread::Broken(error) => torn(&error.message),
+            BodyReadError::BodyError(unkept) => kept(unkept),
+            BodyReadError::Broken(error) if error.kind == ErrorKind::Timeout => self.late(),
+            BodyReadError::Broken(error) => torn(&error.message),
         })?;
         let empty = store.length() == 0;
         if empty && self.settings.format.json().is_some() {
@@ -379,11 +379,11 @@ impl Fetcher {
         Ok(body)
     }
 
-    async fn unpacked(&self, body: Body, packing: Packing) -> Result<Body, Unkept> {
+    async fn unpacked(&self, body: Body, packing: Packing) -> Result<Body, BodyError> {
         let (directory, most) = (self.directory.clone(), self.settings.max_page);
         tokio::task::spawn_blocking(move || unpacked(&body, packing, &directory, most))
             .await
-            .map_err(|error| Unkept::Unpacking(io::Error::other(error)))?
+            .map_err(|error| BodyError::Unpacking(io::Error::other(error)))?
     }
 }
 
@@ -407,11 +407,11 @@ impl Exchange for Getting<'_> {
         Ok(self.fetcher.follow(self.url, self.known, Some(&token)).await)
     }
 
-    fn standing(&self, got: &Self::Answer) -> Standing {
+    fn standing(&self, got: &Self::Answer) -> SessionVerdict {
         match got {
-            Ok(_) => Standing::Accepted,
-            Err(trouble) if matches!(trouble.again, Again::LoggedIn) => Standing::Over,
-            Err(_) => Standing::Untold,
+            Ok(_) => SessionVerdict::Accepted,
+            Err(trouble) if matches!(trouble.again, Again::LoggedIn) => SessionVerdict::Over,
+            Err(_) => SessionVerdict::Untold,
         }
     }
 }

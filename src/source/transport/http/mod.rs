@@ -29,7 +29,7 @@ use crate::config::settings::{FormatSettings, HttpSettings, Pagination, SourceSe
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
 use crate::source::connector::{Asking, Connector, Since};
-use crate::source::format::{Take, Took};
+use crate::source::format::{Piece, Take};
 use crate::source::intake::Intake;
 use crate::source::page_log::Shown;
 use crate::source::parsed::Sink;
@@ -154,8 +154,8 @@ fn read(
     let mut reads = 1;
     loop {
         let mut sink = Sink::create(directory, source.rows)?;
-        let mut take = |took: Took<'_>| {
-            if let Took::Row(parsed) = took {
+        let mut take = |took: Piece<'_>| {
+            if let Piece::Row(parsed) = took {
                 sink.take(parsed)?;
             }
             Ok(ControlFlow::Continue(()))

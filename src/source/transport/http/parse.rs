@@ -8,7 +8,7 @@ use crate::config::settings::{HttpSettings, Pagination, RowsPerPerson, SourceSet
 use crate::domain::error::Result;
 use crate::http::body::Body;
 use crate::source::format::json::Skimmed;
-use crate::source::format::{self, Decoder, Take, Took};
+use crate::source::format::{self, Decoder, Piece, Take};
 use crate::source::page_log::PageLog;
 use crate::source::trust::Completeness;
 
@@ -58,7 +58,7 @@ impl<'a> Parser<'a> {
         };
         let log = &mut self.log;
         let parsed = self.decoder.page(input, number == 1, &mut |took| {
-            if let Took::Row(row) = &took {
+            if let Piece::Row(row) = &took {
                 log.row(row);
             }
             take(took)

@@ -82,8 +82,8 @@ fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) 
     let mut counted = 0;
     {
         let mut parser = Parser::new(&source, &settings, &wanted, false);
-        let mut take = |took: Took<'_>| {
-            if let Took::Row(parsed) = took {
+        let mut take = |took: Piece<'_>| {
+            if let Piece::Row(parsed) = took {
                 sink.take(parsed)?;
             }
             Ok(ControlFlow::Continue(()))
@@ -190,8 +190,8 @@ fn the_next_page_is_fetched_while_one_is_consumed_and_no_more_than_that() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let reading = move || {
         let mut rows = 0;
-        let mut take = |took: Took<'_>| {
-            if let Took::Row(_) = took {
+        let mut take = |took: Piece<'_>| {
+            if let Piece::Row(_) = took {
                 let page = rows / 3 + 1;
                 rows += 1;
                 // The server must see the next page asked for although this one is not consumed yet: the first

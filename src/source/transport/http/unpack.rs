@@ -8,7 +8,7 @@ use std::path::Path;
 
 use reqwest::header::{self, HeaderMap};
 
-use crate::http::body::{Body, Store, Unkept};
+use crate::http::body::{Body, BodyError, Store};
 use crate::source::transport::file::Zstd;
 
 /// How many bytes are unpacked at once.
@@ -51,8 +51,8 @@ pub(super) fn packing(headers: &HeaderMap) -> Result<Option<Packing>, ()> {
 ///
 /// # Errors
 /// It broke off or is not packed so, is too large, or can't be written.
-pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u64) -> Result<Body, Unkept> {
-    let packed = BufReader::with_capacity(CHUNK, body.reader().map_err(Unkept::Disk)?);
+pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u64) -> Result<Body, BodyError> {
+    let packed = BufReader::with_capacity(CHUNK, body.reader().map_err(BodyError::Disk)?);
     let mut reader: Box<dyn Read> = match packing {
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
         Packing::Zstd => Box::new(Zstd::new(packed)),
@@ -65,7 +65,7 @@ pub(super) fn unpacked(body: &Body, packing: Packing, directory: &Path, most: u6
             Ok(0) => return Ok(store.done()),
             Ok(n) => store.push(&chunk[..n])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Unkept::Unpacking(error)),
+            Err(error) => return Err(BodyError::Unpacking(error)),
         }
     }
 }
@@ -115,7 +115,7 @@ mod tests {
             let body = unpack(&bytes, text.len() as u64).expect("whole");
             body.reader().expect("there").read_to_end(&mut whole).expect("there");
             assert!(whole == text, "{packing:?}");
-            assert!(matches!(unpack(&bytes, text.len() as u64 - 1), Err(Unkept::TooLarge)), "{packing:?}");
+            assert!(matches!(unpack(&bytes, text.len() as u64 - 1), Err(BodyError::TooLarge)), "{packing:?}");
             for cut in (1..bytes.len()).step_by(7) {
                 assert!(unpack(&bytes[..cut], u64::MAX).is_err(), "{packing:?} cut at {cut}");
             }

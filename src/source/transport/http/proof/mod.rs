@@ -20,7 +20,7 @@ pub(super) fn went_wrong(settings: &HttpSettings, skimmed: &Skimmed) -> Option<S
 
 /// What speaks for a further page.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sign {
+pub(super) enum NextPageHint {
     /// A `Link` header with `rel="next"`.
     Link,
     /// One of [`NEXT_HEADERS`]; whether its value is an address.
@@ -49,30 +49,37 @@ enum Ended {
 }
 
 /// All that speaks for a further page, the strongest first.
-pub(super) fn signs(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed, arrived: u64) -> Vec<Sign> {
+pub(super) fn signs(
+    settings: &HttpSettings,
+    headers: &HeaderMap,
+    skimmed: &Skimmed,
+    arrived: u64,
+) -> Vec<NextPageHint> {
     let ended = ended(settings, headers, skimmed);
     let hints = &skimmed.hints;
     let mut found = Vec::new();
     // A page beyond the last may well have an address of a next one: whoever counts pages doesn't look at it.
     let counts = ended != Ended::EmptyPage;
     if counts && links_on(headers) {
-        found.push(Sign::Link);
+        found.push(NextPageHint::Link);
     }
     if counts && ended != Ended::MarkSaysSo {
         let there = NEXT_HEADERS.iter().filter_map(|name| Some((*name, headers.get(*name)?.to_str().ok()?.trim())));
         let there = there.filter(|(_, value)| !matches!(*value, "" | "0"));
-        found.extend(there.map(|(name, value)| Sign::Header(name, value.contains("://") || value.starts_with('/'))));
+        found.extend(
+            there.map(|(name, value)| NextPageHint::Header(name, value.contains("://") || value.starts_with('/'))),
+        );
     }
-    found.extend(hints.more.clone().map(Sign::Flag));
+    found.extend(hints.more.clone().map(NextPageHint::Flag));
     if counts {
         // A mark can be that of the last position, an address can't.
         let marks_count = !hints.no_more && ended != Ended::MarkSaysSo;
         let ambiguous = |mark: &Mark| mark.name() == "cursor" && ended != Ended::Unpaged && !is_cursor(settings);
         let marks = hints.marks.iter().filter(|mark| mark.is_address() || (marks_count && !ambiguous(mark)));
-        found.extend(marks.cloned().map(Sign::Body));
+        found.extend(marks.cloned().map(NextPageHint::Body));
     }
     if let Some(results) = hints.total_results.filter(|results| *results > arrived) {
-        found.push(Sign::Results(results, arrived));
+        found.push(NextPageHint::Results(results, arrived));
     }
     found
 }
@@ -101,13 +108,13 @@ fn ended(settings: &HttpSettings, headers: &HeaderMap, skimmed: &Skimmed) -> End
 }
 
 /// The sentence of a sign, with the setting to write.
-pub(super) fn says_more(settings: &HttpSettings, sign: &Sign) -> String {
+pub(super) fn says_more(settings: &HttpSettings, sign: &NextPageHint) -> String {
     let place = match sign {
-        Sign::Link => "a Link header with rel=\"next\"".into(),
-        Sign::Header(name, _) => format!("the header {name}"),
-        Sign::Body(mark) => format!("{:?}", mark.place),
-        Sign::Flag(place) => format!("{place:?} is true"),
-        Sign::Results(results, arrived) => format!("totalResults is {results}, and {arrived} arrived"),
+        NextPageHint::Link => "a Link header with rel=\"next\"".into(),
+        NextPageHint::Header(name, _) => format!("the header {name}"),
+        NextPageHint::Body(mark) => format!("{:?}", mark.place),
+        NextPageHint::Flag(place) => format!("{place:?} is true"),
+        NextPageHint::Results(results, arrived) => format!("totalResults is {results}, and {arrived} arrived"),
     };
     let configured = match &settings.pagination {
         Pagination::None => "no pagination is configured".into(),
@@ -122,35 +129,35 @@ pub(super) fn says_more(settings: &HttpSettings, sign: &Sign) -> String {
 }
 
 /// What to write so that the further pages are read.
-fn proposal(sign: &Sign) -> String {
+fn proposal(sign: &NextPageHint) -> String {
     let cursor = |pointer: &str, param: &str| {
         format!("write pagination = {{ kind = \"cursor\", pointer = {pointer:?}, param = \"{param}\" }}")
     };
     let counted = "write pagination = { kind = \"page\", param = \"page\" }, or { kind = \"offset\", param = \"offset\" }, \
                    with the parameter that it takes";
     match sign {
-        Sign::Link => "write pagination = { kind = \"link\" }".into(),
-        Sign::Header(name, true) => format!("write pagination = {{ kind = \"header\", name = \"{name}\" }}"),
-        Sign::Header(name, false) => {
+        NextPageHint::Link => "write pagination = { kind = \"link\" }".into(),
+        NextPageHint::Header(name, true) => format!("write pagination = {{ kind = \"header\", name = \"{name}\" }}"),
+        NextPageHint::Header(name, false) => {
             let param = param_of(name.trim_start_matches("x-"));
             format!("write pagination = {{ kind = \"header\", name = \"{name}\", param = \"{param}\" }}")
         }
-        Sign::Body(mark) if mark.is_address() && !matches!(mark.said, Said::Link(_)) => {
+        NextPageHint::Body(mark) if mark.is_address() && !matches!(mark.said, Said::Link(_)) => {
             format!("write pagination = {{ kind = \"next\", pointer = {:?} }}", mark.place)
         }
-        Sign::Body(Mark { place, said: Said::Text | Said::Next | Said::Object(Some(_), _) }) => {
+        NextPageHint::Body(Mark { place, said: Said::Text | Said::Next | Said::Object(Some(_), _) }) => {
             cursor(place, param_of(place.rsplit('/').next().unwrap_or_default()))
         }
-        Sign::Body(mark)
+        NextPageHint::Body(mark)
             if matches!(mark.said, Said::Number(_)) && mark.name().to_ascii_lowercase().contains("cursor") =>
         {
             cursor(&mark.place, param_of(mark.name()))
         }
-        Sign::Body(Mark { said: Said::Number(_), .. }) => {
+        NextPageHint::Body(Mark { said: Said::Number(_), .. }) => {
             "write pagination = { kind = \"page\", param = \"page\" }".into()
         }
-        Sign::Body(_) | Sign::Flag(_) => counted.into(),
-        Sign::Results(..) => {
+        NextPageHint::Body(_) | NextPageHint::Flag(_) => counted.into(),
+        NextPageHint::Results(..) => {
             "write pagination = { kind = \"offset\", param = \"startIndex\", start = 1 }, and total = \"/totalResults\""
                 .into()
         }

@@ -1,4 +1,4 @@
-//! The demo's stage: a temporary directory with the sample configuration, the simulated platforms, and the program
+//! The demo's workspace: a temporary directory with the sample configuration, the simulated platforms, and the program
 //! itself, run as an operator would run it.
 
 use crate::os::panics::off_thread;
@@ -85,27 +85,27 @@ pub(super) struct Done {
 }
 
 /// Everything that the story needs. The directory is gone when this is dropped.
-pub(super) struct Stage {
+pub(super) struct Workspace {
     dir: TempDir,
     program: PathBuf,
     sandbox: Running,
     seen: u64,
 }
 
-impl Stage {
+impl Workspace {
     /// Sets up directory and sandbox.
     ///
     /// # Errors
     /// No temporary directory, no free port, or the program can't tell where it lies.
-    pub(super) async fn set() -> Result<Stage> {
+    pub(super) async fn create() -> Result<Workspace> {
         let dir = TempDir::with_prefix("rosterd-demo-").map_err(|e| local("make a temporary directory", e))?;
         let program = std::env::current_exe().map_err(|e| local("find the program itself", e))?;
         let sandbox =
             Sandbox::start(Options::default()).await.map_err(|e| local("start the simulated platforms", e))?;
-        let stage = Stage { dir, program, sandbox, seen: 0 };
-        stage.write("config/demo.toml", CONFIGURATION)?;
-        stage.write("config/juno.token", "sandbox\n")?;
-        Ok(stage)
+        let workspace = Workspace { dir, program, sandbox, seen: 0 };
+        workspace.write("config/demo.toml", CONFIGURATION)?;
+        workspace.write("config/juno.token", "sandbox\n")?;
+        Ok(workspace)
     }
 
     /// The accounts of a platform, as its administrator sees them.
@@ -186,7 +186,7 @@ impl Stage {
     }
 
     /// Takes everything down.
-    pub(super) async fn strike(self) {
+    pub(super) async fn close(self) {
         self.sandbox.shutdown().await;
     }
 

@@ -12,7 +12,7 @@ use super::{Attempt, Begun, Shared, Stop};
 use crate::domain::error::{Failure, Result};
 use crate::domain::ids::EntryId;
 use crate::domain::outcome::Status;
-use crate::state::journal::{Doubt, DoubtsOf};
+use crate::state::journal::{UnansweredCreate, UnansweredCreates};
 
 /// How many doubtful operations are in memory at once.
 const PAGE: usize = 100;
@@ -24,8 +24,12 @@ const PATIENCE: u32 = 3;
 pub(super) async fn look_again(shared: &Shared, ended: &mpsc::Sender<Begun>) -> Result<()> {
     let d = &shared.delivery;
     let silent = &AtomicU32::new(0);
-    let mut pages =
-        d.state.pages(DoubtsOf { sync: d.who.id, run: d.who.run.clone(), after: EntryId::default(), limit: PAGE });
+    let mut pages = d.state.pages(UnansweredCreates {
+        sync: d.who.id,
+        run: d.who.run.clone(),
+        after: EntryId::default(),
+        limit: PAGE,
+    });
     while let Some(doubts) = pages.next().await? {
         futures_util::stream::iter(doubts)
             .for_each_concurrent(d.client.settings().concurrency, |doubt| one(shared, doubt, silent, ended))
@@ -34,7 +38,7 @@ pub(super) async fn look_again(shared: &Shared, ended: &mpsc::Sender<Begun>) -> 
     Ok(())
 }
 
-async fn one(shared: &Shared, doubt: Doubt, silent: &AtomicU32, ended: &mpsc::Sender<Begun>) {
+async fn one(shared: &Shared, doubt: UnansweredCreate, silent: &AtomicU32, ended: &mpsc::Sender<Begun>) {
     let d = &shared.delivery;
     let attempt = Attempt {
         client: &d.client,

@@ -20,7 +20,7 @@ type Look = fn(&Path) -> std::io::Result<(u64, u64)>;
 
 /// The room of one spool.
 #[derive(Debug)]
-pub struct Room {
+pub struct DiskBudget {
     directory: PathBuf,
     most: u64,
     look: Look,
@@ -37,23 +37,23 @@ pub enum Short {
     Endless(String),
 }
 
-impl Room {
+impl DiskBudget {
     /// The room of a spool in this directory.
-    pub fn new(directory: &Path) -> Room {
-        Room::bounded(directory, MOST, look)
+    pub fn new(directory: &Path) -> DiskBudget {
+        DiskBudget::bounded(directory, MOST, look)
     }
 
     /// The room of a database that SQLite keeps in its own temporary file.
-    pub fn of_temporary_database() -> Room {
+    pub fn of_temporary_database() -> DiskBudget {
         let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
         let usual = ["/var/tmp", "/usr/tmp", "/tmp", "."].into_iter().map(PathBuf::from);
         let directory = named.chain(usual).find(|directory| directory.is_dir());
-        Room::new(&directory.unwrap_or_else(|| ".".into()))
+        DiskBudget::new(&directory.unwrap_or_else(|| ".".into()))
     }
 
-    fn bounded(directory: &Path, most: u64, look: Look) -> Room {
+    fn bounded(directory: &Path, most: u64, look: Look) -> DiskBudget {
         let none = || AtomicU64::new(0);
-        Room { directory: directory.to_path_buf(), most, look, spooled: none(), looked_at: none() }
+        DiskBudget { directory: directory.to_path_buf(), most, look, spooled: none(), looked_at: none() }
     }
 
     /// Counts what is about to be spooled.
@@ -104,13 +104,13 @@ mod tests {
 
     const MB: usize = 1_000_000;
 
-    fn taken(room: &Room, megabytes: usize) -> Result<(), Short> {
+    fn taken(room: &DiskBudget, megabytes: usize) -> Result<(), Short> {
         (0..megabytes).try_for_each(|_| room.take(MB))
     }
 
     #[test]
     fn what_has_no_end_is_stopped_and_what_is_begun_anew_is_not() {
-        let room = Room::bounded(Path::new("/"), 20 * MB as u64, |_| Ok((1 << 40, 1 << 40)));
+        let room = DiskBudget::bounded(Path::new("/"), 20 * MB as u64, |_| Ok((1 << 40, 1 << 40)));
         assert_eq!(taken(&room, 20), Ok(()));
         room.anew();
         assert_eq!(taken(&room, 20), Ok(()));
@@ -119,13 +119,16 @@ mod tests {
 
     #[test]
     fn it_stops_before_the_disk_is_full_and_leaves_room() {
-        let full = Room::bounded(Path::new("/spool"), MOST, |_| Ok((200_000_000, 1 << 40)));
+        let full = DiskBudget::bounded(Path::new("/spool"), MOST, |_| Ok((200_000_000, 1 << 40)));
         let told = taken(&full, 9).expect_err("too little is left");
         assert_eq!(told, Short::Disk("/spool has 200 MB free, and 256 MB stay free: stopped after 8 MB".into()));
         // A small read goes through, a small file system keeps a small part free, and one that does not tell is believed.
-        assert_eq!(taken(&Room::bounded(Path::new("/"), MOST, |_| Ok((0, 1 << 40))), 7), Ok(()));
-        assert_eq!(taken(&Room::bounded(Path::new("/"), MOST, |_| Ok((6_000_000, 100_000_000))), 50), Ok(()));
-        assert_eq!(taken(&Room::bounded(Path::new("/"), MOST, |_| Err(std::io::ErrorKind::Other.into())), 50), Ok(()));
+        assert_eq!(taken(&DiskBudget::bounded(Path::new("/"), MOST, |_| Ok((0, 1 << 40))), 7), Ok(()));
+        assert_eq!(taken(&DiskBudget::bounded(Path::new("/"), MOST, |_| Ok((6_000_000, 100_000_000))), 50), Ok(()));
+        assert_eq!(
+            taken(&DiskBudget::bounded(Path::new("/"), MOST, |_| Err(std::io::ErrorKind::Other.into())), 50),
+            Ok(())
+        );
         let (free, all) = look(&std::env::temp_dir()).expect("this file system tells");
         assert!(free <= all && all > 0);
     }

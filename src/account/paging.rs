@@ -34,7 +34,7 @@ const READS: u32 = 2;
 
 /// Why a listing, or a search, is not to be believed.
 #[derive(Debug, PartialEq)]
-pub enum Flaw {
+pub enum ListingFault {
     /// It does not come to an end.
     Endless(&'static str),
     /// It shows an account again.
@@ -64,7 +64,7 @@ pub enum Flaw {
 
 /// What a listing has shown so far, as hashes: a hundred thousand accounts are a megabyte.
 #[derive(Debug, Default)]
-pub struct Rounds {
+pub struct ListingCheck {
     search: bool,
     guard: LoopGuard,
     accounts: HashSet<u64>,
@@ -77,52 +77,52 @@ pub struct Rounds {
     idle: u32,
 }
 
-impl Rounds {
+impl ListingCheck {
     /// Of a search, which may show an account twice: what is found is compared once more.
-    pub fn of_search() -> Rounds {
-        Rounds { search: true, ..Rounds::default() }
+    pub fn of_search() -> ListingCheck {
+        ListingCheck { search: true, ..ListingCheck::default() }
     }
 
     /// Notes a page and the request that it answers.
     ///
     /// # Errors
     /// What speaks against the listing.
-    pub fn note(&mut self, request: &ApiRequest, page: &Page) -> Result<(), Flaw> {
+    pub fn note(&mut self, request: &ApiRequest, page: &Page) -> Result<(), ListingFault> {
         if !self.guard.asks(&request.path) {
-            return Err(Flaw::Endless("it leads back to a page that it has shown"));
+            return Err(ListingFault::Endless("it leads back to a page that it has shown"));
         }
         let pages = self.guard.turns();
         if pages > MOST_PAGES {
-            return Err(Flaw::Endless("it has more pages than any listing that is read"));
+            return Err(ListingFault::Endless("it has more pages than any listing that is read"));
         }
         if self.entries > MOST_ACCOUNTS {
-            return Err(Flaw::Endless("it has more accounts than any listing that is read (5,000,000)"));
+            return Err(ListingFault::Endless("it has more accounts than any listing that is read (5,000,000)"));
         }
         if self.search && (pages > MOST_SOUGHT.0 || self.entries > MOST_SOUGHT.1) {
-            return Err(Flaw::Endless("what was sought is one value, and it shows more and more accounts"));
+            return Err(ListingFault::Endless("what was sought is one value, and it shows more and more accounts"));
         }
         if !page.accounts.is_empty() && self.guard.shows(page_print(page), pages).is_some() {
-            return Err(Flaw::Endless("a page shows the very accounts that an earlier one showed"));
+            return Err(ListingFault::Endless("a page shows the very accounts that an earlier one showed"));
         }
         self.note_total(page)?;
         self.note_accounts(page)?;
         match self.idle >= MOST_IDLE_PAGES && !page.last {
-            true => Err(Flaw::Endless("it goes on and on without anybody new on its pages")),
+            true => Err(ListingFault::Endless("it goes on and on without anybody new on its pages")),
             false => Ok(()),
         }
     }
 
-    fn note_total(&mut self, page: &Page) -> Result<(), Flaw> {
+    fn note_total(&mut self, page: &Page) -> Result<(), ListingFault> {
         let Some(now) = page.total else { return Ok(()) };
         let its_own = now == page.accounts.len() as u64;
         self.counts_pages = its_own && (self.counts_pages || self.total.is_none());
         match self.total.replace(now) {
-            Some(before) if before != now && !self.counts_pages => Err(Flaw::Changed { before, now }),
+            Some(before) if before != now && !self.counts_pages => Err(ListingFault::Changed { before, now }),
             _ => Ok(()),
         }
     }
 
-    fn note_accounts(&mut self, page: &Page) -> Result<(), Flaw> {
+    fn note_accounts(&mut self, page: &Page) -> Result<(), ListingFault> {
         let before = self.accounts.len();
         self.entries += page.accounts.len() as u64;
         let mut repeated = None;
@@ -138,7 +138,7 @@ impl Rounds {
         }
         let accounts = self.accounts.len() as u64;
         if let Some(remote_id) = repeated.filter(|_| !failpoints::is(Failpoint::BelieveRepeatingListings)) {
-            return Err(Flaw::Repeated { remote_id, entries: self.entries, accounts });
+            return Err(ListingFault::Repeated { remote_id, entries: self.entries, accounts });
         }
         self.idle = self.guard.shows_news(self.accounts.len() > before);
         Ok(())
@@ -153,14 +153,14 @@ impl Rounds {
     ///
     /// # Errors
     /// It promised more accounts than it showed.
-    pub fn end(&mut self) -> Result<(), Flaw> {
+    pub fn end(&mut self) -> Result<(), ListingFault> {
         let (accounts, total) = (self.accounts.len() as u64, self.total.unwrap_or(0));
         if accounts + self.invited_again < total {
-            return Err(Flaw::Short { accounts, total });
+            return Err(ListingFault::Short { accounts, total });
         }
         let mut guard = std::mem::take(&mut self.guard);
         guard.goes_on();
-        *self = Rounds { search: self.search, guard, ..Rounds::default() };
+        *self = ListingCheck { search: self.search, guard, ..ListingCheck::default() };
         Ok(())
     }
 }
@@ -182,12 +182,12 @@ fn hash(value: &impl Hash) -> u64 {
 
 /// What ends the reading of a listing before its end.
 enum Stopped {
-    Flawed(Flaw),
+    Flawed(ListingFault),
     Failed(Failure),
 }
 
-impl From<Flaw> for Stopped {
-    fn from(flaw: Flaw) -> Stopped {
+impl From<ListingFault> for Stopped {
+    fn from(flaw: ListingFault) -> Stopped {
         Stopped::Flawed(flaw)
     }
 }
@@ -208,19 +208,19 @@ impl Client {
     pub async fn list(&self, most_pages: u64, visit: impl FnMut(bool, Vec<Account>) -> Result<()>) -> Result<bool> {
         let mut visit = visit;
         let visit = |anew: bool, accounts: Vec<Account>| visit(anew, accounts).map(|()| true);
-        self.pages(self.engine().list(), Rounds::default, most_pages, visit).await
+        self.pages(self.engine().list(), ListingCheck::default, most_pages, visit).await
     }
 
     /// The accounts in the target's listing of which this holds.
     pub(crate) async fn listed(&self, wanted: impl Fn(&Account) -> bool) -> Result<Vec<Account>> {
-        self.gathered(self.engine().list(), Rounds::default, wanted).await
+        self.gathered(self.engine().list(), ListingCheck::default, wanted).await
     }
 
     /// The accounts from this request on of which this holds, as far as [`MOST_FOUND`].
     pub(crate) async fn gathered(
         &self,
         first: ApiRequest,
-        rounds: impl Fn() -> Rounds,
+        rounds: impl Fn() -> ListingCheck,
         wanted: impl Fn(&Account) -> bool,
     ) -> Result<Vec<Account>> {
         let mut found = Vec::new();
@@ -238,7 +238,7 @@ impl Client {
     async fn pages(
         &self,
         first: ApiRequest,
-        rounds: impl Fn() -> Rounds,
+        rounds: impl Fn() -> ListingCheck,
         most_pages: u64,
         mut visit: impl FnMut(bool, Vec<Account>) -> Result<bool>,
     ) -> Result<bool> {
@@ -248,7 +248,7 @@ impl Client {
             match self.read_through(first.clone(), rounds(), &mut left, &mut visit).await {
                 Ok(whole) => return Ok(whole),
                 Err(Stopped::Failed(failure)) => return Err(failure),
-                Err(Stopped::Flawed(Flaw::Endless(what))) => return Err(self.goes_round(what)),
+                Err(Stopped::Flawed(ListingFault::Endless(what))) => return Err(self.goes_round(what)),
                 Err(Stopped::Flawed(flaw)) if reads >= READS => return Err(self.no_listing(&flaw)),
                 Err(Stopped::Flawed(flaw)) => {
                     let flaw = self.told(&flaw);
@@ -262,7 +262,7 @@ impl Client {
     async fn read_through(
         &self,
         first: ApiRequest,
-        mut rounds: Rounds,
+        mut rounds: ListingCheck,
         left: &mut u64,
         visit: &mut impl FnMut(bool, Vec<Account>) -> Result<bool>,
     ) -> Result<bool, Stopped> {
@@ -326,7 +326,7 @@ impl Client {
         .help(format!("its paging is not as its definition says; check targets.{name}: kind, base_url, options"))
     }
 
-    fn no_listing(&self, flaw: &Flaw) -> Failure {
+    fn no_listing(&self, flaw: &ListingFault) -> Failure {
         let name = self.target();
         let message = format!("target {name}'s listing is none: {}, {READS} times in a row", self.told(flaw));
         Failure::new(Error::Target(TargetReason::Unreachable), message).help(format!(
@@ -336,15 +336,17 @@ impl Client {
     }
 
     /// A flaw in words, its id as logs may show it.
-    fn told(&self, flaw: &Flaw) -> String {
+    fn told(&self, flaw: &ListingFault) -> String {
         match flaw {
-            Flaw::Endless(what) => (*what).to_string(),
-            Flaw::Repeated { remote_id, entries, accounts } => {
+            ListingFault::Endless(what) => (*what).to_string(),
+            ListingFault::Repeated { remote_id, entries, accounts } => {
                 let id = self.engine().loggable_id(remote_id);
                 format!("it shows account {id} more than once ({accounts} different accounts in {entries} entries)")
             }
-            Flaw::Short { accounts, total } => format!("it shows {accounts} accounts and says that there are {total}"),
-            Flaw::Changed { before, now } => {
+            ListingFault::Short { accounts, total } => {
+                format!("it shows {accounts} accounts and says that there are {total}")
+            }
+            ListingFault::Changed { before, now } => {
                 format!("it says that there are {before} accounts and, a page later, that there are {now}")
             }
         }
@@ -382,7 +384,7 @@ mod tests {
     }
 
     /// What comes of a listing with these pages.
-    fn read(mut rounds: Rounds, pages: &[Page]) -> Result<(), Flaw> {
+    fn read(mut rounds: ListingCheck, pages: &[Page]) -> Result<(), ListingFault> {
         for (number, page) in pages.iter().enumerate() {
             rounds.note(&request(&format!("/?page={number}")), page)?;
         }
@@ -391,7 +393,7 @@ mod tests {
 
     #[test]
     fn who_has_come_may_be_invited_still_and_circles_end() {
-        let mut rounds = Rounds::default();
+        let mut rounds = ListingCheck::default();
         assert_eq!(rounds.note(&request("/?page=1"), &page(&["a", "b"], ACTIVE, false)), Ok(()));
         assert_eq!(rounds.note(&request("/?page=2"), &page(&["c"], ACTIVE, true)), Ok(()));
         assert_eq!(rounds.end(), Ok(()));
@@ -401,43 +403,51 @@ mod tests {
         // The same in another order, also on what claims to be the last page; and a page that was asked for.
         for (path, ids) in [("/?page=4", ["b", "a"]), ("/?page=1", ["x", "y"])] {
             let noted = rounds.note(&request(path), &page(&ids, ACTIVE, true));
-            assert!(matches!(noted, Err(Flaw::Endless(_))), "{path}: {noted:?}");
+            assert!(matches!(noted, Err(ListingFault::Endless(_))), "{path}: {noted:?}");
         }
     }
 
     #[test]
     fn three_pages_without_anybody_new_end_a_listing_and_a_search() {
-        for rounds in [Rounds::default, Rounds::of_search] {
+        for rounds in [ListingCheck::default, ListingCheck::of_search] {
             let some = page(&["a"], ACTIVE, false);
             let none = || page(&[], ACTIVE, false);
             let ended = read(rounds(), &[some.clone(), none(), none(), none()]);
-            assert!(matches!(ended, Err(Flaw::Endless(_))), "{ended:?}");
+            assert!(matches!(ended, Err(ListingFault::Endless(_))), "{ended:?}");
             let last = page(&["b"], ACTIVE, true);
             assert_eq!(read(rounds(), &[some.clone(), none(), none(), last.clone()]), Ok(()), "filtered after paging");
             assert_eq!(read(rounds(), &[some, none(), none(), Page { last: true, ..none() }]), Ok(()));
         }
         let again = [page(&["a", "b"], ACTIVE, false), page(&["a"], ACTIVE, false), page(&["b"], ACTIVE, false)];
         let more = [again.as_slice(), &[page(&["b", "b"], ACTIVE, false)]].concat();
-        assert!(matches!(read(Rounds::of_search(), &more), Err(Flaw::Endless(_))));
+        assert!(matches!(read(ListingCheck::of_search(), &more), Err(ListingFault::Endless(_))));
     }
 
     #[test]
     fn an_id_that_is_repeated_and_a_total_that_is_not_reached_are_no_listing() {
         let nine = ["1", "2", "3", "4", "5", "6", "7", "1", "2"];
-        let repeated = |id: &str, entries, accounts| Err(Flaw::Repeated { remote_id: id.into(), entries, accounts });
-        assert_eq!(read(Rounds::default(), &[of(&nine, 9)]), repeated("1", 9, 7));
-        assert_eq!(read(Rounds::of_search(), &[of(&nine, 9)]), Err(Flaw::Short { accounts: 7, total: 9 }));
-        assert_eq!(read(Rounds::default(), &[of(&["a", "b"], 4), of(&["b", "c"], 4)]), repeated("b", 4, 3));
-        assert_eq!(read(Rounds::default(), &[of(&["a"], 2)]), Err(Flaw::Short { accounts: 1, total: 2 }));
-        let one_less = Err(Flaw::Changed { before: 4, now: 3 });
-        assert_eq!(read(Rounds::default(), &[of(&["a", "b"], 4), of(&["d"], 3)]), one_less);
-        // Without a total, and where a page's total is its own, what is shown is all.
-        assert_eq!(read(Rounds::default(), &[page(&["a"], ACTIVE, false), page(&["b"], ACTIVE, true)]), Ok(()));
-        assert_eq!(read(Rounds::default(), &[of(&["a", "b"], 2), of(&["c", "d"], 2), of(&["e"], 1)]), Ok(()));
+        let repeated =
+            |id: &str, entries, accounts| Err(ListingFault::Repeated { remote_id: id.into(), entries, accounts });
+        assert_eq!(read(ListingCheck::default(), &[of(&nine, 9)]), repeated("1", 9, 7));
         assert_eq!(
-            read(Rounds::default(), &[of(&["a", "b"], 2), of(&["c"], 3)]),
-            Err(Flaw::Changed { before: 2, now: 3 })
+            read(ListingCheck::of_search(), &[of(&nine, 9)]),
+            Err(ListingFault::Short { accounts: 7, total: 9 })
         );
-        assert_eq!(read(Rounds::of_search(), &[page(&["a", "a"], ACTIVE, true)]), Ok(()), "what is found is compared");
+        assert_eq!(read(ListingCheck::default(), &[of(&["a", "b"], 4), of(&["b", "c"], 4)]), repeated("b", 4, 3));
+        assert_eq!(read(ListingCheck::default(), &[of(&["a"], 2)]), Err(ListingFault::Short { accounts: 1, total: 2 }));
+        let one_less = Err(ListingFault::Changed { before: 4, now: 3 });
+        assert_eq!(read(ListingCheck::default(), &[of(&["a", "b"], 4), of(&["d"], 3)]), one_less);
+        // Without a total, and where a page's total is its own, what is shown is all.
+        assert_eq!(read(ListingCheck::default(), &[page(&["a"], ACTIVE, false), page(&["b"], ACTIVE, true)]), Ok(()));
+        assert_eq!(read(ListingCheck::default(), &[of(&["a", "b"], 2), of(&["c", "d"], 2), of(&["e"], 1)]), Ok(()));
+        assert_eq!(
+            read(ListingCheck::default(), &[of(&["a", "b"], 2), of(&["c"], 3)]),
+            Err(ListingFault::Changed { before: 2, now: 3 })
+        );
+        assert_eq!(
+            read(ListingCheck::of_search(), &[page(&["a", "a"], ACTIVE, true)]),
+            Ok(()),
+            "what is found is compared"
+        );
     }
 }

@@ -18,9 +18,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The least time between two readings of what was sent.
 const BETWEEN_READINGS: Duration = Duration::from_secs(2);
 
-/// The board; cheap to clone.
+/// The live status; cheap to clone.
 #[derive(Clone)]
-pub struct Board(Arc<Mutex<Inner>>);
+pub struct LiveStatus(Arc<Mutex<Inner>>);
 
 struct Inner {
     settings: Arc<Settings>,
@@ -67,10 +67,10 @@ pub struct View {
     pub paces: Vec<Pace>,
 }
 
-impl Board {
-    /// An empty board.
-    pub fn new(settings: Arc<Settings>, started_at: DateTime<Utc>) -> Board {
-        Board(Arc::new(Mutex::new(Inner {
+impl LiveStatus {
+    /// One of a daemon that has just started.
+    pub fn new(settings: Arc<Settings>, started_at: DateTime<Utc>) -> LiveStatus {
+        LiveStatus(Arc::new(Mutex::new(Inner {
             settings,
             started_at,
             running: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reports::Run;
-use super::stage::Platform;
+use super::workspace::Platform;
 use crate::sandbox::{Op, Request};
 
 /// What a target saw in a stretch of its log.

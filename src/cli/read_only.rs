@@ -12,7 +12,7 @@ use crate::os::clock::Clock;
 use crate::state::{self, Access, State};
 
 /// The state to look into, and the clients that ask.
-pub struct Looking {
+pub struct ReadOnlyAccess {
     /// The state, or an empty one where there is none.
     pub state: State,
     /// Clients on the targets.
@@ -24,7 +24,7 @@ pub struct Looking {
 ///
 /// # Errors
 /// The state is there and can't be used.
-pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a TargetSettings>) -> Result<Looking> {
+pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a TargetSettings>) -> Result<ReadOnlyAccess> {
     let path = &settings.state.path;
     // Counting against a daily quota writes.
     let counts = path.exists() && targets.into_iter().any(|target| target.daily_quota.is_some());
@@ -42,5 +42,5 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
         None => (state::open(path, Access::Read)?.state, State::in_memory()?),
     };
     let clients = Clients::new(counted, Clock::system(), Budget::to_look(&state)?);
-    Ok(Looking { state, clients: Arc::new(clients) })
+    Ok(ReadOnlyAccess { state, clients: Arc::new(clients) })
 }

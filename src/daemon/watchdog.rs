@@ -1,4 +1,5 @@
-//! The word to systemd, and the watchdog: it is fed only while the scheduler turns and the state's thread answers.
+//! systemd is told of the daemon's state, and its watchdog is fed only while the scheduler turns and the state's thread
+//! answers.
 //!
 //! Where nobody listens (`NOTIFY_SOCKET` is not set) all of this does nothing.
 
@@ -18,18 +19,18 @@ const FEEDS: u32 = 3;
 
 /// The last sign of life of the scheduler.
 #[derive(Clone, Debug)]
-pub struct Heart {
+pub struct Heartbeat {
     born: Instant,
     beat: Arc<AtomicU64>,
 }
 
-impl Default for Heart {
+impl Default for Heartbeat {
     fn default() -> Self {
-        Heart { born: Instant::now(), beat: Arc::new(AtomicU64::new(0)) }
+        Heartbeat { born: Instant::now(), beat: Arc::new(AtomicU64::new(0)) }
     }
 }
 
-impl Heart {
+impl Heartbeat {
     /// The scheduler is alive.
     pub fn beat(&self) {
         let millis = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -43,21 +44,21 @@ impl Heart {
 }
 
 /// Whether scheduler and state have given a sign of life within `limit`.
-pub async fn alive(heart: &Heart, state: &State, limit: Duration) -> bool {
+pub async fn alive(heartbeat: &Heartbeat, state: &State, limit: Duration) -> bool {
     let answered = tokio::time::timeout(limit, state.ask(Ping)).await;
     // An answer that says "failed" comes from a thread that lives: a full disk is no reason to be restarted.
-    answered.is_ok() && heart.since() <= limit
+    answered.is_ok() && heartbeat.since() <= limit
 }
 
 /// Feeds the watchdog, if there is one, until `stop`.
-pub async fn feed(heart: Heart, state: State, stop: CancellationToken) {
+pub async fn feed(heartbeat: Heartbeat, state: State, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let pause = limit / FEEDS;
     loop {
-        if alive(&heart, &state, pause).await {
+        if alive(&heartbeat, &state, pause).await {
             tell(&[NotifyState::Watchdog]);
         } else {
-            let (scheduler_ms, limit_ms) = (heart.since().as_millis() as u64, limit.as_millis() as u64);
+            let (scheduler_ms, limit_ms) = (heartbeat.since().as_millis() as u64, limit.as_millis() as u64);
             tracing::error!(scheduler_ms, limit_ms, "scheduler or state give no sign of life: the watchdog is not fed");
         }
         tokio::select! {
@@ -120,24 +121,24 @@ mod tests {
     async fn it_lives_only_while_the_scheduler_turns_and_the_state_answers() {
         let dir = tempfile::tempdir().expect("a directory");
         let state = crate::state::open(&dir.path().join("s.db"), Access::Write).expect("a state").state;
-        let (heart, long, short) = (Heart::default(), Duration::from_secs(60), Duration::from_millis(50));
-        heart.beat();
-        assert!(alive(&heart, &state, long).await);
+        let (heartbeat, long, short) = (Heartbeat::default(), Duration::from_secs(60), Duration::from_millis(50));
+        heartbeat.beat();
+        assert!(alive(&heartbeat, &state, long).await);
 
-        while heart.since() <= short {
+        while heartbeat.since() <= short {
             tokio::time::sleep(short).await;
         }
-        assert!(!alive(&heart, &state, short).await, "the scheduler stands still");
+        assert!(!alive(&heartbeat, &state, short).await, "the scheduler stands still");
 
         let ((begins, begun), (let_go, held)) = (mpsc::channel(), mpsc::channel());
         let stuck = state.clone();
         let occupied = tokio::spawn(async move { stuck.ask(Stuck(begins, held)).await });
         tokio::task::block_in_place(|| begun.recv()).expect("it is stuck");
-        heart.beat();
-        assert!(!alive(&heart, &state, short).await, "the state's thread is stuck");
+        heartbeat.beat();
+        assert!(!alive(&heartbeat, &state, short).await, "the state's thread is stuck");
         let_go.send(()).expect("it still waits");
         occupied.await.expect("no panic").expect("over");
-        heart.beat();
-        assert!(alive(&heart, &state, long).await, "both are back");
+        heartbeat.beat();
+        assert!(alive(&heartbeat, &state, long).await, "both are back");
     }
 }

@@ -8,7 +8,7 @@ use super::ending::Finished;
 use crate::account::lookup::Found;
 use crate::account::prepare::Seen;
 use crate::account::seek::{as_create, whose};
-use crate::api::Whose;
+use crate::api::Ownership;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::operation::OpKind;
@@ -176,7 +176,7 @@ impl Work<'_> {
             return Ok(false);
         }
         let whose = whose(self.at.state, self.at.id, self.at.sync, &self.operation, account).await?;
-        Ok(matches!(whose, Whose::Theirs | Whose::Unknowable))
+        Ok(matches!(whose, Ownership::Theirs | Ownership::Unknowable))
     }
 
     fn not_theirs(&self, id: &RemoteId) -> OpError {

@@ -20,7 +20,7 @@ use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
 
 /// Everything about one person.
 #[derive(Clone, Debug)]
-pub struct Story {
+pub struct PersonReport {
     /// The sync.
     pub sync: String,
     /// Its source.
@@ -129,7 +129,7 @@ pub fn fields(mapping: &Mapping, value_of: impl Fn(&str) -> Option<Value>) -> Ve
     mapping.rules().iter().map(field).collect()
 }
 
-impl Story {
+impl PersonReport {
     /// The story as the contract's JSON.
     pub fn to_json(&self) -> Value {
         let mapped: Map<String, Value> =

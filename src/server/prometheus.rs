@@ -13,7 +13,7 @@ use crate::telemetry::metrics;
 use crate::telemetry::metrics::Gauges;
 
 pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl IntoResponse, Refusal> {
-    let view = context.board.view();
+    let view = context.live.view();
     let mut gauges = Gauges::default();
     gauges.add(metrics::BUILD, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     gauges.add(metrics::START, &[], view.started_at.timestamp() as f64);

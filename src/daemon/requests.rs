@@ -1,4 +1,4 @@
-//! The desk: what operators ask of the running daemon from beside it, and what they are answered.
+//! What operators ask of the running daemon from beside it, and what they are answered.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -17,12 +17,12 @@ use crate::state::plans::{FindPlan, PlanStatus};
 use crate::state::requests::{Ask, CloseStale, Reply, TakeAll, Taken};
 
 /// Who waits for an answer.
-pub(super) type Asker = RequestId;
+pub(super) type Requester = RequestId;
 
 /// What is to be done for somebody once the sync is free.
-pub(super) enum Errand {
+pub(super) enum OperatorRequest {
     /// Run it.
-    Run(Vec<Asker>),
+    Run(Vec<Requester>),
     /// Compare it with its target; nobody waits for that.
     Reconcile,
     /// Send a held plan.
@@ -50,7 +50,7 @@ pub(super) async fn close_stale(state: &State, clock: &Clock) -> Result<()> {
 
 /// What whoever asked is told of a run: its summary, and what only people read of it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct RequestAnswer {
     /// The summary.
     pub run: RunSummary,
     /// Who approved what was sent, and why.
@@ -59,10 +59,10 @@ pub struct Told {
     pub first_keys: Vec<String>,
 }
 
-impl Told {
-    fn of(summary: &RunSummary) -> Told {
+impl RequestAnswer {
+    fn of(summary: &RunSummary) -> RequestAnswer {
         let (approved, first_keys) = (summary.approved.clone(), summary.first_keys.clone());
-        Told { run: summary.clone(), approved, first_keys }
+        RequestAnswer { run: summary.clone(), approved, first_keys }
     }
 
     /// The summary with everything in it, ending as the run did.
@@ -110,18 +110,18 @@ impl Daemon {
 
     /// A run now; where one is under way, once more after it, for it may have read the source before what the asker
     /// has in mind.
-    fn trigger(&mut self, sync: String, id: Asker) -> Result<()> {
+    fn trigger(&mut self, sync: String, id: Requester) -> Result<()> {
         chosen(&self.settings, std::slice::from_ref(&sync))?;
         match self.running.get_mut(&sync) {
             None => self.launch(&[sync], Task::Sync, vec![id]),
             Some(under) => {
                 let waiting = under.queue.iter_mut().find_map(|errand| match errand {
-                    Errand::Run(waiting) => Some(waiting),
-                    Errand::Approve(_) | Errand::Reconcile => None,
+                    OperatorRequest::Run(waiting) => Some(waiting),
+                    OperatorRequest::Approve(_) | OperatorRequest::Reconcile => None,
                 });
                 match waiting {
                     Some(waiting) => waiting.push(id),
-                    None => under.queue.push(Errand::Run(vec![id])),
+                    None => under.queue.push(OperatorRequest::Run(vec![id])),
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Daemon {
         }
         chosen(&self.settings, std::slice::from_ref(&held.sync))?;
         match self.running.get_mut(&held.sync) {
-            Some(under) => under.queue.push(Errand::Approve(request)),
+            Some(under) => under.queue.push(OperatorRequest::Approve(request)),
             None => {
                 let sync = held.sync.clone();
                 let task = Task::Approve { plan: Box::new(held), by: request.by, reason: request.reason };
@@ -151,21 +151,21 @@ impl Daemon {
     }
 
     /// Begins the first of what waits for a sync that is free now; the rest waits for that.
-    pub(super) async fn next_errand(&mut self, sync: String, mut queue: Vec<Errand>) {
+    pub(super) async fn next_errand(&mut self, sync: String, mut queue: Vec<OperatorRequest>) {
         while !queue.is_empty() {
             if self.stop.is_cancelled() {
                 return self.refuse(queue).await;
             }
             match queue.remove(0) {
-                Errand::Run(waiting) if self.settings.syncs.contains_key(&sync) => {
+                OperatorRequest::Run(waiting) if self.settings.syncs.contains_key(&sync) => {
                     self.launch(std::slice::from_ref(&sync), Task::Sync, waiting);
                 }
-                Errand::Reconcile if self.settings.syncs.contains_key(&sync) => {
+                OperatorRequest::Reconcile if self.settings.syncs.contains_key(&sync) => {
                     self.launch(std::slice::from_ref(&sync), Task::Reconcile, Vec::new());
                 }
                 // It is no longer configured.
-                errand @ (Errand::Run(_) | Errand::Reconcile) => self.refuse(vec![errand]).await,
-                Errand::Approve(request) => self.take(request).await,
+                errand @ (OperatorRequest::Run(_) | OperatorRequest::Reconcile) => self.refuse(vec![errand]).await,
+                OperatorRequest::Approve(request) => self.take(request).await,
             }
             if let Some(under) = self.running.get_mut(&sync) {
                 under.queue.extend(queue);
@@ -185,12 +185,12 @@ impl Daemon {
         // What was left but not taken: its asker gives up by itself, and says so.
     }
 
-    async fn refuse(&mut self, errands: Vec<Errand>) {
+    async fn refuse(&mut self, errands: Vec<OperatorRequest>) {
         for errand in errands {
             let askers = match errand {
-                Errand::Run(askers) => askers,
-                Errand::Approve(request) => vec![request.id],
-                Errand::Reconcile => Vec::new(),
+                OperatorRequest::Run(askers) => askers,
+                OperatorRequest::Approve(request) => vec![request.id],
+                OperatorRequest::Reconcile => Vec::new(),
             };
             for id in askers {
                 self.answer(id, &Err(ending())).await;
@@ -199,10 +199,10 @@ impl Daemon {
     }
 
     /// Answers one request.
-    pub(super) async fn answer(&self, id: Asker, result: &RunResult) {
+    pub(super) async fn answer(&self, id: Requester, result: &RunResult) {
         let (exit, answer) = match result {
             Ok(None) => (Exit::Ok, "{}".into()),
-            Ok(Some(summary)) => match serde_json::to_string(&Told::of(summary)) {
+            Ok(Some(summary)) => match serde_json::to_string(&RequestAnswer::of(summary)) {
                 Ok(answer) => (summary.exit, answer),
                 Err(error) => {
                     let failure = Failure::internal("the run's summary can't be written").because(error);
