@@ -358,3 +358,51 @@ fn quoted(segment: &str) -> String {
 fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::compile::compile;
+
+    const JUNO: &str = include_str!("builtin/juno.toml");
+
+    fn errors(text: &str) -> Vec<DefinitionError> {
+        compile(text, &toml::Table::new()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn users_stand_in_their_table_or_at_the_top_and_not_in_both() {
+        let old = JUNO.replace("[resources.users.", "[");
+        assert_eq!((errors(JUNO), errors(&old)), (vec![], vec![]));
+        let list = "[resources.users.operations.list]";
+        // What is replaced, by what, the key of the error at that line, and a part of its message or help.
+        let cases = [
+            ("key_field =", "keyfield =", "resources.users.account.keyfield", "did you mean `key_field`?"),
+            ("type = \"text\"", "type = \"txet\"", "resources.users.fields.client_id.type", "did you mean `text`?"),
+            (list, "[operations.list]", "operations", "write it there: [resources.users.operations…]"),
+            (list, "[resources.users.auth]", "resources.users.auth", "write [auth], at the top"),
+            (list, "[resources.users.operation.list]", "resources.users.operation", "did you mean `operations`?"),
+            (list, "[resources.groups.operations.list]", "resources.groups", "one of users"),
+            (list, "[resource.users.operations.list]", "resource", "did you mean `resources`?"),
+        ];
+        for (from, to, key, said) in cases {
+            // An option has a type too.
+            let at = JUNO.find(&format!("\n{from}")).expect(from) + 1;
+            let wrong = format!("{}{to}{}", &JUNO[..at], &JUNO[at + from.len()..]);
+            let line = Some(line_at(JUNO, at));
+            let told = |e: &DefinitionError| format!("{} {}", e.message, e.help.as_deref().unwrap_or_default());
+            let errors = errors(&wrong);
+            let found = errors.iter().any(|e| e.key == key && e.line == line && told(e).contains(said));
+            assert!(found, "{to}: {errors:#?}");
+        }
+        let wrong = old.replacen("key_field =", "keyfield =", 1);
+        assert!(errors(&wrong).iter().any(|e| e.key == "account.keyfield"), "keys are told as they are written");
+        let top = JUNO.split("[resources").next().expect("a top");
+        for (text, key) in [
+            (format!("resources = 1\n{top}"), "resources"),
+            (format!("{top}[resources]\nusers = 1\n"), "resources.users"),
+        ] {
+            assert!(errors(&text).iter().any(|e| e.key == key && e.message.contains("must be a table")), "{key}");
+        }
+    }
+}

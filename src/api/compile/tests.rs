@@ -58,45 +58,6 @@ fn a_small_definition_is_enough() {
     assert_eq!((engine.kind(), engine.page_size(), engine.auth_kinds().len()), ("acme", 50, 1));
 }
 
-/// The same with its users in their table, as definitions are written since there are resources.
-fn in_resources() -> String {
-    let mut text = GOOD.to_string();
-    for section in crate::api::load::RESOURCE_SECTIONS {
-        text = text.replace(&format!("\n[{section}"), &format!("\n[resources.users.{section}"));
-    }
-    text
-}
-
-#[test]
-fn users_stand_in_their_table_or_at_the_top_and_not_in_both() {
-    let text = in_resources();
-    assert!(compile(&text, &toml::Table::new()).is_ok());
-    let lists = "[resources.users.operations.list]";
-    // What is replaced, by what, the key and line of the error, and a part of its message or help.
-    let cases = [
-        ("key_field =", "keyfield =", "resources.users.account.keyfield", 10, "did you mean `key_field`?"),
-        ("type = \"text\"", "type = \"txet\"", "resources.users.fields.number.type", 39, "did you mean `text`?"),
-        (lists, "[operations.list]", "operations", 29, "write it there: [resources.users.operations…]"),
-        (lists, "[resources.users.auth]", "resources.users.auth", 29, "write [auth], at the top"),
-        (lists, "[resources.users.operation.list]", "resources.users.operation", 29, "did you mean `operations`?"),
-        (lists, "[resources.groups.operations.list]", "resources.groups", 29, "one of users"),
-        (lists, "[resource.users.operations.list]", "resource", 29, "did you mean `resources`?"),
-    ];
-    for (from, to, key, line, said) in cases {
-        let wrong = text.replacen(from, to, 1);
-        assert_ne!(wrong, text, "{from}");
-        let errors = errors(&wrong);
-        let told = |e: &DefinitionError| format!("{} {}", e.message, e.help.as_deref().unwrap_or_default());
-        let found = errors.iter().any(|e| e.key == key && e.line == Some(line) && told(e).contains(said));
-        assert!(found, "{to}: {errors:#?}");
-    }
-    let headless = text.split("[resources").next().expect("a head");
-    for (users, key) in [("resources = 1\n", "resources"), ("[resources]\nusers = 1\n", "resources.users")] {
-        let text = if users.starts_with('[') { format!("{headless}{users}") } else { format!("{users}{headless}") };
-        assert!(errors(&text).iter().any(|e| e.key == key && e.message.contains("must be a table")), "{key}");
-    }
-}
-
 #[test]
 fn one_mistake_is_found_where_it_stands() {
     // What is replaced, by what, the key and line of the error, and a part of its message or help.
