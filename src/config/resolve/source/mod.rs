@@ -186,8 +186,9 @@ pub(super) fn resolve(
     let kind = typed.as_deref().and_then(|typed| KINDS.iter().find(|kind| kind.name == typed));
     reading.refuse_others(kind);
     let at = path.join("kind");
-    let help = r#"write kind = "csv" (or file, http, union)"#;
-    let Some(typed) = reading.report.required(&at, typed, help) else { return Made::Broken };
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let help = format!("write kind = {:?} (or {})", names[0], names[1..].join(", "));
+    let Some(typed) = reading.report.required(&at, typed, &help) else { return Made::Broken };
     let Some(kind) = kind else {
         let message = format!("{typed:?} is not a kind of source");
         reading.report.error(&at, message, did_you_mean(&typed, KINDS.iter().map(|kind| kind.name)));
