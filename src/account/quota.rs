@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
-use crate::domain::identity::TargetIdentity;
+use crate::domain::target_identity::TargetIdentity;
 use crate::os::clock::Clock;
 use crate::state::quota::{GiveBackRequests, TakeRequests};
 use crate::state::{State, StateError};

@@ -30,11 +30,11 @@ use crate::account::{Client, Clients};
 use crate::config::settings::{Settings, SyncSettings};
 use crate::delivery::{Delivered, Delivery, RunContext, RunObserver};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
-use crate::domain::identity;
 use crate::domain::ids::PlanId;
 use crate::domain::limits;
 use crate::domain::limits::Consent;
 use crate::domain::record::Key;
+use crate::domain::target_identity;
 use crate::domain::time;
 use crate::failpoints;
 use crate::os::clock::Clock;
@@ -445,7 +445,7 @@ pub fn binding(sync: &SyncSettings) -> Binding {
         source: sync.source.name.clone(),
         target: sync.target.name.clone(),
         kind: sync.target.kind.clone(),
-        base_url: identity::written(&sync.target.base_url, sync.target.engine.path_options()),
+        base_url: target_identity::written(&sync.target.base_url, sync.target.engine.path_options()),
         source_key: sync.source.key.clone(),
         resource: sync.target.engine.resource(),
     }

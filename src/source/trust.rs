@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::{GateSettings, OnIncomplete};
+use crate::config::settings::{OnIncomplete, TrustSettings};
 
 /// Whether everything that the source has was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +179,7 @@ impl Reason {
 ///
 /// Every reason is given at once. What was accepted takes the place of earlier reads in the comparison and changes nothing
 /// else, and stays until a read is trusted.
-pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: DateTime<Utc>) -> Verdict {
+pub fn judge(gate: &TrustSettings, stats: &ReadStats, baseline: &Baseline, now: DateTime<Utc>) -> Verdict {
     let mut reasons: Vec<Reason> = Vec::new();
     let mut partial = None;
     match (&stats.completeness, gate.on_incomplete) {
@@ -211,7 +211,7 @@ pub fn judge(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline, now: D
 }
 
 /// Whoever's row can't be used is there all the same.
-fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
+fn shrunk(gate: &TrustSettings, stats: &ReadStats, baseline: &Baseline) -> Option<Reason> {
     let before = baseline.accepted.or(baseline.largest_trusted)?;
     let allowed = gate.max_shrink.allowed(before)?;
     let (records, rejects, accepted) = (stats.records, stats.rejects, baseline.accepted.is_some());
@@ -219,7 +219,7 @@ fn shrunk(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> Option
     (fewer > allowed).then_some(Reason::Shrunk { records, rejects, before, allowed, accepted })
 }
 
-fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
+fn rejected(gate: &TrustSettings, stats: &ReadStats) -> Option<Reason> {
     let rows = stats.rows();
     let allowed = gate.max_rejected.allowed(rows)?;
     let rejected = stats.rejected_rows;
@@ -227,7 +227,7 @@ fn rejected(gate: &GateSettings, stats: &ReadStats) -> Option<Reason> {
     (rejected > allowed).then(|| Reason::TooManyRejected { rejected, rows, allowed, first: first() })
 }
 
-fn aged(gate: &GateSettings, stats: &ReadStats, now: DateTime<Utc>) -> Option<Reason> {
+fn aged(gate: &TrustSettings, stats: &ReadStats, now: DateTime<Utc>) -> Option<Reason> {
     let max = gate.max_age?;
     let Some(modified) = stats.modified_at else { return Some(Reason::AgeUnknown) };
     // A time in the future is a clock that is wrong by a little: as good as new.
@@ -269,8 +269,8 @@ mod tests {
         Limit::AtMost { count: Some(count), percent: Some(percent) }
     }
 
-    fn gate() -> GateSettings {
-        GateSettings {
+    fn gate() -> TrustSettings {
+        TrustSettings {
             min_records: 1,
             max_shrink: at_most(10, 20),
             max_rejected: at_most(10, 5),
@@ -287,13 +287,13 @@ mod tests {
         Baseline { largest_trusted: Some(records), accepted: None }
     }
 
-    fn trusted(gate: &GateSettings, stats: &ReadStats, baseline: &Baseline) -> bool {
+    fn trusted(gate: &TrustSettings, stats: &ReadStats, baseline: &Baseline) -> bool {
         matches!(judge(gate, stats, baseline, now()), Verdict::Trusted { .. })
     }
 
     #[test]
     fn too_few_records_at_the_edge() {
-        let gate = GateSettings { min_records: 50, ..gate() };
+        let gate = TrustSettings { min_records: 50, ..gate() };
         for (records, good) in [(0, false), (49, false), (50, true), (51, true)] {
             assert_eq!(trusted(&gate, &read(records), &Baseline::default()), good, "{records}");
         }
@@ -317,9 +317,9 @@ mod tests {
             assert_eq!(trusted(&gate(), &read(records), &before(largest)), good, "{largest} to {records}");
         }
         assert!(trusted(&gate(), &read(1), &Baseline::default()), "a first read has nothing to be compared with");
-        let unlimited = GateSettings { max_shrink: Limit::Unlimited, ..gate() };
+        let unlimited = TrustSettings { max_shrink: Limit::Unlimited, ..gate() };
         assert!(trusted(&unlimited, &read(1), &before(1_000)));
-        let none = GateSettings { max_shrink: Limit::AtMost { count: Some(0), percent: None }, ..gate() };
+        let none = TrustSettings { max_shrink: Limit::AtMost { count: Some(0), percent: None }, ..gate() };
         assert!(trusted(&none, &read(100), &before(100)));
         assert!(!trusted(&none, &read(99), &before(100)));
     }
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn age_at_the_edge() {
-        let gate = GateSettings { max_age: Some(Duration::from_secs(3_600)), ..gate() };
+        let gate = TrustSettings { max_age: Some(Duration::from_secs(3_600)), ..gate() };
         for (modified, good) in [
             (Some("2026-11-22T11:00:01Z"), true),
             (Some("2026-11-22T11:00:00Z"), true),
@@ -356,7 +356,7 @@ mod tests {
         let cut = ReadStats { completeness: Completeness::Incomplete("cut off".into()), ..read(5) };
         let stop = judge(&gate(), &cut, &Baseline::default(), now());
         assert_eq!(stop, Verdict::Untrusted(vec![Reason::Reader("cut off".into())]));
-        let lenient = GateSettings { on_incomplete: OnIncomplete::NoBans, ..gate() };
+        let lenient = TrustSettings { on_incomplete: OnIncomplete::NoBans, ..gate() };
         assert_eq!(judge(&lenient, &cut, &before(1_000), now()), Verdict::NoBans("cut off".into()));
         let accepting = Baseline { largest_trusted: Some(9), accepted: Some(5) };
         assert_eq!(judge(&lenient, &cut, &accepting, now()), Verdict::NoBans("cut off".into()), "not spent by a part");
@@ -371,11 +371,11 @@ mod tests {
     fn a_read_whose_end_nothing_shows_bans_nobody_whatever_is_configured() {
         let unproven = ReadStats { completeness: Completeness::Unproven("no length".into()), ..read(5) };
         for on_incomplete in [OnIncomplete::Stop, OnIncomplete::NoBans] {
-            let gate = GateSettings { on_incomplete, ..gate() };
+            let gate = TrustSettings { on_incomplete, ..gate() };
             let verdict = judge(&gate, &unproven, &before(1_000), now());
             assert_eq!(verdict, Verdict::NoBans("no length".into()));
         }
-        let gate = GateSettings { min_records: 6, ..gate() };
+        let gate = TrustSettings { min_records: 6, ..gate() };
         assert!(matches!(judge(&gate, &unproven, &before(9), now()), Verdict::Untrusted(_)));
     }
 
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn rows_that_can_not_be_used_are_no_leavers_and_hide_none() {
         let stats = |records, rejects| ReadStats { rejects, rejected_rows: rejects, ..read(records) };
-        let lenient = GateSettings { max_rejected: Limit::Unlimited, ..gate() };
+        let lenient = TrustSettings { max_rejected: Limit::Unlimited, ..gate() };
         for (records, rejects, good) in [(20, 20, true), (20, 10, true), (20, 9, false), (0, 40, false), (29, 0, false)]
         {
             assert_eq!(trusted(&lenient, &stats(records, rejects), &before(40)), good, "{records} and {rejects}");
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_given_with_its_figures_and_the_way_out() {
-        let gate = GateSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
+        let gate = TrustSettings { min_records: 50, max_age: Some(Duration::from_secs(26 * 3_600)), ..gate() };
         let modified_at = Some("2026-11-20T09:00:00Z".parse().expect("a time"));
         let first_reject = Some("line 7 (record 6): it has 2 fields".to_string());
         let explained = ReadStats { rejected_rows: 11, rejects: 11, ..read(29) };

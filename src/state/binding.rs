@@ -7,11 +7,11 @@ use super::db::args;
 use super::people::Binding;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
-use crate::domain::identity::TargetIdentity;
 use crate::domain::ids::SyncId;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
+use crate::domain::target_identity::TargetIdentity;
 use crate::domain::value::Attributes;
 
 impl Binding {

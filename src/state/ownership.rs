@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::db::args;
 use super::{Command, Db, StateError, sqlite};
-use crate::domain::identity::TargetIdentity;
 use crate::domain::ids::SyncId;
 use crate::domain::remote_id::RemoteId;
+use crate::domain::target_identity::TargetIdentity;
 
 /// The syncs of these names whose rows are of this platform.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use super::people_writer::PeopleWriter;
 use super::{Command, Db, Page, Row, StateError};
 use crate::domain::account::Kept;
 use crate::domain::error::Error;
-use crate::domain::identity::TargetIdentity;
 use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::resource::Resource;
 use crate::domain::rules::PersonState;
+use crate::domain::target_identity::TargetIdentity;
 use crate::domain::value::{Attributes, folded_each};
 
 /// What a fingerprint remembers about its record.
@@ -76,7 +76,7 @@ pub struct Binding {
     pub target: String,
     /// The target's kind.
     pub kind: String,
-    /// Where the target is, as [`crate::domain::identity::written`] has it; older versions kept the address alone.
+    /// Where the target is, as [`crate::domain::target_identity::written`] has it; older versions kept the address alone.
     pub base_url: String,
     /// The source's key column.
     pub source_key: String,

@@ -1,6 +1,6 @@
 //! How many requests a target was sent on a day, over restarts.
 //!
-//! The count belongs to what the target is ([`crate::domain::identity::TargetIdentity`]), not to what it is called: another name
+//! The count belongs to what the target is ([`crate::domain::target_identity::TargetIdentity`]), not to what it is called: another name
 //! for it, or a second one, draws on the same. Each UTC day has its own, and keeps it: a clock that goes a day forward
 //! and back finds what was counted.
 //!

@@ -5,8 +5,8 @@
 use super::db::args;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
-use crate::domain::identity::TargetIdentity;
 use crate::domain::ids::SyncId;
+use crate::domain::target_identity::TargetIdentity;
 
 /// What takes the place of a name in the ledger, as when a single person is forgotten.
 const FORGOTTEN: &str = "(forgotten)";

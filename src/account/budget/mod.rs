@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::error::{Error, StateReason};
-use crate::domain::identity::TargetIdentity;
+use crate::domain::target_identity::TargetIdentity;
 use crate::domain::units::Rate;
 use crate::http::rate::{Bucket, BucketStore, Memory, RateGate, WAITERS};
 use crate::state::files::{self, Use, side_file};

@@ -16,13 +16,13 @@ use chrono_tz::Tz;
 
 pub use self::http::{HttpSettings, PageSize, Pagination, Total};
 pub use self::source::{
-    FileSettings, FormatSettings, GateSettings, JsonSettings, Kind, OnIncomplete, RowsPerPerson, SourceKind,
-    SourceSettings, TextSettings, UnionSettings,
+    FileSettings, FormatSettings, JsonSettings, Kind, OnIncomplete, RowsPerPerson, SourceKind, SourceSettings,
+    TextSettings, TrustSettings, UnionSettings,
 };
 use crate::api::Engine;
-use crate::domain::identity::TargetIdentity;
 pub use crate::domain::limits::Limits as LimitSettings;
 use crate::domain::schedule::Schedule;
+use crate::domain::target_identity::TargetIdentity;
 use crate::domain::units::Rate;
 use crate::http::secret::Secret;
 use crate::mapping::Mapping;

@@ -30,7 +30,7 @@ pub struct SourceSettings {
     /// How many rows of one person are expected.
     pub rows: RowsPerPerson,
     /// When a read is trusted.
-    pub gate: GateSettings,
+    pub gate: TrustSettings,
     /// What it is.
     pub kind: SourceKind,
 }
@@ -57,7 +57,7 @@ pub enum RowsPerPerson {
 
 /// When a read of a source is trusted.
 #[derive(Clone, Debug)]
-pub struct GateSettings {
+pub struct TrustSettings {
     /// Fewer records than this: not trusted.
     pub min_records: u64,
     /// Fewer than the largest trusted read of seven days by more than this: not trusted.

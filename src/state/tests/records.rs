@@ -1,9 +1,9 @@
 //! What is in the state comes out as it went in, and in the contract's words.
 
 use super::*;
-use crate::domain::identity::TargetIdentity;
 use crate::domain::limits::LimitName;
 use crate::domain::outcome::{ErrorKind, OpError, RunStatus};
+use crate::domain::target_identity::TargetIdentity;
 use crate::state::binding::BoundTo;
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
 use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};

@@ -20,7 +20,7 @@ use super::super::diagnostic::did_you_mean;
 use super::super::layers;
 use super::super::locate::KeyPath;
 use super::super::raw::{RawFormat, RawKind, RawOnIncomplete, RawRows, RawSource, RawTrust, fields};
-use super::super::settings::{GateSettings, OnIncomplete, RowsPerPerson, SourceKind, SourceSettings};
+use super::super::settings::{OnIncomplete, RowsPerPerson, SourceKind, SourceSettings, TrustSettings};
 use super::{Made, Report};
 use crate::domain::limits::Limit;
 use crate::domain::nearest::nearest;
@@ -215,7 +215,7 @@ fn required(report: &mut Report<'_>, path: &KeyPath, raw: Option<Vec<String>>) -
 }
 
 /// When a read is trusted; the defaults are documented.
-fn gate(report: &mut Report<'_>, path: &KeyPath, raw: &RawTrust) -> GateSettings {
+fn gate(report: &mut Report<'_>, path: &KeyPath, raw: &RawTrust) -> TrustSettings {
     let at_most = |count, percent| Limit::AtMost { count: Some(count), percent: Some(percent) };
     if raw.max_age.is_some_and(|age| age.0.is_zero()) {
         report.error(
@@ -224,7 +224,7 @@ fn gate(report: &mut Report<'_>, path: &KeyPath, raw: &RawTrust) -> GateSettings
             Some("write e.g. \"26h\"".into()),
         );
     }
-    GateSettings {
+    TrustSettings {
         min_records: raw.min_records.unwrap_or(1),
         max_shrink: raw.max_shrink.map_or(at_most(10, 20), |l| l.0),
         max_rejected: raw.max_rejected.map_or(at_most(10, 5), |l| l.0),

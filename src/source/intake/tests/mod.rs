@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::settings::{
-    FileSettings, FormatSettings, GateSettings, JsonSettings, OnIncomplete, RowsPerPerson, SourceKind, TextSettings,
+    FileSettings, FormatSettings, JsonSettings, OnIncomplete, RowsPerPerson, SourceKind, TextSettings, TrustSettings,
 };
 use crate::domain::error::Failure;
 use crate::domain::exit::Exit;
@@ -48,7 +48,7 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
         also_key: Vec::new(),
         required: Vec::new(),
         rows: RowsPerPerson::One,
-        gate: GateSettings {
+        gate: TrustSettings {
             min_records: 1,
             max_shrink: Limit::Unlimited,
             max_rejected: Limit::Unlimited,

@@ -9,7 +9,7 @@ use url::Url;
 use super::parse::look_through;
 use super::*;
 use crate::config::settings::{
-    GateSettings, JsonSettings, OnIncomplete, RetrySettings, RowsPerPerson, SourceKind, TextSettings,
+    JsonSettings, OnIncomplete, RetrySettings, RowsPerPerson, SourceKind, TextSettings, TrustSettings,
 };
 use crate::domain::limits::Limit;
 use crate::http::body::Body;
@@ -57,7 +57,7 @@ fn source(format: BodyFormat) -> SourceSettings {
         also_key: Vec::new(),
         required: Vec::new(),
         rows: RowsPerPerson::One,
-        gate: GateSettings {
+        gate: TrustSettings {
             min_records: 0,
             max_shrink: Limit::Unlimited,
             max_rejected: Limit::Unlimited,
