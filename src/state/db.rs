@@ -6,6 +6,7 @@
 
 use super::{StateError, sqlite};
 use crate::domain::ids::{EntryId, PlanId, RequestId, RunId, SyncId};
+use crate::domain::record::Key;
 use crate::domain::remote_id::{LoggableId, RemoteId};
 use crate::domain::resource::Resource;
 
@@ -256,12 +257,14 @@ fn unreadable(what: &str) -> StateError {
 macro_rules! integers {
     ($($integer:ty),*) => {$(
         impl Arg for $integer {
+            #[inline]
             fn value(&self) -> Value<'_> {
                 Value::Integer(i64::from(*self))
             }
         }
 
         impl Column for $integer {
+            #[inline]
             fn read(value: Value<'_>) -> Result<Self, StateError> {
                 match value {
                     Value::Integer(n) => <$integer>::try_from(n).map_err(|_| unreadable(stringify!($integer))),
@@ -274,12 +277,14 @@ macro_rules! integers {
 integers!(i64, u32, u16, u8);
 
 impl Arg for bool {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Integer(i64::from(*self))
     }
 }
 
 impl Column for bool {
+    #[inline]
     fn read(value: Value<'_>) -> Result<Self, StateError> {
         match value {
             Value::Integer(n) => Ok(n != 0),
@@ -289,21 +294,35 @@ impl Column for bool {
 }
 
 impl Arg for str {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Text(self)
     }
 }
 
 impl Arg for String {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Text(self)
     }
 }
 
 impl Column for String {
+    #[inline]
     fn read(value: Value<'_>) -> Result<Self, StateError> {
         match value {
             Value::Text(text) => Ok(text.to_owned()),
+            _ => Err(unreadable("text")),
+        }
+    }
+}
+
+impl Column for Key {
+    /// Without a copy of the text in between: pages of people are read row by row.
+    #[inline]
+    fn read(value: Value<'_>) -> Result<Self, StateError> {
+        match value {
+            Value::Text(text) => Key::parse(text).ok_or_else(|| unreadable("key")),
             _ => Err(unreadable("text")),
         }
     }
@@ -313,12 +332,14 @@ impl Column for String {
 macro_rules! text_ids {
     ($($id:ty: $make:path),*) => {$(
         impl Arg for $id {
+            #[inline]
             fn value(&self) -> Value<'_> {
                 Value::Text(self.as_str())
             }
         }
 
         impl Column for $id {
+            #[inline]
             fn read(value: Value<'_>) -> Result<Self, StateError> {
                 String::read(value).map($make)
             }
@@ -331,12 +352,14 @@ text_ids!(RunId: RunId::from, PlanId: PlanId::from, RemoteId: RemoteId::from, Lo
 macro_rules! number_ids {
     ($($id:ident),*) => {$(
         impl Arg for $id {
+            #[inline]
             fn value(&self) -> Value<'_> {
                 self.0.value()
             }
         }
 
         impl Column for $id {
+            #[inline]
             fn read(value: Value<'_>) -> Result<Self, StateError> {
                 i64::read(value).map($id)
             }
@@ -346,12 +369,14 @@ macro_rules! number_ids {
 number_ids!(SyncId, EntryId, RequestId);
 
 impl Arg for Resource {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Text(self.as_str())
     }
 }
 
 impl Column for Resource {
+    #[inline]
     fn read(value: Value<'_>) -> Result<Self, StateError> {
         let Value::Text(name) = value else { return Err(unreadable("text")) };
         name.parse().map_err(|_| {
@@ -364,18 +389,21 @@ impl Column for Resource {
 }
 
 impl Arg for [u8] {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Blob(self)
     }
 }
 
 impl<const N: usize> Arg for [u8; N] {
+    #[inline]
     fn value(&self) -> Value<'_> {
         Value::Blob(self)
     }
 }
 
 impl<const N: usize> Column for [u8; N] {
+    #[inline]
     fn read(value: Value<'_>) -> Result<Self, StateError> {
         match value {
             Value::Blob(bytes) => bytes.try_into().map_err(|_| unreadable("hash")),
@@ -385,18 +413,21 @@ impl<const N: usize> Column for [u8; N] {
 }
 
 impl<T: Arg + ?Sized> Arg for &T {
+    #[inline]
     fn value(&self) -> Value<'_> {
         (**self).value()
     }
 }
 
 impl<T: Arg> Arg for Option<T> {
+    #[inline]
     fn value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Null, Arg::value)
     }
 }
 
 impl<T: Column> Column for Option<T> {
+    #[inline]
     fn read(value: Value<'_>) -> Result<Self, StateError> {
         match value {
             Value::Null => Ok(None),

@@ -228,9 +228,8 @@ impl Page for PeoplePage {
 }
 
 fn person(row: &Row<'_>) -> Result<Person, StateError> {
-    let key: String = row.get(0)?;
     Ok(Person {
-        key: Key::parse(&key).ok_or(StateError::damaged("a stored value can't be read"))?,
+        key: row.get(0)?,
         fingerprint: row.get(1)?,
         standing: Standing::of(row.get(2)?),
         state: PersonState::of(row.get(3)?),

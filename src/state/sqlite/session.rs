@@ -22,6 +22,7 @@ pub struct Row<'r>(&'r rusqlite::Row<'r>);
 struct Bound<'a>(&'a dyn Arg);
 
 impl ToSql for Bound<'_> {
+    #[inline]
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self.0.value() {
             Value::Null => ValueRef::Null,
@@ -101,6 +102,7 @@ impl Statement<'_> {
 
 impl Row<'_> {
     /// The value of a column.
+    #[inline]
     pub fn value(&self, column: usize) -> Result<Value<'_>, StateError> {
         Ok(match self.0.get_ref(column)? {
             ValueRef::Null => Value::Null,
