@@ -44,8 +44,8 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
 }
 
 /// A time, a date (its midnight in UTC), or how long ago.
-fn since(text: &str, now: DateTime<Utc>) -> Result<String> {
-    time::since(text, now).map(time::rfc3339).ok_or_else(|| {
+fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    time::since(text, now).ok_or_else(|| {
         Failure::new(Error::Usage, format!("--since {text:?} is neither a time nor a span"))
             .help("write 2026-11-22, 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
     })
@@ -125,7 +125,7 @@ impl Table {
         };
         let key = o.key.as_ref().map_or("(no key)", |k| k.as_str());
         let op = o.op.map_or("-", |op| op.name());
-        let mut line = format!("{}  {}  {status}  {op:<9}  {}", o.ts, o.sync, padded(key, 10));
+        let mut line = format!("{}  {}  {status}  {op:<9}  {}", time::rfc3339(o.ts), o.sync, padded(key, 10));
         if let Some(id) = &o.remote_id {
             line.push_str(&format!("  account {id}"));
         }
@@ -149,7 +149,7 @@ impl Table {
 fn cells(o: &Outcome) -> [String; 16] {
     let text = |s: Option<&str>| s.unwrap_or_default().to_string();
     [
-        o.ts.clone(),
+        time::rfc3339(o.ts),
         o.run.to_string(),
         o.sync.clone(),
         o.source.clone(),
@@ -180,7 +180,7 @@ mod tests {
             ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00.000Z"),
             ("2h", "2026-11-22T10:00:00.000Z"),
         ] {
-            assert_eq!(since(text, now).expect(text), expected);
+            assert_eq!(time::rfc3339(since(text, now).expect(text)), expected);
         }
         assert_eq!(since("yesterday", now).map_err(|f| f.exit()), Err(Exit::Usage));
     }

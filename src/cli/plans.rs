@@ -70,7 +70,7 @@ fn release(out: &mut Out, plan: &HeldPlan) -> Result<()> {
 }
 
 fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
-    let age = time::parse(&plan.made_at).map_or(0, |at| (Clock::system().now() - at).num_seconds().max(0));
+    let age = (Clock::system().now() - plan.made_at).num_seconds().max(0);
     let counts: Vec<_> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
     let breach = Breach { limit: plan.limit.clone(), count: plan.count, allowed: plan.allowed };
     out.line(&format!(
@@ -132,7 +132,7 @@ async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing
 /// Everything before the operations: an element of `plan`'s `syncs`, with the plan's id.
 fn head_json(plan: &HeldPlan, totals: &RunTotals) -> String {
     let head = json!({
-        "id": plan.id, "sync": plan.sync, "plan": plan.id, "made_at": plan.made_at, "counts": plan.counts,
+        "id": plan.id, "sync": plan.sync, "plan": plan.id, "made_at": time::rfc3339(plan.made_at), "counts": plan.counts,
         "held": { "limit": plan.limit, "count": plan.count, "allowed": plan.allowed },
         "source_records": totals.source_records, "excluded": totals.excluded, "unchanged": totals.unchanged,
         "skipped": [], "rejected": [], "unresolved": [], "error": null,

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::daemon::prune_request;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::time::rfc3339;
 use crate::domain::units::Span;
 use crate::os::clock::Clock;
 use crate::state::lock::SenderLock;
@@ -64,7 +65,7 @@ fn check(settings: &Settings, printing: Printing) -> Result<Exit> {
 }
 
 fn copy(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit> {
-    let bytes = backup(&settings.state.path, file, &Clock::system().stamp())?;
+    let bytes = backup(&settings.state.path, file, Clock::system().stamp())?;
     let mut out = Out::stdout();
     match printing.format {
         Format::Json => out.json(&json!({ "path": file, "bytes": bytes }))?,
@@ -82,10 +83,12 @@ fn put_back(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit
     let RestoredState { users, backup_at, kept } = restore(path, file, &stamp)?;
     let mut out = Out::stdout();
     if printing.format == Format::Json {
-        out.json(&json!({ "path": path, "from": file, "users": users, "backup_at": backup_at, "kept": kept }))?;
+        out.json(
+            &json!({ "path": path, "from": file, "users": users, "backup_at": backup_at.map(rfc3339), "kept": kept }),
+        )?;
         return Ok(Exit::Ok);
     }
-    let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+    let of = backup_at.map_or_else(String::new, |at| format!(" of {}", rfc3339(at)));
     let users = count(users.unsigned_abs(), "person", "people");
     out.line(&format!("{} is the backup {}{of} now, with {users}.", path.display(), file.display()))?;
     if let Some(kept) = kept {

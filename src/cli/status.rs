@@ -58,12 +58,14 @@ fn text(out: &mut Out, line: &Line, daemon: bool) -> Result<()> {
     let Some(last) = &line.last_run else {
         return out.line(&format!("  has never run; try it with rosterd plan {}", line.sync));
     };
-    out.line(&format!("  last run       {last}"))?;
+    out.line(&format!("  last run       {}", time::rfc3339(*last)))?;
     match (&line.last_good_run, line.age_seconds) {
-        (Some(at), Some(age)) => out.line(&format!("  last good run  {at}, {} ago", time::spoken(age)))?,
+        (Some(at), Some(age)) => {
+            out.line(&format!("  last good run  {}, {} ago", time::rfc3339(*at), time::spoken(age)))?
+        }
         _ => out.line("  last good run  never")?,
     }
-    match &line.next_run {
+    match line.next_run.map(time::rfc3339) {
         Some(next) if daemon => out.line(&format!("  next run       {next}"))?,
         Some(next) => {
             out.line(&format!("  next run       {next} by its schedule, but no daemon is running to keep it"))?

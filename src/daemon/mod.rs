@@ -173,7 +173,7 @@ impl Daemon {
         let mut last_begun = BTreeMap::new();
         for sync in self.settings.syncs.keys() {
             let begun = self.state.ask(LastBegun(sync.clone())).await?;
-            last_begun.extend(begun.as_deref().and_then(time::parse).map(|at| (sync.clone(), at)));
+            last_begun.extend(begun.map(|at| (sync.clone(), at)));
         }
         self.scheduler.begin(self.clock.now(), &last_begun);
         self.live.next_runs(self.scheduler.next_runs());
@@ -410,7 +410,7 @@ pub fn prune_request(settings: &Settings, keep: Duration, now: DateTime<Utc>) ->
     let day = Duration::from_secs(86_400);
     let counted = settings.syncs.values().map(|sync| sync.flap_window).max().unwrap_or(day).max(day);
     let ago = |span: Duration| TimeDelta::from_std(span).ok().and_then(|span| now.checked_sub_signed(span));
-    let stamp = |span: Duration| time::rfc3339(ago(span).unwrap_or(DateTime::UNIX_EPOCH));
+    let stamp = |span: Duration| ago(span).unwrap_or(DateTime::UNIX_EPOCH);
     Prune { before: stamp(keep), counted_since: stamp(counted) }
 }
 

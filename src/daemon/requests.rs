@@ -9,7 +9,6 @@ use super::{Daemon, RunResult, ending};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::{PlanId, RequestId};
-use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
 use crate::run::{RunSummary, chosen, spent};
 use crate::state::State;
@@ -39,8 +38,8 @@ pub(super) async fn close_stale(state: &State, clock: &Clock) -> Result<()> {
     let now = clock.now();
     state
         .ask(CloseStale {
-            at: rfc3339(now),
-            left_before: rfc3339(now - STALE),
+            at: now,
+            left_before: now - STALE,
             answer: error_json(&failure),
             exit: Exit::from(failure.error).code(),
         })

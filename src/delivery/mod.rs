@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -389,7 +390,7 @@ async fn gather(endings: &mut mpsc::Receiver<Begun>, batch: &mut Vec<Begun>) -> 
 
 impl RunContext {
     /// An outcome of this run for which nothing was sent.
-    pub fn outcome(&self, ts: String, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
+    pub fn outcome(&self, ts: DateTime<Utc>, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
         let of = OfRun {
             run: self.run.clone(),
             sync: self.sync.name.clone(),

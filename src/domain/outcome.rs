@@ -5,12 +5,14 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::RunId;
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::remote_id::LoggableId;
+use crate::domain::time;
 
 /// What became of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -177,8 +179,9 @@ impl OpError {
 /// One row of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// When it was settled, RFC 3339 in UTC with milliseconds.
-    pub ts: String,
+    /// When it was settled.
+    #[serde(with = "time::written")]
+    pub ts: DateTime<Utc>,
     /// The run's id.
     pub run: RunId,
     /// The sync.
@@ -224,7 +227,7 @@ pub struct OfRun {
 
 impl Outcome {
     /// An outcome of this run for which nothing was sent. Whoever sent something adds what came of it.
-    pub fn new(ts: String, of: OfRun, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
+    pub fn new(ts: DateTime<Utc>, of: OfRun, key: Option<Key>, op: Option<OpKind>, status: Status) -> Outcome {
         let OfRun { run, sync, source, target } = of;
         Outcome {
             ts,
@@ -249,12 +252,13 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::instant;
 
     /// The contract's example, member by member and in its order.
     #[test]
     fn a_line_is_the_contracts() {
         let outcome = Outcome {
-            ts: "2026-11-22T03:34:00.123Z".into(),
+            ts: instant("2026-11-22T03:34:00.123Z"),
             run: "01J9".into(),
             sync: "staff".into(),
             source: "hr".into(),

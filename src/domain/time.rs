@@ -16,6 +16,40 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
 }
 
+/// How a time is written in JSON: as it is stored.
+pub mod written {
+    use super::*;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// As the serializer's.
+    pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339(*time))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is no time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        parse(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("no time"))
+    }
+
+    /// Writes one that may be missing.
+    ///
+    /// # Errors
+    /// As the serializer's.
+    pub fn serialize_if_any<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// The time that this text means: a time, a date (its beginning in UTC), or how long before `now` (`2h`, `7d`).
 pub fn since(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let date = || text.parse::<NaiveDate>().ok().and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc());
@@ -38,6 +72,12 @@ pub fn spoken(seconds: u64) -> String {
         (d, 0, _, _) => format!("{d} d"),
         (d, h, _, _) => format!("{d} d {h} h"),
     }
+}
+
+/// The time that this text spells, for tests.
+#[cfg(test)]
+pub fn instant(text: &str) -> DateTime<Utc> {
+    parse(text).expect("a time")
 }
 
 #[cfg(test)]

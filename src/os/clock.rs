@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
-use crate::domain::time::rfc3339;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// Tells the time.
 #[derive(Clone)]
@@ -38,9 +36,9 @@ impl Clock {
         (self.0)()
     }
 
-    /// What time it is, as it is stored.
-    pub fn stamp(&self) -> String {
-        rfc3339(self.now())
+    /// What time it is, to the millisecond, as times are stored.
+    pub fn stamp(&self) -> DateTime<Utc> {
+        self.now().trunc_subsecs(3)
     }
 }
 
@@ -71,6 +69,7 @@ pub fn of_file(time: SystemTime) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::rfc3339;
 
     #[test]
     fn a_file_of_a_time_that_no_calendar_has_is_of_none() {

@@ -35,7 +35,6 @@ use crate::domain::operation::{OpKind, Operation, PlanHasher};
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Reject};
 use crate::domain::resource::Resource;
-use crate::domain::time;
 use crate::source::Intake;
 use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
@@ -386,7 +385,7 @@ async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
         return Ok(());
     }
     let window = TimeDelta::from_std(planner.sync.flap_window).unwrap_or(TimeDelta::days(30));
-    let since = time::rfc3339(planner.now - window);
+    let since = planner.now - window;
     let mut back = Vec::new();
     plan.for_each(|operation| {
         if operation.kind == OpKind::Reinstate {

@@ -25,14 +25,17 @@ pub struct Line {
     pub sync: String,
     /// In one word of [`STATES`].
     pub state: &'static str,
-    /// When its last run of everybody began, RFC 3339.
-    pub last_run: Option<String>,
+    /// When its last run of everybody began.
+    #[serde(serialize_with = "time::written::serialize_if_any")]
+    pub last_run: Option<DateTime<Utc>>,
     /// When its last good run ended.
-    pub last_good_run: Option<String>,
+    #[serde(serialize_with = "time::written::serialize_if_any")]
+    pub last_good_run: Option<DateTime<Utc>>,
     /// How long ago that is.
     pub age_seconds: Option<u64>,
     /// When the schedule has it run next.
-    pub next_run: Option<String>,
+    #[serde(serialize_with = "time::written::serialize_if_any")]
+    pub next_run: Option<DateTime<Utc>>,
     /// The plan that waits for approval, and could have it as far as can be seen without planning.
     pub held_plan: Option<PlanId>,
     /// One that waits and can't be approved any more, and why.
@@ -89,12 +92,12 @@ fn offer(line: &mut Line, sync: &SyncSettings, waiting: &[&HeldPlan]) {
 }
 
 fn line(sync: &SyncSettings, status: SyncStatus, now: DateTime<Utc>) -> Line {
-    let age = status.last_good_run.as_deref().and_then(time::parse).map(|at| (now - at).num_seconds().max(0));
+    let age = status.last_good_run.map(|at| (now - at).num_seconds().max(0));
     Line {
         sync: sync.name.clone(),
         state: state_word(&status),
         age_seconds: age.map(i64::unsigned_abs),
-        next_run: sync.schedule.as_ref().and_then(|schedule| schedule.next_after(now)).map(time::rfc3339),
+        next_run: sync.schedule.as_ref().and_then(|schedule| schedule.next_after(now)),
         reason: status.last_ended.and_then(|run| run.reason),
         last_run: status.last_begun,
         last_good_run: status.last_good_run,
@@ -121,20 +124,20 @@ fn state_word(status: &SyncStatus) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::instant;
     use crate::state::ledger::{BeginRun, FinishRun};
 
     #[tokio::test]
     async fn a_run_under_way_hides_neither_how_the_last_ended_nor_that_it_has_begun() {
         let state = State::in_memory().expect("a state");
-        let begin =
-            |id: &str, at: &str| BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false };
-        let (first, second) = ("2026-11-22T03:00:00.000Z", "2026-11-22T03:15:00.000Z");
+        let begin = |id: &str, at| BeginRun { id: id.into(), sync: "staff".into(), at, partial: false };
+        let (first, second) = (instant("2026-11-22T03:00:00.000Z"), instant("2026-11-22T03:15:00.000Z"));
         state.ask(begin("r1", first)).await.expect("begun");
         let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("a status");
-        assert_eq!((state_word(&status), status.last_begun.as_deref()), ("running", Some(first)));
+        assert_eq!((state_word(&status), status.last_begun), ("running", Some(first)));
         let finish = FinishRun {
             id: "r1".into(),
-            at: first.into(),
+            at: first,
             status: RunStatus::Failed,
             plan: None,
             planned: Default::default(),
@@ -146,7 +149,7 @@ mod tests {
         state.ask(finish).await.expect("finished");
         state.ask(begin("r2", second)).await.expect("begun");
         let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("a status");
-        assert_eq!((state_word(&status), status.last_begun.as_deref()), ("failed", Some(second)));
+        assert_eq!((state_word(&status), status.last_begun), ("failed", Some(second)));
         assert_eq!(status.last_ended.and_then(|run| run.reason).as_deref(), Some("the target is down"));
     }
 
@@ -164,7 +167,7 @@ mod tests {
             (true, Some("failed"), true, "paused"),
         ] {
             let status = SyncStatus {
-                last_begun: Some("2026-11-22T03:34:00.123Z".into()),
+                last_begun: Some(instant("2026-11-22T03:34:00.123Z")),
                 last_ended: ended
                     .map(|status| EndedRun { status: RunStatus::parse(status).expect("a status"), reason: None }),
                 held_plan: held.then(|| "3f9a0c12be77".into()),

@@ -179,7 +179,7 @@ impl Runner {
     /// The state fails.
     pub async fn open(&self) -> Result<()> {
         if let Begun::Restored { backup_at } = epoch::begin(&self.state).await? {
-            let of = backup_at.map_or_else(String::new, |at| format!(" of {at}"));
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {}", time::rfc3339(at)));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
         self.recover(None).await?;
@@ -381,9 +381,8 @@ pub async fn make_plan_against(
 ) -> Result<Plan> {
     nothing_is_shared(&runner.state, sync, known).await?;
     let now = runner.clock.now();
-    let since = time::rfc3339(now - TimeDelta::hours(24));
-    let bans_before =
-        runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now: time::rfc3339(now) }).await?;
+    let since = now - TimeDelta::hours(24);
+    let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now }).await?;
     let reading = runner.state.ask(ReadClock { sync: sync.name.clone(), now }).await?;
     let planner = Planner {
         sync: Arc::clone(sync),

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use secrecy::ExposeSecret;
@@ -22,6 +23,7 @@ use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::outcome::{ErrorKind, RunStatus};
 use crate::domain::retry::Backoff;
+use crate::domain::time;
 use crate::http::client::{self, Client};
 use crate::http::error::SendError;
 use crate::http::secret::Secret;
@@ -56,8 +58,9 @@ pub struct Message {
     pub sync: String,
     /// The run in which it came about.
     pub run: RunId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    #[serde(with = "time::written")]
+    pub at: DateTime<Utc>,
     /// What was announced before.
     pub was: String,
     /// The held plan.
@@ -79,7 +82,7 @@ pub fn state_of(summary: &RunSummary) -> Option<&'static str> {
 }
 
 /// The message that is due, if the state has changed.
-pub fn message(summary: &RunSummary, was: Option<String>, at: String) -> Option<Message> {
+pub fn message(summary: &RunSummary, was: Option<String>, at: DateTime<Utc>) -> Option<Message> {
     let state = state_of(summary)?;
     let was = was.unwrap_or_else(|| WELL.into());
     if state == was {
@@ -208,6 +211,7 @@ fn end_group(child: &Child) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::instant;
 
     fn summary(status: &str) -> RunSummary {
         let mut summary = RunSummary::new("01J".into(), "staff".into());
@@ -229,7 +233,7 @@ mod tests {
             (Some("untrusted"), "ok", Some("recovered")),
             (Some("ok"), "ok", None),
         ] {
-            let due = message(&summary(now), was.map(Into::into), "2026-11-22T00:00:00.000Z".into());
+            let due = message(&summary(now), was.map(Into::into), instant("2026-11-22T00:00:00.000Z"));
             assert_eq!(due.map(|m| m.event), event, "{was:?} → {now}");
         }
     }

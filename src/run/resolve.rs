@@ -21,7 +21,6 @@ use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
-use crate::domain::time;
 use crate::domain::value::{Attributes, same};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
@@ -168,8 +167,7 @@ impl Resolver<'_> {
         if settle.is_zero() || failpoints::is(Failpoint::CreateAgainAtOnce) {
             return Ok(false);
         }
-        let since = time::parse(&unresolved.since).filter(|since| *since <= now);
-        let Some(since) = since else {
+        let Some(since) = Some(unresolved.since).filter(|since| *since <= now) else {
             self.state.ask(CountFrom { entry: unresolved.entry, at: self.clock.stamp() }).await?;
             return Ok(true);
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::account::Client;
@@ -245,7 +246,7 @@ impl RunSummary {
     }
 
     /// The row of the run in the ledger.
-    pub fn finish(&self, at: String) -> FinishRun {
+    pub fn finish(&self, at: DateTime<Utc>) -> FinishRun {
         // Who approved what was sent belongs to the run whatever became of it.
         let error = self.error.as_ref().map(|e| e.message.as_str());
         // Why a source is not trusted is told until the next good read, and so is the way out.

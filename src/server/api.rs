@@ -77,7 +77,6 @@ pub(super) async fn outcomes(
     });
     let since = wanted.since.as_deref().map(|text| {
         time::since(text, context.clock.now())
-            .map(time::rfc3339)
             .ok_or_else(|| wrong(format!("since={text} is neither a time nor a span such as 2h")))
     });
     let filter = Filter {

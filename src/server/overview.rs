@@ -9,7 +9,6 @@ use crate::domain::limits::{LimitName, counts_towards};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::planned::Planned;
-use crate::domain::time::rfc3339;
 use crate::report::status;
 use crate::report::status::Line;
 use crate::run::stale_because;
@@ -113,7 +112,7 @@ impl Overview {
         let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, Some(Holder::Daemon), now).await?;
         let mut syncs = Vec::with_capacity(lines.len());
         for line in lines {
-            let marks = RunsSince { sync: line.sync.clone(), since: rfc3339(now - SPAN), limit: MOST_MARKS };
+            let marks = RunsSince { sync: line.sync.clone(), since: now - SPAN, limit: MOST_MARKS };
             let mut marks = state.ask(marks).await?;
             marks.reverse();
             syncs.push(SyncView {
@@ -183,7 +182,7 @@ fn concerned(plan: &HeldPlan) -> u64 {
 async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Failures>> {
     let mut all = Vec::new();
     for status in [Status::Failed, Status::Unknown, Status::Rejected] {
-        let filter = Filter { status: Some(status), since: Some(rfc3339(now - FAILED_WITHIN)), ..Filter::default() };
+        let filter = Filter { status: Some(status), since: Some(now - FAILED_WITHIN), ..Filter::default() };
         all.extend(state.ask(RecentOutcomes { filter, limit: LOOKED_AT }).await?);
     }
     all.sort_by(|a, b| b.ts.cmp(&a.ts));

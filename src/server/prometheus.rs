@@ -5,7 +5,6 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::{Context, Refusal};
-use crate::domain::time;
 use crate::report::status;
 use crate::report::status::{Line, STATES};
 use crate::state::lock::Holder;
@@ -50,7 +49,7 @@ pub(super) async fn answer(Extract(context): Extract<Context>) -> Result<impl In
 fn of_sync(gauges: &mut Gauges, line: &Line) {
     let sync = [("sync", line.sync.as_str())];
     gauges.add(metrics::LAST_GOOD_AGE, &sync, line.age_seconds.map_or(f64::INFINITY, |age| age as f64));
-    if let Some(at) = line.last_run.as_deref().and_then(time::parse) {
+    if let Some(at) = line.last_run {
         gauges.add(metrics::LAST_RUN, &sync, at.timestamp() as f64);
     }
     gauges.add(metrics::HELD_PLANS, &sync, f64::from(u8::from(line.held_plan.is_some())));

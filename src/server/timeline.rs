@@ -8,7 +8,6 @@ use maud::PreEscaped;
 
 use super::overview::SPAN;
 use crate::domain::outcome::RunStatus;
-use crate::domain::time::parse;
 use crate::state::history::Mark;
 
 /// The picture's own units; a browser scales them to whatever room there is.
@@ -52,8 +51,7 @@ pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>) -> PreEscaped<String>
     }
     let _ = write!(svg, "<line class=\"base\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{0}\" y2=\"{0}\"/>", HEIGHT - 0.5);
     for mark in marks {
-        let Some(began) = parse(&mark.started_at) else { continue };
-        let ended = mark.finished_at.as_deref().and_then(parse).unwrap_or(now);
+        let (began, ended) = (mark.started_at, mark.finished_at.unwrap_or(now));
         let (class, share) = look(mark);
         let width = (place(ended) - place(began)).max(LEAST);
         let x = place(began).min(WIDTH - LEAST);
@@ -76,12 +74,13 @@ pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>) -> PreEscaped<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::instant;
 
     fn mark(at: &str, status: Option<&str>, planned: u64) -> Mark {
         Mark {
             run: "01J".into(),
-            started_at: at.into(),
-            finished_at: status.map(|_| at.into()),
+            started_at: instant(at),
+            finished_at: status.map(|_| instant(at)),
             status: status.and_then(RunStatus::parse),
             planned,
         }
@@ -89,7 +88,7 @@ mod tests {
 
     #[test]
     fn runs_stand_where_and_as_high_as_they_should() {
-        let now = parse("2026-11-22T12:00:00.000Z").expect("a time");
+        let now = instant("2026-11-22T12:00:00.000Z");
         let marks = [
             mark("2026-11-22T00:00:00.000Z", Some("ok"), 0),
             mark("2026-11-22T06:00:00.000Z", Some("failed"), 3),

@@ -1,5 +1,7 @@
 //! What people were told of each sync last, so that they are told once a change.
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::{Command, Db, StateError};
 
@@ -22,8 +24,8 @@ pub struct Announced {
     pub sync: String,
     /// Its state.
     pub state: &'static str,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 impl Command for Announced {

@@ -3,6 +3,8 @@
 //! The people who were found again are gathered under a new number while the old rows stay as they are; one
 //! transaction then puts the new in the place of the old. Whatever happens before it, nothing has changed.
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::people::Binding;
 use super::people_writer::PeopleWriter;
@@ -125,8 +127,8 @@ pub struct FoundAgain {
 pub struct Gather {
     /// From [`BeginGathering`].
     pub sync: SyncId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Who. Somebody whose key or account has been gathered already is passed over.
     pub people: Vec<FoundAgain>,
 }

@@ -11,7 +11,6 @@ use super::db::args;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, StateError};
 use crate::domain::ids::{RunId, SyncId};
-use crate::domain::time::{parse, rfc3339};
 
 /// How much less than at the run before the clock may show: what a time service sets right from day to day.
 pub const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
@@ -58,12 +57,12 @@ impl LastRun {
                  WHERE sync = ?1 ORDER BY seq DESC LIMIT 1",
             args![sync],
             |row| {
-                let times: [Option<String>; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+                let times: [Option<DateTime<Utc>>; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
                 Ok((times, row.get(4)?, row.get(5)?))
             },
         )?;
         let Some((times, open, behind)) = row else { return Ok(None) };
-        let [started, finished, ahead, back_at] = times.map(|time| time.as_deref().and_then(parse));
+        let [started, finished, ahead, back_at] = times;
         let clock = started.max(finished);
         Ok(clock.map(|clock| LastRun { clock, set_back: ahead.zip(back_at), open, behind }))
     }
@@ -93,19 +92,18 @@ impl LastRun {
 pub(super) fn begin(db: &Db<'_>, run: &RunId, sync: &str, now: DateTime<Utc>) -> Result<(), StateError> {
     let judged = LastRun::of(db, sync)?.map(|last| last.judge(now));
     let (reading, set_back) = judged.unwrap_or_default();
-    let (ahead, back_at) = set_back.map(|(ahead, back_at)| (rfc3339(ahead), rfc3339(back_at))).unzip();
+    let (ahead, back_at) = set_back.unzip();
     db.execute(
         "UPDATE run SET seq = (SELECT coalesce(max(seq), 0) + 1 FROM run WHERE sync = ?2), behind = ?3, ahead = ?4,
                         back_at = ?5 WHERE id = ?1",
         args![run, sync, reading.behind, ahead, back_at],
     )?;
     if let Some((from, until)) = reading.misdated {
-        let from = if from == DateTime::<Utc>::MIN_UTC { String::new() } else { rfc3339(from) };
         let id = db.one("SELECT id FROM sync WHERE name = ?1", args![sync], |row| row.get::<SyncId>(0))?;
         if let Some(id) = id {
             PeopleWriter::of(db, id).execute(
                 "UPDATE person SET absent_since = ?4 WHERE sync = ?1 AND absent_since BETWEEN ?2 AND ?3",
-                args![id, from, rfc3339(until), rfc3339(now)],
+                args![id, from, until, now],
             )?;
         }
     }
@@ -137,10 +135,7 @@ impl Command for ReadClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        parse(text).expect("a time")
-    }
+    use crate::domain::time::instant as at;
 
     /// The readings of runs at these times, in this order.
     fn readings(times: &[&str]) -> Vec<ClockReading> {

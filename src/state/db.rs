@@ -4,11 +4,14 @@
 //!
 //! A command runs within a transaction that is not its own. It may be carried out again from the beginning.
 
+use chrono::{DateTime, Utc};
+
 use super::{StateError, sqlite};
 use crate::domain::ids::{EntryId, PlanId, RequestId, RunId, SyncId};
 use crate::domain::record::Key;
 use crate::domain::remote_id::{LoggableId, RemoteId};
 use crate::domain::resource::Resource;
+use crate::domain::time;
 
 /// A database within a transaction.
 pub enum Db<'c> {
@@ -39,6 +42,8 @@ pub enum Value<'v> {
     Text(&'v str),
     /// Bytes.
     Blob(&'v [u8]),
+    /// A time. It is stored as text that sorts by time (`domain::time::rfc3339`), and read back as one.
+    Time(DateTime<Utc>),
 }
 
 /// What can be an argument of a statement.
@@ -388,6 +393,22 @@ impl Column for Resource {
     }
 }
 
+impl Arg for DateTime<Utc> {
+    fn value(&self) -> Value<'_> {
+        Value::Time(*self)
+    }
+}
+
+impl Column for DateTime<Utc> {
+    fn read(value: Value<'_>) -> Result<Self, StateError> {
+        match value {
+            Value::Text(text) => time::parse(text).ok_or_else(|| unreadable("time")),
+            Value::Time(time) => Ok(time),
+            _ => Err(unreadable("time")),
+        }
+    }
+}
+
 impl Arg for [u8] {
     #[inline]
     fn value(&self) -> Value<'_> {
@@ -432,6 +453,22 @@ impl<T: Column> Column for Option<T> {
         match value {
             Value::Null => Ok(None),
             value => T::read(value).map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::{Error, StateReason};
+    use crate::domain::time::instant;
+
+    #[test]
+    fn a_stored_text_that_is_no_time_is_damage() {
+        let read = DateTime::<Utc>::read;
+        assert_eq!(read(Value::Text("2026-11-22T03:34:00.123Z")).ok(), Some(instant("2026-11-22T03:34:00.123Z")));
+        for wrong in [Value::Text("yesterday"), Value::Text(""), Value::Integer(7), Value::Null] {
+            assert_eq!(read(wrong).map_err(|error| error.error), Err(Error::State(StateReason::Damaged)), "{wrong:?}");
         }
     }
 }

@@ -15,6 +15,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::files::{self, Use, side_file};
 use super::{Command, Db, State, StateError, runtime};
@@ -95,8 +97,8 @@ pub enum Begun {
     Current,
     /// An older one: every sync in it must compare with its target first.
     Restored {
-        /// When the backup was made, where it says so (RFC 3339).
-        backup_at: Option<String>,
+        /// When the backup was made, where it says so.
+        backup_at: Option<DateTime<Utc>>,
     },
 }
 
@@ -147,7 +149,7 @@ impl Command for BeginEpoch {
     type Reply = (i64, Begun);
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        let (epoch, backup_at): (i64, Option<String>) =
+        let (epoch, backup_at): (i64, Option<DateTime<Utc>>) =
             db.row("SELECT n, backup_at FROM epoch", args![], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let people: bool = db.exists("SELECT 1 FROM person WHERE state > 0 LIMIT 1", args![])?;
         let behind = match self.beside {

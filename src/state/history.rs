@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::db::args;
@@ -9,6 +10,7 @@ use super::ledger::{Filter, Outcomes, outcomes, run_status};
 use super::{Command, Db, StateError};
 use crate::domain::ids::RunId;
 use crate::domain::outcome::{Outcome, RunStatus};
+use crate::domain::time;
 
 /// A run with what became of it: a row of `v_runs`, and why it ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,10 +19,12 @@ pub struct RunRow {
     pub run: RunId,
     /// The sync.
     pub sync: String,
-    /// When it began, RFC 3339.
-    pub started_at: String,
+    /// When it began.
+    #[serde(with = "time::written")]
+    pub started_at: DateTime<Utc>,
     /// When it ended; none while it is under way.
-    pub finished_at: Option<String>,
+    #[serde(serialize_with = "time::written::serialize_if_any")]
+    pub finished_at: Option<DateTime<Utc>>,
     /// How it ended.
     pub status: Option<RunStatus>,
     /// Outcomes that are `ok`, by operation.
@@ -122,10 +126,10 @@ impl Command for RecentRuns {
 pub struct Mark {
     /// Its id.
     pub run: RunId,
-    /// When it began, RFC 3339.
-    pub started_at: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
     /// When it ended; none while it is under way.
-    pub finished_at: Option<String>,
+    pub finished_at: Option<DateTime<Utc>>,
     /// How it ended.
     pub status: Option<RunStatus>,
     /// How many operations it planned.
@@ -137,8 +141,8 @@ pub struct Mark {
 pub struct RunsSince {
     /// The sync.
     pub sync: String,
-    /// RFC 3339.
-    pub since: String,
+    /// Since then.
+    pub since: DateTime<Utc>,
     /// How many at most.
     pub limit: usize,
 }
@@ -199,9 +203,9 @@ impl Command for RecentOutcomes {
 pub struct LastBegun(pub String);
 
 impl Command for LastBegun {
-    type Reply = Option<String>;
+    type Reply = Option<DateTime<Utc>>;
 
-    fn run(&self, db: &Db<'_>) -> Result<Option<String>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Option<DateTime<Utc>>, StateError> {
         Ok(db
             .one("SELECT max(started_at) FROM run WHERE sync = ?1 AND partial = 0", args![self.0], |row| row.get(0))?
             .flatten())
@@ -238,12 +242,13 @@ mod tests {
     use crate::domain::operation::OpKind;
     use crate::domain::outcome::Status;
     use crate::domain::record::Key;
+    use crate::domain::time::instant;
     use crate::state::State;
     use crate::state::ledger::{BeginRun, Record};
 
     fn outcome(run: &str, key: &str, status: Status) -> Outcome {
         Outcome {
-            ts: "2026-11-22T03:00:00.000Z".into(),
+            ts: instant("2026-11-22T03:00:00.000Z"),
             run: run.into(),
             sync: "staff".into(),
             source: "hr".into(),
@@ -265,7 +270,7 @@ mod tests {
     async fn the_newest_come_first_with_their_counts() {
         let state = State::in_memory().expect("a state");
         for (id, at) in [("r1", "2026-11-22T01:00:00.000Z"), ("r2", "2026-11-22T02:00:00.000Z")] {
-            let begin = BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false };
+            let begin = BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false };
             state.ask(begin).await.expect("begun");
         }
         let rows = vec![
@@ -283,7 +288,7 @@ mod tests {
         let keys: Vec<_> = state.ask(latest).await.expect("read").into_iter().filter_map(|o| o.key).collect();
         assert_eq!(keys.iter().map(Key::as_str).collect::<Vec<_>>(), ["E4", "E3"]);
         let begun = state.ask(LastBegun("staff".into())).await.expect("read");
-        assert_eq!(begun.as_deref(), Some("2026-11-22T02:00:00.000Z"));
+        assert_eq!(begun.as_ref(), Some(&instant("2026-11-22T02:00:00.000Z")));
         assert_eq!(state.ask(LastBegun("other".into())).await.expect("read"), None);
     }
 }

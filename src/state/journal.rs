@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
@@ -31,8 +33,8 @@ pub struct Intend {
     pub run: RunId,
     /// Whose.
     pub sync: SyncId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// What.
     pub operations: Vec<Intent>,
 }
@@ -112,8 +114,8 @@ pub struct Settlement {
     pub entry: Option<EntryId>,
     /// The person.
     pub key: Key,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// What it means for the person.
     pub effect: Effect,
     /// What the ledger says; nothing of a step on the way.
@@ -171,7 +173,7 @@ fn settle(people: &PeopleWriter<'_>, settlement: &Settlement) -> Result<Option<O
         return Ok(None);
     }
     let mut refused = None;
-    let settlement = match apply(people, &settlement.key, &settlement.effect, &settlement.at)? {
+    let settlement = match apply(people, &settlement.key, &settlement.effect, settlement.at)? {
         Applied::Anothers(owner) => refused.insert(settlement.refused(&owner)),
         Applied::Done { kept } => {
             keep(db, sync, settlement, kept)?;
@@ -230,8 +232,8 @@ fn keep(db: &Db<'_>, sync: SyncId, settlement: &Settlement, before: Option<Strin
 pub struct Observe {
     /// Whose.
     pub sync: SyncId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Who, and what is so.
     pub observed: Vec<(Key, Effect)>,
 }
@@ -243,7 +245,7 @@ impl Command for Observe {
         let people = PeopleWriter::of(db, self.sync);
         let mut refused = Vec::new();
         for (key, effect) in &self.observed {
-            if let Applied::Anothers(_) = apply(&people, key, effect, &self.at)? {
+            if let Applied::Anothers(_) = apply(&people, key, effect, self.at)? {
                 refused.push(key.clone());
             }
         }
@@ -268,7 +270,12 @@ pub(super) fn owner_of(db: &Db<'_>, sync: SyncId, remote_id: &RemoteId) -> Resul
 }
 
 /// Moves a person's row, and their body with it.
-pub(super) fn apply(people: &PeopleWriter<'_>, key: &Key, effect: &Effect, at: &str) -> Result<Applied, StateError> {
+pub(super) fn apply(
+    people: &PeopleWriter<'_>,
+    key: &Key,
+    effect: &Effect,
+    at: DateTime<Utc>,
+) -> Result<Applied, StateError> {
     let (db, sync) = (people.db(), people.sync());
     let mut kept = None;
     match effect {
@@ -310,8 +317,8 @@ pub(super) fn apply(people: &PeopleWriter<'_>, key: &Key, effect: &Effect, at: &
 /// of the sender's lock may ask for it, and only for syncs of which no run is under way.
 #[derive(Debug)]
 pub struct Recover {
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Of this sync alone; of all when none is named.
     pub sync: Option<String>,
     /// Whether the accounts' ids are addresses, by kind of target.
@@ -347,7 +354,7 @@ impl Command for Recover {
                 }),
                 fields: operation.fields.keys().cloned().collect(),
                 reason: Some("the process ended before an answer was recorded".into()),
-                ..Outcome::new(self.at.clone(), of, key, op, Status::Unknown)
+                ..Outcome::new(self.at, of, key, op, Status::Unknown)
             };
             count += 1;
             ledger::insert(db, &outcome)
@@ -376,7 +383,7 @@ impl Recover {
         let mut count = 0;
         found.each(args![self.sync], |row| {
             if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<String>(0)?)? {
-                ledger::insert(db, &Outcome { ts: self.at.clone(), ..outcome })?;
+                ledger::insert(db, &Outcome { ts: self.at, ..outcome })?;
                 count += 1;
             }
             Ok(())

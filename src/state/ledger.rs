@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::{Arg, Command, Db, Page, Row, StateError};
 use crate::domain::ids::{PlanId, RunId};
@@ -44,8 +46,8 @@ pub struct BeginRun {
     pub id: RunId,
     /// The sync.
     pub sync: String,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Only named keys are looked at (`--only`).
     pub partial: bool,
 }
@@ -58,8 +60,7 @@ impl Command for BeginRun {
             "INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)",
             args![self.id, self.sync, self.at, self.partial],
         )?;
-        let now = crate::domain::time::parse(&self.at).ok_or_else(|| StateError::damaged("a run begins at no time"))?;
-        super::clock::begin(db, &self.id, &self.sync, now)
+        super::clock::begin(db, &self.id, &self.sync, self.at)
     }
 }
 
@@ -68,8 +69,8 @@ impl Command for BeginRun {
 pub struct FinishRun {
     /// Its id.
     pub id: RunId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// How it ended.
     pub status: RunStatus,
     /// The held plan.
@@ -137,8 +138,8 @@ pub struct Filter {
     pub key: Option<String>,
     /// With this status.
     pub status: Option<Status>,
-    /// Not before this time, RFC 3339.
-    pub since: Option<String>,
+    /// Not before this time.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// The next outcomes, oldest first.
@@ -291,13 +292,13 @@ impl Command for TotalsOf {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncStatus {
     /// When its last run began, which may be under way.
-    pub last_begun: Option<String>,
+    pub last_begun: Option<DateTime<Utc>>,
     /// That run has no end yet: it is under way, or its process died.
     pub under_way: bool,
     /// Its last run that ended. One that found the sync paused did nothing, and is not meant.
     pub last_ended: Option<EndedRun>,
     /// When its last good run of everybody ended.
-    pub last_good_run: Option<String>,
+    pub last_good_run: Option<DateTime<Utc>>,
     /// The plan that waits for approval.
     pub held_plan: Option<PlanId>,
     /// Operations to be resolved.
@@ -335,7 +336,6 @@ impl Command for StatusOf {
             args![sync],
             |row| Ok(EndedRun { status: run_status(row.get(0)?)?, reason: row.get(1)? }),
         )?;
-        let text = |sql: &str| db.one(sql, args![sync], |row| row.get::<String>(0));
         let number = |sql: &str| db.count(sql, args![sync]);
         let last_begun = db.one(
             "SELECT started_at, finished_at IS NULL FROM run WHERE sync = ?1 AND partial = 0
@@ -352,9 +352,11 @@ impl Command for StatusOf {
             under_way: last_begun.as_ref().is_some_and(|(_, open)| *open),
             last_begun: last_begun.map(|(at, _)| at),
             last_ended,
-            last_good_run: text(
+            last_good_run: db.one(
                 "SELECT finished_at FROM run WHERE sync = ?1 AND status = 'ok' AND partial = 0
                  ORDER BY seq DESC LIMIT 1",
+                args![sync],
+                |row| row.get(0),
             )?,
             held_plan: db.one(
                 "SELECT id FROM plan WHERE sync = ?1 AND status = 'held'
@@ -375,8 +377,8 @@ pub struct CameBack {
     pub sync: String,
     /// Who.
     pub keys: Vec<Key>,
-    /// RFC 3339.
-    pub since: String,
+    /// Since then.
+    pub since: DateTime<Utc>,
 }
 
 impl Command for CameBack {
@@ -402,10 +404,10 @@ impl Command for CameBack {
 pub struct BansSince {
     /// Of which sync.
     pub sync: String,
-    /// RFC 3339.
-    pub since: String,
-    /// What the clock shows, RFC 3339.
-    pub now: String,
+    /// Since then.
+    pub since: DateTime<Utc>,
+    /// What the clock shows.
+    pub now: DateTime<Utc>,
 }
 
 impl Command for BansSince {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::db::args;
@@ -16,6 +17,7 @@ use crate::domain::remote_id::RemoteId;
 use crate::domain::resource::Resource;
 use crate::domain::rules::PersonState;
 use crate::domain::target_identity::TargetIdentity;
+use crate::domain::time;
 use crate::domain::value::{Attributes, folded_each};
 
 /// What a fingerprint remembers about its record.
@@ -60,8 +62,8 @@ pub struct Person {
     pub state: PersonState,
     /// Its id on the target.
     pub remote_id: Option<RemoteId>,
-    /// When a trusted read was first without them, RFC 3339.
-    pub absent_since: Option<String>,
+    /// When a trusted read was first without them.
+    pub absent_since: Option<DateTime<Utc>>,
 }
 
 /// The number by which a sync's rows are found.
@@ -157,8 +159,8 @@ impl Command for IsPaused {
 pub struct SetPaused {
     /// Which.
     pub sync: SyncId,
-    /// Since when (RFC 3339), or not any more.
-    pub since: Option<String>,
+    /// Since when, or not any more.
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl Command for SetPaused {
@@ -303,7 +305,7 @@ impl Command for Bodies {
     }
 }
 
-/// When the target last acknowledged something of a person, RFC 3339.
+/// When the target last acknowledged something of a person.
 #[derive(Debug)]
 pub struct Confirmed {
     /// Whose.
@@ -313,9 +315,9 @@ pub struct Confirmed {
 }
 
 impl Command for Confirmed {
-    type Reply = Option<String>;
+    type Reply = Option<DateTime<Utc>>;
 
-    fn run(&self, db: &Db<'_>) -> Result<Option<String>, StateError> {
+    fn run(&self, db: &Db<'_>) -> Result<Option<DateTime<Utc>>, StateError> {
         db.one(
             "SELECT confirmed_at FROM body WHERE sync = ?1 AND key = ?2",
             args![self.sync, self.key.as_str()],
@@ -371,8 +373,8 @@ impl Command for WhoHas {
 pub struct Observe {
     /// Whose.
     pub sync: SyncId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Who, and what.
     pub people: Vec<(Key, Attributes)>,
 }
@@ -424,8 +426,8 @@ impl Command for OwnerOf {
 pub enum Note {
     /// Their record, looked at, needs nothing as long as it stays the same.
     Looked(Fingerprint, Standing),
-    /// A trusted read was without them at this time (RFC 3339); the first such time stays, unless it is in the future.
-    Absent(String),
+    /// A trusted read was without them at this time; the first such time stays, unless it is in the future.
+    Absent(#[serde(with = "time::written")] DateTime<Utc>),
     /// They are back before anything happened.
     Present,
     /// They left and the sync ignores leavers, or came back from that.

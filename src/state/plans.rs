@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::db::args;
@@ -13,6 +14,7 @@ use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::remedy::Remedy;
 use crate::domain::resource::Resource;
+use crate::domain::time;
 
 /// Where a plan comes from: an approval makes it anew in the same way, to see whether it still holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +77,8 @@ pub struct HeldPlan {
     #[serde(skip)]
     pub resource: Resource,
     /// When it was first held.
-    pub made_at: String,
+    #[serde(with = "time::written")]
+    pub made_at: DateTime<Utc>,
     /// What held it.
     pub limit: LimitName,
     /// How many there are.
@@ -398,8 +401,8 @@ pub struct DecidePlan {
     pub id: PlanId,
     /// What becomes of it.
     pub status: PlanStatus,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Who: the login name.
     pub by: String,
     /// Why, if they said.

@@ -4,6 +4,8 @@
 //! It goes in small steps, so that nobody who sends waits long for the disk. What the limits still count (bans of a
 //! day, people who came back within the flap window) stays whatever its age.
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::{Command, Db, StateError};
 
@@ -13,10 +15,10 @@ pub const STEP: usize = 2_000;
 /// Deletes some of what is older; ask again until `more` is false.
 #[derive(Clone, Debug)]
 pub struct Prune {
-    /// What ended before this time (RFC 3339) is old.
-    pub before: String,
+    /// What ended before this time is old.
+    pub before: DateTime<Utc>,
     /// Bans, deletes and reinstatements since this time are counted by limits, and stay.
-    pub counted_since: String,
+    pub counted_since: DateTime<Utc>,
 }
 
 /// What a step deleted.
@@ -53,14 +55,14 @@ impl Command for Prune {
         if outcomes == STEP as u64 {
             return Ok(Pruned { outcomes, more: true, ..Pruned::default() });
         }
-        let plans = prune_plans(db, &self.before)?;
-        let runs = prune_runs(db, &self.before)?;
-        db.execute("DELETE FROM request WHERE ended_at < ?1", args![&self.before])?;
+        let plans = prune_plans(db, self.before)?;
+        let runs = prune_runs(db, self.before)?;
+        db.execute("DELETE FROM request WHERE ended_at < ?1", args![self.before])?;
         Ok(Pruned { outcomes, runs, plans, more: false })
     }
 }
 
-fn prune_plans(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
+fn prune_plans(db: &Db<'_>, before: DateTime<Utc>) -> Result<u64, StateError> {
     let old = "SELECT id FROM plan WHERE status <> 'held' AND coalesce(decided_at, made_at) < ?1";
     db.execute(&format!("DELETE FROM plan_operation WHERE plan IN ({old})"), args![before])?;
     Ok(db.execute(&format!("DELETE FROM plan WHERE id IN ({old})"), args![before])? as u64)
@@ -68,7 +70,7 @@ fn prune_plans(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
 
 /// A run stays while something speaks of it, and the last of each sync and the last good one stay in any case: they
 /// are what `status` shows.
-fn prune_runs(db: &Db<'_>, before: &str) -> Result<u64, StateError> {
+fn prune_runs(db: &Db<'_>, before: DateTime<Utc>) -> Result<u64, StateError> {
     let deleted = db.execute(
         "DELETE FROM run WHERE finished_at < ?1
                  AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.run = run.id)
@@ -90,6 +92,7 @@ mod tests {
     use crate::domain::operation::OpKind;
     use crate::domain::outcome::{Outcome, RunStatus, Status};
     use crate::domain::record::Key;
+    use crate::domain::time::instant;
     use crate::state::State;
     use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record, StatusOf};
@@ -98,12 +101,12 @@ mod tests {
 
     async fn run(state: &State, id: &str, at: &str, status: RunStatus) {
         state
-            .ask(BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false })
+            .ask(BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false })
             .await
             .expect("begun");
         let finish = FinishRun {
             id: id.into(),
-            at: at.into(),
+            at: instant(at),
             status,
             plan: None,
             planned: Default::default(),
@@ -117,7 +120,7 @@ mod tests {
 
     fn outcome(run: &str, ts: &str, op: OpKind) -> Outcome {
         Outcome {
-            ts: ts.into(),
+            ts: instant(ts),
             run: run.into(),
             sync: "staff".into(),
             source: "hr".into(),
@@ -154,20 +157,24 @@ mod tests {
         ];
         state.ask(Record(rows)).await.expect("recorded");
         let prune =
-            Prune { before: "2026-05-01T00:00:00.000Z".into(), counted_since: "2026-01-02T00:00:00.000Z".into() };
+            Prune { before: instant("2026-05-01T00:00:00.000Z"), counted_since: instant("2026-01-02T00:00:00.000Z") };
         let pruned = state.ask(prune.clone()).await.expect("pruned");
         assert_eq!(pruned, Pruned { outcomes: 1, runs: 2, plans: 0, more: false });
         assert_eq!(ids(&state).await, ["r2", "r4"]);
-        let since = "2026-01-01T12:00:00.000Z".into();
+        let since = instant("2026-01-01T12:00:00.000Z");
         assert_eq!(
             state
-                .ask(BansSince { sync: "staff".into(), since, now: "2099-01-01T00:00:00.000Z".into() })
+                .ask(BansSince { sync: "staff".into(), since, now: instant("2099-01-01T00:00:00.000Z") })
                 .await
                 .expect("counted"),
             1
         );
         let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("status");
-        assert_eq!(status.last_good_run.as_deref(), Some("2026-01-02T00:00:00.000Z"), "the last good run is kept");
+        assert_eq!(
+            status.last_good_run.as_ref(),
+            Some(&instant("2026-01-02T00:00:00.000Z")),
+            "the last good run is kept"
+        );
         assert_eq!(state.ask(prune).await.expect("pruned"), Pruned::default(), "nothing is left to do");
     }
 
@@ -177,7 +184,7 @@ mod tests {
         run(&state, "r1", "2026-01-01T00:00:00.000Z", RunStatus::Ok).await;
         let rows = (0..STEP + 5).map(|_| outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Update)).collect();
         state.ask(Record(rows)).await.expect("recorded");
-        let far = "2026-12-01T00:00:00.000Z".to_string();
+        let far = instant("2026-12-01T00:00:00.000Z");
         let prune = Prune { before: far.clone(), counted_since: far };
         let first = state.ask(prune.clone()).await.expect("pruned");
         assert!(first.more && first.outcomes == STEP as u64);
@@ -202,7 +209,7 @@ mod tests {
         let settled = |run: &str, at: &str, key: &str, op, status| Settlement {
             entry: None,
             key: Key::parse(key).expect("a key"),
-            at: at.into(),
+            at: instant(at),
             effect: Effect::None,
             outcome: Some(Outcome { key: Key::parse(key), status, ..outcome(run, at, op) }),
             replaced: Some(Undoable { op, remote_id: None, changes: Default::default() }),
@@ -218,7 +225,7 @@ mod tests {
             state.ask(Settle { sync, settlements }).await.expect("settled");
         }
         state
-            .ask(Prune { before: "2026-05-01T00:00:00.000Z".into(), counted_since: old.into() })
+            .ask(Prune { before: instant("2026-05-01T00:00:00.000Z"), counted_since: instant(old) })
             .await
             .expect("pruned");
         let left = async |run: &str| {

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::{Command, Db, Row, StateError};
 use crate::domain::ids::{PlanId, RequestId};
@@ -52,8 +54,8 @@ pub struct Leave {
     pub by: String,
     /// Why, if they said.
     pub reason: Option<String>,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 impl Command for Leave {
@@ -98,8 +100,8 @@ pub struct Taken {
 /// Takes every request that waits. Only the holder of the sender's lock may.
 #[derive(Debug)]
 pub struct TakeAll {
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 impl Command for TakeAll {
@@ -130,8 +132,8 @@ fn taken(row: &Row<'_>) -> Result<(RequestId, Option<Taken>), StateError> {
 pub struct Reply {
     /// Which.
     pub id: RequestId,
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// The exit code that follows for whoever asked.
     pub exit: u8,
     /// JSON: a run's summary, or an error.
@@ -187,10 +189,10 @@ impl Command for ProgressOf {
 /// Ends what a daemon that died had taken, and forgets what is long over. A daemon asks for it when it starts.
 #[derive(Debug)]
 pub struct CloseStale {
-    /// When, RFC 3339.
-    pub at: String,
+    /// When.
+    pub at: DateTime<Utc>,
     /// Requests left before this time and never taken are dropped: who left them has gone.
-    pub left_before: String,
+    pub left_before: DateTime<Utc>,
     /// The answer of those that were taken.
     pub answer: String,
     /// Its exit code.
@@ -213,10 +215,11 @@ impl Command for CloseStale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::instant;
     use crate::state::State;
 
     fn leave(ask: Ask, at: &str) -> Leave {
-        Leave { ask, by: "ann".into(), reason: Some("asked".into()), at: at.into() }
+        Leave { ask, by: "ann".into(), reason: Some("asked".into()), at: instant(at) }
     }
 
     #[tokio::test]
@@ -224,13 +227,13 @@ mod tests {
         let state = State::in_memory().expect("a state");
         let id = state.ask(leave(Ask::Trigger("staff".into()), "2026-11-22T03:00:00.000Z")).await.expect("left");
         assert_eq!(state.ask(ProgressOf(id)).await.expect("asked"), Some(Progress::Waiting));
-        let taken = state.ask(TakeAll { at: "2026-11-22T03:00:01.000Z".into() }).await.expect("taken");
+        let taken = state.ask(TakeAll { at: instant("2026-11-22T03:00:01.000Z") }).await.expect("taken");
         assert_eq!(taken.len(), 1);
         assert_eq!((taken[0].id, &taken[0].ask), (id, &Ask::Trigger("staff".into())));
-        assert!(state.ask(TakeAll { at: "2026-11-22T03:00:02.000Z".into() }).await.expect("asked").is_empty());
+        assert!(state.ask(TakeAll { at: instant("2026-11-22T03:00:02.000Z") }).await.expect("asked").is_empty());
         assert!(!state.ask(Withdraw(id)).await.expect("asked"), "taken: it can't be withdrawn");
         assert_eq!(state.ask(ProgressOf(id)).await.expect("asked"), Some(Progress::Taken));
-        let reply = Reply { id, at: "2026-11-22T03:00:03.000Z".into(), exit: 75, answer: "{}".into() };
+        let reply = Reply { id, at: instant("2026-11-22T03:00:03.000Z"), exit: 75, answer: "{}".into() };
         state.ask(reply).await.expect("answered");
         let ended = Progress::Ended { exit: 75, answer: "{}".into() };
         assert_eq!(state.ask(ProgressOf(id)).await.expect("asked"), Some(ended));
@@ -240,12 +243,12 @@ mod tests {
     async fn what_a_dead_daemon_had_taken_is_answered_and_what_nobody_took_is_dropped() {
         let state = State::in_memory().expect("a state");
         let taken = state.ask(leave(Ask::Approve("p1".into()), "2026-11-22T02:00:00.000Z")).await.expect("left");
-        state.ask(TakeAll { at: "2026-11-22T02:00:01.000Z".into() }).await.expect("taken");
+        state.ask(TakeAll { at: instant("2026-11-22T02:00:01.000Z") }).await.expect("taken");
         let old = state.ask(leave(Ask::Approve("p2".into()), "2026-11-22T02:30:00.000Z")).await.expect("left");
         let fresh = state.ask(leave(Ask::Approve("p3".into()), "2026-11-22T03:00:00.000Z")).await.expect("left");
         let close = CloseStale {
-            at: "2026-11-22T03:00:10.000Z".into(),
-            left_before: "2026-11-22T02:59:00.000Z".into(),
+            at: instant("2026-11-22T03:00:10.000Z"),
+            left_before: instant("2026-11-22T02:59:00.000Z"),
             answer: "interrupted".into(),
             exit: 75,
         };

@@ -5,7 +5,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::db::args;
 use super::{Command, Db, StateError};
 use crate::domain::change_token::ChangeToken;
-use crate::domain::time::{parse, rfc3339};
 
 /// How long before the last trusted read those count that are compared with.
 const WINDOW: TimeDelta = TimeDelta::days(7);
@@ -42,13 +41,13 @@ impl Command for BaselineOf {
             None => None,
             Some(last) => db.row(
                 "SELECT max(records) FROM trusted_read WHERE source = ?1 AND at BETWEEN ?2 AND ?3",
-                args![&self.source, &before(&last), &last],
+                args![&self.source, before(last), last],
                 |row| row.get(0),
             )?,
         };
         let accepted: Option<i64> = db.one(
             "SELECT people FROM accepted WHERE source = ?1 AND at > ?2 AND at <= ?3",
-            args![&self.source, &rfc3339(self.now - ACCEPTED_FOR), &rfc3339(self.now + SLACK)],
+            args![&self.source, self.now - ACCEPTED_FOR, self.now + SLACK],
             |row| row.get(0),
         )?;
         Ok(Known { largest: largest.map(i64::unsigned_abs), accepted: accepted.map(i64::unsigned_abs) })
@@ -57,12 +56,11 @@ impl Command for BaselineOf {
 
 /// When the last trusted read was. One of the future, made when the clock was wrong, counts only where there is no
 /// other: else it would be the last one until the clock has caught up with it.
-fn last_trusted(db: &Db<'_>, source: &str, now: DateTime<Utc>) -> Result<Option<String>, StateError> {
-    let last: Option<String> = db.row(
-        "SELECT max(at) FROM trusted_read WHERE source = ?1 AND at <= ?2",
-        args![source, &rfc3339(now + SLACK)],
-        |row| row.get(0),
-    )?;
+fn last_trusted(db: &Db<'_>, source: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StateError> {
+    let last: Option<DateTime<Utc>> =
+        db.row("SELECT max(at) FROM trusted_read WHERE source = ?1 AND at <= ?2", args![source, now + SLACK], |row| {
+            row.get(0)
+        })?;
     if last.is_some() {
         return Ok(last);
     }
@@ -70,8 +68,8 @@ fn last_trusted(db: &Db<'_>, source: &str, now: DateTime<Utc>) -> Result<Option<
 }
 
 /// Where the window begins that ends with this read.
-fn before(last: &str) -> String {
-    parse(last).map_or_else(String::new, |last| rfc3339(last - WINDOW))
+fn before(last: DateTime<Utc>) -> DateTime<Utc> {
+    last - WINDOW
 }
 
 /// Remembers a trusted read. One that spends an acceptance is the new baseline: all before it is forgotten.
@@ -99,12 +97,12 @@ impl Command for Trusted {
         // Spent, or void by now.
         db.execute(
             "DELETE FROM accepted WHERE source = ?1 AND (?2 OR at <= ?3)",
-            args![self.source, self.spends_accept, rfc3339(self.at - ACCEPTED_FOR)],
+            args![self.source, self.spends_accept, self.at - ACCEPTED_FOR],
         )?;
         db.execute(
             "INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)
              ON CONFLICT (source, at) DO UPDATE SET records = ?3",
-            args![self.source, rfc3339(self.at), self.people as i64],
+            args![self.source, self.at, self.people as i64],
         )?;
         Ok(())
     }
@@ -114,10 +112,10 @@ impl Command for Trusted {
 /// wrong now, it is right again later.
 fn forget_old(db: &Db<'_>, source: &str, at: DateTime<Utc>) -> Result<(), StateError> {
     let Some(last) = last_trusted(db, source, at)? else { return Ok(()) };
-    db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2", args![source, &before(&last)])?;
-    let ahead = rfc3339(at + SLACK);
+    db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at < ?2", args![source, before(last)])?;
+    let ahead = at + SLACK;
     if last <= ahead {
-        db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at > ?2", args![source, &ahead])?;
+        db.execute("DELETE FROM trusted_read WHERE source = ?1 AND at > ?2", args![source, ahead])?;
         return Ok(());
     }
     // All were made when the clock was ahead, or it is behind now: they are as old as one of this moment.
@@ -126,7 +124,7 @@ fn forget_old(db: &Db<'_>, source: &str, at: DateTime<Utc>) -> Result<(), StateE
     db.execute("DELETE FROM trusted_read WHERE source = ?1", args![source])?;
     db.execute(
         "INSERT INTO trusted_read (source, at, records) VALUES (?1, ?2, ?3)",
-        args![source, rfc3339(at - TimeDelta::milliseconds(1)), largest],
+        args![source, at - TimeDelta::milliseconds(1), largest],
     )?;
     Ok(())
 }
@@ -149,7 +147,7 @@ impl Command for Accept {
         db.execute(
             "INSERT INTO accepted (source, at, people) VALUES (?1, ?2, ?3)
              ON CONFLICT (source) DO UPDATE SET at = ?2, people = ?3",
-            args![self.source, rfc3339(self.at), self.people as i64],
+            args![self.source, self.at, self.people as i64],
         )?;
         Ok(())
     }

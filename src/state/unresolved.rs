@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::journal::{Applied, Effect, apply};
 use super::people_writer::PeopleWriter;
@@ -69,8 +71,8 @@ impl Page for UnansweredCreates {
 pub struct Unresolved {
     /// Its entry.
     pub entry: EntryId,
-    /// When it was intended, or, where that is known, when it left or its answer was given up, RFC 3339.
-    pub since: String,
+    /// When it was intended, or, where that is known, when it left or its answer was given up.
+    pub since: DateTime<Utc>,
     /// What was sent, or may have been.
     pub operation: Planned,
 }
@@ -128,13 +130,13 @@ impl Command for UnresolvedOf {
     type Reply = Option<Unresolved>;
 
     fn run(&self, db: &Db<'_>) -> Result<Option<Unresolved>, StateError> {
-        let found: Option<(EntryId, String, String)> = db.one(
+        let found: Option<(EntryId, DateTime<Utc>, String)> = db.one(
             "SELECT id, intended_at, operation FROM journal
                  WHERE sync = ?1 AND key = ?2 AND (unknown = 1 OR ?3) ORDER BY id DESC LIMIT 1",
             args![self.sync, self.key.as_str(), self.at_rest],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        let read = |(entry, since, text): (EntryId, String, String)| {
+        let read = |(entry, since, text): (EntryId, DateTime<Utc>, String)| {
             Ok(Unresolved { entry, since, operation: serde_json::from_str(&text)? })
         };
         found.map(read).transpose()
@@ -147,8 +149,8 @@ impl Command for UnresolvedOf {
 pub struct CountFrom {
     /// The entry.
     pub entry: EntryId,
-    /// Now, RFC 3339.
-    pub at: String,
+    /// Now.
+    pub at: DateTime<Utc>,
 }
 
 impl Command for CountFrom {
@@ -189,8 +191,8 @@ pub struct Resolve {
     pub key: Key,
     /// What is so now.
     pub effect: Effect,
-    /// When it was seen, RFC 3339.
-    pub at: String,
+    /// When it was seen.
+    pub at: DateTime<Utc>,
     /// What it replaced, where it turned out to have been done.
     pub replaced: Option<Undoable>,
 }
@@ -202,7 +204,7 @@ impl Command for Resolve {
     fn run(&self, db: &Db<'_>) -> Result<Option<Key>, StateError> {
         let run: RunId = db.row("SELECT run FROM journal WHERE id = ?1", args![self.entry], |row| row.get(0))?;
         db.execute("DELETE FROM journal WHERE id = ?1", args![self.entry])?;
-        if let Applied::Anothers(owner) = apply(&PeopleWriter::of(db, self.sync), &self.key, &self.effect, &self.at)? {
+        if let Applied::Anothers(owner) = apply(&PeopleWriter::of(db, self.sync), &self.key, &self.effect, self.at)? {
             return Ok(Key::parse(&owner));
         }
         if let Some(replaced) = &self.replaced {

@@ -7,7 +7,6 @@ use crate::account::lookup::LookupValues;
 use crate::config::settings::OnLeave;
 use crate::domain::error::Result;
 use crate::domain::rules::{Circumstances, LeavePolicy, PersonState, SourceSays};
-use crate::domain::time;
 use crate::domain::value::Attributes;
 use crate::plan::lookalikes;
 use crate::plan::spool::Leaver;
@@ -43,7 +42,7 @@ impl Merge<'_> {
 
     /// Everything else that matters for somebody.
     pub(super) fn circumstances(&self, case: &Case<'_>) -> Circumstances {
-        let since = case.person.and_then(|p| p.absent_since.as_deref()).and_then(time::parse);
+        let since = case.person.and_then(|p| p.absent_since);
         Circumstances {
             protected: self.is_protected(case),
             keyless: self.keyless,

@@ -22,7 +22,6 @@ use crate::domain::error::{Failure, Result};
 use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
 use crate::domain::record::{Key, Record, Reject};
 use crate::domain::rules::{Decision, PersonState, SkipReason, SourceSays, decide};
-use crate::domain::time;
 use crate::domain::value::is_empty;
 use crate::mapping::{Bound, Desired, Mapped, When};
 use crate::plan::diff;
@@ -344,7 +343,7 @@ impl Merge<'_> {
             }
             Decision::Skip(reason) => {
                 if reason == SkipReason::Grace && !self.planner.incomplete {
-                    self.out.spool().note(case.key, &Note::Absent(time::rfc3339(self.planner.now)))?;
+                    self.out.spool().note(case.key, &Note::Absent(self.planner.now))?;
                 }
                 self.skip(case.key, reason)
             }

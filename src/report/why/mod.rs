@@ -266,7 +266,7 @@ impl Teller<'_> {
 
     /// They are looked up before anything else: what was sent may have been done.
     fn looked_up(&self, sent: &Unresolved, in_source: &InSource) -> Next {
-        let (kind, since) = (sent.operation.kind, &sent.since);
+        let (kind, since) = (sent.operation.kind, time::rfc3339(sent.since));
         let settle = self.sync.target.settle;
         let wait = match settle.is_zero() || kind != OpKind::Create {
             true => String::new(),
@@ -321,7 +321,7 @@ impl Teller<'_> {
         if is(SkipReason::Protected) {
             "they are protected".into()
         } else if is(SkipReason::Grace) {
-            let since = person.and_then(|p| p.absent_since.as_deref()).and_then(time::parse);
+            let since = person.and_then(|p| p.absent_since);
             let grace = TimeDelta::from_std(self.sync.leave_grace).unwrap_or(TimeDelta::MAX);
             let end = since.and_then(|since| since.checked_add_signed(grace));
             match end {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::exit::Exit;
@@ -15,6 +16,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::record::{Key, Position};
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
+use crate::domain::time::rfc3339;
 use crate::domain::value::Attributes;
 use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
 
@@ -40,9 +42,9 @@ pub struct PersonReport {
     /// What the target acknowledged.
     pub snapshot: Option<Attributes>,
     /// When, RFC 3339.
-    pub confirmed_at: Option<String>,
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// When a trusted read was first without them, RFC 3339.
-    pub absent_since: Option<String>,
+    pub absent_since: Option<DateTime<Utc>>,
     /// They are on the sync's `protect` list.
     pub protected: bool,
     /// The sync is paused.
@@ -184,7 +186,7 @@ impl PersonReport {
             InSource::Absent => {
                 let mut told = vec![format!("{key} is not in {source}, which was read to its end.")];
                 if let Some(since) = &self.absent_since {
-                    told.push(format!("The first trusted read without them was at {since}."));
+                    told.push(format!("The first trusted read without them was at {}.", rfc3339(*since)));
                 }
                 told
             }
@@ -240,7 +242,7 @@ impl PersonReport {
             }
         }];
         if let (Some(at), true) = (&self.confirmed_at, self.state != PersonState::None) {
-            told.push(format!("{target} last acknowledged something of them at {at}."));
+            told.push(format!("{target} last acknowledged something of them at {}.", rfc3339(*at)));
         }
         if self.protected {
             told.push("They are protected: never updated, banned, deleted or reinstated.".into());

@@ -7,6 +7,8 @@ use crate::os::panics::off_thread;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::account::Listing;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
@@ -105,7 +107,7 @@ struct Search {
     new: SyncId,
     /// The source has another key: accounts that the sync had before carry old keys, and are taken all the same.
     rekeyed: bool,
-    at: String,
+    at: DateTime<Utc>,
 }
 
 impl Search {
@@ -128,7 +130,7 @@ impl Search {
                     people.extend(found.map(|account| found_again(record.key.clone(), account, None)));
                 }
             }
-            let gather = Gather { sync: self.new, at: self.at.clone(), people };
+            let gather = Gather { sync: self.new, at: self.at, people };
             found += self.state.ask_blocking(gather)?;
         }
         Ok(found)

@@ -108,7 +108,7 @@ fn refused(why: &str) -> Markup {
 
 /// Since when it is so, and how long ago all was well.
 fn since(sync: &SyncView, o: &Overview) -> Option<String> {
-    let good = sync.line.last_good_run.as_deref().map_or_else(|| "never".into(), |at| ago(at, o.now));
+    let good = sync.line.last_good_run.map_or_else(|| "never".into(), |at| ago(at, o.now));
     Some(format!("last good {good}"))
 }
 
@@ -149,7 +149,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
         "",
         &plan.sync,
         what,
-        Some(ago(&plan.made_at, o.now)),
+        Some(ago(plan.made_at, o.now)),
         &html! {
             p {
                 (counts.join(", ")) "; limit " b { (plan.limit) }

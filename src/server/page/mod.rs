@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::overview::{Failures, Overview, SyncView};
 use super::timeline::timeline;
-use crate::domain::time::{parse, spoken};
+use crate::domain::time::{rfc3339, spoken};
 use crate::server::Pace;
 
 const STYLE: &str = include_str!("../page.css");
@@ -154,7 +154,7 @@ fn table(o: &Overview) -> Markup {
 
 fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
     let line = &sync.line;
-    let since = |at: Option<&str>| at.map_or_else(|| "never".into(), |at| ago(at, now));
+    let since = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".into(), |at| ago(at, now));
     html! {
         tr {
             td class="name" { (line.sync) }
@@ -166,8 +166,8 @@ fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
                 @if line.unresolved > 0 { " " span class="warn" { (line.unresolved) " unresolved" } }
             }
             td class="runs" { (timeline(&sync.marks, now)) }
-            td title=[line.last_good_run.as_deref()] { span class="key" { "good " } (since(line.last_good_run.as_deref())) }
-            td title=[line.last_run.as_deref()] { span class="key" { "ran " } (since(line.last_run.as_deref())) }
+            td title=[line.last_good_run.map(rfc3339)] { span class="key" { "good " } (since(line.last_good_run)) }
+            td title=[line.last_run.map(rfc3339)] { span class="key" { "ran " } (since(line.last_run)) }
             td { span class="key" { "next " } @match sync.next {
                 _ if line.state == "paused" => { "when resumed" },
                 Some(at) => { "in " (brief(seconds(now, at))) " "
@@ -200,7 +200,7 @@ fn one_failure(failure: &Failures, now: DateTime<Utc>) -> Markup {
     let op = outcome.op.map_or("record", |op| op.name());
     html! {
         div class="failure" {
-            span class="quiet" { (ago(&outcome.ts, now)) }
+            span class="quiet" { (ago(outcome.ts, now)) }
             b { (outcome.sync) " " (outcome.key.as_ref().map_or("(no key)", |key| key.as_str())) }
             span {
                 (op) " " (outcome.status) @if !why.is_empty() { ": " (why) }
@@ -210,8 +210,8 @@ fn one_failure(failure: &Failures, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn ago(at: &str, now: DateTime<Utc>) -> String {
-    parse(at).map_or_else(|| at.to_string(), |at| format!("{} ago", brief(seconds(at, now))))
+fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ago", brief(seconds(at, now)))
 }
 
 /// A span in its largest unit alone: at a glance, nobody needs more.

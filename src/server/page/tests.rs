@@ -9,6 +9,7 @@ use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
 use crate::domain::record::Key;
+use crate::domain::time::instant;
 use crate::domain::units::Rate;
 use crate::report::status::Line;
 use crate::server::overview::{HeldView, together};
@@ -19,7 +20,7 @@ fn line(sync: &str, state: &'static str) -> Line {
     Line {
         sync: sync.into(),
         state,
-        last_run: Some("2026-11-22T03:00:00.000Z".into()),
+        last_run: Some(instant("2026-11-22T03:00:00.000Z")),
         last_good_run: None,
         age_seconds: None,
         next_run: None,
@@ -31,7 +32,7 @@ fn line(sync: &str, state: &'static str) -> Line {
 }
 
 fn overview(states: &[&'static str], show_values: bool) -> Overview {
-    let now = parse("2026-11-22T03:10:00.000Z").expect("a time");
+    let now = instant("2026-11-22T03:10:00.000Z");
     let change = Change { old: json!("Nurse"), new: json!("Head nurse") };
     let mut operation = Operation::new(OpKind::Update, Key::parse("E7").expect("a key"), Some("123".into()));
     operation.fields = BTreeMap::from([("title".to_string(), change)]);
@@ -39,7 +40,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         id: "3f9a0c12be77".into(),
         sync: "s0".into(),
         resource: Default::default(),
-        made_at: "2026-11-22T03:00:00.000Z".into(),
+        made_at: instant("2026-11-22T03:00:00.000Z"),
         limit: LimitName::Update,
         count: 3,
         allowed: 1,
@@ -83,7 +84,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
 
 fn failure(key: &str) -> Outcome {
     Outcome {
-        ts: "2026-11-22T03:05:00.000Z".into(),
+        ts: instant("2026-11-22T03:05:00.000Z"),
         run: "01J".into(),
         sync: "s0".into(),
         source: "hr".into(),

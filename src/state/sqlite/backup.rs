@@ -8,19 +8,21 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::{attach, open_existing};
 use super::schema;
 use crate::domain::error::{Error, StateReason};
+use crate::domain::time::rfc3339;
 use crate::state::files::{make, parent, side_file};
 use crate::state::{Access, StateError};
 
-/// Copies the database to a file that must not exist, readable by its owner alone. `at` is the time, RFC 3339.
+/// Copies the database to a file that must not exist, readable by its owner alone. `at` is the time.
 ///
 /// # Errors
 /// There is no database, the file exists already (64), the disk is full (74).
-pub fn backup(database: &Path, to: &Path, at: &str) -> Result<u64, StateError> {
+pub fn backup(database: &Path, to: &Path, at: DateTime<Utc>) -> Result<u64, StateError> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(taken(to));
     }
@@ -32,7 +34,7 @@ pub fn backup(database: &Path, to: &Path, at: &str) -> Result<u64, StateError> {
     fs::metadata(to).map(|m| m.len()).map_err(|e| failed(to, &e))
 }
 
-fn copy(source: &Connection, part: &Path, at: &str) -> Result<(), StateError> {
+fn copy(source: &Connection, part: &Path, at: DateTime<Utc>) -> Result<(), StateError> {
     let _ = fs::remove_file(part);
     make(part).map_err(|e| failed(part, &e))?;
     let text = part.to_str().ok_or_else(|| {
@@ -42,7 +44,7 @@ fn copy(source: &Connection, part: &Path, at: &str) -> Result<(), StateError> {
     let copied = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copied.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = DELETE;")?;
     schema::migrate(&copied)?;
-    copied.execute("UPDATE epoch SET backup_at = ?1", [at])?;
+    copied.execute("UPDATE epoch SET backup_at = ?1", [rfc3339(at)])?;
     copied.close().map_err(|(_, e)| StateError::from(e))?;
     File::open(part).and_then(|file| file.sync_all()).map_err(|e| failed(part, &e))
 }
@@ -86,6 +88,7 @@ pub fn scrub(database: &Path) -> Result<(), StateError> {
 mod tests {
     use super::*;
     use crate::domain::exit::Exit;
+    use crate::domain::time::instant;
     use crate::state::epoch::{Begun, begin, end};
     use crate::state::journal::{Effect, Settle, Settlement};
     use crate::state::people::{BindSync, Binding};
@@ -108,7 +111,7 @@ mod tests {
         let settlement = Settlement {
             entry: None,
             key: crate::domain::record::Key::parse("E1").expect("a key"),
-            at: "2026-11-22T00:00:00.000Z".into(),
+            at: instant("2026-11-22T00:00:00.000Z"),
             effect: Effect::Confirmed {
                 state: crate::domain::rules::PersonState::Active,
                 remote_id: "1".into(),
@@ -128,12 +131,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (database, copy) = (dir.path().join("s.db"), dir.path().join("copy.db"));
         let _state = known(&database).await;
-        let bytes = backup(&database, &copy, "2026-11-22T00:00:00.000Z").expect("a backup");
+        let bytes = backup(&database, &copy, instant("2026-11-22T00:00:00.000Z")).expect("a backup");
         let metadata = fs::metadata(&copy).expect("there");
         assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (bytes, 0o600));
         assert_eq!(crate::state::verify(&copy).expect("readable"), Vec::<String>::new());
         assert_eq!(crate::state::info(&copy).expect("readable").users, 1);
-        let again = backup(&database, &copy, "2026-11-22T00:00:00.000Z").expect_err("it is there");
+        let again = backup(&database, &copy, instant("2026-11-22T00:00:00.000Z")).expect_err("it is there");
         assert_eq!(again.exit(), Exit::Usage);
         assert_eq!(
             fs::read_dir(dir.path())
@@ -151,16 +154,16 @@ mod tests {
         let state = known(&database).await;
         assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
         end(&state).await.expect("ended");
-        backup(&database, &raw, "2026-11-22T00:00:00.000Z").expect("a backup");
+        backup(&database, &raw, instant("2026-11-22T00:00:00.000Z")).expect("a backup");
         Connection::open(&raw).expect("it").execute("UPDATE epoch SET backup_at = NULL", []).expect("as cp makes it");
         assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
-        backup(&database, &copy, "2026-11-22T01:00:00.000Z").expect("a backup in the middle of a run");
+        backup(&database, &copy, instant("2026-11-22T01:00:00.000Z")).expect("a backup in the middle of a run");
         drop(state); // killed: the next sender begins without an end
         let state = open(&database, Access::Write).expect("a state").state;
         assert_eq!(begin(&state).await.expect("begun"), Begun::Current);
         end(&state).await.expect("ended");
         drop(state);
-        for (older, backup_at) in [(copy, Some("2026-11-22T01:00:00.000Z".to_string())), (raw, None)] {
+        for (older, backup_at) in [(copy, Some(instant("2026-11-22T01:00:00.000Z"))), (raw, None)] {
             fs::copy(&older, &database).expect("restored");
             let state = open(&database, Access::Write).expect("a state").state;
             assert_eq!(begin(&state).await.expect("begun"), Begun::Restored { backup_at });

@@ -8,11 +8,13 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open;
 use super::schema::{self, APPLICATION_ID};
 use crate::domain::error::{Error, StateReason};
+use crate::domain::time;
 use crate::state::files::{make, parent, prepare_directory, side_file};
 use crate::state::{Access, StateError};
 
@@ -21,8 +23,8 @@ use crate::state::{Access, StateError};
 pub struct RestoredState {
     /// People known in it.
     pub users: i64,
-    /// When the backup was made, where it says so (RFC 3339).
-    pub backup_at: Option<String>,
+    /// When the backup was made, where it says so.
+    pub backup_at: Option<DateTime<Utc>>,
     /// Where the database is that was there before.
     pub kept: Option<PathBuf>,
 }
@@ -72,7 +74,7 @@ fn copied(from: &Path, part: &Path) -> Result<(), StateError> {
 }
 
 /// Sees that the copy is a sound database of ours, and marks it. Of the backup: people known, and when it was made.
-fn proven(part: &Path, from: &Path) -> Result<(i64, Option<String>), StateError> {
+fn proven(part: &Path, from: &Path) -> Result<(i64, Option<DateTime<Utc>>), StateError> {
     let refused = |why: &str| {
         StateError::damaged(format!("the backup {} can't be used: {why}", from.display()))
             .help("take another one; the state database was not touched")
@@ -94,7 +96,9 @@ fn proven(part: &Path, from: &Path) -> Result<(i64, Option<String>), StateError>
     schema::migrate(&db)?;
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = DELETE; UPDATE sync SET stale = 1;")?;
     let users = db.query_row("SELECT count(*) FROM v_users", [], |row| row.get(0))?;
-    let backup_at = db.query_row("SELECT backup_at FROM epoch", [], |row| row.get(0))?;
+    let backup_at: Option<String> = db.query_row("SELECT backup_at FROM epoch", [], |row| row.get(0))?;
+    let time = |text: String| time::parse(&text).ok_or_else(|| refused("it does not say when it was made"));
+    let backup_at = backup_at.map(time).transpose()?;
     db.close().map_err(|(_, e)| StateError::from(e))?;
     File::open(part).and_then(|file| file.sync_all()).map_err(|e| failed(part, &e))?;
     Ok((users, backup_at))

@@ -3,6 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Rows, ToSql, ffi, params_from_iter};
 
+use crate::domain::time::rfc3339;
 use crate::state::StateError;
 use crate::state::db::{Arg, Value};
 
@@ -29,6 +30,7 @@ impl ToSql for Bound<'_> {
             Value::Integer(n) => ValueRef::Integer(n),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Blob(bytes) => ValueRef::Blob(bytes),
+            Value::Time(time) => return Ok(ToSqlOutput::from(rfc3339(time))),
         }))
     }
 }

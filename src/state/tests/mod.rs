@@ -30,6 +30,7 @@ use crate::domain::planned::Planned;
 use crate::domain::record::Key;
 use crate::domain::remote_id::LoggableId;
 use crate::domain::rules::PersonState;
+use crate::domain::time::instant;
 use crate::domain::value::Attributes;
 
 const NOON: &str = "2026-11-22T12:00:00.000Z";
@@ -48,7 +49,7 @@ impl Place {
         let path = dir.path().join("deep/er/rosterd.db");
         let state = open(&path, Access::Write).expect("a new database").state;
         let sync = state.ask_blocking(BindSync(binding())).expect("a sync");
-        let begin = BeginRun { id: "R1".into(), sync: "staff".into(), at: NOON.into(), partial: false };
+        let begin = BeginRun { id: "R1".into(), sync: "staff".into(), at: instant(NOON), partial: false };
         state.ask_blocking(begin).expect("a run");
         Place { _dir: dir, path, state, sync }
     }
@@ -78,7 +79,7 @@ impl Place {
 
     fn intend(&self, operations: &[Planned]) -> Vec<EntryId> {
         let operations = operations.iter().map(|operation| Intent::to(operation).expect("JSON")).collect();
-        self.ask(Intend { run: "R1".into(), sync: self.sync, at: NOON.into(), operations })
+        self.ask(Intend { run: "R1".into(), sync: self.sync, at: instant(NOON), operations })
     }
 
     /// From now on nobody whose key is like this can be written.
@@ -136,7 +137,7 @@ fn binding() -> Binding {
 }
 
 fn recover() -> Recover {
-    Recover { at: NOON.into(), sync: None, id_is_address: Default::default() }
+    Recover { at: instant(NOON), sync: None, id_is_address: Default::default() }
 }
 
 fn key(text: &str) -> Key {
@@ -151,7 +152,7 @@ fn create(k: &str) -> Planned {
 
 fn outcome(k: &str, op: OpKind, status: Status) -> Outcome {
     Outcome {
-        ts: NOON.into(),
+        ts: instant(NOON),
         run: "R1".into(),
         sync: "staff".into(),
         source: "hr".into(),
@@ -180,7 +181,7 @@ fn settlement(entry: Option<EntryId>, k: &str, effect: Effect) -> Settlement {
     Settlement {
         entry,
         key: key(k),
-        at: NOON.into(),
+        at: instant(NOON),
         effect,
         outcome,
         replaced: Default::default(),
@@ -251,7 +252,7 @@ fn an_account_that_is_anothers_fails_its_operation_alone() {
     // And when it is observed.
     let observed =
         vec![(key("E3"), confirmed(PersonState::Active, "7")), (key("E1"), confirmed(PersonState::Banned, "7"))];
-    let refused = place.ask(super::journal::Observe { sync: place.sync, at: NOON.into(), observed });
+    let refused = place.ask(super::journal::Observe { sync: place.sync, at: instant(NOON), observed });
     assert_eq!(refused, [key("E3")]);
     let users = place.seen("SELECT key, remote_id, state FROM v_users ORDER BY key");
     assert_eq!(json!(users), json!([["E1", "7", "banned"], ["E3", "8", "active"]]));
@@ -265,7 +266,7 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     let doubtful = |entry, k: &str| {
         let mut doubtful = settlement(Some(entry), k, Effect::Doubtful { instead: None });
         doubtful.outcome.as_mut().expect("an outcome").status = Status::Unknown;
-        doubtful.at = "2026-11-22T12:00:09.000Z".into();
+        doubtful.at = instant("2026-11-22T12:00:09.000Z");
         doubtful
     };
     let told = place.settle(vec![doubtful(entries[0], "E1"), doubtful(entries[1], "E2")]).expect("settled");
@@ -277,7 +278,7 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
 
     // The one is looked up in vain; then the process dies.
     let mut in_vain = settlement(Some(entries[0]), "E1", Effect::Unknown);
-    in_vain.at = "2026-11-22T12:05:00.000Z".into();
+    in_vain.at = instant("2026-11-22T12:05:00.000Z");
     place.settle(vec![in_vain]).expect("settled");
     assert_eq!(place.ask(recover()), 1);
     assert_eq!(place.ask(recover()), 0);
@@ -285,11 +286,15 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     assert_eq!(json!(told), json!([["E1", "unknown"], ["E2", "unknown"]]));
     assert!(place.ask(doubts(EntryId::default())).is_empty());
     let open = place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 9 });
-    let since: Vec<&str> = open.iter().map(|u| u.since.as_str()).collect();
-    assert_eq!(since, ["2026-11-22T12:00:09.000Z"; 2], "when its answer was given up, not when it was looked up");
-    place.ask(super::journal::CountFrom { entry: entries[0], at: "2020-01-01T00:00:00.000Z".into() });
+    let since: Vec<_> = open.iter().map(|u| u.since).collect();
+    assert_eq!(
+        since,
+        [instant("2026-11-22T12:00:09.000Z"); 2],
+        "when its answer was given up, not when it was looked up"
+    );
+    place.ask(super::journal::CountFrom { entry: entries[0], at: instant("2020-01-01T00:00:00.000Z") });
     let open = place.ask(UnresolvedPage { sync: place.sync, after: EntryId::default(), limit: 1 });
-    assert_eq!(open[0].since, "2020-01-01T00:00:00.000Z");
+    assert_eq!(open[0].since, instant("2020-01-01T00:00:00.000Z"));
 }
 
 #[test]
@@ -386,7 +391,7 @@ fn resolving_ends_the_entry_and_moves_the_person_together() {
         entry,
         key: key(k),
         effect,
-        at: NOON.into(),
+        at: instant(NOON),
         replaced: Default::default(),
     };
     place.ask(resolve(entries[0], "E1", confirmed(PersonState::Active, "1001")));

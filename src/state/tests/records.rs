@@ -87,7 +87,7 @@ fn runs_are_counted_from_their_outcomes() {
     ]));
     place.ask(FinishRun {
         id: "R1".into(),
-        at: NOON.into(),
+        at: instant(NOON),
         status: RunStatus::Partial,
         plan: None,
         planned: BTreeMap::new(),
@@ -102,11 +102,11 @@ fn runs_are_counted_from_their_outcomes() {
 
 /// A run of this id that begins and ends at this time, and one ban in it.
 fn run_with_a_ban(place: &Place, id: &str, at: &str) {
-    place.ask(BeginRun { id: id.into(), sync: "staff".into(), at: at.into(), partial: false });
-    place.ask(Record(vec![Outcome { ts: at.into(), run: id.into(), ..outcome(id, OpKind::Ban, Status::Ok) }]));
+    place.ask(BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false });
+    place.ask(Record(vec![Outcome { ts: instant(at), run: id.into(), ..outcome(id, OpKind::Ban, Status::Ok) }]));
     place.ask(FinishRun {
         id: id.into(),
-        at: at.into(),
+        at: instant(at),
         status: RunStatus::Ok,
         plan: None,
         planned: Default::default(),
@@ -120,8 +120,9 @@ fn run_with_a_ban(place: &Place, id: &str, at: &str) {
 #[test]
 fn the_bans_of_a_day_are_told_by_the_order_of_runs_where_the_clock_was_wrong() {
     let place = Place::new();
-    let bans =
-        |now: &str, since: &str| place.ask(BansSince { sync: "staff".into(), since: since.into(), now: now.into() });
+    let bans = |now: &str, since: &str| {
+        place.ask(BansSince { sync: "staff".into(), since: instant(since), now: instant(now) })
+    };
     run_with_a_ban(&place, "A1", "2026-11-22T10:00:00.000Z");
     run_with_a_ban(&place, "A2", "2006-11-22T10:15:00.000Z"); // twenty years back
     run_with_a_ban(&place, "A3", "2031-11-22T10:30:00.000Z"); // five years ahead
@@ -136,7 +137,7 @@ fn the_bans_of_a_day_are_told_by_the_order_of_runs_where_the_clock_was_wrong() {
 #[test]
 fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
     let place = Place::new();
-    let at = |ts: &str, k: &str, op, status| Outcome { ts: ts.into(), ..outcome(k, op, status) };
+    let at = |ts: &str, k: &str, op, status| Outcome { ts: instant(ts), ..outcome(k, op, status) };
     let later = "2026-11-22T13:00:00.000Z";
     place.ask(Record(vec![
         at("2026-11-21T11:59:00.000Z", "E0", OpKind::Ban, Status::Ok), // more than a day ago
@@ -152,11 +153,11 @@ fn the_bans_of_a_day_are_those_that_were_or_may_have_been() {
     ]));
     let since = "2026-11-21T12:00:00.000Z";
     assert_eq!(
-        place.ask(BansSince { sync: "staff".into(), since: since.into(), now: "2026-11-22T14:00:00.000Z".into() }),
+        place.ask(BansSince { sync: "staff".into(), since: instant(since), now: instant("2026-11-22T14:00:00.000Z") }),
         5
     );
     assert_eq!(
-        place.ask(BansSince { sync: "other".into(), since: since.into(), now: "2026-11-22T14:00:00.000Z".into() }),
+        place.ask(BansSince { sync: "other".into(), since: instant(since), now: instant("2026-11-22T14:00:00.000Z") }),
         0
     );
 }
@@ -243,7 +244,7 @@ fn held_plan(id: &str) -> HeldPlan {
         id: id.into(),
         sync: "staff".into(),
         resource: Default::default(),
-        made_at: NOON.into(),
+        made_at: instant(NOON),
         limit: LimitName::Ban,
         count: 3,
         allowed: 1,
@@ -283,7 +284,7 @@ fn a_plan_is_held_whole_or_not_at_all() {
     let decide = |id: &str, status| DecidePlan {
         id: id.into(),
         status,
-        at: NOON.into(),
+        at: instant(NOON),
         by: "ann".into(),
         reason: Some("right".into()),
     };
@@ -351,10 +352,11 @@ fn the_first_absence_counts_until_somebody_is_seen_again() {
     let place = Place::new();
     place.settle(vec![settlement(None, "E1", confirmed(PersonState::Active, "1"))]).expect("there");
     let note = |note: Note| place.ask(TakeNotes { sync: place.sync, notes: vec![(key("E1"), note)] });
-    let absent = || place.ask(PeoplePage { sync: place.sync, after: None, limit: 1 })[0].absent_since.clone();
-    note(Note::Absent("2026-11-20".into()));
-    note(Note::Absent("2026-11-21".into()));
-    assert_eq!(absent().as_deref(), Some("2026-11-20"));
+    let absent = || place.ask(PeoplePage { sync: place.sync, after: None, limit: 1 })[0].absent_since;
+    let first = instant("2026-11-20T00:00:00Z");
+    note(Note::Absent(first));
+    note(Note::Absent(instant("2026-11-21T00:00:00Z")));
+    assert_eq!(absent(), Some(first));
     note(Note::Present);
     assert_eq!(absent(), None);
 }

@@ -35,14 +35,14 @@ const CHANGES: [Case; 16] = [
     ("a link that is forgotten", |p, _| settled(p, "E1", Effect::Unlinked)),
     ("what is seen at the target", |p, _| {
         let observed = vec![(key("E1"), Effect::Gone)];
-        p.ask(super::super::journal::Observe { sync: p.sync, at: NOON.into(), observed });
+        p.ask(super::super::journal::Observe { sync: p.sync, at: instant(NOON), observed });
     }),
     ("what is resolved", |p, entry| {
         let effect = confirmed(PersonState::Active, "3");
-        p.ask(Resolve { sync: p.sync, entry, key: key("E3"), effect, at: NOON.into(), replaced: None });
+        p.ask(Resolve { sync: p.sync, entry, key: key("E3"), effect, at: instant(NOON), replaced: None });
     }),
     ("a record that was looked at", |p, _| noted(p, Note::Looked([1; 16], Standing::Excluded))),
-    ("an absence", |p, _| noted(p, Note::Absent(NOON.into()))),
+    ("an absence", |p, _| noted(p, Note::Absent(instant(NOON)))),
     ("a presence", |p, _| noted(p, Note::Present)),
     ("a leaver who is ignored", |p, _| noted(p, Note::State(PersonState::Left))),
     ("an accepted invitation", |p, _| {
@@ -65,7 +65,7 @@ const CHANGES: [Case; 16] = [
     ("absences of a clock that was wrong", |p, _| {
         let finish = FinishRun {
             id: "R1".into(),
-            at: NOON.into(),
+            at: instant(NOON),
             status: crate::domain::outcome::RunStatus::Ok,
             plan: None,
             planned: BTreeMap::new(),
@@ -76,7 +76,7 @@ const CHANGES: [Case; 16] = [
         };
         p.ask(finish);
         // Years later: the clock was far behind.
-        let at = "2036-11-22T12:00:00.000Z".into();
+        let at = instant("2036-11-22T12:00:00.000Z");
         p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at, partial: false });
     }),
 ];
@@ -90,10 +90,10 @@ const NO_CHANGES: [Case; 5] = [
     ("no notes", |p, _| p.ask(TakeNotes { sync: p.sync, notes: Vec::new() })),
     ("values seen", |p, _| {
         let people = vec![(key("E1"), Attributes::default())];
-        p.ask(Observe { sync: p.sync, at: NOON.into(), people });
+        p.ask(Observe { sync: p.sync, at: instant(NOON), people });
     }),
     ("a run that begins", |p, _| {
-        p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at: NOON.into(), partial: false });
+        p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at: instant(NOON), partial: false });
     }),
 ];
 
