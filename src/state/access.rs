@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::epoch::RestoreMark;
 use super::lock::{Holder, SenderLock, holder};
-use super::sqlite::{Worker, attach, connect, info, scrub};
+use super::sqlite::{Worker, attach, connect, info, of_this_version, scrub};
 use super::{Inner, State, StateError};
 
 /// What the opener means to do.
@@ -40,7 +40,7 @@ pub fn open(database: &Path, access: Access) -> Result<Opened, StateError> {
 }
 
 fn store(database: &Path, access: Access) -> Result<State, StateError> {
-    Ok(State::on(Worker::of(connect(database, access)?, database)?))
+    Ok(State::on(Worker::of(of_this_version(connect(database, access)?)?, database)?))
 }
 
 /// [`open`] where a database must be already: nothing is made where nothing is.

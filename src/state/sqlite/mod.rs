@@ -14,7 +14,7 @@ use std::path::Path;
 pub use rusqlite::Connection;
 
 pub use backup::{backup, scrub};
-pub use open::{Info, attach, connect, in_memory, info, plan_statements_once, verify};
+pub use open::{Info, attach, connect, in_memory, info, of_this_version, plan_statements_once, verify};
 pub use restore::{RestoredState, restore};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use session::{Row, Session, Statement};
@@ -25,5 +25,5 @@ use super::{Access, Command, StateError};
 
 /// Carries one command out that only reads, where a thread of its own is too much; nothing is created.
 pub fn look<C: Command>(database: &Path, command: &C) -> Result<C::Reply, StateError> {
-    command.run(&Db::Sqlite(Session(&connect(database, Access::Read)?)))
+    command.run(&Db::Sqlite(Session(&of_this_version(connect(database, Access::Read)?)?)))
 }

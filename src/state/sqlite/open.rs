@@ -207,6 +207,26 @@ fn check_version(db: &Connection) -> Result<(), StateError> {
     if version > SCHEMA_VERSION { Err(schema::newer(version)) } else { Ok(()) }
 }
 
+/// A connection to tables of this program's version. Who only reads changes nothing, and an older program may be using the
+/// file: of an older version a private copy is brought up, which is gone with its connection.
+pub fn of_this_version(db: Connection) -> Result<Connection, StateError> {
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == SCHEMA_VERSION {
+        return Ok(db);
+    }
+    let cannot =
+        |why: &str| StateError::io(format!("cannot copy the state database, which is an older program's: {why}"));
+    let file = tempfile::NamedTempFile::new().map_err(|e| cannot(&e.to_string()))?;
+    let path = file.path().to_str().ok_or_else(|| cannot("the name of the temporary directory is not UTF-8"))?;
+    db.execute("VACUUM INTO ?1", [path])?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = Connection::open_with_flags(path, flags)?;
+    configure(&copy)?;
+    copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
+    schema::migrate(&copy)?;
+    Ok(copy)
+}
+
 fn unusable(path: &Path, why: &str) -> StateError {
     StateError::io(format!("cannot use the state database {}: {why}", path.display()))
 }

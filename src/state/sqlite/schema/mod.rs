@@ -52,6 +52,14 @@ pub fn migrate(db: &Connection) -> Result<(), StateError> {
     Ok(applied?)
 }
 
+/// Makes the tables of an older version.
+#[cfg(test)]
+pub fn of_version(db: &Connection, version: usize) {
+    MIGRATIONS[..version].iter().for_each(|sql| db.execute_batch(sql).expect("an older version"));
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}");
+    db.execute_batch(&mark).expect("marked");
+}
+
 /// The refusal of a database from a newer program.
 pub fn newer(version: i64) -> StateError {
     StateError::damaged(format!("the state database has schema version {version}, newer than this program's {VERSION}"))
@@ -60,7 +68,13 @@ pub fn newer(version: i64) -> StateError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::domain::resource::Resource;
+    use crate::state::Access;
+    use crate::state::binding::BoundTo;
+    use crate::state::plans::HeldPlans;
     use crate::state::syncs::{By, OfSync, TABLES};
 
     #[test]
@@ -80,6 +94,33 @@ mod tests {
         assert_eq!(count("SELECT count(*) FROM v_users WHERE key = 'E1' AND remote_id = '7'"), 1);
         assert_eq!(count("SELECT records FROM trusted_read"), 1);
         migrate(&db).expect("once more changes nothing");
+    }
+
+    #[test]
+    fn who_only_reads_reads_every_older_version_and_leaves_it_as_it_is() {
+        let dir = tempfile::TempDir::with_prefix("rosterd-state-").expect("a directory");
+        for version in 1..MIGRATIONS.len() {
+            let path = dir.path().join(format!("{version}.db"));
+            let db = Connection::open(&path).expect("a file");
+            of_version(&db, version);
+            db.execute_batch(
+                "INSERT INTO sync (id, name, source, target, kind, base_url, source_key)
+                 VALUES (1, 'staff', 'hr', 'juno', 'juno', 'http://h', 'id');
+                 INSERT INTO person (sync, key, state, remote_id) VALUES (1, 'E1', 1, '7');",
+            )
+            .expect("older data");
+            db.close().expect("closed");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
+            let before = std::fs::read(&path).expect("bytes");
+            let state = crate::state::open(&path, Access::Read).expect("opened").state;
+            let bound = state.ask_blocking(BoundTo("staff".into())).expect("an answer").expect("a binding");
+            assert_eq!((bound.people, bound.binding.resource), (1, Resource::Users), "{version}");
+            assert!(state.ask_blocking(HeldPlans).expect("a list").is_empty(), "{version}");
+            let looked = crate::state::sqlite::look(&path, &BoundTo("staff".into())).expect("an answer");
+            assert_eq!(looked.map(|bound| bound.people), Some(1), "{version}");
+            drop(state);
+            assert_eq!(std::fs::read(&path).expect("bytes"), before, "{version}");
+        }
     }
 
     #[test]
