@@ -160,7 +160,7 @@ async fn notable(state: &State, run: &RunId) -> Result<Vec<Outcome>> {
         let filter = Filter { run: Some(run.clone()), status: Some(status), ..Filter::default() };
         found.extend(state.ask(RecentOutcomes { filter, limit: NAMED }).await?);
     }
-    found.sort_by(|a, b| a.ts.cmp(&b.ts));
+    found.sort_by_key(|outcome| outcome.ts);
     found.truncate(NAMED);
     Ok(found)
 }

@@ -314,7 +314,7 @@ async fn a_create_that_leaves_late_is_waited_for_from_then_on() {
         let operation = Planned::from(operation(OpKind::Create, None));
         let intent = Intent::to(&operation).expect("an intent");
         let start = passing.stamp();
-        let intend = Intend { run: "run".into(), sync: id, at: start.clone(), operations: vec![intent] };
+        let intend = Intend { run: "run".into(), sync: id, at: start, operations: vec![intent] };
         let entry = state.ask(intend).await.expect("intended")[0];
         let budget = Arc::new(TargetBudget::new(&settings, &state, &passing, &Budget::of_this_process()));
         let client = Client::new(settings, Box::new(script), budget, passing.clone(), 1);

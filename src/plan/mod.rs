@@ -394,7 +394,7 @@ async fn flaps(planner: &Planner, plan: &mut Plan) -> Result<()> {
     })?;
     back.sort();
     for keys in back.chunks(PAGE) {
-        let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since: since.clone() };
+        let request = CameBack { sync: planner.sync.name.clone(), keys: keys.to_vec(), since };
         let times = planner.state.ask(request).await?;
         for (key, before) in keys.iter().zip(times) {
             let times = before + 1;

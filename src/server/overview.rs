@@ -185,7 +185,7 @@ async fn failures(state: &State, now: DateTime<Utc>) -> Result<Vec<Failures>> {
         let filter = Filter { status: Some(status), since: Some(now - FAILED_WITHIN), ..Filter::default() };
         all.extend(state.ask(RecentOutcomes { filter, limit: LOOKED_AT }).await?);
     }
-    all.sort_by(|a, b| b.ts.cmp(&a.ts));
+    all.sort_by_key(|outcome| std::cmp::Reverse(outcome.ts));
     let mut failures = together(all);
     failures.truncate(FAILURES);
     Ok(failures)

@@ -185,7 +185,7 @@ mod tests {
         let rows = (0..STEP + 5).map(|_| outcome("r1", "2026-01-01T00:00:00.000Z", OpKind::Update)).collect();
         state.ask(Record(rows)).await.expect("recorded");
         let far = instant("2026-12-01T00:00:00.000Z");
-        let prune = Prune { before: far.clone(), counted_since: far };
+        let prune = Prune { before: far, counted_since: far };
         let first = state.ask(prune.clone()).await.expect("pruned");
         assert!(first.more && first.outcomes == STEP as u64);
         let second = state.ask(prune).await.expect("pruned");
