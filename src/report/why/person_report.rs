@@ -290,7 +290,8 @@ impl PersonReport {
         }
         let mut told = vec!["What became of them lately, newest first:".to_string()];
         told.extend(self.outcomes.iter().map(|o| {
-            let mut line = format!("  {}  {} {}", o.ts, o.op.map_or("record", |op| op.name()), o.status.name());
+            let mut line =
+                format!("  {}  {} {}", rfc3339(o.ts), o.op.map_or("record", |op| op.name()), o.status.name());
             if !o.fields.is_empty() {
                 line.push_str(&format!(" ({})", o.fields.join(", ")));
             }
