@@ -263,10 +263,10 @@ fn mistakes_in_a_definition_are_told_with_their_lines() {
     let errors = ran["errors"].as_array().expect("errors");
     let line_of = |word: &str| text.lines().position(|line| line.contains(word)).map(|n| n as u64 + 1);
     for (key, word) in [
-        ("operations.update.body", "body = \"merge\""),
-        ("account.key_field", "staffNr"),
-        ("fields.desk.option", "option = \"desc\""),
-        ("operations.create.path", "{options.sight}/people"),
+        ("resources.users.operations.update.body", "body = \"merge\""),
+        ("resources.users.account.key_field", "staffNr"),
+        ("resources.users.fields.desk.option", "option = \"desc\""),
+        ("resources.users.operations.create.path", "{options.sight}/people"),
         ("options.page_size.rnge", "rnge"),
     ] {
         let found: Vec<&Value> =
