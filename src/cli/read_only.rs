@@ -11,6 +11,9 @@ use crate::domain::error::{Error, Result, StateReason};
 use crate::os::clock::Clock;
 use crate::state::{self, Access, State};
 
+/// Why it can't be written where it can be read: it is not ours to write, or an older program is using it.
+const NO_MATTER: [Error; 2] = [Error::State(StateReason::Io), Error::State(StateReason::SenderActive)];
+
 /// The state to look into, and the clients that ask.
 pub struct ReadOnlyAccess {
     /// The state, or an empty one where there is none.
@@ -29,7 +32,7 @@ pub fn look<'a>(settings: &Settings, targets: impl IntoIterator<Item = &'a Targe
     // Counting against a daily quota writes.
     let counts = path.exists() && targets.into_iter().any(|target| target.daily_quota.is_some());
     let writable = match counts.then(|| state::open(path, Access::Write)) {
-        Some(Err(error)) if error.error != Error::State(StateReason::Io) => return Err(error.into()),
+        Some(Err(error)) if !NO_MATTER.contains(&error.error) => return Err(error.into()),
         Some(Err(error)) => {
             tracing::warn!(%error, "the day's requests can't be counted in the state; this command counts its own alone");
             None

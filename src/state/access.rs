@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::epoch::RestoreMark;
 use super::lock::{Holder, SenderLock, holder};
-use super::sqlite::{Worker, attach, connect, info, of_this_version, scrub};
+use super::sqlite::{Worker, attach, connect, info, is_older, of_this_version, scrub};
 use super::{Inner, State, StateError};
+use crate::domain::error::{Error, StateReason};
 
 /// What the opener means to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,14 @@ pub struct Opened {
 /// Opens the state whose database is here. The lock is taken first: who may not send opens, and creates, nothing.
 ///
 /// # Errors
-/// Another process sends (75); the database is damaged, newer, readable by others; there is no room.
+/// Another process sends (75), also an older program's where this one would only write; the database is damaged, newer,
+/// readable by others; there is no room.
 pub fn open(database: &Path, access: Access) -> Result<Opened, StateError> {
+    if access == Access::Write && holder(database).is_some() && is_older(database)? {
+        let message = "an older rosterd is sending with this state, whose tables this one would change under it";
+        return Err(StateError::new(Error::State(StateReason::SenderActive), message)
+            .help("restart the daemon, so that it is of the same version, or wait for the command to finish"));
+    }
     let lock = (access == Access::Send).then(|| SenderLock::take(database)).transpose()?;
     Ok(Opened { state: store(database, access)?, lock })
 }

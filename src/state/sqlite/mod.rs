@@ -14,7 +14,7 @@ use std::path::Path;
 pub use rusqlite::Connection;
 
 pub use backup::{backup, scrub};
-pub use open::{Info, attach, connect, in_memory, info, of_this_version, plan_statements_once, verify};
+pub use open::{Info, attach, connect, in_memory, info, is_older, of_this_version, plan_statements_once, verify};
 pub use restore::{RestoredState, restore};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use session::{Row, Session, Statement};

@@ -207,6 +207,12 @@ fn check_version(db: &Connection) -> Result<(), StateError> {
     if version > SCHEMA_VERSION { Err(schema::newer(version)) } else { Ok(()) }
 }
 
+/// Whether the database is there, and an older program's.
+pub fn is_older(path: &Path) -> Result<bool, StateError> {
+    let version = |db: Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    Ok(path.exists() && version(connect(path, Access::Read)?)? < SCHEMA_VERSION)
+}
+
 /// A connection to tables of this program's version. Who only reads changes nothing, and an older program may be using the
 /// file: of an older version a private copy is brought up, which is gone with its connection.
 pub fn of_this_version(db: Connection) -> Result<Connection, StateError> {

@@ -71,9 +71,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::domain::error::{Error, StateReason};
     use crate::domain::resource::Resource;
     use crate::state::Access;
     use crate::state::binding::BoundTo;
+    use crate::state::lock::{Holder, SenderLock};
     use crate::state::plans::HeldPlans;
     use crate::state::syncs::{By, OfSync, TABLES};
 
@@ -121,6 +123,27 @@ mod tests {
             drop(state);
             assert_eq!(std::fs::read(&path).expect("bytes"), before, "{version}");
         }
+    }
+
+    #[test]
+    fn nobody_brings_a_database_up_under_the_older_program_that_uses_it() {
+        let dir = tempfile::TempDir::with_prefix("rosterd-state-").expect("a directory");
+        let path = dir.path().join("rosterd.db");
+        of_version(&Connection::open(&path).expect("a file"), 11);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
+        let version = || {
+            let db = Connection::open(&path).expect("the file");
+            db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("a version")
+        };
+        let lock = SenderLock::take_as(&path, Holder::Daemon).expect("the lock");
+        let refused = crate::state::open(&path, Access::Write).expect_err("refused");
+        assert_eq!((refused.error, version()), (Error::State(StateReason::SenderActive), 11));
+        assert!(crate::state::open(&path, Access::Read).is_ok());
+        drop(lock);
+        drop(crate::state::open(&path, Access::Write).expect("nobody uses it"));
+        assert_eq!(version(), VERSION);
+        let _lock = SenderLock::take_as(&path, Holder::Daemon).expect("the lock");
+        assert!(crate::state::open(&path, Access::Write).is_ok(), "a daemon of this version is not in the way");
     }
 
     #[test]
