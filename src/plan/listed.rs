@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Planner;
 use crate::account::Listing;
 use crate::domain::error::{Error, Failure, Result, TargetReason};
+use crate::state::people::IsSomebodyInvited;
 
 /// Requests that looking everybody up one by one takes.
 fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
@@ -15,18 +16,18 @@ fn look_ups(planner: &Planner, newcomers: u64) -> u64 {
 /// Whether a listing promises to take fewer requests, and how many pages it may take. How many accounts the target has
 /// isn't known before it is listed; those that we know of are a lower bound, and [`list`] gives up when the listing
 /// turns out longer. What the target can't be asked for one by one can only be listed.
-pub(super) fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
+pub(super) async fn worth_listing(planner: &Planner, newcomers: u64) -> Result<Option<u64>> {
     let engine = &planner.sync.target.engine;
     if !engine.can_list() {
-        return None;
+        return Ok(None);
     }
     let catalogue = engine.catalogue();
     let sought = catalogue.recognised_by(&planner.sync.match_fields);
     if !sought.iter().chain(&catalogue.key_field).all(|field| engine.find_fields().contains(field)) {
-        return Some(u64::MAX);
+        return Ok(Some(u64::MAX));
     }
-    let pages = planner.known.users / u64::from(engine.page_size().max(1)) + 1;
-    Some(look_ups(planner, newcomers)).filter(|budget| pages < *budget)
+    let pages = planner.users().await? / u64::from(engine.page_size().max(1)) + 1;
+    Ok(Some(look_ups(planner, newcomers)).filter(|budget| pages < *budget))
 }
 
 /// Lists the target when somebody is invited, to see who has accepted. One listing a run, however many they are; a
@@ -35,7 +36,12 @@ pub(super) fn worth_listing(planner: &Planner, newcomers: u64) -> Option<u64> {
 /// # Errors
 /// The target can't be reached, the temporary directory is full.
 pub(super) async fn list_for_invited(planner: &Planner) -> Result<Option<Arc<Listing>>> {
-    let wanted = planner.observed.is_none() && planner.known.invited > 0 && planner.client.engine().lists_invited();
+    let wanted = match planner.known.id {
+        Some(id) if planner.observed.is_none() && planner.client.engine().lists_invited() => {
+            planner.state.ask(IsSomebodyInvited(id)).await?
+        }
+        _ => false,
+    };
     match wanted {
         true => list(planner, u64::MAX).await.or_else(|failure| unless_used_up(None, failure)),
         false => Ok(None),

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::sync::OnceCell;
 
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
@@ -38,7 +39,7 @@ use crate::domain::resource::Resource;
 use crate::source::Intake;
 use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
-use crate::state::people::KnownSync;
+use crate::state::people::{CountUsers, KnownSync};
 use crate::state::{State, StateError};
 
 pub use crate::account::claims::Doubled;
@@ -53,6 +54,8 @@ pub struct Planner {
     pub sync: Arc<SyncSettings>,
     /// What the state knows of it.
     pub known: KnownSync,
+    /// How many users it has, once that was asked.
+    pub users: OnceCell<u64>,
     /// The trusted read, shared with the other syncs on the source.
     pub intake: Arc<Intake>,
     /// The state.
@@ -163,7 +166,7 @@ impl Plan {
     ///
     /// # Errors
     /// The temporary directory.
-    pub fn assemble(sync: &SyncSettings, known: KnownSync, spool: Spool) -> Result<Plan> {
+    pub fn assemble(sync: &SyncSettings, known: KnownSync, users: u64, spool: Spool) -> Result<Plan> {
         spool.index()?;
         order::arrange(sync, &spool)?;
         let mut plan = Plan {
@@ -188,7 +191,7 @@ impl Plan {
             sync: known.id,
             resource: sync.target.engine.resource(),
         };
-        let (id, tally, counts) = measure(&plan, &sync.name, known.users, 0)?;
+        let (id, tally, counts) = measure(&plan, &sync.name, users, 0)?;
         (plan.id, plan.tally, plan.counts) = (id, tally, counts);
         Ok(plan)
     }
@@ -288,6 +291,12 @@ impl Planner {
         self.only.is_empty() || self.only.contains(key)
     }
 
+    /// Active and invited users at the start. Whoever plans nothing needs no such number, and to count takes its time.
+    async fn users(&self) -> Result<u64> {
+        let Some(id) = self.known.id else { return Ok(0) };
+        Ok(*self.users.get_or_try_init(|| self.state.ask(CountUsers(id))).await?)
+    }
+
     /// Makes the plan.
     ///
     /// # Errors
@@ -306,6 +315,9 @@ impl Planner {
         let reformatted = lookalikes::leave_alone(&planner, &mut merged)?;
         order::arrange(&planner.sync, &merged.spool())?;
         let mut plan = finish(&planner, merged)?;
+        if !plan.counts.is_empty() {
+            plan.tally.users = planner.users().await?;
+        }
         plan.tally.max_flaps = planner.sync.max_flaps.into();
         plan.tally.rekeyed = reformatted.pairs;
         plan.reformatted = reformatted.named;
@@ -368,7 +380,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         sync: planner.known.id,
         resource: planner.sync.target.engine.resource(),
     };
-    let (id, tally, counts) = measure(&plan, &planner.sync.name, planner.known.users, planner.bans_before)?;
+    let (id, tally, counts) = measure(&plan, &planner.sync.name, 0, planner.bans_before)?;
     plan.id = id;
     plan.tally = tally;
     plan.counts = counts;

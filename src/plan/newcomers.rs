@@ -54,7 +54,7 @@ pub(super) async fn plan_each(planner: &Planner, merged: &Merged, listing: Optio
     if count == 0 {
         return Ok(0);
     }
-    let listing = match (planner.observed.clone().or(listing), worth_listing(planner, count)) {
+    let listing = match (planner.observed.clone().or(listing), worth_listing(planner, count).await?) {
         (Some(listing), _) => Some(listing),
         (None, Some(most_pages)) => list(planner, most_pages).await.or_else(|failure| unless_used_up(None, failure))?,
         (None, None) => None,

@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Listing;
@@ -388,6 +389,7 @@ pub async fn make_plan_against(
         sync: Arc::clone(sync),
         clock: reading,
         known,
+        users: OnceCell::new(),
         intake: Arc::clone(&read.intake),
         state: runner.state.clone(),
         client: Arc::clone(client),

@@ -21,7 +21,7 @@ use crate::plan::undo::inverse;
 use crate::plan::{PAGE, Plan, Spool};
 use crate::run::Resolved;
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, FindSync, People};
+use crate::state::people::{Bodies, Body, CountUsers, FindSync, People};
 use crate::state::plans::Origin;
 use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
 
@@ -92,7 +92,8 @@ impl Runner {
                 }
             }
         }
-        Ok((Plan::assemble(sync, known, spool)?, id))
+        let users = self.state.ask(CountUsers(id)).await?;
+        Ok((Plan::assemble(sync, known, users, spool)?, id))
     }
 
     fn take_back(

@@ -47,8 +47,6 @@ pub struct Bound {
     pub id: SyncId,
     /// To what it is bound.
     pub binding: Binding,
-    /// How many people it knows.
-    pub people: u64,
 }
 
 /// Asks what a sync is bound to; nothing when it never ran.
@@ -60,9 +58,8 @@ impl Command for BoundTo {
 
     fn run(&self, db: &Db<'_>) -> Result<Option<Bound>, StateError> {
         db.one(
-            "SELECT id, name, source, target, kind, base_url, source_key, resource,
-                        (SELECT count(*) FROM person WHERE sync = sync.id AND state > 0)
-                 FROM sync WHERE name = ?1",
+            "SELECT id, name, source, target, kind, base_url, source_key, resource FROM sync
+                 WHERE name = ?1",
             args![self.0],
             |row| {
                 let binding = Binding {
@@ -74,7 +71,7 @@ impl Command for BoundTo {
                     source_key: row.get(6)?,
                     resource: row.get(7)?,
                 };
-                Ok(Bound { id: row.get(0)?, binding, people: row.get::<i64>(8)?.unsigned_abs() })
+                Ok(Bound { id: row.get(0)?, binding })
             },
         )
     }

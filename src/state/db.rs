@@ -252,6 +252,19 @@ impl Row<'_> {
         let Row::Sqlite(row) = self;
         T::read(row.value(column)?)
     }
+
+    /// The text in a column, where there is one, as it lies in the database: for whoever looks at many and keeps few.
+    ///
+    /// # Errors
+    /// Something else is stored there.
+    pub fn text(&self, column: usize) -> Result<Option<&str>, StateError> {
+        let Row::Sqlite(row) = self;
+        match row.value(column)? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            _ => Err(unreadable("text")),
+        }
+    }
 }
 
 /// The refusal of a stored value. It does not say the value.

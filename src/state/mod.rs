@@ -17,6 +17,7 @@ pub mod history;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
+mod outcomes;
 pub mod ownership;
 mod paging;
 pub mod people;
@@ -32,6 +33,7 @@ pub mod sqlite;
 pub mod syncs;
 pub mod undo;
 pub mod unresolved;
+pub mod who_has;
 
 use std::sync::{Arc, Mutex};
 

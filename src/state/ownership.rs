@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::db::args;
+use super::people::{CountPeople, CountUsers};
 use super::{Command, Db, StateError, sqlite};
 use crate::domain::ids::SyncId;
 use crate::domain::remote_id::RemoteId;
@@ -143,15 +144,20 @@ impl Command for UnconfiguredSyncs {
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         // Without a target's name it is no sync, but people who are being gathered to bind one anew.
-        let mut found = db.rows(
-            "SELECT name, (SELECT count(*) FROM person p WHERE p.sync = s.id AND p.state IN (1, 3)) FROM sync s
-             WHERE target <> '' AND (EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.state > 0)
-                                     OR EXISTS (SELECT 1 FROM journal j WHERE j.sync = s.id))
-             ORDER BY name",
-            args![],
-            |row| Ok(Unconfigured { sync: row.get(0)?, users: row.get::<i64>(1)?.unsigned_abs() }),
-        )?;
-        found.retain(|known| !self.configured.contains(&known.sync));
+        let mut others = db.rows("SELECT id, name FROM sync WHERE target <> '' ORDER BY name", args![], |row| {
+            Ok((row.get::<SyncId>(0)?, row.get::<String>(1)?))
+        })?;
+        others.retain(|(_, name)| !self.configured.contains(name));
+        let mut found = Vec::new();
+        for (id, sync) in others {
+            let users = CountUsers(id).run(db)?;
+            let known = users > 0
+                || db.exists("SELECT 1 FROM journal WHERE sync = ?1 LIMIT 1", args![id])?
+                || CountPeople(id).run(db)? > 0;
+            if known {
+                found.push(Unconfigured { sync, users });
+            }
+        }
         Ok(found)
     }
 }

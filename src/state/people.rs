@@ -18,7 +18,7 @@ use crate::domain::resource::Resource;
 use crate::domain::rules::PersonState;
 use crate::domain::target_identity::TargetIdentity;
 use crate::domain::time;
-use crate::domain::value::{Attributes, folded_each};
+use crate::domain::value::Attributes;
 
 /// What a fingerprint remembers about its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,10 +93,6 @@ pub struct KnownSync {
     pub id: Option<SyncId>,
     /// It was paused.
     pub paused: bool,
-    /// Users active or invited: the base of percentages.
-    pub users: u64,
-    /// Of those, who was invited and has not come yet.
-    pub invited: u64,
 }
 
 /// Looks a sync up and refuses one that was bound to something else while it has people.
@@ -114,24 +110,56 @@ impl Command for FindSync {
             |row| Ok((row.get(0)?, [row.get::<String>(1)?, row.get(2)?, row.get(3)?], row.get(4)?, row.get(5)?)),
         )?;
         let Some((id, [kind, base_url, source_key], resource, paused)) = found else {
-            return Ok(KnownSync { id: None, paused: false, users: 0, invited: 0 });
+            return Ok(KnownSync { id: None, paused: false });
         };
-        let people: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", id)?;
         let bound = Binding { kind, base_url, source_key, resource, ..wanted.clone() };
-        if let Some((what, was, is)) = bound.difference(wanted).filter(|_| people > 0) {
-            return Err(rebound(&wanted.sync, what, was, is, people));
+        if let Some((what, was, is)) = bound.difference(wanted) {
+            let people = CountPeople(id).run(db)?;
+            if people > 0 {
+                return Err(rebound(&wanted.sync, what, was, is, people));
+            }
         }
-        let users: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", id)?;
-        let invited: i64 = count(db, "SELECT count(*) FROM person WHERE sync = ?1 AND state = 3", id)?;
-        Ok(KnownSync { id: Some(id), paused, users: users.unsigned_abs(), invited: invited.unsigned_abs() })
+        Ok(KnownSync { id: Some(id), paused })
     }
 }
 
-fn count(db: &Db<'_>, sql: &str, sync: SyncId) -> Result<i64, StateError> {
-    db.row(sql, args![sync], |row| row.get(0))
+/// How many people a sync knows, whatever became of their accounts. It goes through all of them.
+#[derive(Debug)]
+pub struct CountPeople(pub SyncId);
+
+impl Command for CountPeople {
+    type Reply = u64;
+
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        db.count("SELECT count(*) FROM person WHERE sync = ?1 AND state > 0", args![self.0])
+    }
 }
 
-fn rebound(sync: &str, what: &str, was: &str, is: &str, people: i64) -> StateError {
+/// How many users of a sync are active or invited: the base of percentages. It goes through all of them.
+#[derive(Debug)]
+pub struct CountUsers(pub SyncId);
+
+impl Command for CountUsers {
+    type Reply = u64;
+
+    fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
+        db.count("SELECT count(*) FROM person WHERE sync = ?1 AND state IN (1, 3)", args![self.0])
+    }
+}
+
+/// Whether somebody was invited and has not come yet.
+#[derive(Debug)]
+pub struct IsSomebodyInvited(pub SyncId);
+
+impl Command for IsSomebodyInvited {
+    type Reply = bool;
+
+    fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
+        db.exists("SELECT 1 FROM person WHERE sync = ?1 AND state = 3 LIMIT 1", args![self.0])
+    }
+}
+
+fn rebound(sync: &str, what: &str, was: &str, is: &str, people: u64) -> StateError {
     StateError::new(
         Error::Config,
         format!("the {what} of sync {sync} was {was:?} when its {people} people were recorded, and is now {is:?}"),
@@ -323,48 +351,6 @@ impl Command for Confirmed {
             args![self.sync, self.key.as_str()],
             |row| row.get(0),
         )
-    }
-}
-
-/// Who has an account of this id, or this value in one of these fields, case-folded. Reads every body: for one who
-/// asks by hand, not for a run.
-#[derive(Debug)]
-pub struct WhoHas {
-    /// Whose.
-    pub sync: SyncId,
-    /// The id or value.
-    pub who: String,
-    /// The fields.
-    pub fields: Vec<String>,
-}
-
-impl Command for WhoHas {
-    type Reply = std::collections::BTreeSet<Key>;
-
-    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        let mut found = Self::Reply::new();
-        let by_id: Option<String> =
-            db.one("SELECT key FROM person WHERE sync = ?1 AND remote_id = ?2", args![self.sync, self.who], |row| {
-                row.get(0)
-            })?;
-        if let Some(key) = by_id {
-            found.extend(Key::parse(&key));
-            return Ok(found);
-        }
-        let wanted = self.who.to_lowercase();
-        let mut statement = db.prepare("SELECT key, attributes, observed FROM body WHERE sync = ?1")?;
-        statement.each(args![self.sync], |row| {
-            let texts = [Some(row.get::<String>(1)?), row.get::<Option<String>>(2)?];
-            for text in texts.into_iter().flatten() {
-                let values: Attributes = serde_json::from_str(&text)?;
-                let has = |field: &String| values.get(field).is_some_and(|value| folded_each(value).contains(&wanted));
-                if self.fields.iter().any(has) {
-                    found.extend(Key::parse(&row.get::<String>(0)?));
-                }
-            }
-            Ok(())
-        })?;
-        Ok(found)
     }
 }
 

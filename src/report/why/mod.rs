@@ -28,8 +28,9 @@ use crate::source::Intake;
 use crate::state::binding::BoundTo;
 use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
-use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person, WhoHas};
+use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person};
 use crate::state::plans::{HeldPlans, PlanOperations};
+use crate::state::who_has::WhoHas;
 
 /// How many outcomes are told.
 const LATELY: usize = 10;

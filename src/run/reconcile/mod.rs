@@ -30,7 +30,7 @@ use crate::domain::value::Attributes;
 use crate::plan::{KeptByTarget, PAGE, Plan};
 use crate::run::{Read, Runner, binding, make_plan_against};
 use crate::state::binding::BoundTo;
-use crate::state::people::{Bodies, FindSync, Observe, PeoplePage, Person};
+use crate::state::people::{Bodies, CountPeople, FindSync, Observe, PeoplePage, Person};
 
 /// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,12 +176,17 @@ pub async fn compare(
     }
     let listing = Listing::of(client, &sync.match_fields, u64::MAX).await?;
     let listing = Arc::new(listing.ok_or_else(|| Failure::internal("the listing has no end"))?);
-    let rebound = match runner.state.ask(BoundTo(sync.name.clone())).await? {
-        Some(bound) if rebind && bound.people > 0 && bound.binding.difference(&binding(sync)).is_some() => {
-            Some(rebind::rebind(runner, sync, read, &listing, &bound).await?)
-        }
+    let elsewhere = match runner.state.ask(BoundTo(sync.name.clone())).await? {
+        Some(bound) if rebind && bound.binding.difference(&binding(sync)).is_some() => Some(bound),
         _ => None,
     };
+    let mut rebound = None;
+    if let Some(bound) = elsewhere {
+        let people = runner.state.ask(CountPeople(bound.id)).await?;
+        if people > 0 {
+            rebound = Some(rebind::rebind(runner, sync, read, &listing, &bound, people).await?);
+        }
+    }
     let known = runner.state.ask(FindSync(binding(sync))).await?;
     if let Some(id) = known.id {
         look_at_known(runner, sync, client, id, &listing).await?;

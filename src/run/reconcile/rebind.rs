@@ -31,6 +31,7 @@ pub(super) async fn rebind(
     read: &Read,
     listing: &Arc<Listing>,
     was: &Standing,
+    known_before: u64,
 ) -> Result<(u64, u64)> {
     let now = binding(sync);
     let new = runner.state.ask(BeginGathering(now.clone())).await?;
@@ -50,8 +51,8 @@ pub(super) async fn rebind(
     let (intake, today) = (Arc::clone(&read.intake), runner.clock.now().with_timezone(&sync.timezone).date_naive());
     found += off_thread("finding people again broke off", move || search.by_record(&intake, today)).await??;
     runner.state.ask(Rebind { old: was.id, new, binding: now }).await?;
-    tracing::info!(sync = %sync.name, found, known_before = was.people, "bound anew");
-    Ok((found, was.people.saturating_sub(found)))
+    tracing::info!(sync = %sync.name, found, known_before, "bound anew");
+    Ok((found, known_before.saturating_sub(found)))
 }
 
 /// The same kind at another address: who has the account of the same id there, and is the same person.

@@ -6,7 +6,7 @@ use crate::domain::outcome::{ErrorKind, OpError, RunStatus};
 use crate::domain::target_identity::TargetIdentity;
 use crate::state::binding::BoundTo;
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
-use crate::state::people::{Bodies, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
+use crate::state::people::{Bodies, CountUsers, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
     DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
 };
@@ -315,7 +315,7 @@ fn a_sync_with_people_is_not_bound_to_something_else() {
     assert_eq!(error.exit(), crate::domain::exit::Exit::Config);
     assert!(error.message.contains("https://a.example/") && error.message.contains("https://b.example/"));
     let known = place.ask(FindSync(binding()));
-    assert_eq!((known.id, known.users), (Some(place.sync), 1));
+    assert_eq!((known.id, place.ask(CountUsers(place.sync))), (Some(place.sync), 1));
 }
 
 #[test]
