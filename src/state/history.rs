@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::db::args;
-use super::ledger::{Filter, Outcomes, outcomes, run_status};
-use super::{Command, Db, StateError};
+use super::ledger::{Filter, Outcomes, run_status};
+use super::outcomes;
+use super::{Arg, Command, Db, Row, StateError};
 use crate::domain::ids::RunId;
 use crate::domain::outcome::{Outcome, RunStatus};
 use crate::domain::time;
@@ -27,26 +28,18 @@ pub struct RunRow {
     pub finished_at: Option<DateTime<Utc>>,
     /// How it ended.
     pub status: Option<RunStatus>,
-    /// Outcomes that are `ok`, by operation.
+    /// Its outcomes.
     #[serde(flatten)]
-    pub done: Done,
-    /// Refused by the target.
-    pub failed: u64,
-    /// Sent, no usable answer.
-    pub unknown: u64,
-    /// Bad records.
-    pub rejected: u64,
-    /// Deliberately not done.
-    pub skipped: u64,
+    pub counts: Counts,
     /// People who were in step.
     pub unchanged: Option<u64>,
     /// Why it ended as it did.
     pub reason: Option<String>,
 }
 
-/// What was done in a run, by kind.
+/// What became of a run: outcomes that are `ok` by operation, the others by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Done {
+pub struct Counts {
     /// Accounts made.
     pub created: u64,
     /// Accounts changed.
@@ -59,6 +52,14 @@ pub struct Done {
     pub adopted: u64,
     /// Accounts removed.
     pub deleted: u64,
+    /// Refused by the target.
+    pub failed: u64,
+    /// Sent, no usable answer.
+    pub unknown: u64,
+    /// Bad records.
+    pub rejected: u64,
+    /// Deliberately not done.
+    pub skipped: u64,
 }
 
 /// The latest runs, newest first.
@@ -74,51 +75,73 @@ impl Command for RecentRuns {
     type Reply = Vec<RunRow>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<RunRow>, StateError> {
-        // The runs first, then their outcomes: the view would count those of every run there ever was.
-        db.rows(
-            "SELECT r.id, r.sync, r.started_at, r.finished_at, r.status,
-                    count(CASE WHEN o.op = 'create'    AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.op = 'update'    AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.op = 'ban'       AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.op = 'reinstate' AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.op = 'adopt'     AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.op = 'delete'    AND o.status = 'ok' THEN 1 END),
-                    count(CASE WHEN o.status = 'failed'   THEN 1 END),
-                    count(CASE WHEN o.status = 'unknown'  THEN 1 END),
-                    count(CASE WHEN o.status = 'rejected' THEN 1 END),
-                    count(CASE WHEN o.status = 'skipped'  THEN 1 END),
-                    r.unchanged, r.reason
-             FROM (SELECT * FROM run WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2) r
-             LEFT JOIN outcome o ON o.run = r.id
-             GROUP BY r.id, r.sync, r.started_at, r.finished_at, r.status, r.unchanged, r.reason
-             ORDER BY r.started_at DESC, r.id DESC",
-            args![self.sync, self.limit as i64],
-            |row| {
-                let number = |n| Ok::<_, StateError>(row.get::<i64>(n)?.unsigned_abs());
-                Ok(RunRow {
-                    run: row.get(0)?,
-                    sync: row.get(1)?,
-                    started_at: row.get(2)?,
-                    finished_at: row.get(3)?,
-                    status: row.get::<Option<String>>(4)?.map(run_status).transpose()?,
-                    done: Done {
-                        created: number(5)?,
-                        updated: number(6)?,
-                        banned: number(7)?,
-                        reinstated: number(8)?,
-                        adopted: number(9)?,
-                        deleted: number(10)?,
-                    },
-                    failed: number(11)?,
-                    unknown: number(12)?,
-                    rejected: number(13)?,
-                    skipped: number(14)?,
-                    unchanged: row.get::<Option<i64>>(15)?.map(i64::unsigned_abs),
-                    reason: row.get(16)?,
-                })
-            },
-        )
+        let sql = format!(
+            "SELECT id, sync, started_at, finished_at, status, unchanged, reason, {COUNTS} FROM run
+             WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2"
+        );
+        let rows = db.rows(&sql, args![self.sync, self.limit as i64], |row| {
+            let counts = row.get::<Option<i64>>(7)?.map(|_| Counts::read(row, 7)).transpose()?;
+            let run = RunRow {
+                run: row.get(0)?,
+                sync: row.get(1)?,
+                started_at: row.get(2)?,
+                finished_at: row.get(3)?,
+                status: row.get::<Option<String>>(4)?.map(run_status).transpose()?,
+                counts: Counts::default(),
+                unchanged: row.get::<Option<i64>>(5)?.map(i64::unsigned_abs),
+                reason: row.get(6)?,
+            };
+            Ok((run, counts))
+        })?;
+        let mut counted = db.prepare(&format!("SELECT {COUNTED} FROM outcome o WHERE o.run = ?1"))?;
+        rows.into_iter()
+            .map(|(run, counts)| {
+                let counts = counts.map_or_else(|| counted.row(args![run.run], |row| Counts::read(row, 0)), Ok)?;
+                Ok(RunRow { counts, ..run })
+            })
+            .collect()
     }
+}
+
+/// The columns of a run in which its outcomes are counted, by operation where they are `ok` and else by status.
+const COUNTS: &str = "created, updated, banned, reinstated, adopted, deleted, failed, unknown, rejected, skipped";
+
+/// Their values.
+const COUNTED: &str = "count(CASE WHEN o.op = 'create'    AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.op = 'update'    AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.op = 'ban'       AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.op = 'reinstate' AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.op = 'adopt'     AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.op = 'delete'    AND o.status = 'ok' THEN 1 END),
+                       count(CASE WHEN o.status = 'failed'   THEN 1 END),
+                       count(CASE WHEN o.status = 'unknown'  THEN 1 END),
+                       count(CASE WHEN o.status = 'rejected' THEN 1 END),
+                       count(CASE WHEN o.status = 'skipped'  THEN 1 END)";
+
+impl Counts {
+    fn read(row: &Row<'_>, from: usize) -> Result<Counts, StateError> {
+        let number = |n: usize| Ok::<_, StateError>(row.get::<i64>(from + n)?.unsigned_abs());
+        Ok(Counts {
+            created: number(0)?,
+            updated: number(1)?,
+            banned: number(2)?,
+            reinstated: number(3)?,
+            adopted: number(4)?,
+            deleted: number(5)?,
+            failed: number(6)?,
+            unknown: number(7)?,
+            rejected: number(8)?,
+            skipped: number(9)?,
+        })
+    }
+}
+
+/// Counts what became of runs that have ended: nobody who looks at a hundred of them counts a million outcomes.
+pub(super) fn count(db: &Db<'_>, which: &str, args: &[&dyn Arg]) -> Result<(), StateError> {
+    let sql =
+        format!("UPDATE run SET ({COUNTS}) = (SELECT {COUNTED} FROM outcome o WHERE o.run = run.id) WHERE {which}");
+    db.execute(&sql, args)?;
+    Ok(())
 }
 
 /// A run as a mark on a line of time.
@@ -183,7 +206,7 @@ pub struct RecentOutcomes {
 
 /// How far back it looks for the latest outcomes that a filter admits, in rows: a status that never occurs must not
 /// mean reading the whole ledger at every look at a page.
-const LOOK_BACK: i64 = 200_000;
+pub(super) const LOOK_BACK: i64 = 200_000;
 
 impl Command for RecentOutcomes {
     type Reply = Vec<Outcome>;
@@ -194,7 +217,7 @@ impl Command for RecentOutcomes {
         let indexed = self.filter.run.is_some() || self.filter.key.is_some();
         let after = if indexed { 0 } else { (newest.unwrap_or(0) - LOOK_BACK).max(0) };
         let asked = Outcomes { filter: self.filter.clone(), after, limit: self.limit };
-        Ok(outcomes(db, &asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
+        Ok(outcomes::read(db, &asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
     }
 }
 
@@ -281,7 +304,7 @@ mod tests {
         ];
         state.ask(Record(rows)).await.expect("recorded");
         let runs = state.ask(RecentRuns { sync: None, limit: 10 }).await.expect("read");
-        let seen: Vec<_> = runs.iter().map(|r| (r.run.as_str(), r.done.created, r.failed)).collect();
+        let seen: Vec<_> = runs.iter().map(|r| (r.run.as_str(), r.counts.created, r.counts.failed)).collect();
         assert_eq!(seen, [("r2", 2, 1), ("r1", 1, 0)]);
         assert!(state.ask(RecentRuns { sync: Some("other".into()), limit: 10 }).await.expect("read").is_empty());
         let latest = RecentOutcomes { filter: Filter::default(), limit: 2 };

@@ -4,14 +4,14 @@
 //! person's row, together. Whatever is still here when a new sender starts belongs to a process that died:
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target ([`super::unresolved`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::db::args;
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
-use super::{Command, Db, StateError, ledger};
+use super::{Command, Db, StateError, history, ledger};
 use crate::domain::account::Kept;
 use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::operation::Fingerprint;
@@ -369,6 +369,11 @@ impl Command for Recover {
              WHERE finished_at IS NULL AND (?3 IS NULL OR sync = ?3)",
             args![self.at, INTERRUPTED, self.sync],
         )?;
+        history::count(
+            db,
+            "created IS NULL AND finished_at = ?1 AND (?2 IS NULL OR sync = ?2)",
+            args![self.at, self.sync],
+        )?;
         Ok(count)
     }
 }
@@ -381,9 +386,11 @@ impl Recover {
              WHERE j.doubt IS NOT NULL AND (?1 IS NULL OR s.name = ?1) ORDER BY j.id",
         )?;
         let mut count = 0;
+        let mut runs = BTreeSet::new();
         found.each(args![self.sync], |row| {
             if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<String>(0)?)? {
-                ledger::insert(db, &Outcome { ts: self.at, ..outcome })?;
+                ledger::insert(db, &Outcome { ts: self.at, ..outcome.clone() })?;
+                runs.insert(outcome.run);
                 count += 1;
             }
             Ok(())
@@ -393,6 +400,9 @@ impl Recover {
              WHERE doubt IS NOT NULL AND (?1 IS NULL OR sync IN (SELECT id FROM sync WHERE name = ?1))",
             args![&self.sync],
         )?;
+        for run in runs {
+            history::count(db, "id = ?1 AND finished_at IS NOT NULL", args![run])?;
+        }
         Ok(count)
     }
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Arg, Command, Db, Page, Row, StateError};
+use super::{Command, Db, StateError, history};
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::{ErrorKind, OpError, Outcome, RunStatus, Status};
+use crate::domain::outcome::{Outcome, RunStatus};
 use crate::domain::record::Key;
+
+pub use super::outcomes::{Filter, LastOutcomes, Outcomes};
 
 /// Writes one row of the ledger.
 pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
@@ -106,7 +108,7 @@ impl Command for FinishRun {
                 self.reason,
             ],
         )?;
-        Ok(())
+        history::count(db, "id = ?1", args![self.id])
     }
 }
 
@@ -125,123 +127,6 @@ impl Command for Record {
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         self.0.iter().try_for_each(|outcome| insert(db, outcome))
     }
-}
-
-/// Which outcomes.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this sync.
-    pub sync: Option<String>,
-    /// Of this run.
-    pub run: Option<RunId>,
-    /// Of this person.
-    pub key: Option<String>,
-    /// With this status.
-    pub status: Option<Status>,
-    /// Not before this time.
-    pub since: Option<DateTime<Utc>>,
-}
-
-/// The next outcomes, oldest first.
-#[derive(Clone, Debug)]
-pub struct Outcomes {
-    /// Which.
-    pub filter: Filter,
-    /// The last row of the page before; 0 to begin.
-    pub after: i64,
-    /// How many at most.
-    pub limit: usize,
-}
-
-/// The outcomes after a row, in either order.
-pub(super) fn outcomes(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<Vec<(i64, Outcome)>, StateError> {
-    let f = &asked.filter;
-    let mut sql = String::from(
-        "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?1",
-    );
-    let mut arguments: Vec<&dyn Arg> = vec![&asked.after];
-    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
-    let conditions = [
-        ("sync =", f.sync.as_ref().map(|sync| sync as &dyn Arg)),
-        ("run =", f.run.as_ref().map(|run| run as &dyn Arg)),
-        ("key =", f.key.as_ref().map(|key| key as &dyn Arg)),
-        ("status =", status.as_ref().map(|status| status as &dyn Arg)),
-        ("ts >=", f.since.as_ref().map(|since| since as &dyn Arg)),
-    ];
-    for (condition, argument) in conditions {
-        if let Some(argument) = argument {
-            arguments.push(argument);
-            sql.push_str(&format!(" AND {condition} ?{}", arguments.len()));
-        }
-    }
-    arguments.push(&limit);
-    let order = if newest_first { "id DESC" } else { "id" };
-    sql.push_str(&format!(" ORDER BY {order} LIMIT ?{}", arguments.len()));
-    db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
-}
-
-impl Command for Outcomes {
-    type Reply = Vec<(i64, Outcome)>;
-
-    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        outcomes(db, self, false)
-    }
-}
-
-impl Page for Outcomes {
-    type Entry = (i64, Outcome);
-
-    fn go_on(&mut self, read: &[(i64, Outcome)]) {
-        self.after = read.last().map_or(self.after, |(id, _)| *id);
-    }
-}
-
-/// The last outcomes of a person, newest first.
-#[derive(Debug)]
-pub struct LastOutcomes {
-    /// Of which sync.
-    pub sync: String,
-    /// Who.
-    pub key: String,
-    /// How many at most.
-    pub limit: usize,
-}
-
-impl Command for LastOutcomes {
-    type Reply = Vec<Outcome>;
-
-    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
-        db.rows(
-            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                    duration_ms, reason, error_kind, error_message FROM outcome
-             WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3",
-            args![self.sync, self.key, self.limit as i64],
-            outcome,
-        )
-    }
-}
-
-fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
-    let kind = row.get::<Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
-    let message: Option<String> = row.get(16)?;
-    Ok(Outcome {
-        ts: row.get(1)?,
-        run: row.get(2)?,
-        sync: row.get(3)?,
-        source: row.get(4)?,
-        target: row.get(5)?,
-        key: row.get::<Option<String>>(6)?.and_then(|k| Key::parse(&k)),
-        op: row.get::<Option<String>>(7)?.and_then(|o| OpKind::parse(&o)),
-        status: Status::parse(&row.get::<String>(8)?).ok_or(StateError::damaged("a stored value can't be read"))?,
-        remote_id: row.get(9)?,
-        fields: serde_json::from_str(&row.get::<String>(10)?).unwrap_or_default(),
-        attempts: row.get(11)?,
-        http_status: row.get(12)?,
-        duration_ms: row.get::<i64>(13)?.unsigned_abs(),
-        reason: row.get(14)?,
-        error: kind.map(|kind| OpError { kind, message: message.unwrap_or_default() }),
-    })
 }
 
 /// Whether a run of this id exists.
@@ -415,14 +300,17 @@ impl Command for BansSince {
 
     fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
         let count: i64 = db.row(
-            "SELECT count(*) FROM outcome o WHERE sync = ?1 AND op IN ('ban', 'delete') AND id IN (
-                     SELECT id FROM outcome WHERE ts BETWEEN ?2 AND ?3
+            "SELECT count(*) FROM outcome o WHERE id IN (
+                     SELECT t.id FROM outcome t
+                     WHERE t.sync = ?1 AND t.op IN ('ban', 'delete') AND t.ts BETWEEN ?2 AND ?3
                      UNION ALL
-                     SELECT f.id FROM outcome f WHERE f.ts > ?3 AND NOT EXISTS (
+                     SELECT f.id FROM outcome f
+                     WHERE f.sync = ?1 AND f.op IN ('ban', 'delete') AND f.ts > ?3 AND NOT EXISTS (
                          SELECT 1 FROM run mine JOIN run r ON r.sync = mine.sync AND r.seq > mine.seq
                          WHERE mine.id = f.run AND r.started_at < ?2)
                      UNION ALL
-                     SELECT b.id FROM outcome b WHERE b.ts || '' < ?2 AND b.run IN (
+                     SELECT b.id FROM outcome b
+                     WHERE b.sync || '' = ?1 AND b.op IN ('ban', 'delete') AND b.ts || '' < ?2 AND b.run IN (
                          SELECT id FROM run WHERE sync = ?1 AND started_at < ?2 AND finished_at < ?2 AND seq > (
                              SELECT min(seq) FROM run WHERE sync = ?1 AND started_at BETWEEN ?2 AND ?3)))
                  AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (

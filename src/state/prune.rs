@@ -51,6 +51,14 @@ impl Command for Prune {
             ),
             step,
         )?;
+        // The runs are counted anew, when somebody asks.
+        db.execute(
+            &format!(
+                "UPDATE run SET created = NULL
+                 WHERE created IS NOT NULL AND id IN (SELECT run FROM outcome WHERE id IN ({old}))"
+            ),
+            step,
+        )?;
         let outcomes = db.execute(&format!("DELETE FROM outcome WHERE id IN ({old})"), step)?;
         if outcomes == STEP as u64 {
             return Ok(Pruned { outcomes, more: true, ..Pruned::default() });

@@ -1,0 +1,276 @@
+//! Reading the ledger by what is asked for: whatever the filter, the rows are found by the index that leads past the fewest
+//! others, in the order of their numbers.
+
+use chrono::{DateTime, Utc};
+
+use super::db::args;
+use super::history::LOOK_BACK;
+use super::{Arg, Command, Db, Page, Row, StateError};
+use crate::domain::ids::RunId;
+use crate::domain::operation::OpKind;
+use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
+use crate::domain::record::Key;
+
+/// Which outcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this sync.
+    pub sync: Option<String>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// Of this person.
+    pub key: Option<String>,
+    /// With this status.
+    pub status: Option<Status>,
+    /// Not before this time.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// The next outcomes, oldest first.
+#[derive(Clone, Debug)]
+pub struct Outcomes {
+    /// Which.
+    pub filter: Filter,
+    /// The last row of the page before; 0 to begin.
+    pub after: i64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// The outcomes after a row, in either order.
+pub(super) fn read(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let f = &asked.filter;
+    let way = Way::to(f);
+    let Some((after, until)) = rows_between(db, asked, newest_first, way)? else { return Ok(Vec::new()) };
+    let mut sql = String::from(
+        "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?1 AND id <= ?2",
+    );
+    let mut arguments: Vec<&dyn Arg> = vec![&after, &until];
+    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
+    // Rows come in the order of their numbers from one index alone: a column that is made an expression of uses none.
+    let conditions = [
+        (
+            if matches!(way, Way::Key | Way::Sync) { "sync =" } else { "sync || '' =" },
+            f.sync.as_ref().map(|sync| sync as &dyn Arg),
+        ),
+        (if way == Way::Run { "run =" } else { "run || '' =" }, f.run.as_ref().map(|run| run as &dyn Arg)),
+        ("key =", f.key.as_ref().map(|key| key as &dyn Arg)),
+        (
+            if way == Way::Status { "status <> 'ok' AND status =" } else { "status =" },
+            status.as_ref().map(|status| status as &dyn Arg),
+        ),
+        ("ts || '' >=", f.since.as_ref().map(|since| since as &dyn Arg)),
+    ];
+    for (condition, argument) in conditions {
+        if let Some(argument) = argument {
+            arguments.push(argument);
+            sql.push_str(&format!(" AND {condition} ?{}", arguments.len()));
+        }
+    }
+    arguments.push(&limit);
+    let order = if newest_first { "id DESC" } else { "id" };
+    sql.push_str(&format!(" ORDER BY {order} LIMIT ?{}", arguments.len()));
+    db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
+}
+
+/// By what the outcomes of a filter are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The person.
+    Key,
+    /// The run.
+    Run,
+    /// A status that is none of success.
+    Status,
+    /// The sync.
+    Sync,
+    /// One after the other.
+    All,
+}
+
+impl Way {
+    /// The one that leads past the fewest rows that are not meant.
+    fn to(filter: &Filter) -> Way {
+        let not_ok = filter.status.is_some_and(|status| status != Status::Ok);
+        match filter {
+            Filter { key: Some(_), .. } => Way::Key,
+            _ if not_ok => Way::Status,
+            Filter { run: Some(_), .. } => Way::Run,
+            Filter { sync: Some(_), .. } => Way::Sync,
+            _ => Way::All,
+        }
+    }
+}
+
+/// After which row and up to which one all those are that a filter means, as far as it is told at little cost; nothing when
+/// there are none.
+fn rows_between(db: &Db<'_>, asked: &Outcomes, newest_first: bool, way: Way) -> Result<Option<(i64, i64)>, StateError> {
+    let (mut after, mut until) = (asked.after, i64::MAX);
+    if let (Some(run), Way::Status) = (&asked.filter.run, way) {
+        let number = |sql: &str| db.row(sql, args![run], |row| row.get::<Option<i64>>(0));
+        let first = number("SELECT min(id) FROM outcome WHERE run = ?1")?;
+        let last = number("SELECT max(id) FROM outcome WHERE run = ?1")?;
+        let Some((first, last)) = first.zip(last) else { return Ok(None) };
+        (after, until) = (after.max(first - 1), last);
+    } else if let (Some(since), Way::Status | Way::Sync | Way::All) = (asked.filter.since, way)
+        && (newest_first || asked.after == 0)
+    {
+        // Where so many are as late that most of those that are meant are among them, nothing is gained.
+        let most = if newest_first || way == Way::Status { LOOK_BACK } else { i64::MAX };
+        let (first, found) = db.row(
+            "SELECT min(id), count(*) FROM (SELECT id FROM outcome WHERE ts >= ?1 ORDER BY ts LIMIT ?2) AS late",
+            args![since, most],
+            |row| Ok((row.get::<Option<i64>>(0)?, row.get::<i64>(1)?)),
+        )?;
+        let Some(first) = first else { return Ok(None) };
+        if found < most {
+            after = after.max(first - 1);
+        }
+    }
+    Ok(Some((after, until)))
+}
+
+impl Command for Outcomes {
+    type Reply = Vec<(i64, Outcome)>;
+
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        read(db, self, false)
+    }
+}
+
+impl Page for Outcomes {
+    type Entry = (i64, Outcome);
+
+    fn go_on(&mut self, read: &[(i64, Outcome)]) {
+        self.after = read.last().map_or(self.after, |(id, _)| *id);
+    }
+}
+
+/// The last outcomes of a person, newest first.
+#[derive(Debug)]
+pub struct LastOutcomes {
+    /// Of which sync.
+    pub sync: String,
+    /// Who.
+    pub key: String,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for LastOutcomes {
+    type Reply = Vec<Outcome>;
+
+    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
+        db.rows(
+            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
+                    duration_ms, reason, error_kind, error_message FROM outcome
+             WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3",
+            args![self.sync, self.key, self.limit as i64],
+            outcome,
+        )
+    }
+}
+
+fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
+    let kind = row.get::<Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
+    let message: Option<String> = row.get(16)?;
+    Ok(Outcome {
+        ts: row.get(1)?,
+        run: row.get(2)?,
+        sync: row.get(3)?,
+        source: row.get(4)?,
+        target: row.get(5)?,
+        key: row.get::<Option<String>>(6)?.and_then(|k| Key::parse(&k)),
+        op: row.get::<Option<String>>(7)?.and_then(|o| OpKind::parse(&o)),
+        status: Status::parse(&row.get::<String>(8)?).ok_or(StateError::damaged("a stored value can't be read"))?,
+        remote_id: row.get(9)?,
+        fields: serde_json::from_str(&row.get::<String>(10)?).unwrap_or_default(),
+        attempts: row.get(11)?,
+        http_status: row.get(12)?,
+        duration_ms: row.get::<i64>(13)?.unsigned_abs(),
+        reason: row.get(14)?,
+        error: kind.map(|kind| OpError { kind, message: message.unwrap_or_default() }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::time::instant;
+    use crate::state::State;
+    use crate::state::history::RecentOutcomes;
+    use crate::state::ledger::Record;
+
+    const RUNS: [&str; 3] = ["r1", "r2", "r3"];
+    const SYNCS: [&str; 2] = ["staff", "partners"];
+    const KEYS: [&str; 3] = ["E1", "E2", "E3"];
+
+    /// A time of five, which are hours apart.
+    fn hour(n: usize) -> DateTime<Utc> {
+        instant("2026-11-22T00:00:00.000Z") + chrono::TimeDelta::hours(n as i64)
+    }
+
+    fn outcome((run, sync, key, status, at): (usize, usize, usize, usize, usize)) -> Outcome {
+        Outcome {
+            ts: hour(at),
+            run: RUNS[run].into(),
+            sync: SYNCS[sync].into(),
+            source: "hr".into(),
+            target: "juno".into(),
+            key: KEYS.get(key).and_then(|key| Key::parse(key)),
+            op: Some(OpKind::Update),
+            status: Status::ALL[status],
+            remote_id: None,
+            fields: Vec::new(),
+            attempts: 1,
+            http_status: None,
+            duration_ms: 1,
+            reason: None,
+            error: None,
+        }
+    }
+
+    fn is_meant(f: &Filter, o: &Outcome) -> bool {
+        f.sync.as_ref().is_none_or(|sync| *sync == o.sync)
+            && f.run.as_ref().is_none_or(|run| *run == o.run)
+            && f.key.as_ref().is_none_or(|key| o.key.as_ref().is_some_and(|is| is.as_str() == key))
+            && f.status.is_none_or(|status| status == o.status)
+            && f.since.is_none_or(|since| o.ts >= since)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// Whichever index is used, and however wrong the clock was.
+        #[test]
+        fn a_filter_finds_what_it_means_in_the_order_in_which_it_was_written(
+            written in prop::collection::vec((0..3usize, 0..2usize, 0..4usize, 0..Status::ALL.len(), 0..5usize), 0..40),
+            run in prop::option::of(0..3usize), sync in prop::option::of(0..2usize),
+            key in prop::option::of(0..3usize), status in prop::option::of(0..Status::ALL.len()),
+            since in prop::option::of(0..6usize), limit in 1..5usize,
+        ) {
+            let state = State::in_memory().expect("a state");
+            let written: Vec<Outcome> = written.into_iter().map(outcome).collect();
+            state.ask_blocking(Record(written.clone())).expect("recorded");
+            let filter = Filter {
+                run: run.map(|n| RUNS[n].into()),
+                sync: sync.map(|n| SYNCS[n].into()),
+                key: key.map(|n| KEYS[n].into()),
+                status: status.map(|n| Status::ALL[n]),
+                since: since.map(hour),
+            };
+            let mut meant: Vec<Outcome> = written.into_iter().filter(|outcome| is_meant(&filter, outcome)).collect();
+            let mut pages = state.pages(Outcomes { filter: filter.clone(), after: 0, limit });
+            let mut found = Vec::new();
+            while let Some(page) = pages.next_blocking().expect("a page") {
+                found.extend(page.into_iter().map(|(_, outcome)| outcome));
+            }
+            prop_assert_eq!(&found, &meant);
+            meant.reverse();
+            meant.truncate(limit);
+            prop_assert_eq!(state.ask_blocking(RecentOutcomes { filter, limit }).expect("read"), meant);
+        }
+    }
+}
