@@ -42,36 +42,40 @@ pub(super) fn read(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<
     let f = &asked.filter;
     let way = Way::to(f);
     let Some((after, until)) = rows_between(db, asked, newest_first, way)? else { return Ok(Vec::new()) };
+    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
+    let given: [Option<&dyn Arg>; 5] = [
+        f.sync.as_ref().map(|sync| sync as &dyn Arg),
+        f.run.as_ref().map(|run| run as &dyn Arg),
+        f.key.as_ref().map(|key| key as &dyn Arg),
+        status.as_ref().map(|status| status as &dyn Arg),
+        f.since.as_ref().map(|since| since as &dyn Arg),
+    ];
+    let mut arguments: Vec<&dyn Arg> = vec![&after, &until, &limit];
+    arguments.extend(given.into_iter().flatten());
+    let sql = statement(given.map(|argument| argument.is_some()), way, newest_first);
+    db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
+}
+
+/// The statement with these conditions: sync, run, key, status, time.
+fn statement(given: [bool; 5], way: Way, newest_first: bool) -> String {
     let mut sql = String::from(
         "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
                 duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?1 AND id <= ?2",
     );
-    let mut arguments: Vec<&dyn Arg> = vec![&after, &until];
-    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
-    // Rows come in the order of their numbers from one index alone: a column that is made an expression of uses none.
+    // One index leads to the rows, and for the others a column that is made an expression of is none of theirs.
     let conditions = [
-        (
-            if matches!(way, Way::Key | Way::Sync) { "sync =" } else { "sync || '' =" },
-            f.sync.as_ref().map(|sync| sync as &dyn Arg),
-        ),
-        (if way == Way::Run { "run =" } else { "run || '' =" }, f.run.as_ref().map(|run| run as &dyn Arg)),
-        ("key =", f.key.as_ref().map(|key| key as &dyn Arg)),
-        (
-            if way == Way::Status { "status <> 'ok' AND status =" } else { "status =" },
-            status.as_ref().map(|status| status as &dyn Arg),
-        ),
-        ("ts || '' >=", f.since.as_ref().map(|since| since as &dyn Arg)),
+        if way == Way::Sync { "sync =" } else { "sync || '' =" },
+        if way == Way::Run { "run =" } else { "run || '' =" },
+        "key =",
+        if way == Way::Status { "status <> 'ok' AND status =" } else { "status =" },
+        "ts || '' >=",
     ];
-    for (condition, argument) in conditions {
-        if let Some(argument) = argument {
-            arguments.push(argument);
-            sql.push_str(&format!(" AND {condition} ?{}", arguments.len()));
-        }
+    let given = conditions.into_iter().zip(given).filter_map(|(condition, given)| given.then_some(condition));
+    for (n, condition) in given.enumerate() {
+        sql.push_str(&format!(" AND {condition} ?{}", n + 4));
     }
-    arguments.push(&limit);
-    let order = if newest_first { "id DESC" } else { "id" };
-    sql.push_str(&format!(" ORDER BY {order} LIMIT ?{}", arguments.len()));
-    db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
+    sql.push_str(if newest_first { " ORDER BY id DESC LIMIT ?3" } else { " ORDER BY id LIMIT ?3" });
+    sql
 }
 
 /// By what the outcomes of a filter are found.
@@ -239,6 +243,47 @@ mod tests {
             && f.key.as_ref().is_none_or(|key| o.key.as_ref().is_some_and(|is| is.as_str() == key))
             && f.status.is_none_or(|status| status == o.status)
             && f.since.is_none_or(|since| o.ts >= since)
+    }
+
+    #[derive(Debug)]
+    struct HowFound(String);
+
+    impl Command for HowFound {
+        type Reply = String;
+
+        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
+            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
+            let mut rows = statement.raw_query();
+            let mut steps = Vec::new();
+            while let Some(row) = rows.next()? {
+                steps.push(row.get::<_, String>(3)?);
+            }
+            Ok(steps.join("; "))
+        }
+    }
+
+    #[test]
+    fn each_way_leads_over_its_index() {
+        let state = State::in_memory().expect("a state");
+        for given in (0..32).map(|bits| std::array::from_fn(|n| bits >> n & 1 == 1)) {
+            let [sync, run, key, status, _] = given;
+            let ways = [
+                (key, Way::Key, "INDEX outcome_key (key=?"),
+                (status, Way::Status, "INDEX outcome_not_ok (status=? AND rowid>?"),
+                (run, Way::Run, "INDEX outcome_run (run=? AND rowid>?"),
+                (sync, Way::Sync, "INDEX outcome_sync (sync=? AND rowid>?"),
+                (true, Way::All, "INTEGER PRIMARY KEY (rowid>?"),
+            ];
+            let first = ways.iter().position(|(given, ..)| *given).expect("the last");
+            // A status of success is no way.
+            for (_, way, index) in ways.iter().skip(first).take(2).filter(|(given, ..)| *given) {
+                for newest_first in [false, true] {
+                    let found = state.ask_blocking(HowFound(statement(given, *way, newest_first))).expect("a plan");
+                    assert!(found.contains(index), "{given:?} {way:?}: {found}");
+                    assert!(*way == Way::Key || !found.contains("TEMP"), "{given:?} {way:?}: {found}");
+                }
+            }
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Command, Db, StateError};
+use super::{Command, Db, StateError, history};
 
 /// How many rows of the ledger one step may delete: some ten milliseconds of work.
 pub const STEP: usize = 2_000;
@@ -51,7 +51,7 @@ impl Command for Prune {
             ),
             step,
         )?;
-        // The runs are counted anew, when somebody asks.
+        // Their runs are counted anew at the end.
         db.execute(
             &format!(
                 "UPDATE run SET created = NULL
@@ -65,6 +65,7 @@ impl Command for Prune {
         }
         let plans = prune_plans(db, self.before)?;
         let runs = prune_runs(db, self.before)?;
+        history::count(db, "created IS NULL AND finished_at IS NOT NULL", args![])?;
         db.execute("DELETE FROM request WHERE ended_at < ?1", args![self.before])?;
         Ok(Pruned { outcomes, runs, plans, more: false })
     }

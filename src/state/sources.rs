@@ -209,7 +209,7 @@ impl Command for CleanVersion {
             "SELECT v.source, v.configuration, v.token, v.records, v.excluded
                  FROM source_version v JOIN sync s ON s.name = v.sync
                  WHERE v.sync = ?1 AND s.paused_at IS NULL AND s.stale = 0
-                   AND NOT EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.absent_since IS NOT NULL)
+                   AND NOT EXISTS (SELECT 1 FROM person p WHERE p.sync = s.id AND p.absent_since > '')
                    AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.sync = s.id)
                    AND NOT EXISTS (SELECT 1 FROM plan h WHERE h.sync = s.name AND h.status = 'held')
                    AND (SELECT r.status FROM run r WHERE r.sync = s.name AND r.partial = 0

@@ -9,4 +9,4 @@ CREATE INDEX outcome_key ON outcome (key, sync);
 -- Whoever forgets or renames somebody can go through all rows: each write would pay for the index.
 DROP INDEX undo_person;
 -- Whether anybody's grace runs.
-CREATE INDEX person_absent ON person (sync) WHERE absent_since IS NOT NULL;
+CREATE INDEX person_absent ON person (sync, absent_since) WHERE absent_since IS NOT NULL;
