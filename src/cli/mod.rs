@@ -125,7 +125,11 @@ fn start(cli: Cli) -> Result<Exit> {
         rust_log: std::env::var("RUST_LOG").ok(),
         told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = match cli.command.only_looks() {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Error::Local(LocalReason::Io), "cannot start the runtime").because(e))?;

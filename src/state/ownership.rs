@@ -65,17 +65,24 @@ impl Command for SharedAccount {
     fn run(&self, db: &Db<'_>) -> Result<Option<Shared>, StateError> {
         let on = SyncsOn { syncs: self.rivals.clone(), target: self.target.clone() };
         for (rival, name) in on.run(db)?.into_iter().filter(|(id, _)| *id != self.sync) {
-            let linked = "SELECT count(*) FROM person WHERE sync = ?1 AND remote_id IS NOT NULL";
-            let count = |sync: SyncId| db.row(linked, args![sync], |row| row.get::<i64>(0));
-            let (inner, outer) =
-                if count(self.sync)? <= count(rival)? { ("theirs", "mine") } else { ("mine", "theirs") };
+            let (outer, inner) = match smaller(db, self.sync, rival)? == self.sync {
+                true => ("mine", "theirs"),
+                false => ("theirs", "mine"),
+            };
             // In SQLite, CROSS JOIN keeps the order in which they are written ("Manual Control Of Query Plans").
+            let in_common = format!(
+                "FROM person {outer} CROSS JOIN person {inner}
+                 WHERE mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
+                 AND {outer}.remote_id IS NOT NULL"
+            );
+            // The index knows ids, and not whether they count.
+            if !db.exists(&format!("SELECT 1 {in_common} LIMIT 1"), args![self.sync, rival])? {
+                continue;
+            }
             let found = db.one(
                 &format!(
-                    "SELECT mine.remote_id, mine.key, theirs.key FROM person {outer} CROSS JOIN person {inner}
-                     WHERE mine.sync = ?1 AND theirs.sync = ?2 AND mine.remote_id = theirs.remote_id
-                     AND {outer}.remote_id IS NOT NULL AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5)
-                     LIMIT 1"
+                    "SELECT mine.remote_id, mine.key, theirs.key {in_common}
+                     AND mine.state IN (1, 2, 3, 5) AND theirs.state IN (1, 2, 3, 5) LIMIT 1"
                 ),
                 args![self.sync, rival],
                 |row| {
@@ -92,6 +99,22 @@ impl Command for SharedAccount {
             }
         }
         Ok(None)
+    }
+}
+
+/// Which of two syncs has fewer accounts, without counting the larger one.
+fn smaller(db: &Db<'_>, one: SyncId, other: SyncId) -> Result<SyncId, StateError> {
+    let mut counted = db.prepare(
+        "SELECT count(*) FROM (SELECT 1 FROM person WHERE sync = ?1 AND remote_id IS NOT NULL LIMIT ?2) AS linked",
+    )?;
+    let mut most: i64 = 1_024;
+    loop {
+        for sync in [one, other] {
+            if counted.row(args![sync, most], |row| row.get::<i64>(0))? < most {
+                return Ok(sync);
+            }
+        }
+        most = most.saturating_mul(8);
     }
 }
 
@@ -129,7 +152,7 @@ impl Unconfigured {
 /// # Errors
 /// It is there, and can't be used.
 pub fn unconfigured(database: &Path, configured: BTreeSet<String>) -> Result<Vec<Unconfigured>, StateError> {
-    sqlite::look(database, &UnconfiguredSyncs { configured })
+    Ok(sqlite::look(database, &UnconfiguredSyncs { configured })?.unwrap_or_default())
 }
 
 /// The syncs of which something is known and that are not among these.

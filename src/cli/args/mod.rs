@@ -427,6 +427,22 @@ impl Command {
         printing.format == Format::Text
     }
 
+    /// Whether it looks at the configuration and the state alone, one thing after the other.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Command::Check { connect, .. } => !connect,
+            Command::Plans { .. }
+            | Command::Outcomes(_)
+            | Command::Status { .. }
+            | Command::Targets { .. }
+            | Command::Manual { .. }
+            | Command::Schema { .. }
+            | Command::Completions { .. }
+            | Command::Man { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether its result is JSON, so that a failure is printed as JSON too.
     pub fn prints_json(&self) -> bool {
         match self {

@@ -14,16 +14,20 @@ use std::path::Path;
 pub use rusqlite::Connection;
 
 pub use backup::{backup, scrub};
-pub use open::{Info, attach, connect, in_memory, info, is_older, of_this_version, plan_statements_once, verify};
+pub use open::{
+    Info, attach, connect, connect_if_there, in_memory, info, is_older, of_this_version, plan_statements_once, verify,
+};
 pub use restore::{RestoredState, restore};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use session::{Row, Session, Statement};
 pub use worker::{Worker, inline};
 
 use super::db::Db;
-use super::{Access, Command, StateError};
+use super::{Command, StateError};
 
-/// Carries one command out that only reads, where a thread of its own is too much; nothing is created.
-pub fn look<C: Command>(database: &Path, command: &C) -> Result<C::Reply, StateError> {
-    command.run(&Db::Sqlite(Session(&of_this_version(connect(database, Access::Read)?)?)))
+/// Carries one command out that only reads, where a thread of its own is too much; nothing is created, and nothing is found
+/// where no database is.
+pub fn look<C: Command>(database: &Path, command: &C) -> Result<Option<C::Reply>, StateError> {
+    let Some(db) = connect_if_there(database)? else { return Ok(None) };
+    command.run(&Db::Sqlite(Session(&of_this_version(db)?))).map(Some)
 }

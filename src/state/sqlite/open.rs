@@ -40,6 +40,17 @@ pub fn connect(path: &Path, access: Access) -> Result<Connection, StateError> {
             inspect(path)?.ok_or_else(|| unusable(path, "it is gone as soon as it was made"))?
         }
     };
+    opened(path, access, seen)
+}
+
+/// [`connect`] to read, where there is a database: to make an empty one takes longer than to look at most others.
+pub fn connect_if_there(path: &Path) -> Result<Option<Connection>, StateError> {
+    judge_directory(path)?;
+    inspect(path)?.map(|seen| opened(path, Access::Read, seen)).transpose()
+}
+
+/// Opens the file that was seen.
+fn opened(path: &Path, access: Access, seen: (u64, u64)) -> Result<Connection, StateError> {
     let db = attach(path, access)?;
     // By its name: to open it once more, and close it, would give up the locks that the connection holds.
     let now = fs::symlink_metadata(path).map_err(|e| unusable(path, &e.to_string()))?;
