@@ -15,10 +15,16 @@ pub use super::outcomes::{Filter, LastOutcomes, Outcomes};
 
 /// Writes one row of the ledger.
 pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
+    let fields = serde_json::to_string(&outcome.fields)?;
+    let known = "SELECT id FROM field_list WHERE fields = ?1";
+    let list = match db.one(known, args![fields], |row| row.get::<i64>(0))? {
+        Some(list) => list,
+        None => db.insert("INSERT INTO field_list (fields) VALUES (?1)", args![fields])?,
+    };
     db.execute(
         "INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                              duration_ms, reason, error_kind, error_message)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                              duration_ms, reason, error_kind, error_message, field_list)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '', ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         args![
             outcome.ts,
             outcome.run,
@@ -29,13 +35,13 @@ pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
             outcome.op.map(OpKind::name),
             outcome.status.name(),
             outcome.remote_id,
-            serde_json::to_string(&outcome.fields)?,
             outcome.attempts,
             outcome.http_status,
             outcome.duration_ms as i64,
             outcome.reason,
             outcome.error.as_ref().map(|e| e.kind.name()),
             outcome.error.as_ref().map(|e| e.message.as_str()),
+            list,
         ],
     )?;
     Ok(())

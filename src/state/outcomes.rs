@@ -58,10 +58,7 @@ pub(super) fn read(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<
 
 /// The statement with these conditions: sync, run, key, status, time.
 fn statement(given: [bool; 5], way: Way, newest_first: bool) -> String {
-    let mut sql = String::from(
-        "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                duration_ms, reason, error_kind, error_message FROM outcome WHERE id > ?1 AND id <= ?2",
-    );
+    let mut sql = format!("SELECT {COLUMNS} FROM outcome WHERE id > ?1 AND id <= ?2");
     // One index leads to the rows, and for the others a column that is made an expression of is none of theirs.
     let conditions = [
         if way == Way::Sync { "sync =" } else { "sync || '' =" },
@@ -167,14 +164,17 @@ impl Command for LastOutcomes {
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
         db.rows(
-            "SELECT id, ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                    duration_ms, reason, error_kind, error_message FROM outcome
-             WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3",
+            &format!("SELECT {COLUMNS} FROM outcome WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3"),
             args![self.sync, self.key, self.limit as i64],
             outcome,
         )
     }
 }
+
+/// What [`outcome`] reads.
+const COLUMNS: &str = "id, ts, run, sync, source, target, key, op, status, remote_id,
+    coalesce((SELECT l.fields FROM field_list l WHERE l.id = outcome.field_list), fields), attempts, http_status,
+    duration_ms, reason, error_kind, error_message";
 
 fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
     let kind = row.get::<Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));

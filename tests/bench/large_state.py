@@ -171,9 +171,11 @@ def accepted(chance):
     return ("ban" if kind < 985 else "reinstate"), []
 
 
-INSERT_OUTCOME = ("INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts,"
-                  " http_status, duration_ms, reason, error_kind, error_message)"
-                  " VALUES (?, ?, ?, 'hr', 'juno', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+INSERT_OUTCOME = ("INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, field_list,"
+                  " attempts, http_status, duration_ms, reason, error_kind, error_message)"
+                  " VALUES (?, ?, ?, 'hr', 'juno', ?, ?, ?, ?, '', (SELECT id FROM field_list WHERE fields = ?), ?, ?, ?, ?,"
+                  " ?, ?)")
+FIELD_LISTS = [[], ["title"], ["designation", "title"], ["city"], ["phone"], ["last_name"], ["email"], FIELDS]
 INSERT_UNDO = "INSERT OR IGNORE INTO undo (run, sync, key, op, remote_id, changes) VALUES (?, 1, ?, ?, ?, ?)"
 
 
@@ -281,6 +283,7 @@ def main():
         source.writelines(map(row_of_source, range(args.people)))
     db = sqlite3.connect(args.directory / "state/rosterd.db", isolation_level=None)
     db.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -2000000; BEGIN")
+    db.executemany("INSERT OR IGNORE INTO field_list (fields) VALUES (?)", ((text(fields),) for fields in FIELD_LISTS))
     people(db, 1, range(args.people), 1000, now - datetime.timedelta(days=args.load_age))
     people(db, 2, range(max(args.people // 20, 1)), 50_000_000, now - datetime.timedelta(days=args.load_age))
     history(db, args, now - datetime.timedelta(minutes=1))

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0013.sql"),
     include_str!("0014.sql"),
     include_str!("0015.sql"),
+    include_str!("0016.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
@@ -189,6 +190,24 @@ mod tests {
         migrate(&db).expect("brought up");
         assert_eq!((count(triggers), count("PRAGMA user_version")), (0, VERSION));
         assert_eq!(count("SELECT count(*) FROM source_version WHERE sync = 'staff'"), 1, "it is as good as before");
+    }
+
+    #[test]
+    fn the_fields_and_the_counts_of_what_an_older_program_did_are_told_as_before() {
+        let db = Connection::open_in_memory().expect("a database");
+        of_version(&db, 13);
+        db.execute_batch(
+            r#"INSERT INTO run (id, sync, started_at, finished_at, status) VALUES ('r1', 'staff', '', '', 'partial');
+               INSERT INTO outcome (ts, run, sync, source, target, key, op, status, fields, attempts, duration_ms)
+               VALUES ('', 'r1', 'staff', 'hr', 'juno', 'E1', 'update', 'ok', '["title"]', 1, 1),
+                      ('', 'r1', 'staff', 'hr', 'juno', 'E2', 'update', 'failed', '[]', 1, 1);"#,
+        )
+        .expect("older data");
+        migrate(&db).expect("brought up");
+        let text = |sql: &str| db.query_row(sql, [], |row| row.get::<_, String>(0)).expect("a text");
+        assert_eq!(text("SELECT group_concat(fields, ' ') FROM v_outcomes"), r#"["title"] []"#);
+        assert_eq!(text("SELECT created || ' ' || updated || ' ' || failed FROM run"), "0 1 1");
+        assert_eq!(text("SELECT created || ' ' || updated || ' ' || failed FROM v_runs"), "0 1 1");
     }
 
     /// What commands know of the schema by heart.
