@@ -12,7 +12,7 @@ use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::os::clock::Clock;
 use crate::plan::scope::{Presence, presence};
-use crate::run::{binding, chosen, read_sources_quietly};
+use crate::run::{Purpose, binding, chosen, read_sources_quietly};
 use crate::state::people::{BindSync, FindSync, SetPaused};
 use crate::state::rekey::{Rekey, Rekeyed};
 use crate::state::{self, Access, Opened, State};
@@ -45,7 +45,7 @@ pub async fn pause(settings: &Settings, sync: &str, pause: bool, printing: Print
 async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old: &Key, new: &Key) -> Result<()> {
     let clock = Clock::system();
     let untold = |why: &str| format!("whether {old} is still in scope can't be told: {why}");
-    let readings = read_sources_quietly(settings, std::slice::from_ref(sync), state, &clock).await?;
+    let readings = read_sources_quietly(settings, std::slice::from_ref(sync), state, &clock, Purpose::Everything).await?;
     for (read, _) in readings {
         let read = read.map_err(|failure| {
             let help = failure.help.clone().unwrap_or_default();

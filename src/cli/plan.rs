@@ -24,7 +24,7 @@ use crate::os::clock::Clock;
 use crate::os::panics;
 use crate::plan::{PAGE, Plan};
 use crate::run::{
-    Announcements, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly,
+    Announcements, Purpose, Read, RunError, Runner, binding, chosen, known_somewhere, make_plan, read_sources_quietly,
 };
 use crate::state::people::FindSync;
 use crate::terminal::out::{Comma, Out};
@@ -61,7 +61,14 @@ pub async fn command(
         resident: false,
         announcements: Announcements::default(),
     };
-    let readings = read_sources_quietly(&settings, &syncs, &runner.state, &runner.clock).await?;
+    let readings = read_sources_quietly(
+        &settings,
+        &syncs,
+        &runner.state,
+        &runner.clock,
+        Purpose::Plan { only: &only, if_changed: false },
+    )
+    .await?;
     known_somewhere(&only, &readings, &runner.state).await?;
     let mut out = Out::stdout();
     let mut exit = Exit::Ok;

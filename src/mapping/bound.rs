@@ -11,16 +11,18 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::expression::Scope;
+use super::fingerprint::KnownRow;
 use super::{Compiled, OnEmpty, Rule, Source, When, match_values};
-use crate::domain::operation::Fingerprint;
 use crate::domain::record::{Columns, Places, Position, Record, Row, Several, same_cell};
 
 /// A mapping that knows where in a row its columns stand. Cheap to clone.
 #[derive(Clone)]
 pub struct Bound {
-    mapping: Arc<Compiled>,
+    pub(super) mapping: Arc<Compiled>,
     /// Where each of the mapping's columns stands, in the order of names.
-    cells: Arc<[(String, usize)]>,
+    pub(super) cells: Arc<[(String, usize)]>,
+    /// How many columns there are.
+    pub(super) columns: usize,
 }
 
 /// What becomes of a person, and by which of their rows.
@@ -44,6 +46,17 @@ pub enum Mapped {
     /// The record can't be used; why, without values.
     Rejected(String),
 }
+
+/// The person belongs on the target with the values that they have there, as the snapshot tells of the row that decides:
+/// it was not kept, and there is nothing to evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsBefore {
+    /// As [`Decided::repeated`].
+    pub repeated: Option<String>,
+}
+
+/// Why a person is not decided about: what was found settled while the source was read is so no more.
+const CHANGED_MEANWHILE: &str = "what is known of this person changed while the source was read; the next run decides";
 
 /// What the target should hold for one person.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,62 +98,53 @@ impl Bound {
                 None => missing.push(name.clone()),
             }
         }
-        if missing.is_empty() { Ok(Bound { mapping, cells: cells.into() }) } else { Err(missing) }
-    }
-
-    /// The record's fingerprint: of the mapping, the cells that it refers to, and the date where it counts. Of several
-    /// rows it does not matter in which order they are, nor whether two are alike in what the mapping refers to.
-    ///
-    /// Equal fingerprints: [`Bound::decide`] gives the same.
-    pub fn fingerprint(&self, record: &Record, today: NaiveDate) -> Fingerprint {
-        let Some(several) = &record.several else { return self.of_row(&record.cells, today) };
-        let mut rows: Vec<Fingerprint> = several.rows.iter().map(|row| self.of_row(&row.cells, today)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        if let [one] = rows.as_slice() {
-            return *one;
-        }
-        let mut hasher = blake3::Hasher::new();
-        rows.iter().for_each(|row| hash_cell(&mut hasher, b'r', row));
-        let mut fingerprint = Fingerprint::default();
-        hasher.finalize_xof().fill(&mut fingerprint);
-        fingerprint
-    }
-
-    fn of_row(&self, cells: &[Value], today: NaiveDate) -> Fingerprint {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.mapping.version);
-        for (_, at) in self.cells.iter() {
-            // The length before each cell keeps ("ab", "c") and ("a", "bc") apart; the tag, "1" and 1.
-            match cells.get(*at) {
-                Some(Value::String(text)) => hash_cell(&mut hasher, b's', text.as_bytes()),
-                None | Some(Value::Null) => hash_cell(&mut hasher, b'n', b""),
-                Some(other) => hash_cell(&mut hasher, b'j', other.to_string().as_bytes()),
-            }
-        }
-        if self.mapping.uses_today {
-            hash_cell(&mut hasher, b'd', today.to_string().as_bytes());
-        }
-        let mut fingerprint = Fingerprint::default();
-        hasher.finalize_xof().fill(&mut fingerprint);
-        fingerprint
+        if missing.is_empty() { Ok(Bound { mapping, cells: cells.into(), columns: columns.names().len() }) } else { Err(missing) }
     }
 
     /// What becomes of a person with these rows. `include` is asked of each row first; those that remain must agree in
     /// every column that the mapping refers to.
     pub fn decide(&self, record: &Record, today: NaiveDate) -> Decided {
+        self.decide_knowing(record, today, None).unwrap_or_else(|AsBefore { repeated }| Decided {
+            mapped: Mapped::Rejected(CHANGED_MEANWHILE.into()),
+            position: record.position,
+            repeated,
+        })
+    }
+
+    /// [`Bound::decide`] of a person one of whose rows may not have been kept, with what the snapshot tells of that one.
+    ///
+    /// # Errors
+    /// That row decides.
+    pub fn decide_knowing(
+        &self,
+        record: &Record,
+        today: NaiveDate,
+        known: Option<KnownRow>,
+    ) -> Result<Decided, AsBefore> {
         match &record.several {
-            None => Decided { mapped: self.apply(&record.cells, today), position: record.position, repeated: None },
-            Some(several) => self.of_several(several, record.position, today),
+            None => Ok(Decided { mapped: self.apply(&record.cells, today), position: record.position, repeated: None }),
+            Some(several) => self.of_several(record, several, today, known),
         }
     }
 
-    fn of_several(&self, several: &Several, position: Position, today: NaiveDate) -> Decided {
-        let decided = |mapped, position| Decided { mapped, position, repeated: None };
+    fn of_several(
+        &self,
+        record: &Record,
+        several: &Several,
+        today: NaiveDate,
+        known: Option<KnownRow>,
+    ) -> Result<Decided, AsBefore> {
+        let position = record.position;
+        let decided = |mapped, position| Ok(Decided { mapped, position, repeated: None });
         let mut remaining: Vec<&Row> = Vec::new();
         for row in &several.rows {
             let at = row.places.first().unwrap_or(position);
-            match self.wants(&row.cells, today) {
+            let wanted = match (row.is_known, known) {
+                (false, _) => self.wants(&row.cells, today),
+                (true, Some(known)) => Ok(known.in_scope),
+                (true, None) => return decided(Mapped::Rejected(CHANGED_MEANWHILE.into()), at),
+            };
+            match wanted {
                 Ok(true) => remaining.push(row),
                 Ok(false) => {}
                 Err(why) => return decided(Mapped::Rejected(format!("include: {why}")), at),
@@ -150,12 +154,26 @@ impl Bound {
         let at = first.places.first().unwrap_or(position);
         let places = Places::merged(remaining.iter().map(|row| &row.places));
         let listed = places.listed(&several.members);
-        if self.cells.iter().any(|(_, cell)| differs(first, rest, *cell)) {
+        if self.differ(record, first, rest, today, known) {
             let reason = format!("{listed} have this key and differ{}", places.lines());
             return decided(Mapped::Rejected(reason), at);
         }
         let repeated = (places.count() > 1).then(|| format!("{listed} are the same in what is mapped and count once"));
-        Decided { mapped: self.apply(&first.cells, today), position: at, repeated }
+        // Those that remain say the same: whichever of them was kept tells.
+        match remaining.iter().find(|row| !row.is_known) {
+            Some(row) => Ok(Decided { mapped: self.apply(&row.cells, today), position: at, repeated }),
+            None => Err(AsBefore { repeated }),
+        }
+    }
+
+    /// Whether a row says otherwise than the first in what the mapping refers to.
+    fn differ(&self, record: &Record, first: &Row, rest: &[&Row], today: NaiveDate, known: Option<KnownRow>) -> bool {
+        if first.is_known || rest.iter().any(|row| row.is_known) {
+            let prints = self.fingerprints(today);
+            let first = prints.of_one(&record.key, first, known);
+            return rest.iter().any(|row| prints.of_one(&record.key, row, known) != first);
+        }
+        self.cells.iter().any(|(_, cell)| differs(first, rest, *cell))
     }
 
     /// Whether `include` wants a row.
@@ -223,12 +241,6 @@ fn differs(first: &Row, rest: &[&Row], cell: usize) -> bool {
     rest.iter().any(|row| !same_cell(first, row.cells.get(cell).unwrap_or(&Value::Null)))
 }
 
-fn hash_cell(hasher: &mut blake3::Hasher, tag: u8, bytes: &[u8]) {
-    hasher.update(&[tag]);
-    hasher.update(&(bytes.len() as u64).to_le_bytes());
-    hasher.update(bytes);
-}
-
 impl Rule {
     /// The field's value; none when it is to be left alone. An error follows the field's name.
     fn apply<'r>(
@@ -269,6 +281,7 @@ mod tests {
     use super::super::tests::{cel, column, compile, value};
     use super::super::{FieldRule, Mapping};
     use super::*;
+    use crate::domain::operation::Fingerprint;
     use crate::domain::record::Key;
     use proptest::prelude::*;
     use serde_json::json;
@@ -279,6 +292,11 @@ mod tests {
 
     fn bind(mapping: &Mapping, columns: &[&str]) -> Bound {
         mapping.bind(&Columns::new(columns.iter().map(ToString::to_string))).expect("every column is there")
+    }
+
+    fn print(bound: &Bound, cells: &[Value], today: NaiveDate) -> Option<Fingerprint> {
+        let key = Key::parse("E1").expect("a key");
+        bound.fingerprints(today).of(&Record::new(key, Position::default(), cells.to_vec()), None)
     }
 
     fn apply(fields: Vec<FieldRule>, include: Option<&str>, record: &Value) -> Mapped {
@@ -397,7 +415,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_of_several_rows_is_that_of_what_they_say() {
-        let print = |rows: &[[&str; 3]]| for_several().fingerprint(&person(rows), day("2026-11-22"));
+        let print = |rows: &[[&str; 3]]| for_several().fingerprints(day("2026-11-22")).of(&person(rows), None);
         let [one, other, third] = [["a", "x", "1"], ["a", "y", "1"], ["b", "x", "1"]];
         assert_eq!(print(&[one, other]), print(&[other, one]), "whatever their order");
         assert_eq!(print(&[one, ["a", "x", "2"]]), print(&[one]), "a row that says nothing new changes nothing");
@@ -421,7 +439,7 @@ mod tests {
         for (mapping, moves) in [(still, false), (dated, true)] {
             let bound = bind(&mapping, &["m", "s"]);
             let (one, two) = (day("2026-11-22"), day("2026-11-24"));
-            assert_eq!(bound.of_row(&cells, one) != bound.of_row(&cells, two), moves);
+            assert_eq!(print(&bound, &cells, one) != print(&bound, &cells, two), moves);
             assert_eq!(bound.apply(&cells, one) != bound.apply(&cells, two), moves);
         }
     }
@@ -442,8 +460,8 @@ mod tests {
             let mapping = compile(vec![column("email", "m"), column("title", "t")], None);
             let bound = bind(&mapping, &["m", "unused", "t"]);
             let today = day("2026-11-22");
-            let one = bound.of_row(&[json!(a), json!("u"), json!(b)], today);
-            let two = bound.of_row(&[json!(c), json!(x), json!(d)], today);
+            let one = print(&bound, &[json!(a), json!("u"), json!(b)], today);
+            let two = print(&bound, &[json!(c), json!(x), json!(d)], today);
             prop_assert_eq!(one == two, a == c && b == d);
         }
 

@@ -11,6 +11,7 @@ mod check;
 mod coerce;
 mod dates;
 mod expression;
+mod fingerprint;
 mod guard;
 mod infer;
 mod input_bounds;
@@ -26,7 +27,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub use bound::{Bound, Decided, Desired, DesiredField, Mapped};
+pub use bound::{AsBefore, Bound, Decided, Desired, DesiredField, Mapped};
+pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use expression::{Expression, Problem, Scope};
 pub use infer::ValueKind;
 
@@ -37,7 +39,7 @@ use coerce::Admits;
 
 /// Raised whenever the same mapping and record give another result, so that stored fingerprints are no longer
 /// believed and every record is looked at once.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A mapping as configured.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,6 +5,7 @@
 //! after this module.
 
 pub mod adoption;
+pub mod compare;
 pub mod diff;
 pub mod undo;
 

@@ -141,7 +141,8 @@ async fn one(
             carries(&planner.state, &planner.sync, &newcomer, (account.as_str(), &other), is_there).await?
         }
         Judged::Owned(account, owner) => {
-            let why = owned(planner, merged, &newcomer, &account, &owner)?;
+            let presence = planner.presence_of(&owner).await?;
+            let why = owned(planner, merged, &newcomer, &account, (&owner, presence))?;
             Found::Conflict(OpError::new(ErrorKind::Conflict, why))
         }
     };
@@ -160,7 +161,8 @@ async fn note_owners(planner: &Planner, merged: &Merged, newcomer: &Newcomer, ac
             && sync == planner.sync.name
             && owner != newcomer.create.key
         {
-            owned(planner, merged, newcomer, account, &owner)?;
+            let presence = planner.presence_of(&owner).await?;
+            owned(planner, merged, newcomer, account, (&owner, presence))?;
         }
     }
     Ok(())
@@ -175,7 +177,13 @@ fn refused(newcomer: Newcomer, failure: Failure) -> Result<Planned> {
 }
 
 /// Why somebody else's account can't be taken, and what to do about it; notes that a leaver is recognised by it.
-fn owned(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Account, owner: &Key) -> Result<String> {
+fn owned(
+    planner: &Planner,
+    merged: &Merged,
+    newcomer: &Newcomer,
+    account: &Account,
+    (owner, presence): (&Key, Presence),
+) -> Result<String> {
     let (sync, new, spool) = (&planner.sync, &newcomer.create.key, merged.spool());
     let engine = &sync.target.engine;
     let agrees = |(field, value): &&(String, String)| account.is_recognised(field, value);
@@ -194,7 +202,7 @@ fn owned(planner: &Planner, merged: &Merged, newcomer: &Newcomer, account: &Acco
     drop(spool);
     let shown = engine.loggable_id(&account.remote_id);
     let (fields, looks) = (fields.join(" and "), format!("account {shown} looks like {new} and belongs to {owner}"));
-    Ok(match planner.presence_of(owner)? {
+    Ok(match presence {
         Presence::InScope => {
             format!("{looks}, who is in the source and in scope too: both have one {fields} there; mend the source")
         }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::config::settings::{RowsPerPerson, SyncSettings};
 use crate::domain::record::Record;
-use crate::mapping::Bound;
+use crate::mapping::{Bound, KnownRow};
 
 /// How many are named one by one.
 const NAMED: u64 = 20;
@@ -15,11 +15,22 @@ pub(super) struct Repeated(u64);
 
 impl Repeated {
     /// Looks at somebody with several rows.
-    pub fn see(&mut self, sync: &SyncSettings, bound: &Bound, record: &Record, today: NaiveDate) {
+    pub fn see(
+        &mut self,
+        sync: &SyncSettings,
+        bound: &Bound,
+        record: &Record,
+        today: NaiveDate,
+        known: Option<KnownRow>,
+    ) {
         if sync.source.rows == RowsPerPerson::Many {
             return;
         }
-        let Some(repeated) = bound.decide(record, today).repeated else { return };
+        let repeated = match bound.decide_knowing(record, today, known) {
+            Ok(decided) => decided.repeated,
+            Err(as_before) => as_before.repeated,
+        };
+        let Some(repeated) = repeated else { return };
         self.0 += 1;
         if self.0 <= NAMED {
             tracing::warn!(sync = %sync.name, source = %sync.source.name, "key {}: {repeated}", record.key);

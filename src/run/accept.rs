@@ -11,7 +11,7 @@ use crate::mapping::Mapped;
 use crate::os::clock::Clock;
 use crate::source::trust;
 use crate::source::trust::{Baseline, ReadStats, Reason, Verdict};
-use crate::source::{self, Intake, Member};
+use crate::source::{self, Intake, Member, ReadRequest};
 use crate::state::State;
 use crate::state::sources::Accept;
 
@@ -46,7 +46,10 @@ pub async fn accept(
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
     let intake =
-        off_thread("reading broke off", move || source::connect(&reading).open(&wanted, &std::env::temp_dir()))
+        off_thread("reading broke off", move || {
+            let directory = std::env::temp_dir();
+            source::connect(&reading).open(&ReadRequest::everything(&wanted, &directory))
+        })
             .await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");

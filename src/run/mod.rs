@@ -10,6 +10,7 @@ pub mod restored;
 mod accept;
 mod announce;
 mod approve;
+mod comparing;
 mod hold;
 mod judgement;
 mod life;
@@ -55,7 +56,7 @@ pub use announce::Announcements;
 pub use approve::spent;
 pub use hold::stale_because;
 pub use reading::{
-    Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
+    Purpose, Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
 };
 pub use summary::{Counted, RunError, RunSummary};
 pub use undoing::Undoing;
@@ -133,8 +134,9 @@ impl Runner {
         let syncs = chosen(&self.settings, names)?;
         self.begin(&syncs).await?;
         let mut summaries = Vec::new();
-        let whole = request.only.is_empty() && request.approval.is_none();
-        let readings = read_sources(&self.settings, &syncs, &self.state, &self.clock, &request.only, whole).await?;
+        let if_changed = request.only.is_empty() && request.approval.is_none();
+        let purpose = Purpose::Plan { only: &request.only, if_changed };
+        let readings = read_sources(&self.settings, &syncs, &self.state, &self.clock, purpose).await?;
         if let Err(stranger) = known_somewhere(&request.only, &readings, &self.state).await {
             self.end().await;
             return Err(stranger);

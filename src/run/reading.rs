@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::comparing;
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceSettings, SyncSettings};
 use crate::domain::change_token::ChangeToken;
@@ -17,7 +18,7 @@ use crate::os::panics;
 use crate::plan::Plan;
 use crate::source::trust;
 use crate::source::trust::{Baseline, ReadStats, Verdict};
-use crate::source::{self, Connector, Intake, Member, Since};
+use crate::source::{self, Comparison, Connector, Intake, Member, ReadRequest, Since};
 use crate::state::State;
 use crate::state::people::{FindSync, People};
 use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Version};
@@ -77,9 +78,32 @@ impl AsRead for SourceRead {
 /// A source's read, or why there is none, with the syncs that wait for it.
 pub type Reading<T = Read> = (Result<T, Arc<Failure>>, Vec<Arc<SyncSettings>>);
 
+/// What a source is read for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// For plans of the syncs that wait for it: whoever is settled is counted, and not kept.
+    Plan {
+        /// The plans are about these people; empty: all.
+        only: &'a BTreeSet<Key>,
+        /// A source that is as it was when these syncs were clean need not be read.
+        if_changed: bool,
+    },
+    /// For something else: every row is kept.
+    Everything,
+}
+
+impl<'a> Purpose<'a> {
+    /// The people whom a plan is about; none, where it is no plan.
+    fn only(self) -> Option<&'a BTreeSet<Key>> {
+        match self {
+            Purpose::Plan { only, .. } => Some(only),
+            Purpose::Everything => None,
+        }
+    }
+}
+
 /// Reads the sources of these syncs, each once; the reads are remembered once the syncs have found them good too
-/// ([`Read::judged`]), unless some people alone are meant. Where everybody is meant (`whole`), a source that has not
-/// changed is not read again.
+/// ([`Read::judged`]), unless some people alone are meant.
 ///
 /// # Errors
 /// The state fails. A source that can't be read, or isn't trusted, is in the result.
@@ -88,12 +112,13 @@ pub async fn read_sources(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-    only: &BTreeSet<Key>,
-    whole: bool,
+    purpose: Purpose<'_>,
 ) -> Result<Vec<Reading<SourceRead>>> {
+    let nobody = BTreeSet::new();
+    let only = purpose.only().unwrap_or(&nobody);
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let mut read = panics::caught_in(ask_source(&source, &syncs, state, clock, whole)).await;
+        let mut read = panics::caught_in(ask_source(&source, &syncs, state, clock, purpose)).await;
         match &mut read {
             Ok(SourceRead::Unchanged(versions)) if only.is_empty() => {
                 remember_unchanged(&source, versions, state, clock).await?;
@@ -115,10 +140,12 @@ pub async fn read_sources_quietly(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
+    purpose: Purpose<'_>,
 ) -> Result<Vec<Reading>> {
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
-        let read = panics::caught_in(read_source(&source, &syncs, state, clock)).await;
+        let connector = source::connect(&source);
+        let read = panics::caught_in(read_by(connector, &source, &syncs, state, clock, purpose.only())).await;
         let read = read.map(|read| Read { judgement: Judgement::default(), ..read });
         readings.push((read.map_err(Arc::new), syncs));
     }
@@ -168,10 +195,10 @@ async fn ask_source(
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-    whole: bool,
+    purpose: Purpose<'_>,
 ) -> Result<SourceRead> {
     let mut connector = source::connect(source);
-    if whole
+    if matches!(purpose, Purpose::Plan { if_changed: true, .. })
         && let Some((versions, token)) = clean_version(source, syncs, state, clock).await?
         && let Since::Unchanged(modified_at) = connector.changed_since(&token).await?
         && still_good(source, &versions, modified_at, state, clock).await?
@@ -179,7 +206,7 @@ async fn ask_source(
         tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
         return Ok(SourceRead::Unchanged(versions));
     }
-    read_by(connector, source, syncs, state, clock).await.map(SourceRead::Read)
+    read_by(connector, source, syncs, state, clock, purpose.only()).await.map(SourceRead::Read)
 }
 
 /// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same
@@ -271,7 +298,7 @@ fn by_source(settings: &Settings, syncs: &[Arc<SyncSettings>]) -> Vec<(Arc<Sourc
     groups.into_iter().filter_map(|(name, syncs)| Some((Arc::clone(settings.sources.get(name)?), syncs))).collect()
 }
 
-/// Reads one source, and judges it.
+/// Reads one source, keeping every row, and judges it.
 ///
 /// # Errors
 /// It can't be reached (69), or is not to be trusted (65).
@@ -281,19 +308,29 @@ pub async fn read_source(
     state: &State,
     clock: &Clock,
 ) -> Result<Read> {
-    read_by(source::connect(source), source, syncs, state, clock).await
+    read_by(source::connect(source), source, syncs, state, clock, None).await
 }
 
+/// `only`: what is read is planned from, for these people or for all; else every row is kept.
 async fn read_by(
     mut connector: Box<dyn Connector>,
     source: &Arc<SourceSettings>,
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
+    only: Option<&BTreeSet<Key>>,
 ) -> Result<Read> {
     failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
-    let intake = off_thread("reading broke off", move || connector.open(&wanted, &std::env::temp_dir())).await??;
+    let snapshots = match only {
+        Some(only) => comparing::snapshots(&wanted, syncs, state, clock, only).await?,
+        None => None,
+    };
+    let read = move || {
+        let comparison = snapshots.as_ref().map(|snapshots| snapshots as &dyn Comparison);
+        connector.open(&ReadRequest { wanted: &wanted, directory: &std::env::temp_dir(), comparison })
+    };
+    let intake = off_thread("reading broke off", read).await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }

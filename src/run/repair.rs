@@ -1,12 +1,11 @@
 //! The run of a reconcile: compares, reports, and where it was asked to, sends what ends the differences.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::life::{RunLife, resting};
 use super::reading::Reading;
 use super::{
-    Approval, Read, RunRequest, RunSummary, Runner, SourceRead, binding, read_sources, read_sources_quietly,
+    Approval, Purpose, Read, RunRequest, RunSummary, Runner, SourceRead, binding, read_sources, read_sources_quietly,
     stopped_early,
 };
 use crate::account::Client;
@@ -28,10 +27,11 @@ impl Runner {
     /// The state fails. A source that can't be read, or isn't trusted, is in the result.
     pub async fn read_to_reconcile(&self, syncs: &[Arc<SyncSettings>], remedy: Remedy) -> Result<Vec<Reading>> {
         if !remedy.any() {
-            return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock).await;
+            return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock, Purpose::Everything).await;
         }
         self.begin(syncs).await?;
-        let readings = read_sources(&self.settings, syncs, &self.state, &self.clock, &BTreeSet::new(), false).await?;
+        let readings =
+            read_sources(&self.settings, syncs, &self.state, &self.clock, Purpose::Everything).await?;
         let whole = |read: Result<SourceRead, Arc<Failure>>| match read {
             Ok(SourceRead::Read(read)) => Ok(read),
             // Not asked for: everything is read.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::compare::Comparison;
 use super::intake::Intake;
 use super::preview::Preview;
 use super::stream::Stream;
@@ -30,6 +31,24 @@ pub enum Since {
     Changed,
     /// It can't be asked.
     Unknown,
+}
+
+/// What is asked of a read.
+#[derive(Clone, Copy)]
+pub struct ReadRequest<'a> {
+    /// The columns that anybody uses.
+    pub wanted: &'a BTreeSet<String>,
+    /// Where the spool is made.
+    pub directory: &'a Path,
+    /// Who knows what was settled before; none: every row is kept.
+    pub comparison: Option<&'a dyn Comparison>,
+}
+
+impl<'a> ReadRequest<'a> {
+    /// Keeps everything of these columns, in this directory.
+    pub fn everything(wanted: &'a BTreeSet<String>, directory: &'a Path) -> ReadRequest<'a> {
+        ReadRequest { wanted, directory, comparison: None }
+    }
 }
 
 /// The answer of [`Connector::changed_since`], when it comes.
@@ -53,15 +72,15 @@ pub trait Connector: Send {
         Box::pin(async { Ok(Since::Unknown) })
     }
 
-    /// Reads the source into a spool in `spool_dir`, keeping the `wanted` columns: its records and rejects, and whether that
-    /// was all. What breaks off in the middle is no error: it is in [`super::trust::ReadStats::completeness`], to be judged.
+    /// Reads the source into a spool, keeping the wanted columns: its records and rejects, and whether that was all. Rows
+    /// that the request's comparison finds settled are counted alone. What breaks off in the middle is no error: it is in [`super::trust::ReadStats::completeness`], to be judged.
     ///
     /// Blocks, as [`Connector::check`] does.
     ///
     /// # Errors
     /// 69 when the source can't be reached, 77 when it refuses us, 65 when it is not as configured (no header, columns
     /// missing), 74 when the spool can't be written.
-    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake>;
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Intake>;
 }
 
 /// The connector of a source.

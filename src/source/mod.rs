@@ -6,18 +6,23 @@
 
 pub mod trust;
 
+mod batch;
+mod compare;
 mod connector;
 mod format;
 mod intake;
 mod page_log;
 mod parsed;
 mod preview;
+mod sink;
 mod spool;
 mod stream;
 mod transport;
 mod union;
 
-pub use connector::{Asking, Connector, Since, connect};
+pub use batch::RowBatch;
+pub use compare::{Comparer, Comparison, SettledPeople, SettledRow, Unsettled, Verdict};
+pub use connector::{Asking, Connector, ReadRequest, Since, connect};
 pub use format::csv::printable;
 pub use intake::{Intake, Member};
 pub use preview::Preview;

@@ -30,7 +30,7 @@ pub(super) struct PageLog {
     keyless: u64,
     /// Rows without any content, which the total may count or not.
     blank: u64,
-    repeated: Vec<(Key, u64, u64)>,
+    repeated: Vec<(String, u64, u64)>,
     unlisted: u64,
     declared: Option<(u64, u64)>,
     /// The first page that declared something else, and what.
@@ -74,11 +74,12 @@ impl PageLog {
     }
 
     /// A row of the page that is being read.
-    pub fn row(&mut self, parsed: &Parsed) {
+    pub fn row(&mut self, parsed: &Parsed<'_>) {
         let (key, print) = match parsed {
-            Parsed::Good { key, digest, .. } => {
-                self.content.0.update(key.as_str().as_bytes()).update(digest);
-                (key, if self.many { self.hasher.hash_one((key.as_str(), digest)) } else { self.hash(key) })
+            Parsed::Good { key, cells, .. } => {
+                let (key, digest) = (key.as_ref(), cells.digest(key));
+                self.content.0.update(key.as_bytes()).update(&digest);
+                (key, if self.many { self.hasher.hash_one((key, digest)) } else { self.hash(key) })
             }
             Parsed::Bad { key, position, reason, .. } => {
                 self.content.0.update(key.as_ref().map_or("", Key::as_str).as_bytes()).update(reason.as_bytes());
@@ -88,7 +89,8 @@ impl PageLog {
                     return;
                 };
                 // Of a row that can't be used only the key is known.
-                (key, if self.many { self.hasher.hash_one((key.as_str(), position.record)) } else { self.hash(key) })
+                let key = key.as_str();
+                (key, if self.many { self.hasher.hash_one((key, position.record)) } else { self.hash(key) })
             }
             Parsed::Blank(_) => {
                 self.blank += 1;
@@ -105,7 +107,7 @@ impl PageLog {
             Entry::Occupied(mut place) => {
                 let before = place.insert(self.page);
                 match self.repeated.len() < LISTED {
-                    true => self.repeated.push((key.clone(), before, self.page)),
+                    true => self.repeated.push((key.to_owned(), before, self.page)),
                     false => self.unlisted += 1,
                 }
             }
@@ -113,8 +115,8 @@ impl PageLog {
         self.counted();
     }
 
-    fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key.as_str())
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     fn counted(&mut self) {
@@ -155,7 +157,7 @@ impl PageLog {
         }
         let mut reasons: Vec<String> = Vec::new();
         if !self.repeated.is_empty() {
-            let told = |(key, first, again): &(Key, u64, u64)| format!("{key} (pages {first} and {again})");
+            let told = |(key, first, again): &(String, u64, u64)| format!("{key} (pages {first} and {again})");
             let listed: Vec<String> = self.repeated.iter().map(told).collect();
             let more = if self.unlisted > 0 { format!(" and {} more", self.unlisted) } else { String::new() };
             let what = if self.many { "rows of these keys" } else { "these keys" };
@@ -186,10 +188,11 @@ impl PageLog {
 mod tests {
     use super::*;
     use crate::domain::record::Position;
+    use crate::source::parsed::RowCells;
 
-    fn good(key: &str, digest: u8) -> Parsed {
-        let key = Key::parse(key).expect("a key");
-        Parsed::Good { key, position: Position::default(), digest: [digest; 16], cells: "[]".into() }
+    fn good(key: &str, digest: u8) -> Parsed<'_> {
+        let cells = RowCells::Encoded { cells: Default::default(), digest: [digest; 16] };
+        Parsed::Good { key: key.into(), position: Position::default(), cells }
     }
 
     /// Rows by key and digest, and the declared total, page by page.

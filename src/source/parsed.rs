@@ -1,25 +1,22 @@
-//! What every reader makes of a row, and where it goes: the sink that counts and spools.
+//! What every reader makes of a row.
 
-use std::path::Path;
+use std::borrow::Cow;
 
-use super::spool::Spool;
-use crate::config::settings::RowsPerPerson;
-use crate::domain::error::Result;
+use super::format::csv::TextCells;
+use crate::domain::record::cells::put_text;
 use crate::domain::record::{Key, Position};
 use crate::source::trust::Completeness;
 
-/// One row, judged.
-pub(super) enum Parsed {
+/// One row, judged; what it holds is borrowed from the reader.
+pub(super) enum Parsed<'r> {
     /// It can be used.
     Good {
-        /// The person.
-        key: Key,
+        /// The person, in the key's normal form.
+        key: Cow<'r, str>,
         /// Where it stands.
         position: Position,
-        /// Hash of all its fields, whether or not they were wanted: equal rows have equal ones.
-        digest: [u8; 16],
-        /// The cells that were wanted, as a JSON array.
-        cells: String,
+        /// What it holds.
+        cells: RowCells<'r>,
     },
     /// It can't.
     Bad {
@@ -38,55 +35,34 @@ pub(super) enum Parsed {
     End(Completeness),
 }
 
-/// Takes rows in.
-pub(super) struct Sink {
-    /// Where they go.
-    pub spool: Spool,
-    /// Rows whose key can't be read or relied upon.
-    pub keyless: u64,
-    /// Rows without any content.
-    pub blank: u64,
-    /// Where the first of them stands.
-    first_blank: Option<Position>,
+/// What a good row holds.
+pub(super) enum RowCells<'r> {
+    /// The fields of a delimited text.
+    Text(TextCells<'r>),
+    /// The wanted cells, encoded, and a hash of the whole row.
+    Encoded {
+        /// The cells, as `domain::record::cells` has them.
+        cells: Cow<'r, [u8]>,
+        /// Hash of all that the row holds, whether or not it was wanted: equal rows have equal ones.
+        digest: [u8; 16],
+    },
 }
 
-impl Sink {
-    /// A sink with an empty spool in this directory.
-    ///
-    /// # Errors
-    /// 74 when the directory can't be written.
-    pub fn create(directory: &Path, expected: RowsPerPerson) -> Result<Sink> {
-        Ok(Sink { spool: Spool::create(directory, expected)?, keyless: 0, blank: 0, first_blank: None })
-    }
-
-    /// Takes a row; gives back how far the source was read when it is the end.
-    ///
-    /// # Errors
-    /// 74 when the spool can't be written.
-    pub fn take(&mut self, parsed: Parsed) -> Result<Option<Completeness>> {
-        match parsed {
-            Parsed::Good { key, position, cells, .. } => {
-                self.spool.good(&key, position, &cells)?;
-            }
-            Parsed::Bad { key, certain, position, reason } => {
-                self.keyless += u64::from(!certain);
-                self.spool.bad(key.as_ref(), position, &reason)?;
-            }
-            Parsed::Blank(position) => {
-                self.blank += 1;
-                self.first_blank.get_or_insert(position);
-            }
-            Parsed::End(completeness) => return Ok(Some(completeness)),
+impl RowCells<'_> {
+    /// Appends the wanted cells in their encoded form. Where the key is wanted too, it is in its normal form.
+    #[inline]
+    pub fn put_into(&self, out: &mut Vec<u8>, key: &str) {
+        match self {
+            RowCells::Text(cells) => cells.wanted().for_each(|cell| put_text(out, cell.unwrap_or(key.as_bytes()))),
+            RowCells::Encoded { cells, .. } => out.extend_from_slice(cells),
         }
-        Ok(None)
     }
 
-    /// What is to be said of rows without any content, if there were some.
-    pub fn told_blank(&self) -> Option<String> {
-        let first = self.first_blank?;
-        Some(match self.blank {
-            1 => format!("{first} has no content: it is nobody's, and ignored"),
-            n => format!("{n} rows have no content: they are nobody's, and ignored; the first is {first}"),
-        })
+    /// Hash of the whole row, the key in its normal form.
+    pub fn digest(&self, key: &str) -> [u8; 16] {
+        match self {
+            RowCells::Text(cells) => cells.digest(key),
+            RowCells::Encoded { digest, .. } => *digest,
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use serde_json::Value;
 
 use super::format::Piece;
 use super::parsed::Parsed;
 use super::transport::file::unusable;
 use crate::config::settings::SourceSettings;
 use crate::domain::error::{Failure, Result};
+use crate::domain::record::cells::values;
 use crate::domain::record::{Columns, Key, Record};
 use crate::source::trust::Completeness;
 
@@ -53,19 +53,20 @@ impl Preview {
         self.samples.iter().map(|record| &record.key).collect()
     }
 
-    fn take(&mut self, parsed: Parsed) -> Result<()> {
+    fn take(&mut self, parsed: Parsed<'_>) -> Result<()> {
         match parsed {
             Parsed::Good { key, position, cells, .. } => {
                 self.rows += 1;
-                let known = self.samples.iter().position(|record| record.key == key);
+                let known = self.samples.iter().position(|record| record.key.as_str() == key);
                 if known.is_none() && self.samples.len() == SAMPLES {
                     return Ok(());
                 }
-                let cells: Vec<Value> = serde_json::from_str(&cells)
-                    .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
+                let mut encoded = Vec::new();
+                cells.put_into(&mut encoded, &key);
+                let cells = values(&encoded).ok_or_else(|| Failure::internal("a record can't be kept"))?;
                 match known {
                     Some(at) => self.samples[at].add(position, cells),
-                    None => self.samples.push(Record::new(key, position, cells)),
+                    None => self.samples.push(Record::new(Key::of_normal(&key), position, cells)),
                 }
             }
             Parsed::Bad { position, reason, .. } => {

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::connector::Connector;
+use super::connector::{Connector, ReadRequest};
 use super::format::{Decoder, Piece};
 use super::intake::Intake;
 use super::page_log::PageLog;
-use super::parsed::Sink;
 use super::preview::{Look, Preview};
+use super::sink::Sink;
 use super::transport::Transport;
 use super::trust::{Completeness, ReadStats};
 use crate::config::settings::{FormatSettings, RowsPerPerson, SourceSettings};
@@ -39,8 +38,9 @@ impl<T: Transport> Connector for Stream<T> {
         Ok(vec![look.end(&self.source, completeness)?])
     }
 
-    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        let mut sink = Sink::create(spool_dir, self.source.rows)?;
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Intake> {
+        let wanted = request.wanted;
+        let mut sink = Sink::create(request.directory, self.source.rows, request.comparison)?;
         let input = self.transport.open(&self.source)?;
         let modified_at = input.modified_at();
         let mut decoder = Decoder::new(&self.source, &self.format, wanted, false);

@@ -4,16 +4,17 @@
 //! as it does of several rows in one source.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::connector::{Connector, connect};
+use super::connector::{Connector, ReadRequest, connect};
 use super::intake::{Intake, Member};
-use super::parsed::{Parsed, Sink};
+use super::parsed::{Parsed, RowCells};
 use super::preview::Preview;
+use super::sink::Sink;
 use crate::config::settings::SourceSettings;
-use crate::domain::error::{Failure, Result};
+use crate::domain::error::Result;
 use crate::domain::record::Position;
+use crate::domain::record::cells::encoded;
 use crate::source::trust::{Completeness, ReadStats};
 
 /// Several sources.
@@ -35,23 +36,24 @@ impl Connector for UnionConnector {
         Ok(previews?.into_iter().flatten().collect())
     }
 
-    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        read(&self.source, wanted, spool_dir)
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Intake> {
+        read(&self.source, request)
     }
 }
 
-/// Reads all members.
-fn read(source: &Arc<SourceSettings>, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-    let mut sink = Sink::create(spool_dir, source.rows)?;
+/// Reads all members, each completely; what they have is compared with what is known when it meets here.
+fn read(source: &Arc<SourceSettings>, request: &ReadRequest<'_>) -> Result<Intake> {
+    let (wanted, directory) = (request.wanted, request.directory);
+    let mut sink = Sink::create(directory, source.rows, request.comparison)?;
     let mut stats = ReadStats::default();
     let mut reads = Vec::new();
     let mut before = 0;
     for member in prepared(source) {
-        let intake = connect(&member).open(wanted, spool_dir)?;
+        let intake = connect(&member).open(&ReadRequest::everything(wanted, directory))?;
         for warning in intake.warnings() {
             tracing::warn!(source = %member.name, "{warning}");
         }
-        sink.spool.begin_member(before, &member.name);
+        sink.begin_member(before, &member.name)?;
         let listed = pour(&intake, &member, before, &mut sink)?;
         let of_member = intake.stats().clone();
         before += of_member.rows() + of_member.blank_rows;
@@ -85,11 +87,9 @@ fn pour(intake: &Intake, member: &SourceSettings, before: u64, sink: &mut Sink) 
             let places = record.several.iter().flat_map(|several| &several.rows);
             let positions = [record.position].into_iter().chain(places.skip(1).filter_map(|row| row.places.first()));
             for (position, cells) in positions.zip(record.rows()) {
-                let cells = serde_json::to_string(cells)
-                    .map_err(|error| Failure::internal("a record can't be kept").because(error))?;
                 // Pages are the members' affair, and so are the digests of whole rows.
-                let (key, digest) = (record.key.clone(), [0; 16]);
-                sink.take(Parsed::Good { key, position: moved(position), digest, cells })?;
+                let cells = RowCells::Encoded { cells: encoded(cells).into(), digest: [0; 16] };
+                sink.take(Parsed::Good { key: record.key.as_str().into(), position: moved(position), cells })?;
             }
         }
     }

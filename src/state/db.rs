@@ -249,8 +249,17 @@ impl Row<'_> {
     /// # Errors
     /// A value of this kind is not stored there.
     pub fn get<T: Column>(&self, column: usize) -> Result<T, StateError> {
+        T::read(self.value(column)?)
+    }
+
+    /// What is in a column, unread.
+    ///
+    /// # Errors
+    /// A value of no known kind is stored there.
+    #[inline]
+    pub(super) fn value(&self, column: usize) -> Result<Value<'_>, StateError> {
         let Row::Sqlite(row) = self;
-        T::read(row.value(column)?)
+        row.value(column)
     }
 
     /// The text in a column, where there is one, as it lies in the database: for whoever looks at many and keeps few.

@@ -13,6 +13,7 @@ pub mod epoch;
 mod error;
 pub mod files;
 pub mod forget;
+pub mod fingerprints;
 pub mod history;
 pub mod journal;
 pub mod ledger;
@@ -118,6 +119,18 @@ impl State {
         }
     }
 
+    /// Hands a command over, and gives back how to wait for its answer: for code that may block and has something else to
+    /// do meanwhile.
+    ///
+    /// # Errors
+    /// The state has ended.
+    pub fn begin<C: Command>(&self, command: C) -> Result<Pending<C::Reply>, StateError> {
+        Ok(match &*self.0 {
+            Inner::Thread(worker) => Pending::Posted(worker.post(command)?),
+            Inner::Inline(connection, _) => Pending::Answered(sqlite::inline(connection, &command)),
+        })
+    }
+
     /// [`State::ask`] for code that may block: never call it from async code.
     ///
     /// # Errors
@@ -126,6 +139,27 @@ impl State {
         match &*self.0 {
             Inner::Thread(worker) => worker.post(command)?.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
             Inner::Inline(connection, _) => sqlite::inline(connection, &command),
+        }
+    }
+}
+
+/// An answer that may still have to come.
+pub enum Pending<T> {
+    /// It comes.
+    Posted(tokio::sync::oneshot::Receiver<Result<T, StateError>>),
+    /// It is there.
+    Answered(Result<T, StateError>),
+}
+
+impl<T> Pending<T> {
+    /// Waits for it: never call it from async code.
+    ///
+    /// # Errors
+    /// As [`State::ask`].
+    pub fn wait(self) -> Result<T, StateError> {
+        match self {
+            Pending::Posted(answer) => answer.blocking_recv().unwrap_or_else(|_| Err(StateError::gone())),
+            Pending::Answered(answer) => answer,
         }
     }
 }

@@ -18,7 +18,7 @@ use rosterd::domain::exit::Exit;
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::remedy::Remedy;
 use rosterd::os::clock::Clock;
-use rosterd::run::{Announcements, RunRequest, RunSummary, Runner, read_sources};
+use rosterd::run::{Announcements, Purpose, RunRequest, RunSummary, Runner, read_sources};
 use rosterd::state::{Disk, State, StateError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -263,7 +263,8 @@ async fn work(faults: &RunFaults, runner: &Runner, repairs: bool) -> Result<Vec<
     }
     runner.begin(&syncs).await?;
     let everybody = BTreeSet::new();
-    let reading = read_sources(&runner.settings, &syncs, &runner.state, &runner.clock, &everybody, true);
+    let purpose = Purpose::Plan { only: &everybody, if_changed: true };
+    let reading = read_sources(&runner.settings, &syncs, &runner.state, &runner.clock, purpose);
     let mut summaries = Vec::new();
     for (asked, syncs) in faults.for_real(reading).await? {
         for sync in syncs {

@@ -3,8 +3,11 @@
 //! Pure: nothing here reads a file. The readers under [`crate::source`] make these, everything downstream consumes
 //! them. `Debug` of a record shows where it stands and never what it holds.
 
+pub mod cells;
+
 mod rows;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,11 +44,39 @@ impl Key {
     /// # Errors
     /// It is blank, or holds a character that nobody sees: two people could look the same, or one like two.
     pub fn read(raw: &str) -> Result<Key, KeyFault> {
-        match raw.trim().chars().find(|letter| is_unseen(*letter)) {
+        Key::normal(raw).map(|text| Key(text.into()))
+    }
+
+    /// The text of the key that this cell of a source spells, in its normal form.
+    ///
+    /// # Errors
+    /// As [`Key::read`].
+    #[inline]
+    pub fn normal(raw: &str) -> Result<Cow<'_, str>, KeyFault> {
+        // Nearly every key is its own normal form: visible ASCII from end to end.
+        let is_visible = |byte: &u8| byte.is_ascii_graphic();
+        match raw.as_bytes() {
+            [first, .., last] if [first, last].into_iter().all(is_visible) && raw.bytes().all(|b| is_visible(&b) || b == b' ') => {
+                Ok(Cow::Borrowed(raw))
+            }
+            _ => Key::normalised(raw),
+        }
+    }
+
+    fn normalised(raw: &str) -> Result<Cow<'_, str>, KeyFault> {
+        let trimmed = raw.trim();
+        match trimmed.chars().find(|letter| is_unseen(*letter)) {
             Some(letter) if letter.is_control() => Err(KeyFault::Control),
             Some(letter) => Err(KeyFault::Unseen(letter)),
-            None => Key::parse(raw).ok_or(KeyFault::Blank),
+            None if trimmed.is_empty() => Err(KeyFault::Blank),
+            None if trimmed.is_ascii() => Ok(Cow::Borrowed(trimmed)),
+            None => Ok(Cow::Owned(trimmed.nfc().collect())),
         }
+    }
+
+    /// The key of a text that is in its normal form already, as the state and temporary files keep it.
+    pub(crate) fn of_normal(text: &str) -> Key {
+        Key(text.into())
     }
 
     /// The key's text.

@@ -102,8 +102,10 @@ impl Places {
 pub struct Row {
     /// Where it stands, and where those stand that repeat it.
     pub places: Places,
-    /// Its cells, in the order of the source's columns.
+    /// Its cells, in the order of the source's columns; none of a row that `is_known`.
     pub cells: Vec<Value>,
+    /// It says what the snapshot of each sync on the source remembers, and its cells were not kept.
+    pub is_known: bool,
 }
 
 impl Row {
@@ -111,7 +113,12 @@ impl Row {
     pub fn new(position: Position, cells: Vec<Value>) -> Row {
         let mut places = Places::default();
         places.add(position);
-        Row { places, cells }
+        Row { places, cells, is_known: false }
+    }
+
+    /// A row of which the snapshot tells what it says.
+    pub fn known(position: Position) -> Row {
+        Row { is_known: true, ..Row::new(position, Vec::new()) }
     }
 }
 

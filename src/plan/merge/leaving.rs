@@ -33,7 +33,7 @@ impl Merge<'_> {
             (Some(_), _) if is_new(state) => true,
             (None, _) => has_access(state),
             (Some(record), Some(person)) => {
-                let same = person.fingerprint == Some(self.bound.fingerprint(record, self.planner.today));
+                let same = self.is_as_known(record, person);
                 has_access(state) && !(same && person.standing == Standing::InStep)
             }
             (Some(_), None) => false,

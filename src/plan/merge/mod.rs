@@ -3,6 +3,7 @@
 //!
 //! An unchanged person costs one hash and no look at their body; bodies are fetched for the rest of a page at once.
 
+mod known;
 mod leaving;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use super::newcomers::recognised_by;
 use super::observe::{as_listed, leave_kept, returned};
 use super::pair::Pair;
 use super::repeated::Repeated;
+use super::scope::known_row;
 use super::{Merged, PAGE, Planner, Spool};
 use crate::account::Listing;
 use crate::account::lookup::{LookupValues, Newcomer};
@@ -23,11 +25,11 @@ use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
 use crate::domain::record::{Key, Record, Reject};
 use crate::domain::rules::{Decision, PersonState, SkipReason, SourceSays, decide};
 use crate::domain::value::is_empty;
-use crate::mapping::{Bound, Desired, Mapped, When};
+use crate::mapping::{AsBefore, Bound, Desired, Fingerprinter, Mapped, When};
 use crate::plan::diff;
 use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, Note, PeoplePage, Person, Standing};
+use crate::state::people::{Bodies, Body, Note, Person, Settled, Standing};
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
 pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
@@ -45,6 +47,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         planner,
         listing,
         intake,
+        prints: bound.fingerprints(planner.today),
         bound,
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,
@@ -69,6 +72,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         },
     };
     merge.rejects()?;
+    merge.count_settled();
     merge.people()?;
     merge.repeated.end(&planner.sync);
     merge.out.spool().index()?;
@@ -81,6 +85,7 @@ struct Merge<'a> {
     listing: Option<Arc<Listing>>,
     intake: &'a Intake,
     bound: Bound,
+    prints: Fingerprinter,
     unresolved: BTreeSet<Key>,
     keyless: bool,
     create_only: BTreeSet<String>,
@@ -105,20 +110,29 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// Counts the people whose rows were not kept, since they say what is known and settled.
+    fn count_settled(&mut self) {
+        let settled = self.planner.known.id.and_then(|sync| self.intake.settled_of(sync));
+        // A plan about some people counts nobody else.
+        if let Some(settled) = settled.filter(|_| self.planner.only.is_empty()) {
+            self.out.unchanged += settled.in_step;
+            self.out.excluded += settled.excluded;
+        }
+    }
+
     /// Walks source and snapshot together.
     fn people(&mut self) -> Result<()> {
         let (mut records, mut persons) = (VecDeque::<Record>::new(), VecDeque::<Person>::new());
         let intake = self.intake;
         let mut record_pages = intake.pages();
-        let of = |sync| self.planner.state.pages(PeoplePage { sync, after: None, limit: PAGE });
-        let mut person_pages = self.planner.known.id.map(of);
+        let mut person_pages = known::pages(self.planner)?;
         let mut page: Vec<Pair> = Vec::with_capacity(PAGE);
         loop {
             if records.is_empty() {
                 records.extend(record_pages.next().transpose()?.unwrap_or_default());
             }
-            if let (true, Some(pages)) = (persons.is_empty(), &mut person_pages) {
-                persons.extend(pages.next_blocking()?.unwrap_or_default());
+            if persons.is_empty() {
+                persons.extend(person_pages.next().transpose()?.unwrap_or_default());
             }
             let order = match (records.front(), persons.front()) {
                 (None, None) => break,
@@ -181,7 +195,8 @@ impl Merge<'_> {
             return Ok(false);
         }
         if let Some(record) = pair.record.as_ref().filter(|record| record.several.is_some()) {
-            self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.today);
+            let known = pair.person.as_ref().and_then(known_row);
+            self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.today, known);
         }
         if self.planner.observed.is_some() {
             // What was looked at before tells nothing of what the target shows now.
@@ -192,24 +207,28 @@ impl Merge<'_> {
             let has_access = matches!(pair.state(), PersonState::Active | PersonState::Invited);
             return Ok(pair.record.is_some() || has_access);
         };
-        if person.fingerprint != Some(self.bound.fingerprint(record, self.planner.today)) {
+        if !self.is_as_known(record, person) {
             return Ok(true);
         }
-        match (person.standing, person.state) {
-            (Standing::InStep, PersonState::Active | PersonState::Invited) => {
+        // Whoever is there is absent no more.
+        match Settled::of(person.standing, person.state, false) {
+            Some(Settled::InStep | Settled::Invited) => {
                 self.out.unchanged += 1;
                 self.is_present(Some(person))?;
                 Ok(false)
             }
-            (
-                Standing::Excluded,
-                PersonState::None | PersonState::Banned | PersonState::Deleted | PersonState::Left,
-            ) => {
+            Some(Settled::Excluded) => {
                 self.out.excluded += 1;
                 Ok(false)
             }
-            _ => Ok(true),
+            None => Ok(true),
         }
+    }
+
+    /// Whether a record is the one of which the snapshot remembers what came of it.
+    fn is_as_known(&self, record: &Record, person: &Person) -> bool {
+        let print = self.prints.of(record, known_row(person));
+        print.is_some() && person.fingerprint == print
     }
 
     /// Whether the plan is about others (`--only`).
@@ -261,8 +280,12 @@ impl Merge<'_> {
 
     /// Somebody in the source.
     fn present(&mut self, case: Case<'_>, record: &Record) -> Result<()> {
-        let print = Some(self.bound.fingerprint(record, self.planner.today));
-        let decided = self.bound.decide(record, self.planner.today);
+        let known = case.person.and_then(known_row);
+        let print = self.prints.of(record, known);
+        let decided = match self.bound.decide_knowing(record, self.planner.today, known) {
+            Ok(decided) => decided,
+            Err(AsBefore { .. }) => return self.decide_one(Case { says: SourceSays::Same, print, ..case }),
+        };
         match decided.mapped {
             Mapped::Rejected(reason) => {
                 let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());

@@ -23,7 +23,7 @@ use crate::domain::units::Span;
 use crate::domain::value::{Attributes, folded_each};
 use crate::mapping::{Desired, Mapped};
 use crate::plan::PAGE;
-use crate::run::{Read, Runner, binding, make_plan, read_sources_quietly};
+use crate::run::{Purpose, Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
 use crate::state::binding::BoundTo;
 use crate::state::journal::{Unresolved, UnresolvedOf};
@@ -41,7 +41,14 @@ const LATELY: usize = 10;
 /// Nobody is found, or several are (64); the state fails. A source or target that can't be asked is part of the story.
 pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Result<PersonReport> {
     let readings =
-        read_sources_quietly(&runner.settings, std::slice::from_ref(sync), &runner.state, &runner.clock).await?;
+        read_sources_quietly(
+            &runner.settings,
+            std::slice::from_ref(sync),
+            &runner.state,
+            &runner.clock,
+            Purpose::Everything,
+        )
+        .await?;
     let read = readings.into_iter().next().map(|(read, _)| read);
     let read = read.ok_or_else(|| Failure::internal("no source was read"))?;
     let id = runner.state.ask(BoundTo(sync.name.clone())).await?.map(|bound| bound.id);

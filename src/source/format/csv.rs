@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use super::super::parsed::Parsed;
+use super::super::parsed::{Parsed, RowCells};
 use super::super::transport::file::{Input, Witness, unusable};
 use super::decode::{Utf8Reader, no_encoding};
 use super::document::shortened;
@@ -91,7 +91,7 @@ impl CsvReader {
     }
 
     /// The next row.
-    pub fn next(&mut self) -> Parsed {
+    pub fn next(&mut self) -> Parsed<'_> {
         match self.rows.next(&mut self.row) {
             Step::Row if self.row.unterminated && self.row.len() < self.header.len() => {
                 let line = self.row.line;
@@ -105,9 +105,12 @@ impl CsvReader {
             }
             Step::Row => {
                 self.count += 1;
-                let parsed = self.judge();
-                self.blank += u64::from(matches!(parsed, Parsed::Blank(_)));
-                parsed
+                // A stray quote may have swallowed rows, blank as what is left may be.
+                if !self.row.misquoted && self.row.is_blank() {
+                    self.blank += 1;
+                    return Parsed::Blank(Position { line: self.row.line, record: self.count });
+                }
+                self.judge()
             }
             Step::End => self.end(Completeness::Complete),
             Step::Broken(broken) => self.end(Completeness::Incomplete(broken_words(&broken))),
@@ -115,20 +118,17 @@ impl CsvReader {
     }
 
     /// The end: it is the end of what was opened only if the file stayed as it was.
-    fn end(&self, completeness: Completeness) -> Parsed {
+    fn end(&self, completeness: Completeness) -> Parsed<'static> {
         Parsed::End(self.witness.ended(completeness))
     }
 
-    fn judge(&self) -> Parsed {
+    fn judge(&self) -> Parsed<'_> {
         let position = Position { line: self.row.line, record: self.count };
         let bad = |key, certain, reason: String| Parsed::Bad { key, certain, position, reason };
         let row = &self.row;
         if row.misquoted {
             // A stray quote may have swallowed the rows up to the next one.
             return bad(self.likely_key(), false, "text follows a closing quote".into());
-        }
-        if row.is_blank() {
-            return Parsed::Blank(position);
         }
         if row.len() != self.header.len() {
             // A delimiter too many shifts what follows it; only the first field stays where it was.
@@ -149,15 +149,15 @@ impl CsvReader {
         let Some(raw) = row.field(self.key).and_then(|field| std::str::from_utf8(field).ok()) else {
             return bad(None, false, format!("the key, column {key_name}, can't be decoded as {}", self.encoding()));
         };
-        let key = match Key::read(raw) {
+        let key = match Key::normal(raw) {
             Ok(key) => key,
             Err(fault) => return bad(None, false, format!("the key, column {key_name}, {fault}")),
         };
         if let Some(reason) = self.unreadable_field() {
-            return bad(Some(key), true, reason);
+            return bad(Key::read(&key).ok(), true, reason);
         }
-        let (digest, cells) = (self.row_digest(&key), self.cells(&key));
-        Parsed::Good { key, position, digest, cells }
+        let cells = RowCells::Text(TextCells { row, key: self.key, wanted: &self.wanted });
+        Parsed::Good { key, position, cells }
     }
 
     /// What the key's field says in a row that can't be relied upon.
@@ -192,26 +192,34 @@ impl CsvReader {
     fn encoding(&self) -> &'static str {
         self.rows.get_ref().get_ref().encoding()
     }
+}
+
+/// The fields of a row that is known to be text.
+pub(in crate::source) struct TextCells<'r> {
+    row: &'r RawRow,
+    key: usize,
+    wanted: &'r [usize],
+}
+
+impl<'r> TextCells<'r> {
+    /// The wanted cells, in the order of their columns; nothing stands for the key.
+    #[inline]
+    pub fn wanted(&self) -> impl Iterator<Item = Option<&'r [u8]>> {
+        let (row, key) = (self.row, self.key);
+        self.wanted.iter().map(move |at| if *at == key { None } else { Some(row.field(*at).unwrap_or_default()) })
+    }
 
     /// Hash of the whole row, the key in its normal form.
-    fn row_digest(&self, key: &Key) -> [u8; 16] {
+    pub fn digest(&self, key: &str) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         for (at, field) in self.row.fields().enumerate() {
-            let field = if at == self.key { key.as_str().as_bytes() } else { field };
+            let field = if at == self.key { key.as_bytes() } else { field };
             hasher.update(&(field.len() as u64).to_le_bytes());
             hasher.update(field);
         }
         let mut digest = [0; 16];
         hasher.finalize_xof().fill(&mut digest);
         digest
-    }
-
-    /// The wanted cells as a JSON array, the key in its normal form. The row is known to be text.
-    fn cells(&self, key: &Key) -> String {
-        let text = |at: usize| self.row.field(at).and_then(|f| std::str::from_utf8(f).ok()).unwrap_or_default();
-        let cell = |at: &usize| if *at == self.key { key.as_str() } else { text(*at) };
-        let cells: Vec<&str> = self.wanted.iter().map(cell).collect();
-        serde_json::to_string(&cells).expect("texts always serialise")
     }
 }
 

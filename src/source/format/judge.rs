@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Map, Value};
 
-use super::super::parsed::Parsed;
+use super::super::parsed::{Parsed, RowCells};
 use super::document::{Document, Wants};
 use super::json::column;
 use super::rows::MAX_FIELD;
+use crate::domain::record::cells::put_value;
 use crate::domain::record::{Key, Position};
 
 /// Beyond this a number that is no whole number of 64 bits has lost digits when it was read: 2 to the power of 63.
@@ -61,7 +62,7 @@ impl Judge {
     }
 
     /// Judges the next record; `line` is 0 where there are no lines.
-    pub fn next(&mut self, line: u64, document: Result<Document, String>) -> Parsed {
+    pub fn next(&mut self, line: u64, document: Result<Document, String>) -> Parsed<'static> {
         self.count += 1;
         let position = Position { line, record: self.count };
         let bad = |key: Option<Key>, reason: String| Parsed::Bad { certain: key.is_some(), key, position, reason };
@@ -90,7 +91,7 @@ impl Judge {
             return bad(key, format!("the field {name} is there twice"));
         }
         let normal = Value::from(key.as_str());
-        let mut cells = Vec::with_capacity(self.wanted.len());
+        let mut cells = Vec::with_capacity(256);
         for name in &self.wanted {
             let cell = match column(&row, name) {
                 // The key is what it is taken for, in its normal form; a number stays one.
@@ -101,10 +102,11 @@ impl Judge {
             if let Some(what) = unusable(cell) {
                 return bad(Some(key), format!("column {name} {what}"));
             }
-            cells.push(cell);
+            // What is empty is the same as what is absent.
+            put_value(&mut cells, if cell.as_str() == Some("") { &Value::Null } else { cell });
         }
-        let cells = serde_json::to_string(&cells).expect("JSON values always serialise");
-        Parsed::Good { digest: self.digest(&key, print), key, position, cells }
+        let cells = RowCells::Encoded { cells: cells.into(), digest: self.digest(&key, print) };
+        Parsed::Good { key: String::from(&key).into(), position, cells }
     }
 
     fn key_of(&self, row: &Map<String, Value>) -> Result<Key, String> {
@@ -145,12 +147,19 @@ fn unusable(value: &Value) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::record::cells::values;
 
-    fn judge(record: &str) -> Parsed {
+    fn judge(record: &str) -> Parsed<'static> {
         let wanted = ["mail", "name.first", "groups"].map(String::from).into();
         let mut judge = Judge::new("id", &wanted, &[]);
         let document = judge.wants().of_text(record.as_bytes()).map_err(|_| "no JSON".to_string());
         judge.next(0, document)
+    }
+
+    fn shown(cells: &RowCells<'_>) -> String {
+        let mut encoded = Vec::new();
+        cells.put_into(&mut encoded, "");
+        Value::from(values(&encoded).expect("cells")).to_string()
     }
 
     fn reason(record: &str) -> (Option<String>, String) {
@@ -165,7 +174,7 @@ mod tests {
 
     fn good(record: &str) -> (String, String) {
         match judge(record) {
-            Parsed::Good { key, cells, .. } => (key.to_string(), cells),
+            Parsed::Good { key, cells, .. } => (key.to_string(), shown(&cells)),
             _ => panic!("bad: {record}"),
         }
     }
@@ -180,7 +189,7 @@ mod tests {
             let mut judge = Judge::new("id", &["id".to_string()].into(), &[]);
             let document = judge.wants().of_text(record.as_bytes()).map_err(|_| "no JSON".to_string());
             match judge.next(0, document) {
-                Parsed::Good { cells, .. } => cells,
+                Parsed::Good { cells, .. } => shown(&cells),
                 _ => panic!("bad: {record}"),
             }
         };
@@ -228,7 +237,7 @@ mod tests {
         let mut judge = Judge::new("id", &["mail".to_string()].into(), &[]);
         let wants = judge.wants();
         let mut digest = |record: &str| match judge.next(0, Ok(wants.of_text(record.as_bytes()).expect("JSON"))) {
-            Parsed::Good { digest, .. } => digest,
+            Parsed::Good { key, cells, .. } => cells.digest(&key),
             _ => panic!("bad: {record}"),
         };
         let a = digest(r#"{"id":"E1","mail":"a","x":{"p":1,"q":[2]}}"#);

@@ -28,7 +28,7 @@ use crate::domain::error::Result;
 /// What a read gives, piece by piece.
 pub(super) enum Piece<'a> {
     /// A row, judged.
-    Row(Parsed),
+    Row(Parsed<'a>),
     /// The columns of a JSON record, where they are listed.
     Seen(&'a [String]),
     /// The columns of a delimited text.

@@ -1,14 +1,16 @@
 //! One read of a source: everything that it has, on disk, with what the read came to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::parsed::Sink;
+use super::compare::SettledPeople;
+use super::sink::{KeptRows, Sink};
 use super::spool::Spool;
 use crate::config::settings::SourceSettings;
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::Result;
+use crate::domain::ids::SyncId;
 use crate::domain::keyset::pages;
 use crate::domain::record::{Columns, Key, Position, Record, Reject};
 use crate::source::trust::{Completeness, ReadStats};
@@ -26,6 +28,8 @@ pub struct Intake {
     warnings: Vec<String>,
     columns: Columns,
     stats: ReadStats,
+    /// How many people were found settled while it was read, by sync; none where every row was kept.
+    settled: Option<BTreeMap<SyncId, SettledPeople>>,
     token: Option<ChangeToken>,
     members: Vec<Member>,
 }
@@ -41,15 +45,14 @@ pub struct Member {
 
 impl Intake {
     /// Settles what was taken, and adds its counts to `stats`.
-    pub(super) fn settled(sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
+    pub(super) fn settled(mut sink: Sink, wanted: &BTreeSet<String>, stats: ReadStats) -> Result<Intake> {
         let (told_blank, keyless, blank) = (sink.told_blank(), sink.keyless, sink.blank);
-        let mut spool = sink.spool;
-        spool.join_rows()?;
+        let KeptRows { mut spool, comparer } = sink.end()?;
         spool.warn_first(told_blank);
         let tally = spool.tally();
         let first_reject = spool.rejects(0, 1)?.pop().map(|reject| reject.told());
         let stats = ReadStats {
-            records: tally.records,
+            records: tally.records + comparer.as_ref().map_or(0, |comparer| comparer.people()),
             further_rows: tally.further_rows,
             rejected_rows: stats.rejected_rows + tally.rejected_rows,
             rejects: tally.rejects,
@@ -61,7 +64,8 @@ impl Intake {
         };
         let columns = Columns::new(wanted.iter().cloned());
         let warnings = spool.warnings().to_vec();
-        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, token: None, members: Vec::new() })
+        let settled = comparer.map(|comparer| comparer.settled_by_sync());
+        Ok(Intake { spool: Mutex::new(spool), warnings, columns, stats, settled, token: None, members: Vec::new() })
     }
 
     pub(super) fn with_token(self, token: Option<ChangeToken>) -> Intake {
@@ -100,6 +104,27 @@ impl Intake {
     /// What is worth saying about it that rejects nothing, a bounded number of sentences.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Whether people who were found settled while it was read are missing from it: those of every sync for which it was
+    /// read, and of no other.
+    pub fn leaves_out_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// How many people of this sync were found settled; none where it was not read for this sync.
+    pub fn settled_of(&self, sync: SyncId) -> Option<SettledPeople> {
+        self.settled.as_ref()?.get(&sync).copied()
+    }
+
+    /// Those of whom something is known and who were not found settled, page by page in the order of keys; of any sync.
+    pub fn unsettled_pages(&self) -> impl Iterator<Item = Result<Vec<Key>>> {
+        pages(|after| self.spool().unsettled_after(after, PAGE), Key::clone)
+    }
+
+    /// Whether somebody of whom something is known was not found settled.
+    pub fn is_unsettled(&self, key: &Key) -> Result<bool> {
+        self.spool().is_unsettled(key)
     }
 
     fn spool(&self) -> MutexGuard<'_, Spool> {

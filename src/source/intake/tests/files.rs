@@ -58,14 +58,14 @@ fn a_missing_file_is_unreachable_and_a_directory_is_no_table() {
     let directory = tempfile::tempdir().expect("a directory");
     let wanted = names(&["mail"]);
     let missing = source(directory.path().join("none.csv"), b',', "utf-8");
-    let failure = connect(&missing).open(&wanted, directory.path()).expect_err("it isn't there");
+    let failure = connect(&missing).open(&everything(&wanted, directory.path())).expect_err("it isn't there");
     assert_eq!(failure.exit(), Exit::Unavailable);
     assert!(failure.message.contains("none.csv does not exist"));
     let table = source(directory.path().into(), b',', "utf-8");
-    assert_eq!(connect(&table).open(&wanted, directory.path()).expect_err("a directory").exit(), Exit::Untrusted);
+    assert_eq!(connect(&table).open(&everything(&wanted, directory.path())).expect_err("a directory").exit(), Exit::Untrusted);
     let nowhere = source(directory.path().join("none.csv"), b',', "utf-9");
     std::fs::write(directory.path().join("none.csv"), "id\n").expect("a file");
-    assert_eq!(connect(&nowhere).open(&wanted, directory.path()).expect_err("utf-9").exit(), Exit::Config);
+    assert_eq!(connect(&nowhere).open(&everything(&wanted, directory.path())).expect_err("utf-9").exit(), Exit::Config);
 }
 
 /// A file to which something happens between opening and reading.
@@ -94,7 +94,7 @@ fn a_file_that_changes_while_it_is_read_is_unusable() {
         let settings = source(path.clone(), b',', "utf-8");
         let read = |meanwhile: &(dyn Fn() + Sync)| {
             let mut stream = Stream::new(&settings, Meanwhile(file.clone(), meanwhile), format.clone());
-            stream.open(&names(&["mail", "name"]), directory.path()).expect("it is read")
+            stream.open(&everything(&names(&["mail", "name"]), directory.path())).expect("it is read")
         };
         let intake = read(&|| {
             let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("it opens again");
@@ -126,7 +126,7 @@ fn a_json_file_that_unpacks_without_end_is_unusable() {
             kind: SourceKind::File(FileSettings { path, format: format.clone() }),
             ..SourceSettings::clone(&source("x".into(), b',', "utf-8"))
         };
-        let intake = connect(&Arc::new(settings)).open(&names(&["mail"]), directory.path()).expect("it is read");
+        let intake = connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
         let completeness = &intake.stats().completeness;
         assert!(matches!(completeness, Completeness::Unusable(_)), "{format:?}: {completeness:?}");
     }

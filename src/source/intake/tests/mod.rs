@@ -18,7 +18,7 @@ use crate::domain::limits::Limit;
 use crate::source::stream::Stream;
 use crate::source::transport::Transport;
 use crate::source::transport::file::Input;
-use crate::source::{Connector, connect};
+use crate::source::{Connector, ReadRequest, connect};
 
 #[test]
 fn a_read_is_shared_by_those_who_plan_side_by_side() {
@@ -59,6 +59,10 @@ fn source(path: PathBuf, delimiter: u8, encoding: &str) -> Arc<SourceSettings> {
     })
 }
 
+fn everything<'a>(wanted: &'a BTreeSet<String>, directory: &'a std::path::Path) -> ReadRequest<'a> {
+    ReadRequest::everything(wanted, directory)
+}
+
 fn names(wanted: &[&str]) -> BTreeSet<String> {
     wanted.iter().map(ToString::to_string).collect()
 }
@@ -67,7 +71,7 @@ fn read_as(bytes: &[u8], wanted: &[&str], delimiter: u8, encoding: &str) -> Resu
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hr.csv");
     std::fs::write(&path, bytes).expect("a file");
-    connect(&source(path, delimiter, encoding)).open(&names(wanted), directory.path())
+    connect(&source(path, delimiter, encoding)).open(&everything(&names(wanted), directory.path()))
 }
 
 fn read(text: &str) -> Intake {
@@ -233,7 +237,7 @@ fn where_several_rows_are_expected_nothing_is_said_of_them() {
     std::fs::write(&path, "id,mail\nE1,a\nE1,a\n").expect("a file");
     for (rows, warnings) in [(RowsPerPerson::One, 1), (RowsPerPerson::Many, 0)] {
         let settings = SourceSettings { rows, ..SourceSettings::clone(&source(path.clone(), b',', "utf-8")) };
-        let intake = connect(&Arc::new(settings)).open(&names(&["mail"]), directory.path()).expect("it is read");
+        let intake = connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
         assert_eq!(intake.warnings().len(), warnings);
         assert_eq!(counts(&intake), (1, 0, 0, 1));
     }
@@ -311,7 +315,7 @@ fn the_spool_leaves_no_file_behind_and_may_go_to_another_thread() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hr.csv");
     std::fs::write(&path, "id,mail\nE1,a\n").expect("a file");
-    let intake = connect(&source(path, b',', "utf-8")).open(&names(&["mail"]), directory.path()).expect("it is read");
+    let intake = connect(&source(path, b',', "utf-8")).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
     assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1, "unlinked while it is used");
     let found = std::thread::spawn(move || keys(&intake)).join().expect("the thread ends");
     assert_eq!(found, ["E1"]);

@@ -28,11 +28,11 @@ use self::parse::Parser;
 use crate::config::settings::{FormatSettings, HttpSettings, Pagination, SourceSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
-use crate::source::connector::{Asking, Connector, Since};
+use crate::source::connector::{ReadRequest, Asking, Connector, Since};
 use crate::source::format::{Piece, Take};
 use crate::source::intake::Intake;
 use crate::source::page_log::Shown;
-use crate::source::parsed::Sink;
+use crate::source::sink::Sink;
 use crate::source::preview::{Look, Preview};
 use crate::source::trust::{Completeness, ReadStats};
 
@@ -115,11 +115,11 @@ impl Connector for HttpConnector {
         })
     }
 
-    fn open(&mut self, wanted: &BTreeSet<String>, spool_dir: &Path) -> Result<Intake> {
-        let (sink, fetched) = read(&self.source, &self.settings, wanted, spool_dir, self.first.take())?;
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Intake> {
+        let (sink, fetched) = read(&self.source, &self.settings, request, self.first.take())?;
         let Fetched { completeness, modified_at, token, .. } = fetched;
         let stats = ReadStats { completeness, modified_at, ..ReadStats::default() };
-        Ok(Intake::settled(sink, wanted, stats)?.with_token(token))
+        Ok(Intake::settled(sink, request.wanted, stats)?.with_token(token))
     }
 }
 
@@ -142,10 +142,10 @@ impl Drop for Abort {
 fn read(
     source: &Arc<SourceSettings>,
     settings: &Arc<HttpSettings>,
-    wanted: &BTreeSet<String>,
-    directory: &Path,
+    request: &ReadRequest<'_>,
     first: Option<FirstPage>,
 ) -> Result<(Sink, Fetched)> {
+    let (wanted, directory) = (request.wanted, request.directory);
     let (fetcher, mut first) = match first {
         Some(FirstPage { fetcher, page }) => (fetcher, Some(page)),
         None => (Fetcher::new(source, settings, directory)?, None),
@@ -153,7 +153,7 @@ fn read(
     let fetcher = Arc::new(fetcher);
     let mut reads = 1;
     loop {
-        let mut sink = Sink::create(directory, source.rows)?;
+        let mut sink = Sink::create(directory, source.rows, request.comparison)?;
         let mut take = |took: Piece<'_>| {
             if let Piece::Row(parsed) = took {
                 sink.take(parsed)?;

@@ -77,7 +77,7 @@ fn parsed(format: BodyFormat, pages: &[Vec<u8>]) -> (Completeness, u64, Intake) 
     let settings = settings(format);
     let wanted: BTreeSet<String> = ["mail".to_string()].into();
     let directory = tempfile::tempdir().expect("a directory");
-    let mut sink = Sink::create(directory.path(), RowsPerPerson::One).expect("a spool");
+    let mut sink = Sink::create(directory.path(), RowsPerPerson::One, None).expect("a spool");
     let mut last = Completeness::Complete;
     let mut counted = 0;
     {

@@ -1,0 +1,239 @@
+//! Comparing while reading: each row of a source is held against the snapshots of all syncs on it as it passes, so that
+//! what has not changed since the last run is counted and nothing more.
+//!
+//! A row settles a person's matter when its fingerprint is the one that every sync remembers, and what each remembers
+//! with it needs nothing done ([`Settled`]). Such rows are left out of the read; whoever is known and was not found settled
+//! is listed. Both are used only with a read that has ended and is trusted.
+//!
+//! As long as keys ascend, rows and snapshots are merged ([`ordered`]), which takes no memory. A source in another order
+//! is held against a table of everybody's fingerprints ([`table`]), and one of more than [`TABLE_PEOPLE`] people is kept
+//! row by row from there on, on disk.
+
+mod ordered;
+mod places;
+mod snapshot;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::ordered::Ordered;
+use self::snapshot::{Joined, Known, lookup};
+use self::table::Table;
+use crate::domain::error::Result;
+use crate::domain::ids::SyncId;
+use crate::domain::operation::Fingerprint;
+use crate::domain::record::Key;
+use crate::mapping::{Fingerprinter, Room};
+use crate::source::{Comparer, Comparison, RowBatch, SettledPeople, SettledRow, Unsettled, Verdict};
+use crate::state::State;
+use crate::state::fingerprints::CountPeople;
+use crate::state::people::Settled;
+
+/// Up to how many people a source in no order is compared in memory: 26 bytes each, a hundred megabytes in all.
+pub const TABLE_PEOPLE: u64 = 4_000_000;
+
+/// How many rows may be out of order whatever the size of the source, and which part of the rows besides, before the order of
+/// keys is given up.
+const DISPLACED: (u64, u64) = (256, 8);
+
+/// How many syncs can be compared at once; a source of more is kept row by row.
+pub const MOST_SYNCS: usize = 64;
+
+/// A sync on the source that is read.
+pub struct ComparedSync {
+    /// Its number.
+    pub id: SyncId,
+    /// Computes the fingerprints of its mapping.
+    pub fingerprints: Fingerprinter,
+    /// Whether somebody who was invited, and whose record is the same, needs nothing done.
+    pub invited_is_settled: bool,
+    /// People who have to be looked at whatever their rows say.
+    pub looked_at: BTreeSet<Key>,
+}
+
+/// The snapshots of the syncs on a source.
+pub struct Snapshots {
+    state: State,
+    syncs: Arc<[ComparedSync]>,
+    table_people: u64,
+    displaced: (u64, u64),
+}
+
+impl Snapshots {
+    /// Of these syncs, all that are on the source.
+    pub fn of(state: State, syncs: Vec<ComparedSync>) -> Snapshots {
+        Snapshots { state, syncs: syncs.into(), table_people: TABLE_PEOPLE, displaced: DISPLACED }
+    }
+}
+
+impl Comparison for Snapshots {
+    fn begin(&self) -> Result<Box<dyn Comparer>> {
+        let cursor = Joined::at(&self.state, &self.syncs, &[])?;
+        let mode = if cursor.is_live() { Mode::Ordered(Box::new(Ordered::new(cursor, self.displaced))) } else { Mode::Nobody };
+        Ok(Box::new(SnapshotComparer {
+            state: self.state.clone(),
+            syncs: Arc::clone(&self.syncs),
+            table_people: self.table_people,
+            mode,
+            settled: vec![SettledPeople::default(); self.syncs.len()],
+            people: 0,
+            prints: Vec::new(),
+            room: Room::default(),
+        }))
+    }
+}
+
+/// How rows are compared.
+enum Mode {
+    /// Nobody is known.
+    Nobody,
+    /// In the order of keys.
+    Ordered(Box<Ordered>),
+    /// Against everybody at once.
+    Table(Box<Table>),
+    /// Not any more: every row is kept from here on.
+    Kept(Box<Ordered>),
+}
+
+/// Compares the rows of one reading.
+struct SnapshotComparer {
+    state: State,
+    syncs: Arc<[ComparedSync]>,
+    table_people: u64,
+    mode: Mode,
+    settled: Vec<SettledPeople>,
+    people: u64,
+    /// The fingerprints of a batch, for each row those of all syncs.
+    prints: Vec<Fingerprint>,
+    room: Room,
+}
+
+impl SnapshotComparer {
+    /// Leaves the order of keys for the table, or for keeping everything where it would be too large.
+    fn give_up_order(&mut self, unsettled: &Unsettled<'_>) -> Result<()> {
+        let Mode::Ordered(ordered) = std::mem::replace(&mut self.mode, Mode::Nobody) else { return Ok(()) };
+        let mut people = 0;
+        for sync in self.syncs.iter() {
+            people = people.max(self.state.ask_blocking(CountPeople(sync.id))?);
+        }
+        self.mode = if people > self.table_people {
+            let mut ordered = ordered;
+            ordered.pass_everybody(unsettled)?;
+            Mode::Kept(ordered)
+        } else {
+            Mode::Table(Box::new(Table::load(&self.state, &self.syncs, *ordered, people, unsettled)?))
+        };
+        Ok(())
+    }
+
+    fn count(&mut self, known: &Known, more: bool) {
+        let step = |count: &mut u64| *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        for (settled, of_sync) in known.settled.iter().zip(&mut self.settled) {
+            match settled {
+                Some(Settled::InStep | Settled::Invited) => step(&mut of_sync.in_step),
+                Some(Settled::Excluded) => step(&mut of_sync.excluded),
+                None => {}
+            }
+        }
+        step(&mut self.people);
+    }
+}
+
+impl Comparer for SnapshotComparer {
+    fn judge(
+        &mut self,
+        batch: &RowBatch,
+        next: Option<&[u8]>,
+        verdicts: &mut Vec<Verdict>,
+        unsettled: &Unsettled<'_>,
+    ) -> Result<()> {
+        if let Mode::Ordered(ordered) = &self.mode
+            && ordered.is_hopeless(batch)
+        {
+            self.give_up_order(unsettled)?;
+        }
+        if matches!(self.mode, Mode::Ordered(_) | Mode::Table(_)) {
+            self.prints.clear();
+            for row in 0..batch.len() {
+                let row = batch.row(row);
+                let of_sync = |sync: &ComparedSync| sync.fingerprints.of_encoded(row, &mut self.room);
+                self.prints.extend(self.syncs.iter().map(of_sync));
+            }
+        }
+        match &mut self.mode {
+            Mode::Nobody | Mode::Kept(_) => {
+                let checked = matches!(self.mode, Mode::Nobody);
+                verdicts.resize(batch.len(), Verdict::Kept { checked });
+            }
+            Mode::Ordered(ordered) => {
+                let settled = &mut self.settled;
+                self.people += ordered.judge(batch, &self.prints, next, verdicts, unsettled, settled)?;
+            }
+            Mode::Table(table) => table.judge(batch, &self.prints, verdicts),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, unsettled: &Unsettled<'_>) -> Result<bool> {
+        match &mut self.mode {
+            Mode::Nobody => Ok(false),
+            Mode::Ordered(ordered) => {
+                ordered.pass_everybody(unsettled)?;
+                Ok(false)
+            }
+            Mode::Kept(_) => Ok(true),
+            Mode::Table(table) => {
+                let (people, settled) = table.end(&self.state, &self.syncs, unsettled)?;
+                (self.people, self.settled) = (people, settled);
+                Ok(true)
+            }
+        }
+    }
+
+    fn settled(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<Vec<Option<SettledRow>>> {
+        let mut rows = Vec::with_capacity(keys.len());
+        for (key, known) in keys.iter().zip(lookup(&self.state, &self.syncs, keys)?) {
+            let Some(known) = known.filter(Known::is_settled) else {
+                rows.push(None);
+                continue;
+            };
+            let position = match &mut self.mode {
+                Mode::Nobody => None,
+                Mode::Ordered(ordered) | Mode::Kept(ordered) => match unsettled.contains(key)? {
+                    true => None,
+                    false => ordered.position(&self.state, &self.syncs, key)?,
+                },
+                Mode::Table(table) => table.position(&known),
+            };
+            rows.push(position.map(|position| SettledRow { position, fingerprints: known.prints }));
+        }
+        Ok(rows)
+    }
+
+    fn says(&mut self, row: &[u8], settled: &SettledRow) -> bool {
+        let prints = self.syncs.iter().map(|sync| sync.fingerprints.of_encoded(row, &mut self.room));
+        prints.eq(settled.fingerprints.iter().copied())
+    }
+
+    fn unsettle(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<()> {
+        for (key, known) in keys.iter().zip(lookup(&self.state, &self.syncs, keys)?) {
+            if let Some(known) = known {
+                self.count(&known, false);
+            }
+            unsettled.add(key.as_str().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn settled_by_sync(&self) -> BTreeMap<SyncId, SettledPeople> {
+        self.syncs.iter().map(|sync| sync.id).zip(self.settled.iter().copied()).collect()
+    }
+
+    fn people(&self) -> u64 {
+        self.people
+    }
+}
+
+#[cfg(test)]
+mod tests;
