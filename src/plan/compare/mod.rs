@@ -35,7 +35,7 @@ pub const TABLE_PEOPLE: u64 = 4_000_000;
 
 /// How many rows may be out of order whatever the size of the source, and which part of the rows besides, before the order of
 /// keys is given up.
-const DISPLACED: (u64, u64) = (256, 8);
+const DISPLACED: (u64, u64) = (256, 64);
 
 /// How many syncs can be compared at once; a source of more is kept row by row.
 pub const MOST_SYNCS: usize = 64;

@@ -8,6 +8,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use csv_core::ReadRecordResult;
+use memchr::{memchr, memchr2};
 
 /// The longest field that is used, in bytes. A field of a person is shorter by far; what nobody uses may be longer, e.g. a
 /// picture.
@@ -52,11 +53,13 @@ impl Default for RawRow {
 
 impl RawRow {
     /// How many fields it has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// The field at this place.
+    #[inline]
     pub fn field(&self, at: usize) -> Option<&[u8]> {
         let end = *self.ends[..self.count].get(at)?;
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
@@ -289,7 +292,52 @@ impl Watcher {
         }
     }
 
+    /// Sees what the splitter consumed at once: never more than the bytes of one row, with blank lines before it. So line
+    /// breaks are before the row's first byte, within quotes, or the last byte, and only quotes have to be looked for.
     fn see(&mut self, bytes: &[u8]) {
+        let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let mut rest = bytes;
+        if self.state == RowState::RowStart {
+            let blank = bytes.iter().take_while(|byte| is_break(byte)).count();
+            self.see_each(&bytes[..blank]);
+            rest = &bytes[blank..];
+        }
+        while !rest.is_empty() {
+            let (skipped, seen) = match (self.state, memchr(self.quote, rest)) {
+                (RowState::QuoteInQuoted, _) => (0, 1),
+                (RowState::Quoted, quote) => {
+                    let text = &rest[..quote.unwrap_or(rest.len())];
+                    match memchr2(b'\n', b'\r', text) {
+                        Some(_) => self.see_each(text),
+                        None => self.after_return &= text.is_empty(),
+                    }
+                    (text.len(), usize::from(quote.is_some()))
+                }
+                (_, Some(quote)) => (self.see_fields(&rest[..quote]), 1),
+                (_, None) => {
+                    let end = usize::from(rest.last().is_some_and(is_break));
+                    (self.see_fields(&rest[..rest.len() - end]), end)
+                }
+            };
+            self.see_each(&rest[skipped..skipped + seen]);
+            rest = &rest[skipped + seen..];
+        }
+    }
+
+    /// Sees a part of a row that holds neither quotes nor line breaks; how long it is.
+    #[inline]
+    fn see_fields(&mut self, fields: &[u8]) -> usize {
+        if let Some(last) = fields.last() {
+            if self.state == RowState::RowStart {
+                self.row_line = self.line;
+            }
+            self.after_return = false;
+            self.state = if *last == self.delimiter { RowState::FieldStart } else { RowState::Unquoted };
+        }
+        fields.len()
+    }
+
+    fn see_each(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let breaks = matches!(byte, b'\n' | b'\r');
             if self.state == RowState::RowStart && !breaks {
@@ -338,6 +386,29 @@ mod tests {
                 }
                 Step::End => return (rows, None),
                 Step::Broken(broken) => return (rows, Some(broken)),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(crate::domain::properties::cases(500))]
+
+        #[test]
+        fn what_is_seen_at_once_is_what_is_seen_byte_by_byte(
+            text in "[ab,\"\r\n]{0,60}", cuts in proptest::collection::vec(1..9usize, 60),
+        ) {
+            let mut splitter = splitter(b',', b'"');
+            let [mut fast, mut slow] = [Watcher::new(b',', b'"'), Watcher::new(b',', b'"')];
+            let (mut fields, mut ends) = (vec![0; 64], vec![0; 64]);
+            let (mut rest, mut cuts) = (text.as_bytes(), cuts.into_iter());
+            while !rest.is_empty() {
+                let input = &rest[..rest.len().min(cuts.next().unwrap_or(usize::MAX))];
+                let (_, read, ..) = splitter.read_record(input, &mut fields, &mut ends);
+                fast.see(&input[..read]);
+                slow.see_each(&input[..read]);
+                let told = |w: &Watcher| (w.state as u8, w.after_return, w.line, w.row_line, w.misquoted, w.spans_lines);
+                prop_assert_eq!(told(&fast), told(&slow));
+                rest = &rest[read..];
             }
         }
     }

@@ -126,7 +126,7 @@ fn configure(db: &Connection) -> Result<(), StateError> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(128);
     plan_statements_once(db)?;
-    db.execute_batch("PRAGMA cache_size = -16000; PRAGMA foreign_keys = ON; PRAGMA temp_store = FILE;")?;
+    db.execute_batch("PRAGMA cache_size = -8000; PRAGMA foreign_keys = ON; PRAGMA temp_store = FILE;")?;
     Ok(())
 }
 
