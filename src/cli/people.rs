@@ -45,7 +45,8 @@ pub async fn pause(settings: &Settings, sync: &str, pause: bool, printing: Print
 async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old: &Key, new: &Key) -> Result<()> {
     let clock = Clock::system();
     let untold = |why: &str| format!("whether {old} is still in scope can't be told: {why}");
-    let readings = read_sources_quietly(settings, std::slice::from_ref(sync), state, &clock, Purpose::Everything).await?;
+    let readings =
+        read_sources_quietly(settings, std::slice::from_ref(sync), state, &clock, Purpose::Everything).await?;
     for (read, _) in readings {
         let read = read.map_err(|failure| {
             let help = failure.help.clone().unwrap_or_default();

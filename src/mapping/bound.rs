@@ -98,7 +98,11 @@ impl Bound {
                 None => missing.push(name.clone()),
             }
         }
-        if missing.is_empty() { Ok(Bound { mapping, cells: cells.into(), columns: columns.names().len() }) } else { Err(missing) }
+        if missing.is_empty() {
+            Ok(Bound { mapping, cells: cells.into(), columns: columns.names().len() })
+        } else {
+            Err(missing)
+        }
     }
 
     /// What becomes of a person with these rows. `include` is asked of each row first; those that remain must agree in

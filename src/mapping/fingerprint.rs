@@ -32,7 +32,12 @@ pub struct Fingerprinter {
 }
 
 impl Fingerprinter {
-    pub(super) fn new(version: &[u8; 32], today: Option<NaiveDate>, places: Vec<usize>, columns: usize) -> Fingerprinter {
+    pub(super) fn new(
+        version: &[u8; 32],
+        today: Option<NaiveDate>,
+        places: Vec<usize>,
+        columns: usize,
+    ) -> Fingerprinter {
         let mut hasher = blake3::Hasher::new();
         hasher.update(version);
         if let Some(today) = today {

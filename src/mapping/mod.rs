@@ -28,8 +28,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub use bound::{AsBefore, Bound, Decided, Desired, DesiredField, Mapped};
-pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use expression::{Expression, Problem, Scope};
+pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use infer::ValueKind;
 
 use crate::domain::catalogue::Catalogue;

@@ -7,7 +7,8 @@ use crate::domain::error::{Failure, Result};
 use crate::domain::record::Key;
 use crate::mapping::{AsBefore, KnownRow, Mapped, Mapping};
 use crate::source::Intake;
-use crate::state::people::{People, Person, Settled, Standing};
+use crate::state::people::{People, Person, Standing};
+use crate::state::settled::Settled;
 
 /// What the source says of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

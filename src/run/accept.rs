@@ -45,12 +45,11 @@ pub async fn accept(
     let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).cloned().collect();
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
     let reading = Arc::clone(source);
-    let intake =
-        off_thread("reading broke off", move || {
-            let directory = std::env::temp_dir();
-            source::connect(&reading).open(&ReadRequest::everything(&wanted, &directory))
-        })
-            .await??;
+    let intake = off_thread("reading broke off", move || {
+        let directory = std::env::temp_dir();
+        source::connect(&reading).open(&ReadRequest::everything(&wanted, &directory))
+    })
+    .await??;
     for warning in intake.warnings() {
         tracing::warn!(source = %source.name, "{warning}");
     }

@@ -56,7 +56,8 @@ pub use announce::Announcements;
 pub use approve::spent;
 pub use hold::stale_because;
 pub use reading::{
-    Purpose, Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly, too_many_rejected,
+    Purpose, Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly,
+    too_many_rejected,
 };
 pub use summary::{Counted, RunError, RunSummary};
 pub use undoing::Undoing;

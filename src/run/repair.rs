@@ -30,8 +30,7 @@ impl Runner {
             return read_sources_quietly(&self.settings, syncs, &self.state, &self.clock, Purpose::Everything).await;
         }
         self.begin(syncs).await?;
-        let readings =
-            read_sources(&self.settings, syncs, &self.state, &self.clock, Purpose::Everything).await?;
+        let readings = read_sources(&self.settings, syncs, &self.state, &self.clock, Purpose::Everything).await?;
         let whole = |read: Result<SourceRead, Arc<Failure>>| match read {
             Ok(SourceRead::Read(read)) => Ok(read),
             // Not asked for: everything is read.

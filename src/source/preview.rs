@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-
 use super::format::Piece;
 use super::parsed::Parsed;
 use super::transport::file::unusable;

@@ -2,7 +2,8 @@
 //! buffers.
 
 use super::db::{Value, args};
-use super::people::{Settled, Standing};
+use super::people::Standing;
+use super::settled::Settled;
 use super::{Command, Db, Row, StateError};
 use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;

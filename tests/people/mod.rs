@@ -5,6 +5,7 @@
 
 mod addresses;
 mod approval;
+mod compared;
 mod deletes;
 mod hand;
 mod leavers;

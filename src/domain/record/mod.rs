@@ -56,7 +56,9 @@ impl Key {
         // Nearly every key is its own normal form: visible ASCII from end to end.
         let is_visible = |byte: &u8| byte.is_ascii_graphic();
         match raw.as_bytes() {
-            [first, .., last] if [first, last].into_iter().all(is_visible) && raw.bytes().all(|b| is_visible(&b) || b == b' ') => {
+            [first, .., last]
+                if [first, last].into_iter().all(is_visible) && raw.bytes().all(|b| is_visible(&b) || b == b' ') =>
+            {
                 Ok(Cow::Borrowed(raw))
             }
             _ => Key::normalised(raw),

@@ -28,7 +28,7 @@ use crate::mapping::{Fingerprinter, Room};
 use crate::source::{Comparer, Comparison, RowBatch, SettledPeople, SettledRow, Unsettled, Verdict};
 use crate::state::State;
 use crate::state::fingerprints::CountPeople;
-use crate::state::people::Settled;
+use crate::state::settled::Settled;
 
 /// Up to how many people a source in no order is compared in memory: 26 bytes each, a hundred megabytes in all.
 pub const TABLE_PEOPLE: u64 = 4_000_000;
@@ -70,7 +70,8 @@ impl Snapshots {
 impl Comparison for Snapshots {
     fn begin(&self) -> Result<Box<dyn Comparer>> {
         let cursor = Joined::at(&self.state, &self.syncs, &[])?;
-        let mode = if cursor.is_live() { Mode::Ordered(Box::new(Ordered::new(cursor, self.displaced))) } else { Mode::Nobody };
+        let mode =
+            if cursor.is_live() { Mode::Ordered(Box::new(Ordered::new(cursor, self.displaced))) } else { Mode::Nobody };
         Ok(Box::new(SnapshotComparer {
             state: self.state.clone(),
             syncs: Arc::clone(&self.syncs),

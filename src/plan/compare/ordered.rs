@@ -14,7 +14,7 @@ use crate::domain::operation::Fingerprint;
 use crate::domain::record::{Key, Position};
 use crate::source::{RowBatch, SettledPeople, Unsettled, Verdict};
 use crate::state::State;
-use crate::state::people::Settled;
+use crate::state::settled::Settled;
 
 /// How many rows are looked ahead where rows are out of order.
 const AHEAD: usize = 8;
@@ -186,9 +186,10 @@ impl Ordered {
             return Ok(None);
         }
         let Some((run, first, record)) = self.runs.run_of(wanted) else { return Ok(None) };
-        let under_way = self.counting.take().filter(|(number, cursor, _)| {
-            *number == run && cursor.is_live() && cursor.key() <= wanted
-        });
+        let under_way = self
+            .counting
+            .take()
+            .filter(|(number, cursor, _)| *number == run && cursor.is_live() && cursor.key() <= wanted);
         let (_, mut cursor, mut record) = match under_way {
             Some(under_way) => under_way,
             None => (run, Joined::at(state, syncs, first)?, record),

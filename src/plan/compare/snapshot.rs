@@ -5,7 +5,7 @@ use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::plan::compare::ComparedSync;
 use crate::state::fingerprints::{Begin, Fingerprints, FingerprintsOf, FingerprintsPage};
-use crate::state::people::Settled;
+use crate::state::settled::Settled;
 use crate::state::{Pending, State};
 
 /// How many people are read at once: enough that a page costs little beside its people, few enough to stay in the caches;
@@ -190,10 +190,8 @@ pub(super) fn lookup(state: &State, syncs: &[ComparedSync], keys: &[Key]) -> Res
         let mut at = 0;
         for (key, found) in keys.iter().zip(&mut found) {
             if at < page.len() && page.key(at) == key.as_str().as_bytes() {
-                let nothing = || Known {
-                    prints: vec![Fingerprint::default(); syncs.len()],
-                    settled: vec![None; syncs.len()],
-                };
+                let nothing =
+                    || Known { prints: vec![Fingerprint::default(); syncs.len()], settled: vec![None; syncs.len()] };
                 let known = found.get_or_insert_with(nothing);
                 (known.prints[number], known.settled[number]) = page.person(at);
                 at += 1;

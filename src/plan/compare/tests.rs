@@ -60,12 +60,11 @@ impl Command for Register {
 }
 
 fn mappings() -> [Mapping; 2] {
-    [vec![column("email", "mail"), column("title", "job")], vec![column("email", "mail"), column("phone", "phone")]].map(
-        |fields| {
+    [vec![column("email", "mail"), column("title", "job")], vec![column("email", "mail"), column("phone", "phone")]]
+        .map(|fields| {
             let spec = MappingSpec { fields, ..MappingSpec::default() };
             Mapping::compile(&spec, &catalogue()).expect("a mapping").0
-        },
-    )
+        })
 }
 
 fn source(path: std::path::PathBuf, rows: RowsPerPerson) -> Arc<SourceSettings> {

@@ -1,7 +1,10 @@
 //! The snapshot's side of the merge: everybody whom the sync knows, or, where the read left out those who are settled, all
 //! others.
 
+use super::Merge;
 use crate::domain::error::{Failure, Result};
+use crate::domain::record::Record;
+use crate::plan::scope::known_row;
 use crate::plan::{PAGE, Planner};
 use crate::state::people::{People, PeoplePage, Person};
 
@@ -26,4 +29,22 @@ pub(super) fn pages(planner: &Planner) -> Result<Box<dyn Iterator<Item = Result<
     let Some(sync) = planner.known.id else { return Ok(Box::new(std::iter::empty())) };
     let mut pages = state.pages(PeoplePage { sync, after: None, limit: PAGE });
     Ok(Box::new(std::iter::from_fn(move || pages.next_blocking().map_err(Failure::from).transpose())))
+}
+
+impl Merge<'_> {
+    /// Counts the people whose rows were not kept, since they say what is known and settled.
+    pub(super) fn count_settled(&mut self) {
+        let settled = self.planner.known.id.and_then(|sync| self.intake.settled_of(sync));
+        // A plan about some people counts nobody else.
+        if let Some(settled) = settled.filter(|_| self.planner.only.is_empty()) {
+            self.out.unchanged += settled.in_step;
+            self.out.excluded += settled.excluded;
+        }
+    }
+
+    /// Whether a record is the one of which the snapshot remembers what came of it.
+    pub(super) fn is_as_known(&self, record: &Record, person: &Person) -> bool {
+        let print = self.prints.of(record, known_row(person));
+        print.is_some() && person.fingerprint == print
+    }
 }

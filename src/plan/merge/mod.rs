@@ -29,7 +29,8 @@ use crate::mapping::{AsBefore, Bound, Desired, Fingerprinter, Mapped, When};
 use crate::plan::diff;
 use crate::source::Intake;
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, Note, Person, Settled, Standing};
+use crate::state::people::{Bodies, Body, Note, Person, Standing};
+use crate::state::settled::Settled;
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
 pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<Merged> {
@@ -108,16 +109,6 @@ impl Merge<'_> {
             self.out.spool().reject(reject)?;
         }
         Ok(())
-    }
-
-    /// Counts the people whose rows were not kept, since they say what is known and settled.
-    fn count_settled(&mut self) {
-        let settled = self.planner.known.id.and_then(|sync| self.intake.settled_of(sync));
-        // A plan about some people counts nobody else.
-        if let Some(settled) = settled.filter(|_| self.planner.only.is_empty()) {
-            self.out.unchanged += settled.in_step;
-            self.out.excluded += settled.excluded;
-        }
     }
 
     /// Walks source and snapshot together.
@@ -223,12 +214,6 @@ impl Merge<'_> {
             }
             None => Ok(true),
         }
-    }
-
-    /// Whether a record is the one of which the snapshot remembers what came of it.
-    fn is_as_known(&self, record: &Record, person: &Person) -> bool {
-        let print = self.prints.of(record, known_row(person));
-        print.is_some() && person.fingerprint == print
     }
 
     /// Whether the plan is about others (`--only`).

@@ -40,15 +40,14 @@ const LATELY: usize = 10;
 /// # Errors
 /// Nobody is found, or several are (64); the state fails. A source or target that can't be asked is part of the story.
 pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Result<PersonReport> {
-    let readings =
-        read_sources_quietly(
-            &runner.settings,
-            std::slice::from_ref(sync),
-            &runner.state,
-            &runner.clock,
-            Purpose::Everything,
-        )
-        .await?;
+    let readings = read_sources_quietly(
+        &runner.settings,
+        std::slice::from_ref(sync),
+        &runner.state,
+        &runner.clock,
+        Purpose::Everything,
+    )
+    .await?;
     let read = readings.into_iter().next().map(|(read, _)| read);
     let read = read.ok_or_else(|| Failure::internal("no source was read"))?;
     let id = runner.state.ask(BoundTo(sync.name.clone())).await?.map(|bound| bound.id);

@@ -152,7 +152,6 @@ impl Spool {
         }
     }
 
-
     /// Puts the rows that were found settled beside the others of their keys, and takes back that these people are settled
     /// where the others say something else.
     fn bring_settled_rows(&mut self, comparer: &mut (dyn Comparer + 'static)) -> Result<()> {
@@ -262,7 +261,8 @@ impl Spool {
                 What::Cells(cells) if !good => {
                     good = true;
                     self.tally.records += 1;
-                    let arguments = params![key, int(row.at.record), int(row.at.line), cells, int(more as u64), settled];
+                    let arguments =
+                        params![key, int(row.at.record), int(row.at.line), cells, int(more as u64), settled];
                     self.db
                         .prepare_cached(
                             "INSERT INTO good (key, record, line, cells, more, settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -300,7 +300,6 @@ impl Spool {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
-
 }
 
 /// Record number and line, which stand side by side in every query.

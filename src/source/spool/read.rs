@@ -111,17 +111,14 @@ impl Spool {
 
     /// Rejected keys in order, from the first after this key.
     pub fn rejected_keys(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
-        self.keys(
-            "SELECT key FROM rejects WHERE key IS NOT NULL AND key > ?1 ORDER BY key LIMIT ?2",
-            after,
-            limit,
-        )
+        self.keys("SELECT key FROM rejects WHERE key IS NOT NULL AND key > ?1 ORDER BY key LIMIT ?2", after, limit)
     }
 
     pub(super) fn keys(&self, sql: &str, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
         let mut query = self.db.prepare_cached(sql).map_err(failed)?;
         let after = after.map_or("", Key::as_str);
-        let found = query.query_map(params![after, int(limit as u64)], |row| row.get::<_, String>(0)).map_err(failed)?;
+        let found =
+            query.query_map(params![after, int(limit as u64)], |row| row.get::<_, String>(0)).map_err(failed)?;
         found.map(|key| stored_key(&key.map_err(failed)?)).collect()
     }
 
@@ -155,4 +152,3 @@ impl Spool {
             .map_err(failed)
     }
 }
-

@@ -62,7 +62,10 @@ fn a_missing_file_is_unreachable_and_a_directory_is_no_table() {
     assert_eq!(failure.exit(), Exit::Unavailable);
     assert!(failure.message.contains("none.csv does not exist"));
     let table = source(directory.path().into(), b',', "utf-8");
-    assert_eq!(connect(&table).open(&everything(&wanted, directory.path())).expect_err("a directory").exit(), Exit::Untrusted);
+    assert_eq!(
+        connect(&table).open(&everything(&wanted, directory.path())).expect_err("a directory").exit(),
+        Exit::Untrusted
+    );
     let nowhere = source(directory.path().join("none.csv"), b',', "utf-9");
     std::fs::write(directory.path().join("none.csv"), "id\n").expect("a file");
     assert_eq!(connect(&nowhere).open(&everything(&wanted, directory.path())).expect_err("utf-9").exit(), Exit::Config);
@@ -126,7 +129,8 @@ fn a_json_file_that_unpacks_without_end_is_unusable() {
             kind: SourceKind::File(FileSettings { path, format: format.clone() }),
             ..SourceSettings::clone(&source("x".into(), b',', "utf-8"))
         };
-        let intake = connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
+        let intake =
+            connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
         let completeness = &intake.stats().completeness;
         assert!(matches!(completeness, Completeness::Unusable(_)), "{format:?}: {completeness:?}");
     }

@@ -237,7 +237,8 @@ fn where_several_rows_are_expected_nothing_is_said_of_them() {
     std::fs::write(&path, "id,mail\nE1,a\nE1,a\n").expect("a file");
     for (rows, warnings) in [(RowsPerPerson::One, 1), (RowsPerPerson::Many, 0)] {
         let settings = SourceSettings { rows, ..SourceSettings::clone(&source(path.clone(), b',', "utf-8")) };
-        let intake = connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
+        let intake =
+            connect(&Arc::new(settings)).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
         assert_eq!(intake.warnings().len(), warnings);
         assert_eq!(counts(&intake), (1, 0, 0, 1));
     }
@@ -315,7 +316,9 @@ fn the_spool_leaves_no_file_behind_and_may_go_to_another_thread() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("hr.csv");
     std::fs::write(&path, "id,mail\nE1,a\n").expect("a file");
-    let intake = connect(&source(path, b',', "utf-8")).open(&everything(&names(&["mail"]), directory.path())).expect("it is read");
+    let intake = connect(&source(path, b',', "utf-8"))
+        .open(&everything(&names(&["mail"]), directory.path()))
+        .expect("it is read");
     assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 1, "unlinked while it is used");
     let found = std::thread::spawn(move || keys(&intake)).join().expect("the thread ends");
     assert_eq!(found, ["E1"]);

@@ -28,12 +28,12 @@ use self::parse::Parser;
 use crate::config::settings::{FormatSettings, HttpSettings, Pagination, SourceSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Failure, Result};
-use crate::source::connector::{ReadRequest, Asking, Connector, Since};
+use crate::source::connector::{Asking, Connector, ReadRequest, Since};
 use crate::source::format::{Piece, Take};
 use crate::source::intake::Intake;
 use crate::source::page_log::Shown;
-use crate::source::sink::Sink;
 use crate::source::preview::{Look, Preview};
+use crate::source::sink::Sink;
 use crate::source::trust::{Completeness, ReadStats};
 
 /// What a read over HTTP came to, beside the rows.

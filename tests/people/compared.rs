@@ -1,0 +1,194 @@
+//! Comparing while reading plans what reading everything plans: for any sequence of exports, in whatever order and
+//! however spoilt, the plan that is made of the rows that differ is the plan that is made of all rows.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use rosterd::account::Clients;
+use rosterd::account::budget::Budget;
+use rosterd::config::settings::SyncSettings;
+use rosterd::delivery::RunObserver;
+use rosterd::domain::outcome::Outcome;
+use rosterd::domain::record::Key;
+use rosterd::os::clock::Clock;
+use rosterd::plan::Plan;
+use rosterd::run::{Announcements, Purpose, Runner, binding, make_plan, read_sources_quietly};
+use rosterd::state::people::FindSync;
+use rosterd::state::{Access, State};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Home, Sim};
+
+struct Nobody;
+
+impl RunObserver for Nobody {
+    fn begin(&self, _: &str, _: u64) {}
+    fn outcome(&self, _: &Outcome) {}
+}
+
+/// Chance that is the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The next export: who is there, what has changed of them, in which order, and how it is spoilt.
+fn export(chance: &mut Chance) -> Vec<String> {
+    let mut rows = Vec::new();
+    for n in 0..40 {
+        if chance.one_in(9) {
+            continue;
+        }
+        let row = |chance: &mut Chance| {
+            let title = ["Nurse", "Nurse", "Nurse", "Nurse", "Nurse", "Clerk"][chance.below(6)];
+            let status = if chance.one_in(10) { "left" } else { "active" };
+            let phone = if chance.one_in(12) { 7 } else { n };
+            let key = if chance.one_in(15) { format!(" E{n:04} ") } else { format!("E{n:04}") };
+            format!("{key},Ann,Miller{n},p{n}@acme.example,555-{phone},{title},Bern,{status}")
+        };
+        let first = row(chance);
+        if chance.one_in(8) {
+            rows.push((n, if chance.one_in(2) { first.clone() } else { row(chance) }));
+        }
+        rows.push((
+            n,
+            match chance.below(60) {
+                0 => first + ",more",
+                1 => first.replacen("Ann", "A\u{0}nn", 1),
+                2 => format!(",Ann,Nobody{n},n{n}@acme.example,,Nurse,Bern,active"),
+                3 => first.replacen("p", "no address ", 1),
+                _ => first,
+            },
+        ));
+    }
+    match chance.below(4) {
+        0 => rows.reverse(),
+        1 => (1..rows.len()).rev().for_each(|at| rows.swap(at, chance.below(at + 1))),
+        2 => {
+            let (from, to) = (chance.below(rows.len()), chance.below(rows.len()));
+            let moved = rows.remove(from);
+            rows.insert(to.min(rows.len()), moved);
+        }
+        _ => {}
+    }
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Everything that a plan says.
+fn told(plan: &Plan) -> String {
+    let mut out = format!(
+        "{} {:?} records {} excluded {} unchanged {} rejected {} of rows {} of {} skipped {} unresolved {:?} {:?} {:?}\n",
+        plan.id,
+        plan.counts,
+        plan.source_records,
+        plan.excluded,
+        plan.unchanged,
+        plan.rejected,
+        plan.rejected_rows,
+        plan.rows,
+        plan.skipped,
+        plan.unresolved,
+        plan.shared,
+        plan.reformatted,
+    );
+    for page in plan.pages() {
+        for operation in page.expect("a page") {
+            writeln!(out, "{}", serde_json::to_string(&operation).expect("JSON")).expect("written");
+        }
+    }
+    plan.skip_pages().for_each(|page| writeln!(out, "{:?}", page.expect("a page")).expect("written"));
+    plan.reject_pages().for_each(|page| writeln!(out, "{:?}", page.expect("a page")).expect("written"));
+    out
+}
+
+fn runner(config: &Path, database: &Path) -> Runner {
+    let state = rosterd::state::open(database, Access::Read).expect("the state").state;
+    let settings = rosterd::config::load(&[config.to_path_buf()], []).expect("a right configuration").settings;
+    let counted = State::in_memory().expect("a state");
+    let clients = Clients::new(counted, Clock::system(), Budget::to_look(&state).expect("a budget"));
+    Runner {
+        settings: Arc::new(settings),
+        clients: Arc::new(clients),
+        state,
+        clock: Clock::system(),
+        stop: CancellationToken::new(),
+        observer: Arc::new(Nobody),
+        resident: false,
+        announcements: Announcements::default(),
+    }
+}
+
+/// What is planned of the source as it is, by sync.
+async fn planned(runner: &Runner, only: &BTreeSet<Key>, purpose: Purpose<'_>) -> Vec<String> {
+    let syncs: Vec<Arc<SyncSettings>> = runner.settings.syncs.values().cloned().collect();
+    let readings = read_sources_quietly(&runner.settings, &syncs, &runner.state, &runner.clock, purpose).await;
+    let mut plans = Vec::new();
+    for (read, syncs) in readings.expect("the state") {
+        let read = match read {
+            Ok(read) => read,
+            Err(failure) => {
+                plans.push(failure.to_string());
+                continue;
+            }
+        };
+        for sync in syncs {
+            let known = runner.state.ask(FindSync(binding(&sync))).await.expect("the state");
+            let client = runner.clients.of(&sync.target).expect("a client");
+            plans.push(match make_plan(runner, &sync, &client, &read, known, only).await {
+                Ok(plan) => told(&plan),
+                Err(failure) => failure.to_string(),
+            });
+        }
+    }
+    plans
+}
+
+#[test]
+fn what_is_planned_from_the_rows_that_differ_is_what_is_planned_from_all() {
+    let tokio = tokio::runtime::Runtime::new().expect("a runtime");
+    for seed in 1..=4 {
+        let mut chance = Chance(seed * 7919);
+        let sim = Sim::start();
+        let home = Home::juno(&sim.juno());
+        home.configure(&second_sync(&sim));
+        for round in 0..5 {
+            home.people(&export(&mut chance));
+            if round > 0 {
+                let only: BTreeSet<Key> = match chance.below(3) {
+                    0 => (0..4).filter_map(|_| Key::parse(&format!("E{:04}", chance.below(45)))).collect(),
+                    _ => BTreeSet::new(),
+                };
+                let runner = runner(&home.config(), &home.database());
+                let of_all = tokio.block_on(planned(&runner, &only, Purpose::Everything));
+                let differing = Purpose::Plan { only: &only, if_changed: false };
+                let of_differing = tokio.block_on(planned(&runner, &only, differing));
+                assert_eq!(of_differing, of_all, "seed {seed}, round {round}");
+            }
+            home.run(&["sync"]);
+        }
+    }
+}
+
+/// Another sync on the source, of another platform, with another mapping and other people in scope.
+fn second_sync(sim: &Sim) -> String {
+    format!(
+        "[targets.scim]\nkind = \"scim\"\nbase_url = \"{}/scim/v2\"\nauth = {{ kind = \"bearer\", token = {{ file = \"juno.token\" }} }}\n\
+         rate = \"10000/s\"\n[syncs.second]\nsource = \"hr\"\ntarget = \"scim\"\ninclude = 'title == \"Nurse\"'\n\
+         limits = {{ ban = \"unlimited\", ban_per_day = \"unlimited\" }}\n[syncs.second.map]\nuserName = \"email\"\n\
+         externalId = \"employee_id\"\n\"name.familyName\" = {{ cel = \"last_name.upperAscii()\" }}\n\
+         [syncs.staff.limits]\nban = \"unlimited\"\nban_per_day = \"unlimited\"\n",
+        sim.url()
+    )
+}
