@@ -177,6 +177,10 @@ impl Comparer for SnapshotComparer {
     }
 
     fn end(&mut self, unsettled: &Unsettled<'_>) -> Result<bool> {
+        // Who is unknown now may be known when it is planned: what is unresolved is found out in between.
+        for key in self.syncs.iter().flat_map(|sync| &sync.looked_at) {
+            unsettled.add(key.as_str().as_bytes())?;
+        }
         match &mut self.mode {
             Mode::Nobody => Ok(false),
             Mode::Ordered(ordered) => {
