@@ -64,7 +64,7 @@ impl RowBatch {
         self.bytes.len() >= BYTES || self.good.len() + self.bad.len() >= ROWS
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn holds_nothing(&self) -> bool {
         self.good.is_empty() && self.bad.is_empty()
     }
 
@@ -88,6 +88,11 @@ impl RowBatch {
     /// How many rows can be used.
     pub fn len(&self) -> usize {
         self.good.len()
+    }
+
+    /// Whether none can.
+    pub fn is_empty(&self) -> bool {
+        self.good.is_empty()
     }
 
     /// How many of these have a key below that of the one before.

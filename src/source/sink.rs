@@ -106,7 +106,7 @@ impl Sink {
     }
 
     fn hand_on(&mut self) -> Result<()> {
-        if self.batch.is_empty() {
+        if self.batch.holds_nothing() {
             return Ok(());
         }
         let next = self.keeper.as_ref().and_then(|keeper| keeper.used.try_recv().ok()).unwrap_or_default();
@@ -119,9 +119,7 @@ impl Sink {
         match keeper.batches.send(work) {
             Ok(()) => Ok(()),
             // It has ended before its time, and says why.
-            Err(_) => match self.join()? {
-                KeptRows { .. } => Err(broke_off()),
-            },
+            Err(_) => self.join().and_then(|_| Err(broke_off())),
         }
     }
 
@@ -177,7 +175,7 @@ fn keep(
         let next = work.recv().ok();
         if let Some(mut batch) = waiting.take() {
             let after = match &next {
-                Some(Work::Rows(rows)) if rows.len() > 0 => Some(rows.key(0)),
+                Some(Work::Rows(rows)) if !rows.is_empty() => Some(rows.key(0)),
                 _ => None,
             };
             verdicts.clear();

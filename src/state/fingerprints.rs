@@ -119,7 +119,7 @@ impl Command for FingerprintsPage {
         let key = std::str::from_utf8(key).map_err(|_| StateError::damaged("a key is not text"))?;
         let mut page = Fingerprints::default();
         let mut statement = db.prepare(sql)?;
-        statement.each(args![self.sync, key, self.limit as i64], |row| page.take(&row))?;
+        statement.each(args![self.sync, key, self.limit as i64], |row| page.take(row))?;
         Ok(page)
     }
 }
@@ -142,7 +142,7 @@ impl Command for FingerprintsOf {
             "SELECT key, fingerprint, standing, state, absent_since IS NOT NULL FROM person WHERE sync = ?1 AND key = ?2",
         )?;
         for key in &self.keys {
-            statement.each(args![self.sync, key.as_str()], |row| page.take(&row))?;
+            statement.each(args![self.sync, key.as_str()], |row| page.take(row))?;
         }
         Ok(page)
     }
@@ -160,11 +160,11 @@ impl Command for NumberOf {
     }
 }
 
-/// How many people a sync knows, whatever of them.
+/// Of how many people a sync remembers anything.
 #[derive(Debug)]
-pub struct CountPeople(pub SyncId);
+pub struct CountKnown(pub SyncId);
 
-impl Command for CountPeople {
+impl Command for CountKnown {
     type Reply = u64;
 
     fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {

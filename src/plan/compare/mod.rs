@@ -27,7 +27,7 @@ use crate::domain::record::Key;
 use crate::mapping::{Fingerprinter, Room};
 use crate::source::{Comparer, Comparison, RowBatch, SettledPeople, SettledRow, Unsettled, Verdict};
 use crate::state::State;
-use crate::state::fingerprints::CountPeople;
+use crate::state::fingerprints::CountKnown;
 use crate::state::settled::Settled;
 
 /// Up to how many people a source in no order is compared in memory: 26 bytes each, a hundred megabytes in all.
@@ -116,7 +116,7 @@ impl SnapshotComparer {
         let Mode::Ordered(ordered) = std::mem::replace(&mut self.mode, Mode::Nobody) else { return Ok(()) };
         let mut people = 0;
         for sync in self.syncs.iter() {
-            people = people.max(self.state.ask_blocking(CountPeople(sync.id))?);
+            people = people.max(self.state.ask_blocking(CountKnown(sync.id))?);
         }
         self.mode = if people > self.table_people {
             let mut ordered = ordered;

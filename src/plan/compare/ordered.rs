@@ -59,7 +59,7 @@ impl Ordered {
     /// Whether too many rows are out of order, those of this batch included.
     pub fn is_hopeless(&self, batch: &RowBatch) -> bool {
         let (some, part) = self.displaced_at_most;
-        let behind = batch.len() > 0 && batch.key(batch.len() - 1) < self.last.as_slice();
+        let behind = !batch.is_empty() && batch.key(batch.len() - 1) < self.last.as_slice();
         let displaced = if behind { batch.len() } else { batch.descents() };
         self.displaced + displaced as u64 > some + self.rows / part
     }

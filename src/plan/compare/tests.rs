@@ -383,7 +383,7 @@ fn who_says_what_is_known_is_counted_and_not_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hr.csv");
         std::fs::write(&path, written(&file)).expect("a file");
-        let world = world(&[known.clone()]);
+        let world = world(std::slice::from_ref(&known));
         let comparison = snapshots_of(&world, way, &BTreeSet::new());
         let wanted = wanted(1);
         let request =

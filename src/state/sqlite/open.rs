@@ -147,7 +147,9 @@ fn create(path: &Path) -> Result<(), StateError> {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(unusable(path, &e.to_string())),
             _ => File::open(parent(path)).and_then(|d| d.sync_all()).map_err(|e| unusable(path, &e.to_string())),
         });
-    let _ = fs::remove_file(&made);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(side_file(&made, suffix));
+    }
     result
 }
 
@@ -172,6 +174,12 @@ fn create_aside(path: &Path) -> Result<(), StateError> {
     // nobody who only reads could play back.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     schema::migrate(&db)?;
+    // Everything must be in the one file before that has its name. Closing does this too, and does not say when it can't.
+    let (busy, left): (bool, i64) =
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if busy || left != 0 {
+        return Err(unusable(path, "it can't be written whole"));
+    }
     db.close().map_err(|(_, e)| e.into())
 }
 
