@@ -58,9 +58,8 @@ fn put_length(out: &mut Vec<u8>, tag: u8, length: usize) {
 #[inline]
 pub fn split_first(cells: &[u8]) -> Option<(&[u8], &[u8])> {
     let head = match *cells.first()? {
-        tag @ (LONG | JSON) => {
+        LONG | JSON => {
             let length = cells.get(1..5)?;
-            debug_assert!(tag != NONE);
             5 + u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize
         }
         NONE => 1,

@@ -30,8 +30,8 @@ impl Known {
 
 /// All fingerprints of one person as one number.
 #[inline]
-pub(super) fn combined(prints: &[Fingerprint]) -> u128 {
-    prints.iter().fold(0, |all, print| all.rotate_left(41) ^ u128::from_le_bytes(*print))
+pub(super) fn combined(prints: impl IntoIterator<Item = Fingerprint>) -> u128 {
+    prints.into_iter().fold(0, |all, print| all.rotate_left(41) ^ u128::from_le_bytes(print))
 }
 
 /// One sync's people.
@@ -107,8 +107,7 @@ impl Joined {
 
     /// All their fingerprints as one number.
     pub fn combined(&self) -> u128 {
-        let prints = (0..self.cursors.len()).map(|sync| self.of_sync(sync).unwrap_or_default().0);
-        prints.fold(0, |all, print| all.rotate_left(41) ^ u128::from_le_bytes(print))
+        combined((0..self.cursors.len()).map(|sync| self.of_sync(sync).unwrap_or_default().0))
     }
 
     /// Goes on to the next person.

@@ -154,7 +154,7 @@ impl Table {
     /// Judges a batch.
     pub fn judge(&mut self, batch: &RowBatch, prints: &[Fingerprint], verdicts: &mut Vec<Verdict>) {
         self.combined.clear();
-        self.combined.extend(prints.chunks_exact(self.settled.len()).map(combined));
+        self.combined.extend(prints.chunks_exact(self.settled.len()).map(|of_row| combined(of_row.iter().copied())));
         for row in 0..batch.len() {
             self.lines.see(batch.position(row));
             if row.is_multiple_of(NEAR) {
@@ -234,7 +234,7 @@ impl Table {
 
     /// Where the row stands by which somebody was found settled; nothing, where nobody was.
     pub fn position(&self, known: &Known) -> Option<Position> {
-        let info = self.entries[self.find(combined(&known.prints))] as u32;
+        let info = self.entries[self.find(combined(known.prints.iter().copied()))] as u32;
         let record = (info & SEEN != 0).then(|| self.records[(info & NUMBER) as usize - 1])?;
         Some(self.lines.position(u64::from(record)))
     }

@@ -19,7 +19,7 @@ pub(super) fn pages(planner: &Planner) -> Result<Box<dyn Iterator<Item = Result<
         let Some(sync) = compared.filter(|_| planner.observed.is_none()) else {
             return Err(Failure::internal("the source was read for other syncs than this one"));
         };
-        return Ok(Box::new(intake.unsettled_pages().filter_map(move |keys| {
+        return Ok(Box::new(intake.looked_at_pages().filter_map(move |keys| {
             let people = keys.and_then(|keys| Ok(state.ask_blocking(People { sync, keys })?));
             // Of several syncs on the source, some know only some of these people.
             let people = people.map(|people| people.into_values().collect::<Vec<_>>());

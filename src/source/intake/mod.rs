@@ -122,6 +122,12 @@ impl Intake {
         pages(|after| self.spool().unsettled_after(after, PAGE), Key::clone)
     }
 
+    /// Everybody who has to be looked at, page by page in the order of keys: those of [`Intake::unsettled_pages`], and those
+    /// of whom a row was kept. Somebody who was unknown when the source was read may be known by now.
+    pub fn looked_at_pages(&self) -> impl Iterator<Item = Result<Vec<Key>>> {
+        pages(|after| self.spool().looked_at_after(after, PAGE), Key::clone)
+    }
+
     /// Whether somebody of whom something is known was not found settled.
     pub fn is_unsettled(&self, key: &Key) -> Result<bool> {
         self.spool().is_unsettled(key)

@@ -40,7 +40,7 @@ const WARNINGS: usize = 20;
 
 const SCHEMA: &str = "
     -- The first row of each key that can be used; more: how many others differ from it and from each other. No cells: the
-    -- row was found settled. standing: 1 where all rows of the key say what was settled.
+    -- row was found settled. settled: 1 where all rows of the key say what was settled.
     CREATE TABLE good (
         key TEXT PRIMARY KEY, record INTEGER NOT NULL, line INTEGER NOT NULL, cells BLOB,
         more INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, settled INTEGER NOT NULL DEFAULT 0

@@ -130,6 +130,14 @@ impl Spool {
             .map_err(failed)
     }
 
+    /// People who are known and were not found settled, and people of whom a row was kept, in order, from the first after
+    /// this key.
+    pub fn looked_at_after(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        let sql = "SELECT key FROM unsettled WHERE key > ?1 UNION SELECT key FROM good WHERE key > ?1
+                   ORDER BY key LIMIT ?2";
+        self.keys(sql, after, limit)
+    }
+
     /// People who are known and were not found settled, in order, from the first after this key.
     pub fn unsettled_after(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
         self.keys("SELECT key FROM unsettled WHERE key > ?1 ORDER BY key LIMIT ?2", after, limit)
