@@ -128,16 +128,16 @@ impl SnapshotComparer {
         Ok(())
     }
 
-    fn count(&mut self, known: &Known, more: bool) {
-        let step = |count: &mut u64| *count = if more { *count + 1 } else { count.saturating_sub(1) };
+    /// Somebody who was counted as settled is not.
+    fn discount(&mut self, known: &Known) {
         for (settled, of_sync) in known.settled.iter().zip(&mut self.settled) {
             match settled {
-                Some(Settled::InStep | Settled::Invited) => step(&mut of_sync.in_step),
-                Some(Settled::Excluded) => step(&mut of_sync.excluded),
+                Some(Settled::InStep | Settled::Invited) => of_sync.in_step -= 1,
+                Some(Settled::Excluded) => of_sync.excluded -= 1,
                 None => {}
             }
         }
-        step(&mut self.people);
+        self.people -= 1;
     }
 }
 
@@ -224,7 +224,7 @@ impl Comparer for SnapshotComparer {
     fn unsettle(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<()> {
         for (key, known) in keys.iter().zip(lookup(&self.state, &self.syncs, keys)?) {
             if let Some(known) = known {
-                self.count(&known, false);
+                self.discount(&known);
             }
             unsettled.add(key.as_str().as_bytes())?;
         }
