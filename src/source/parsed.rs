@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::format::csv::TextCells;
-use crate::domain::record::cells::put_text;
 use crate::domain::record::{Key, Position};
 use crate::source::trust::Completeness;
 
@@ -53,7 +52,7 @@ impl RowCells<'_> {
     #[inline]
     pub fn put_into(&self, out: &mut Vec<u8>, key: &str) {
         match self {
-            RowCells::Text(cells) => cells.wanted().for_each(|cell| put_text(out, cell.unwrap_or(key.as_bytes()))),
+            RowCells::Text(cells) => cells.put_into(out, key),
             RowCells::Encoded { cells, .. } => out.extend_from_slice(cells),
         }
     }

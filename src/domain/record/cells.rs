@@ -9,12 +9,17 @@
 //! | 252 | the length of a JSON value other than a text (4 bytes, as above), then its JSON |
 //! | 253 | nothing: there is no value |
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 const SHORT: u8 = 250;
 const LONG: u8 = 251;
 const JSON: u8 = 252;
 const NONE: u8 = 253;
+
+/// Nearly every text of a person is shorter.
+const WINDOW: usize = 32;
 
 /// Appends a text.
 #[inline]
@@ -25,6 +30,23 @@ pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
         put_length(out, LONG, text.len());
     }
     out.extend_from_slice(text);
+}
+
+/// Appends the text that stands at this place of `bytes`.
+#[inline]
+pub fn put_text_within(out: &mut Vec<u8>, bytes: &[u8], place: Range<usize>) {
+    let length = place.len();
+    match bytes[place.start..].first_chunk::<WINDOW>() {
+        // A copy of one size and of a bit too much takes less time than one of the right size.
+        Some(window) if length <= WINDOW => {
+            let mut cell = [0; 1 + WINDOW];
+            cell[0] = length as u8;
+            cell[1..].copy_from_slice(window);
+            out.extend_from_slice(&cell);
+            out.truncate(out.len() - (WINDOW - length));
+        }
+        _ => put_text(out, &bytes[place]),
+    }
 }
 
 /// Appends a value. A number and its digits as text are two different cells.

@@ -18,6 +18,7 @@ use crate::domain::address::scrubbed;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::html::begins_like_html;
 use crate::domain::nearest::nearest;
+use crate::domain::record::cells::put_text;
 use crate::domain::record::{Key, Position};
 use crate::source::trust::Completeness;
 
@@ -175,7 +176,7 @@ impl CsvReader {
 
     /// What is wrong with a field's bytes, if something is.
     fn unreadable_field(&self) -> Option<String> {
-        if self.row.is_text() && !self.row.bytes().contains(&0) {
+        if self.row.is_clean() {
             return None;
         }
         for (at, field) in self.row.fields().enumerate() {
@@ -201,12 +202,16 @@ pub(in crate::source) struct TextCells<'r> {
     wanted: &'r [usize],
 }
 
-impl<'r> TextCells<'r> {
-    /// The wanted cells, in the order of their columns; nothing stands for the key.
+impl TextCells<'_> {
+    /// Appends the wanted cells, in the order of their columns; where the key is one of them, this.
     #[inline]
-    pub fn wanted(&self) -> impl Iterator<Item = Option<&'r [u8]>> {
-        let (row, key) = (self.row, self.key);
-        self.wanted.iter().map(move |at| if *at == key { None } else { Some(row.field(*at).unwrap_or_default()) })
+    pub fn put_into(&self, out: &mut Vec<u8>, key: &str) {
+        for at in self.wanted {
+            match *at == self.key {
+                true => put_text(out, key.as_bytes()),
+                false => self.row.put_field(*at, out),
+            }
+        }
     }
 
     /// Hash of the whole row, the key in its normal form.

@@ -8,6 +8,7 @@ pub(super) mod hints;
 pub(super) mod json;
 pub(super) mod judge;
 pub(super) mod lines;
+mod plain;
 pub(super) mod rows;
 pub(super) mod trailer;
 

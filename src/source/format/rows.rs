@@ -6,9 +6,13 @@
 //! [`Watcher`] looks at the bytes that the splitter consumes, and remembers where it is in the row and nothing else.
 
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 
 use csv_core::ReadRecordResult;
 use memchr::{memchr, memchr2};
+
+use super::plain::PlainRows;
+use crate::domain::record::cells::put_text_within;
 
 /// The longest field that is used, in bytes. A field of a person is shorter by far; what nobody uses may be longer, e.g. a
 /// picture.
@@ -28,10 +32,14 @@ const FIRST_ROOM: (usize, usize) = (4096, 64);
 
 /// One row, not yet decoded. Reused from row to row.
 pub(in crate::source) struct RawRow {
-    /// The fields one after the other; what lies beyond `used` is room.
+    /// The fields in order, with or without what stands between them; what lies beyond `used` is room.
     bytes: Vec<u8>,
     used: usize,
-    /// Where each field ends; what lies beyond `count` is room.
+    /// Where each field begins and ends.
+    places: Vec<(u32, u32)>,
+    /// It is known to be text without NUL bytes.
+    clean: bool,
+    /// Where each field ends, as the splitter tells; what lies beyond `count` is room.
     ends: Vec<usize>,
     count: usize,
     /// The line on which it starts, from 1.
@@ -47,7 +55,18 @@ pub(in crate::source) struct RawRow {
 impl Default for RawRow {
     fn default() -> Self {
         let (bytes, ends) = (vec![0; FIRST_ROOM.0], vec![0; FIRST_ROOM.1]);
-        RawRow { bytes, used: 0, ends, count: 0, line: 0, misquoted: false, spans_lines: false, unterminated: false }
+        RawRow {
+            bytes,
+            used: 0,
+            places: Vec::new(),
+            clean: false,
+            ends,
+            count: 0,
+            line: 0,
+            misquoted: false,
+            spans_lines: false,
+            unterminated: false,
+        }
     }
 }
 
@@ -55,34 +74,44 @@ impl RawRow {
     /// How many fields it has.
     #[inline]
     pub fn len(&self) -> usize {
-        self.count
+        self.places.len()
     }
 
     /// The field at this place.
     #[inline]
     pub fn field(&self, at: usize) -> Option<&[u8]> {
-        let end = *self.ends[..self.count].get(at)?;
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        Some(&self.bytes[start..end])
+        self.places.get(at).map(|place| self.text(*place))
+    }
+
+    /// Appends the field at this place as a cell.
+    #[inline]
+    pub fn put_field(&self, at: usize, out: &mut Vec<u8>) {
+        let (start, end) = self.places.get(at).copied().unwrap_or_default();
+        put_text_within(out, &self.bytes, start as usize..end as usize);
     }
 
     /// The fields in order.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).filter_map(|at| self.field(at))
+        self.places.iter().map(|place| self.text(*place))
     }
 
-    /// The bytes of all fields, one after the other.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.used]
+    #[inline]
+    fn text(&self, (start, end): (u32, u32)) -> &[u8] {
+        &self.bytes[start as usize..end as usize]
     }
 
     /// Whether there is nothing in it but white space: what spreadsheets leave below and between the people.
     pub fn is_blank(&self) -> bool {
-        match self.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) {
-            None => true,
-            Some(byte) if byte.is_ascii() => false,
-            Some(_) => std::str::from_utf8(self.bytes()).is_ok_and(|text| text.trim().is_empty()),
+        let says_something = |field: &[u8]| match field.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => false,
+            Some(byte) if byte.is_ascii() => true,
+            Some(_) => std::str::from_utf8(field).is_ok_and(|text| !text.trim().is_empty()),
+        };
+        if self.fields().any(says_something) {
+            return false;
         }
+        let whole = self.fields().collect::<Vec<_>>().concat();
+        std::str::from_utf8(&whole).is_ok_and(|text| text.trim().is_empty())
     }
 
     /// The place of a field that has a line break and at least so many delimiters in it: as many as a whole row.
@@ -103,7 +132,7 @@ impl RawRow {
     /// The delimiter that it sets for the rest of the file, if it is such a line: `sep=;`, as spreadsheets write and
     /// obey it.
     fn delimiter(&self, between: u8) -> Option<u8> {
-        if self.count > 2 || self.misquoted {
+        if self.len() > 2 || self.misquoted {
             return None;
         }
         let text = self.fields().collect::<Vec<_>>().join(&between);
@@ -114,14 +143,18 @@ impl RawRow {
         }
     }
 
-    /// Whether each field is text. The whole is checked first: that is one pass for nearly every row.
-    pub fn is_text(&self) -> bool {
-        let ends = &self.ends[..self.count];
-        std::str::from_utf8(self.bytes()).is_ok_and(|text| ends.iter().all(|end| text.is_char_boundary(*end)))
+    /// Whether each field is text, and none has a NUL byte. The whole is checked first: that is one pass for nearly every
+    /// row, where it isn't known anyway.
+    pub fn is_clean(&self) -> bool {
+        let whole = &self.bytes[..self.used];
+        // What stands between the fields is ASCII.
+        let is_text = |text: &str| self.places.iter().all(|(_, end)| text.is_char_boundary(*end as usize));
+        self.clean || (memchr(0, whole).is_none() && std::str::from_utf8(whole).is_ok_and(is_text))
     }
 
     fn clear(&mut self) {
-        (self.used, self.count, self.line) = (0, 0, 0);
+        self.places.clear();
+        (self.used, self.count, self.line, self.clean) = (0, 0, 0, false);
         (self.misquoted, self.spans_lines, self.unterminated) = (false, false, false);
     }
 
@@ -161,13 +194,18 @@ pub(in crate::source) struct RowReader<R> {
     watcher: Watcher,
     /// Nothing was given out yet.
     fresh: bool,
+    /// Splits the plain rows after the first row.
+    pub(super) plain: Option<PlainRows>,
+    /// Of the buffer, what is known to be text without NUL bytes.
+    clean: Range<usize>,
 }
 
 impl<R: Read> RowReader<R> {
     pub fn new(inner: R, delimiter: u8, quote: u8) -> Self {
         let splitter = Box::new(splitter(delimiter, quote));
         let buffer = vec![0; CHUNK].into_boxed_slice();
-        RowReader { inner, buffer, at: 0, filled: 0, splitter, watcher: Watcher::new(delimiter, quote), fresh: true }
+        let watcher = Watcher::new(delimiter, quote);
+        RowReader { inner, buffer, at: 0, filled: 0, splitter, watcher, fresh: true, plain: None, clean: 0..0 }
     }
 
     /// What separates the fields: as configured, or as the file's first line says.
@@ -192,29 +230,56 @@ impl<R: Read> RowReader<R> {
                 other => break other?,
             }
         };
+        self.clean = clean_part(&self.buffer[..self.filled]);
         Ok(())
     }
 
     /// Reads the next row into `row`. Empty lines are passed over, and a first line that sets the delimiter is obeyed.
     pub fn next(&mut self, row: &mut RawRow) -> Step {
-        let step = self.read(row);
+        let mut step = self.read(row);
         if !std::mem::take(&mut self.fresh) || !matches!(step, Step::Row) {
             return step;
         }
-        let Some(delimiter) = row.delimiter(self.watcher.delimiter).filter(|d| *d != self.watcher.quote) else {
-            return step;
+        if let Some(delimiter) = row.delimiter(self.watcher.delimiter).filter(|d| *d != self.watcher.quote) {
+            *self.splitter = splitter(delimiter, self.watcher.quote);
+            self.watcher.delimiter = delimiter;
+            step = self.read(row);
+        }
+        self.plain = Some(PlainRows { delimiter: self.watcher.delimiter, quote: self.watcher.quote });
+        step
+    }
+
+    /// Reads the next row if it is a plain one that is in the buffer.
+    #[inline]
+    fn read_plain(&mut self, row: &mut RawRow) -> bool {
+        let Some(plain) = &self.plain else { return false };
+        let begin = self.at + usize::from(self.watcher.after_return && self.buffer[self.at] == b'\n');
+        let Some(length) = plain.split(&self.buffer[begin..self.filled], &mut row.places) else {
+            row.places.clear();
+            return false;
         };
-        *self.splitter = splitter(delimiter, self.watcher.quote);
-        self.watcher.delimiter = delimiter;
-        self.read(row)
+        let end = begin + length;
+        if row.bytes.len() < length {
+            row.bytes.resize(CHUNK, 0);
+        }
+        row.bytes[..length].copy_from_slice(&self.buffer[begin..end]);
+        row.used = length;
+        row.clean = self.clean.start <= begin && end <= self.clean.end;
+        row.line = self.watcher.see_plain();
+        self.at = end;
+        true
     }
 
     fn read(&mut self, row: &mut RawRow) -> Step {
         row.clear();
         (self.watcher.misquoted, self.watcher.spans_lines) = (false, false);
+        let mut begun = false;
         loop {
             if let Err(error) = self.fill() {
                 return Step::Broken(Broken::Io(error));
+            }
+            if !std::mem::replace(&mut begun, true) && self.at < self.filled && self.read_plain(row) {
+                return Step::Row;
             }
             let input = &self.buffer[self.at..self.filled];
             let (result, read, wrote, ended) =
@@ -237,6 +302,9 @@ impl<R: Read> RowReader<R> {
     }
 
     fn finish(&self, row: &mut RawRow) -> Step {
+        // A row is far shorter than four gigabytes.
+        let ends = row.ends[..row.count].iter().map(|end| *end as u32);
+        row.places.extend(std::iter::once(0).chain(ends.clone()).zip(ends));
         row.line = self.watcher.row_line;
         row.misquoted = self.watcher.misquoted;
         row.spans_lines = self.watcher.spans_lines;
@@ -250,6 +318,16 @@ impl<R: Read> RowReader<R> {
 
 fn splitter(delimiter: u8, quote: u8) -> csv_core::Reader {
     csv_core::ReaderBuilder::new().delimiter(delimiter).quote(quote).build()
+}
+
+/// The part of these bytes that is text without NUL bytes, from the first character that begins here.
+fn clean_part(bytes: &[u8]) -> Range<usize> {
+    let start = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
+    let text = match std::str::from_utf8(&bytes[start..]) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    start..start + memchr(0, &bytes[start..start + text]).unwrap_or(text)
 }
 
 /// Where in a row the bytes seen so far end.
@@ -290,6 +368,14 @@ impl Watcher {
             misquoted: false,
             spans_lines: false,
         }
+    }
+
+    /// Sees a plain row; the line on which it stands.
+    #[inline]
+    fn see_plain(&mut self) -> u64 {
+        let line = self.line;
+        (self.row_line, self.line, self.after_return) = (line, line + 1, false);
+        line
     }
 
     /// Sees what the splitter consumed at once: never more than the bytes of one row, with blank lines before it. So line
@@ -509,9 +595,9 @@ mod tests {
         let mut reader = RowReader::new(&b"\xC3,\xA9\n\xC3\xA9,x\n"[..], b',', b'"');
         let mut row = RawRow::default();
         reader.next(&mut row);
-        assert!(!row.is_text(), "half a character in each of two fields");
+        assert!(!row.is_clean(), "half a character in each of two fields");
         reader.next(&mut row);
-        assert!(row.is_text());
+        assert!(row.is_clean());
     }
 
     proptest! {
