@@ -51,8 +51,9 @@ impl Client {
             OpKind::Create | OpKind::Delete | OpKind::Unlink => false,
             _ => self.replaces().await.map_err(PrepareError::Failed)?,
         };
-        let throwaway = throwaway();
-        let mut needs = Needs { throwaway: Some(&throwaway), current: None, replace };
+        let gives = operation.kind == OpKind::Create && self.engine().gives_throwaway();
+        let throwaway = gives.then(throwaway);
+        let mut needs = Needs { throwaway: throwaway.as_deref(), current: None, replace };
         let wanted = read_first || self.engine().needs_current(operation, replace);
         let current = match (wanted, &operation.remote_id, read) {
             (true, _, Some(read)) => Some(read),

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::definition::{BodyStyle, Escape, Format, IdType, PagingStyle, PathStyle, SetStyle};
-use super::engine::{CallSpec, Engine, FieldPath, asked_state};
+use super::engine::{CallSpec, Engine, FieldPath, FieldShape, asked_state};
 use super::exchange::{ApiRequest, ApiResponse, Current, Needs};
-use super::read::{id_text, put, typed, usable_id};
+use super::read::{id_text, member, put, typed, usable_id};
 use super::scim::ScimPath;
 use super::template::with_query;
 use super::{scim, xml};
@@ -180,14 +180,16 @@ impl Engine {
         needs: &Needs<'_>,
     ) -> Result<Value, OpError> {
         let creates = operation.kind == OpKind::Create;
-        let mut values: BTreeMap<&str, &Value> = operation.fields.iter().map(|(f, c)| (f.as_str(), &c.new)).collect();
+        let mut values: Vec<(&str, &Value)> = operation.fields.iter().map(|(f, c)| (f.as_str(), &c.new)).collect();
         // Only what sends whole accounts or whole objects looks at it; of a new account, the fields are all there is.
         let full = call.body == BodyStyle::Full && !creates;
-        let sends_whole = full || values.keys().any(|field| self.whole(field).is_some());
+        let sends_whole = full || values.iter().any(|(field, _)| self.whole(field).is_some());
         let after = if sends_whole { operation.after() } else { Attributes::default() };
         if full {
             let writable = |field: &str| self.catalogue.field(field).is_some_and(|f| f.writable.is_ok());
-            values.extend(after.iter().filter(|(f, _)| writable(f)).map(|(f, v)| (f.as_str(), v)));
+            let mut all: BTreeMap<&str, &Value> = values.into_iter().collect();
+            all.extend(after.iter().filter(|(f, _)| writable(f)).map(|(f, v)| (f.as_str(), v)));
+            values = all.into_iter().collect();
         }
         let mut body = match (call.body, needs.current) {
             (BodyStyle::Merged, Some(Current { account, .. })) => account.clone(),
@@ -195,8 +197,8 @@ impl Engine {
             _ => Value::Object(Map::new()),
         };
         // What a new account does not have needs no saying, and what an invitation does not take has to wait.
-        values.retain(|_, value| !creates || !is_empty(value));
-        values.retain(|field, _| call.writes.is_empty() || writes_at(call, field).is_some());
+        values.retain(|(_, value)| !creates || !is_empty(value));
+        values.retain(|(field, _)| call.writes.is_empty() || writes_at(call, field).is_some());
         if creates {
             self.given(&values, needs, &mut body);
         }
@@ -221,8 +223,10 @@ impl Engine {
     }
 
     /// What a new account gets without the mapping: the target's options, and a secret that nobody knows.
-    fn given(&self, mapped: &BTreeMap<&str, &Value>, needs: &Needs<'_>, body: &mut Value) {
-        for (name, shape) in self.shapes.iter().filter(|(name, _)| !mapped.contains_key(name.as_str())) {
+    fn given(&self, mapped: &[(&str, &Value)], needs: &Needs<'_>, body: &mut Value) {
+        let is_mapped = |name: &str| mapped.iter().any(|(field, _)| *field == name);
+        let gives = |shape: &FieldShape| shape.given.is_some() || shape.throwaway;
+        for (name, shape) in self.shapes.iter().filter(|(name, shape)| gives(shape) && !is_mapped(name)) {
             let secret = needs.throwaway.filter(|_| shape.throwaway).map(Value::from);
             if let Some(value) = shape.given.clone().or(secret) {
                 put(body, &self.pointer(name), value);
@@ -230,11 +234,16 @@ impl Engine {
         }
     }
 
+    /// Whether a new account is given a secret that nobody knows.
+    pub fn gives_throwaway(&self) -> bool {
+        self.shapes.values().any(|shape| shape.throwaway)
+    }
+
     /// The PatchOp of an operation.
     fn patch(&self, operation: &Operation, state: Option<AccountState>, needs: &Needs<'_>) -> Result<Value, OpError> {
         let mut changes = Vec::new();
         for (field, change) in &operation.fields {
-            let value = self.sendable(field, &change.new)?;
+            let (_, value) = self.sendable(field, &change.new)?;
             // Read-only names of ours (`at`) are no paths; what the catalogue calls writable is one.
             changes.push((field.as_str(), value));
         }
@@ -251,9 +260,8 @@ impl Engine {
 
     /// Writes one field into a body.
     fn write(&self, body: &mut Value, call: &CallSpec, name: &str, value: &Value) -> Result<(), OpError> {
-        let kind = self.catalogue.kind(name);
+        let (kind, value) = self.sendable(name, value)?;
         let wrong = || invalid(format!("{name} must be {}", kind.name()));
-        let value = self.sendable(name, value)?;
         if let Some((head, id)) = name.split_once('.')
             && let Some(list) = self.lists.get(head)
         {
@@ -267,9 +275,10 @@ impl Engine {
         Ok(())
     }
 
-    /// A field's value as it is sent, once it is clear that the field may be.
-    fn sendable(&self, name: &str, value: &Value) -> Result<Value, OpError> {
-        match self.catalogue.field(name) {
+    /// A field's type, and its value as it is sent, once it is clear that the field may be.
+    fn sendable(&self, name: &str, value: &Value) -> Result<(FieldType, Value), OpError> {
+        let field = self.catalogue.field(name);
+        match field {
             None if !self.catalogue.admits(name) => {
                 let why = self.catalogue.why_not(name).map(|(why, _)| why);
                 return Err(invalid(why.unwrap_or_else(|| format!("{} has no field {name}", self.title))));
@@ -277,12 +286,13 @@ impl Engine {
             Some(field) if field.writable.is_err() => return Err(invalid(format!("{name} can't be written"))),
             _ => {}
         }
-        let kind = self.catalogue.kind(name);
+        let kind = field.map_or(FieldType::Text, |field| field.kind);
         let value = match self.shapes.get(name).and_then(|shape| shape.entry.as_ref()) {
             Some((member, style)) => entries(self.canonical(name, value), member, *style),
             None => typed(kind, value),
         };
-        value.ok_or_else(|| invalid(format!("{name} must be {}", kind.name())))
+        let value = value.ok_or_else(|| invalid(format!("{name} must be {}", kind.name())))?;
+        Ok((kind, value))
     }
 
     /// The name of the object that is sent whole and that this field is a part of.
@@ -319,6 +329,7 @@ impl Engine {
             return put(body, &pointer, value);
         }
         match self.field_path(name) {
+            FieldPath::Member(name) => *member(body, name) = value,
             FieldPath::Pointer(pointer) => put(body, &pointer, value),
             FieldPath::Scim(path) => path.set(body, value),
         }

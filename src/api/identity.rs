@@ -141,7 +141,7 @@ impl Engine {
             };
             return another.then_some("showing another person's account than the one that was to be made");
         }
-        let id = record.pointer(&self.id_at).and_then(super::read::remote_id);
+        let id = super::read::at(record, &self.id_at).and_then(super::read::remote_id);
         let another = match (renamed, id.as_ref()) {
             (Some(new), Some(shown)) => {
                 self.is_other_id(new, shown) || key.is_some_and(|k| self.is_foreign(operation, &k))

@@ -116,7 +116,7 @@ impl Engine {
 
     /// The account that a record describes; `None` when it has no usable id.
     pub(super) fn account_of(&self, record: &Value) -> Option<Account> {
-        let remote_id = remote_id(record.pointer(&self.id_at)?)?;
+        let remote_id = remote_id(at(record, &self.id_at)?)?;
         let attributes = self.attributes_of(record);
         let key = self.catalogue.key_field.as_deref().and_then(|field| attributes.get(field)).and_then(text);
         Some(Account { remote_id, key, state: self.state_of(record), attributes })
@@ -178,7 +178,8 @@ impl Engine {
     /// What a record holds for a field.
     fn shown<'r>(&self, record: &'r Value, name: &str) -> Option<&'r Value> {
         match self.field_path(name) {
-            FieldPath::Pointer(pointer) => record.pointer(&pointer),
+            FieldPath::Member(name) => record.get(name),
+            FieldPath::Pointer(pointer) => at(record, &pointer),
             FieldPath::Scim(path) => path.get(record),
         }
     }
@@ -258,8 +259,8 @@ impl Engine {
     pub(super) fn located<'b>(&self, body: &'b Value) -> Option<&'b Value> {
         self.account_at
             .iter()
-            .filter_map(|pointer| body.pointer(pointer))
-            .find(|value| value.is_object() && value.pointer(&self.id_at).and_then(id_text).is_some())
+            .filter_map(|pointer| at(body, pointer))
+            .find(|value| value.is_object() && at(value, &self.id_at).and_then(id_text).is_some())
     }
 }
 
@@ -275,19 +276,34 @@ fn set_of_ids(member: &str, value: &Value) -> Option<Value> {
     Some(ids.into())
 }
 
+/// What stands under a pointer. Nearly all of a definition's name one member, which is found without a copy of its name.
+pub(super) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    match (pointer.strip_prefix('/'), value) {
+        (Some(name), Value::Object(members)) if !name.bytes().any(|byte| matches!(byte, b'/' | b'~')) => {
+            members.get(name)
+        }
+        _ => value.pointer(pointer),
+    }
+}
+
 /// Puts a value under a pointer, making objects on the way; array indices are not meant and become names.
 pub(super) fn put(body: &mut Value, pointer: &str, value: Value) {
     let mut place = body;
     for segment in pointer.split('/').skip(1) {
-        if !place.is_object() {
-            *place = Value::Object(Map::new());
-        }
         place = match segment.contains('~') {
-            true => &mut place[segment.replace("~1", "/").replace("~0", "~")],
-            false => &mut place[segment],
+            true => member(place, &segment.replace("~1", "/").replace("~0", "~")),
+            false => member(place, segment),
         };
     }
     *place = value;
+}
+
+/// The place of a member in what is made an object for it.
+pub(super) fn member<'v>(place: &'v mut Value, name: &str) -> &'v mut Value {
+    if !place.is_object() {
+        *place = Value::Object(Map::new());
+    }
+    &mut place[name]
 }
 
 #[cfg(test)]

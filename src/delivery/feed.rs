@@ -26,8 +26,9 @@ use crate::plan::{PAGE, Plan};
 use crate::state::journal::{Effect, Intend, Intent, Settle, Settlement};
 
 /// Intents are made durable this many at a time at most (or as many as are sent at once), and the next of them while
-/// up to half as many more wait for a sender. Each of them costs a look-up should the process die.
-const MOST_AHEAD: usize = 128;
+/// up to half as many more wait for a sender: as much as a fast load sends while the state confirms what was sent before.
+/// Each of them costs a look-up should the process die.
+const MOST_AHEAD: usize = 256;
 
 /// An operation whose intent is on disk, with its entry and when that was made.
 type Begin = (Arc<Planned>, EntryId, Instant);

@@ -145,8 +145,8 @@ const STOPS_WITHIN: Duration = Duration::from_secs(10);
 const CONFIRMATIONS: usize = 256;
 
 /// How long a confirmation waits for others to share its commit: short for whoever watches, and long enough that a fast
-/// load makes some hundred commits a second and not thousands. Should the process die meanwhile, what waited is looked up.
-const COMPANY: Duration = Duration::from_millis(8);
+/// load makes some dozen commits a second and not thousands. Should the process die meanwhile, what waited is looked up.
+const COMPANY: Duration = Duration::from_millis(20);
 
 /// What senders and settler share.
 struct Shared {
@@ -345,7 +345,7 @@ async fn confirm_endings(shared: Arc<Shared>, mut endings: mpsc::Receiver<Begun>
         let settlements: Vec<Settlement> = batch
             .drain(..)
             .map(|(entry, finished)| {
-                let outcome = (!finished.operation.is_step()).then(|| d.who.outcome_of(&finished, d));
+                let outcome = (!finished.operation.is_step()).then(|| Arc::new(d.who.outcome_of(&finished, d)));
                 let key = finished.operation.key.clone();
                 let replaced = finished.replaced();
                 let (effect, kept) = (finished.effect, finished.kept);

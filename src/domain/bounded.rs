@@ -5,6 +5,7 @@
 //! becomes nothing, at once, and the text is followed to its end all the same: whether it is whole is known then, and
 //! what comes after it can be read.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -118,9 +119,17 @@ pub enum Fault {
 /// # Errors
 /// It is not JSON, or takes more.
 pub fn parse(bytes: &[u8], most: usize) -> Result<Value, Fault> {
+    parse_members(bytes, most, None)
+}
+
+/// The same, where it is an object without the members that are not wanted by name: what they would take is counted.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_members(bytes: &[u8], most: usize, wanted: Option<&Wanted<'_>>) -> Result<Value, Fault> {
     let mut budget = Budget::of(most);
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Seed::new(&mut budget).deserialize(&mut parser);
+    let parsed = Seed { wanted, ..Seed::new(&mut budget) }.deserialize(&mut parser);
     let value = parsed.and_then(|value| parser.end().map(|()| value)).map_err(Fault::Malformed)?;
     budget.excess().map_or(Ok(value), |excess| Err(Fault::OverLimit(excess)))
 }
@@ -198,21 +207,55 @@ macro_rules! visit_plain {
 }
 pub(crate) use visit_plain;
 
+/// Which members of an object are wanted.
+pub type Wanted<'w> = dyn Fn(&str) -> bool + 'w;
+
 /// Makes a value as long as the budget lasts.
 pub struct Seed<'b> {
     budget: &'b mut Budget,
     depth: usize,
+    /// Which members are, of this object alone; all where nothing is said.
+    wanted: Option<&'b Wanted<'b>>,
+    /// It is counted, and nothing is made of it.
+    counts: bool,
+}
+
+/// The name of a member, which is copied where it is kept.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_string()))
+    }
 }
 
 impl<'b> Seed<'b> {
     /// For a whole document.
     pub fn new(budget: &'b mut Budget) -> Seed<'b> {
-        Seed { budget, depth: 0 }
+        Seed::within(budget, 0)
     }
 
     /// For what stands so deep in it.
     pub fn within(budget: &'b mut Budget, depth: usize) -> Seed<'b> {
-        Seed { budget, depth }
+        Seed { budget, depth, wanted: None, counts: false }
     }
 }
 
@@ -239,15 +282,19 @@ impl<'de> Visitor<'de> for Seed<'_> {
         if !self.budget.admits_depth(self.depth + 1) {
             return rest_of_map(map);
         }
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            self.budget.take_member(name.len(), members.len());
-            let value = map.next_value_seed(Seed { budget: self.budget, depth: self.depth + 1 })?;
+        let (mut members, mut before) = (Map::new(), 0);
+        while let Some(name) = map.next_key_seed(Name)? {
+            self.budget.take_member(name.len(), before);
+            before += 1;
+            let counts = self.counts || self.wanted.is_some_and(|wanted| !wanted(&name));
+            let value = map.next_value_seed(Seed { counts, ..Seed::within(self.budget, self.depth + 1) })?;
             if self.budget.excess().is_some() {
                 drop(members);
                 return rest_of_map(map);
             }
-            members.insert(name, value);
+            if !counts {
+                members.insert(name.into_owned(), value);
+            }
         }
         Ok(Value::Object(members))
     }
@@ -256,13 +303,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
         if !self.budget.admits_depth(self.depth + 1) {
             return rest_of_list(list);
         }
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(Seed { budget: self.budget, depth: self.depth + 1 })? {
-            if !self.budget.take_item(items.len()) {
+        let (mut items, mut before) = (Vec::new(), 0);
+        while let Some(item) =
+            list.next_element_seed(Seed { counts: self.counts, ..Seed::within(self.budget, self.depth + 1) })?
+        {
+            if !self.budget.take_item(before) {
                 drop(items);
                 return rest_of_list(list);
             }
-            items.push(item);
+            before += 1;
+            if !self.counts {
+                items.push(item);
+            }
         }
         Ok(Value::Array(items))
     }
@@ -270,7 +322,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     visit_plain!(Value, |self, value| value);
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(if self.budget.take_text(value.len()) { value.into() } else { Value::Null })
+        Ok(if self.budget.take_text(value.len()) && !self.counts { value.into() } else { Value::Null })
     }
 }
 
@@ -373,6 +425,22 @@ mod tests {
                 }
                 Err(Fault::OverLimit(_)) => prop_assert!(weight(&plain) > most),
                 Err(Fault::Malformed(error)) => prop_assert!(false, "{}", error),
+            }
+        }
+
+        #[test]
+        fn what_is_not_wanted_is_counted_and_left_out(value in any_json(), most in 0usize..20_000) {
+            let text = value.to_string();
+            let wanted = |name: &str| name.starts_with('a');
+            match (parse_members(text.as_bytes(), most, Some(&wanted)), parse(text.as_bytes(), most)) {
+                (Ok(part), Ok(mut whole)) => {
+                    if let Value::Object(members) = &mut whole {
+                        members.retain(|name, _| wanted(name));
+                    }
+                    prop_assert_eq!(part, whole);
+                }
+                (Err(Fault::OverLimit(part)), Err(Fault::OverLimit(whole))) => prop_assert_eq!(part, whole),
+                (part, whole) => prop_assert!(false, "{:?} and {:?}", part, whole),
             }
         }
 

@@ -42,6 +42,8 @@ pub fn builder(owner: &str, network: &NetworkSettings, timeout: Duration) -> Res
         .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        // What is sent again, and when, is decided by whoever sends; and nothing is copied for the case.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .no_proxy()
         .connect_timeout(LONGEST_CONNECT.min(timeout / 2))
         .pool_idle_timeout(IDLE)

@@ -5,13 +5,15 @@
 //! [`Recover`] turns it into `unknown`, which is resolved by looking at the target ([`super::unresolved`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::db::args;
+use super::ledger::LedgerWriter;
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
-use super::{Command, Db, StateError, history, ledger};
+use super::{Command, Db, StateError, history};
 use crate::domain::account::Kept;
 use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::operation::Fingerprint;
@@ -119,7 +121,7 @@ pub struct Settlement {
     /// What it means for the person.
     pub effect: Effect,
     /// What the ledger says; nothing of a step on the way.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Arc<Outcome>>,
     /// What it replaced, where the target acknowledged it.
     pub replaced: Option<Undoable>,
     /// What the target shows against what was written.
@@ -130,7 +132,7 @@ impl Settlement {
     /// The account turned out to be another person's: that is what becomes of the operation, and nobody is linked.
     fn refused(&self, owner: &str) -> Settlement {
         let mut refused = Settlement { effect: Effect::None, replaced: None, ..self.clone() };
-        if let Some(outcome) = &mut refused.outcome {
+        if let Some(outcome) = refused.outcome.as_mut().map(Arc::make_mut) {
             let id = outcome.remote_id.as_ref().map_or("(without an id)", LoggableId::as_str);
             let message = format!(
                 "the target answered with account {id}, and account {id} belongs to {owner}; nobody was linked: \
@@ -153,20 +155,24 @@ pub struct Settle {
 }
 
 impl Command for Settle {
-    type Reply = Vec<Outcome>;
+    type Reply = Vec<Arc<Outcome>>;
 
-    fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
-        let people = PeopleWriter::of(db, self.sync);
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let (people, mut ledger) = (PeopleWriter::of(db, self.sync), LedgerWriter::of(db)?);
         let mut outcomes = Vec::with_capacity(self.settlements.len());
         for settlement in &self.settlements {
-            outcomes.extend(settle(&people, settlement)?);
+            outcomes.extend(settle(&people, &mut ledger, settlement)?);
         }
         Ok(outcomes)
     }
 }
 
 /// Ends one operation; gives back the outcome that is to be told.
-fn settle(people: &PeopleWriter<'_>, settlement: &Settlement) -> Result<Option<Outcome>, StateError> {
+fn settle(
+    people: &PeopleWriter<'_>,
+    ledger: &mut LedgerWriter<'_>,
+    settlement: &Settlement,
+) -> Result<Option<Arc<Outcome>>, StateError> {
     let (db, sync) = (people.db(), people.sync());
     if let Effect::Doubtful { instead } = &settlement.effect {
         keep_doubt(db, settlement, instead.as_deref())?;
@@ -181,7 +187,7 @@ fn settle(people: &PeopleWriter<'_>, settlement: &Settlement) -> Result<Option<O
         }
     };
     if let Some(outcome) = &settlement.outcome {
-        ledger::insert(db, outcome)?;
+        ledger.insert(outcome)?;
         if let Some(replaced) = &settlement.replaced {
             undo::insert(db, &outcome.run, sync, &settlement.key, replaced)?;
         }
@@ -205,7 +211,7 @@ fn settle(people: &PeopleWriter<'_>, settlement: &Settlement) -> Result<Option<O
 
 /// The entry of a create without a usable answer keeps its outcome until the end of the run.
 fn keep_doubt(db: &Db<'_>, settlement: &Settlement, instead: Option<&Planned>) -> Result<(), StateError> {
-    let outcome = serde_json::to_string(&settlement.outcome)?;
+    let outcome = serde_json::to_string(&settlement.outcome.as_deref())?;
     let instead = instead.map(serde_json::to_string).transpose()?;
     db.execute("UPDATE journal SET unknown = 1, intended_at = ?2, doubt = ?3, operation = coalesce(?4, operation) WHERE id = ?1", args![settlement.entry, settlement.at, outcome, instead])?;
     Ok(())
@@ -333,6 +339,7 @@ impl Command for Recover {
 
     fn run(&self, db: &Db<'_>) -> Result<u64, StateError> {
         let mut count = self.tell_doubts(db)?;
+        let mut ledger = LedgerWriter::of(db)?;
         let mut found = db.prepare(
             "SELECT j.id, j.run, s.name, s.source, s.target, j.operation, s.kind
              FROM journal j JOIN sync s ON s.id = j.sync WHERE j.unknown = 0 AND (?1 IS NULL OR s.name = ?1)
@@ -357,7 +364,7 @@ impl Command for Recover {
                 ..Outcome::new(self.at, of, key, op, Status::Unknown)
             };
             count += 1;
-            ledger::insert(db, &outcome)
+            ledger.insert(&outcome)
         })?;
         db.execute(
             "UPDATE journal SET unknown = 1
@@ -385,11 +392,11 @@ impl Recover {
             "SELECT j.doubt FROM journal j JOIN sync s ON s.id = j.sync
              WHERE j.doubt IS NOT NULL AND (?1 IS NULL OR s.name = ?1) ORDER BY j.id",
         )?;
-        let mut count = 0;
+        let (mut count, mut ledger) = (0, LedgerWriter::of(db)?);
         let mut runs = BTreeSet::new();
         found.each(args![self.sync], |row| {
             if let Some(outcome) = serde_json::from_str::<Option<Outcome>>(&row.get::<String>(0)?)? {
-                ledger::insert(db, &Outcome { ts: self.at, ..outcome.clone() })?;
+                ledger.insert(&Outcome { ts: self.at, ..outcome.clone() })?;
                 runs.insert(outcome.run);
                 count += 1;
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Command, Db, StateError, history};
+use super::{Command, Db, StateError, Statement, history};
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, RunStatus};
@@ -13,19 +13,33 @@ use crate::domain::record::Key;
 
 pub use super::outcomes::{Filter, LastOutcomes, Outcomes};
 
-/// Writes one row of the ledger.
-pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
-    let fields = serde_json::to_string(&outcome.fields)?;
-    let known = "SELECT id FROM field_list WHERE fields = ?1";
-    let list = match db.one(known, args![fields], |row| row.get::<i64>(0))? {
-        Some(list) => list,
-        None => db.insert("INSERT INTO field_list (fields) VALUES (?1)", args![fields])?,
-    };
-    db.execute(
-        "INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts, http_status,
-                              duration_ms, reason, error_kind, error_message, field_list)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '', ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        args![
+/// Writes rows of the ledger, as many as one command has.
+pub(super) struct LedgerWriter<'d> {
+    db: &'d Db<'d>,
+    insert: Statement<'d>,
+    /// The list of fields that was named last, and its number: of a first load all rows name the same.
+    last: Option<(Vec<String>, i64)>,
+}
+
+impl<'d> LedgerWriter<'d> {
+    /// Nothing is written before the first row.
+    ///
+    /// # Errors
+    /// The database refuses it.
+    pub fn of(db: &'d Db<'d>) -> Result<LedgerWriter<'d>, StateError> {
+        Ok(LedgerWriter { db, insert: db.prepare(INSERT)?, last: None })
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// The database refuses it.
+    pub fn insert(&mut self, outcome: &Outcome) -> Result<(), StateError> {
+        let list = match &self.last {
+            Some((fields, list)) if *fields == outcome.fields => *list,
+            _ => self.list_of(&outcome.fields)?,
+        };
+        self.insert.execute(args![
             outcome.ts,
             outcome.run,
             outcome.sync,
@@ -42,10 +56,26 @@ pub(super) fn insert(db: &Db<'_>, outcome: &Outcome) -> Result<(), StateError> {
             outcome.error.as_ref().map(|e| e.kind.name()),
             outcome.error.as_ref().map(|e| e.message.as_str()),
             list,
-        ],
-    )?;
-    Ok(())
+        ])?;
+        Ok(())
+    }
+
+    /// The number of a list of fields, which is given where it is new.
+    fn list_of(&mut self, fields: &[String]) -> Result<i64, StateError> {
+        let text = serde_json::to_string(fields)?;
+        let known = "SELECT id FROM field_list WHERE fields = ?1";
+        let list = match self.db.one(known, args![text], |row| row.get::<i64>(0))? {
+            Some(list) => list,
+            None => self.db.insert("INSERT INTO field_list (fields) VALUES (?1)", args![text])?,
+        };
+        self.last = Some((fields.to_vec(), list));
+        Ok(list)
+    }
 }
+
+const INSERT: &str = "INSERT INTO outcome (ts, run, sync, source, target, key, op, status, remote_id, fields, attempts,
+                      http_status, duration_ms, reason, error_kind, error_message, field_list)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '', ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 /// Opens a run.
 #[derive(Debug)]
@@ -131,7 +161,8 @@ impl Command for Record {
     type Reply = ();
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
-        self.0.iter().try_for_each(|outcome| insert(db, outcome))
+        let mut ledger = LedgerWriter::of(db)?;
+        self.0.iter().try_for_each(|outcome| ledger.insert(outcome))
     }
 }
 

@@ -220,7 +220,7 @@ mod tests {
             key: Key::parse(key).expect("a key"),
             at: instant(at),
             effect: Effect::None,
-            outcome: Some(Outcome { key: Key::parse(key), status, ..outcome(run, at, op) }),
+            outcome: Some(std::sync::Arc::new(Outcome { key: Key::parse(key), status, ..outcome(run, at, op) })),
             replaced: Some(Undoable { op, remote_id: None, changes: Default::default() }),
             kept: Default::default(),
         };

@@ -1,12 +1,13 @@
 //! What is measured, under which names, for Prometheus.
 //!
-//! Counts and times are recorded where things happen, through the `metrics` facade: without the daemon's recorder each
-//! call does nothing. What the state knows anyway (ages, held plans) is not recorded but read when somebody scrapes;
+//! Counts and times are recorded where things happen, through the `metrics` facade; without the daemon's recorder nothing
+//! is. What the state knows anyway (ages, held plans) is not recorded but read when somebody scrapes;
 //! see [`Gauges`]. The names are a promise to dashboards: [`ALL`] lists every one, and a test holds the sample alerts
 //! against it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_histogram, histogram};
@@ -88,6 +89,9 @@ pub const BUILD: &str = "rosterd_build_info";
 /// Bounds of the buckets of every histogram, in seconds: requests take milliseconds to seconds, runs seconds to hours.
 const BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 14_400.0];
 
+/// Whether anybody records: else not even the labels are made.
+static RECORDS: AtomicBool = AtomicBool::new(false);
+
 /// Starts recording for this process, once.
 ///
 /// # Errors
@@ -95,6 +99,7 @@ const BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15
 pub fn install() -> Result<PrometheusHandle> {
     let cannot = |e| Failure::internal("cannot start to measure").because(e);
     let handle = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(cannot)?.install_recorder().map_err(cannot)?;
+    RECORDS.store(true, Ordering::Relaxed);
     for (name, kind, says) in ALL {
         match kind {
             "counter" => describe_counter!(name, says),
@@ -124,6 +129,9 @@ pub fn skipped_run(sync: &str) {
 
 /// A request to a target has ended: with the answer's HTTP status, or with this kind of error.
 pub fn request(target: &str, ended: Result<u16, ErrorKind>, took: Duration) {
+    if !RECORDS.load(Ordering::Relaxed) {
+        return;
+    }
     let result = match ended {
         Ok(status) => status.to_string(),
         Err(kind) => kind.name().to_string(),

@@ -15,6 +15,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::error::{Error, StateReason};
@@ -293,7 +294,10 @@ impl BudgetFile {
 
 fn made(path: &Path) -> Result<File, StateError> {
     let file = files::open(path, Use::Make)?;
-    file.ok_or_else(|| StateError::io(format!("{} is gone as soon as it was made", path.display())))
+    let file = file.ok_or_else(|| StateError::io(format!("{} is gone as soon as it was made", path.display())))?;
+    // When it was read concerns nobody, and would be written down for each request. Who may not ask for that does without.
+    let _ = fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NOATIME));
+    Ok(file)
 }
 
 /// Where a target's record is, or is to be, and what it says. Few targets share a state: a look at all of them costs the

@@ -85,6 +85,8 @@ pub(super) struct FieldShape {
 
 /// Where a field is within an account.
 pub(super) enum FieldPath<'a> {
+    /// In the member of its name.
+    Member(&'a str),
     /// Under a JSON pointer.
     Pointer(Cow<'a, str>),
     /// At an attribute path of SCIM.
@@ -272,15 +274,19 @@ impl Engine {
     }
 
     /// Where a field is within an account.
-    pub(super) fn field_path(&self, name: &str) -> FieldPath<'_> {
-        let own = self.shapes.get(name).is_some_and(|shape| shape.at.is_some());
+    pub(super) fn field_path<'a>(&'a self, name: &'a str) -> FieldPath<'a> {
+        if let Some(at) = self.shapes.get(name).and_then(|shape| shape.at.as_deref()) {
+            return FieldPath::Pointer(at.into());
+        }
         if self.paths == PathStyle::Scim
-            && !own
             && let Ok(path) = ScimPath::parse(name)
         {
             return FieldPath::Scim(path);
         }
-        FieldPath::Pointer(self.pointer(name))
+        match name.bytes().any(|byte| matches!(byte, b'.' | b'~' | b'/')) {
+            true => FieldPath::Pointer(self.pointer(name)),
+            false => FieldPath::Member(name),
+        }
     }
 
     /// The pointer of a field within an account.

@@ -14,7 +14,7 @@ use super::call::Call;
 use super::definition::{AnswerStyle, Meaning};
 use super::engine::{BodyCondition, Engine, FailureRule, asked_state};
 use super::exchange::{ApiResponse, Current, Verdict};
-use super::read::{id_text, remote_id};
+use super::read::{at, id_text, remote_id};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError};
@@ -24,7 +24,17 @@ use crate::domain::retry::{self, RetryVerdict};
 impl Engine {
     /// What the answer to an operation's request means, which was made for this call. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, call: Call, answer: &ApiResponse, now: DateTime<Utc>) -> Verdict {
-        let body = self.body_of(answer);
+        self.judge_body(operation, call, answer, self.body_about(operation, call, answer), now)
+    }
+
+    fn judge_body(
+        &self,
+        operation: &Operation,
+        call: Call,
+        answer: &ApiResponse,
+        body: Body,
+        now: DateTime<Utc>,
+    ) -> Verdict {
         if let Some(verdict) = self.failure(answer, &body, Some(now)) {
             return match verdict {
                 // There is no account that could be missing: the path is.
@@ -47,7 +57,7 @@ impl Engine {
                 }
             }
             (Body::Value(value), OpKind::Create) if style == AnswerStyle::Id => {
-                match value.pointer(id_at.unwrap_or_default()).and_then(remote_id) {
+                match at(value, id_at.unwrap_or_default()).and_then(remote_id) {
                     Some(id) => done(Some(id), None),
                     None => unclear(answer, "without the id of the new account"),
                 }
@@ -125,7 +135,7 @@ impl Engine {
         if let Some(what) = self.mistaken(operation, record, self.renamed(operation).as_ref()) {
             return unclear(answer, what);
         }
-        let shown = record.pointer(&self.id_at).and_then(remote_id);
+        let shown = at(record, &self.id_at).and_then(remote_id);
         let done = |state| Verdict::Done { remote_id: shown, state, echo: Some(self.echo(operation, record)) };
         let (asked, stated) = (asked_state(operation), self.stated(record));
         match (operation.kind, asked, stated) {
@@ -226,7 +236,7 @@ fn usual_meaning(status: u16) -> Meaning {
 
 /// Whether the value at the condition's pointer is one of its values; numbers and their texts are the same.
 fn met(condition: &BodyCondition, body: &Value) -> bool {
-    let Some(value) = body.pointer(&condition.pointer) else { return false };
+    let Some(value) = at(body, &condition.pointer) else { return false };
     condition.is.iter().any(|wanted| wanted == value || id_text(wanted).is_some_and(|w| Some(w) == id_text(value)))
 }
 

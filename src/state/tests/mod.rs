@@ -10,6 +10,7 @@ mod versions;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -92,7 +93,7 @@ impl Place {
         db.execute_batch(&refusal).expect("a trigger");
     }
 
-    fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Outcome>, StateError> {
+    fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Arc<Outcome>>, StateError> {
         self.state.ask_blocking(Settle { sync: self.sync, settlements })
     }
 }
@@ -177,7 +178,7 @@ fn confirmed(state: PersonState, remote_id: &str) -> Effect {
 
 fn settlement(entry: Option<EntryId>, k: &str, effect: Effect) -> Settlement {
     let status = if effect == Effect::Unknown { Status::Unknown } else { Status::Ok };
-    let outcome = Some(outcome(k, OpKind::Create, status));
+    let outcome = Some(Arc::new(outcome(k, OpKind::Create, status)));
     Settlement {
         entry,
         key: key(k),
@@ -235,7 +236,7 @@ fn an_account_that_is_anothers_fails_its_operation_alone() {
     let place = Place::new();
     let entries = place.intend(&[create("E1"), create("E2"), create("E3")]);
     let mut taken = settlement(Some(entries[1]), "E2", confirmed(PersonState::Active, "7"));
-    taken.outcome.as_mut().expect("an outcome").remote_id = Some(LoggableId::written("7".into()));
+    Arc::make_mut(taken.outcome.as_mut().expect("an outcome")).remote_id = Some(LoggableId::written("7".into()));
     let all = vec![
         settlement(Some(entries[0]), "E1", confirmed(PersonState::Active, "7")),
         taken,
@@ -265,7 +266,7 @@ fn a_doubtful_create_is_told_once_by_its_run_or_by_the_next_start() {
     let doubts = |after| super::journal::UnansweredCreates { sync: place.sync, run: "R1".into(), after, limit: 9 };
     let doubtful = |entry, k: &str| {
         let mut doubtful = settlement(Some(entry), k, Effect::Doubtful { instead: None });
-        doubtful.outcome.as_mut().expect("an outcome").status = Status::Unknown;
+        Arc::make_mut(doubtful.outcome.as_mut().expect("an outcome")).status = Status::Unknown;
         doubtful.at = instant("2026-11-22T12:00:09.000Z");
         doubtful
     };
@@ -305,7 +306,8 @@ fn what_a_target_keeps_is_remembered_until_the_field_is_written_again() {
     let settle = |kept: crate::domain::account::Kept, fields: &[&str]| {
         let mut settlement = settlement(None, "E1", confirmed(PersonState::Active, "7"));
         settlement.kept = kept;
-        settlement.outcome.as_mut().expect("an outcome").fields = fields.iter().map(|f| f.to_string()).collect();
+        Arc::make_mut(settlement.outcome.as_mut().expect("an outcome")).fields =
+            fields.iter().map(|f| f.to_string()).collect();
         place.settle(vec![settlement]).expect("settled");
         let bodies = place.ask(super::people::Bodies { sync: place.sync, keys: vec![key("E1")] });
         bodies[&key("E1")].kept.clone()

@@ -385,4 +385,75 @@ proptest! {
             }
         }
     }
+
+    /// Of an answer only what can tell something is read: the verdict is that of reading all of it.
+    #[test]
+    fn what_is_left_unread_of_an_answer_changes_no_verdict(
+        status in prop_oneof![4 => Just(200u16), 2 => Just(201), 1 => Just(400), 1 => Just(409), 1 => Just(500)],
+        account in account_like(),
+        wrapped in prop_oneof![Just(None), Just(Some("user")), Just(Some("data")), Just(Some("result"))],
+        fields in proptest::collection::btree_map("[a-z]{2,5}", "[a-z]{1,3}", 0..3),
+    ) {
+        let body = wrapped.map_or(account.clone(), |name| json!({ name: account, "id": 5, "extra": [1, {"a": 2}] }));
+        let answer = answer(status, &body.to_string());
+        for (kind, options) in [("juno", ""), ("juicebox", "client = 1"), ("longjump", ""), ("scim", "")] {
+            let engine = Engine::builtin(kind, &options.parse().expect("TOML")).expect("a definition");
+            for op in OpKind::ALL {
+                let mut operation = operation(op);
+                let dotted = [("dimensions.1", "x"), ("client_id", "E1"), ("name.givenName", "Ann"), ("custom.y", "2")];
+                let own = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(dotted);
+                operation.fields.extend(own.map(|(name, value)| {
+                    (name.to_string(), Change { old: Value::Null, new: json!(value) })
+                }));
+                let call = engine.call_for(&operation, false).map_or(Call::Update, |(call, _)| call.name);
+                let whole = engine.judge_body(&operation, call, &answer, engine.body_of(&answer), now());
+                prop_assert_eq!(engine.judge(&operation, call, &answer, now()), whole, "{} {}", kind, op);
+            }
+        }
+    }
+}
+
+/// Something with members that accounts, and complaints, of the built-in kinds have.
+fn account_like() -> impl Strategy<Value = Value> {
+    let names = [
+        "id",
+        "client_id",
+        "email",
+        "banned",
+        "dimensions",
+        "code",
+        "error_code",
+        "error",
+        "errors",
+        "message",
+        "detail",
+        "field",
+        "status",
+        "success",
+        "user",
+        "data",
+        "active",
+        "userName",
+        "name",
+        "custom",
+        "username",
+        "ok",
+        "result",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        prop_oneof![Just(123), Just(5)].prop_map(Value::from),
+        prop_oneof![Just("123"), Just("ann@acme.com"), Just("E1"), Just("email"), Just("x"), Just("7001")]
+            .prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(2, 8, 3, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::btree_map(proptest::sample::select(names.to_vec()), inner, 0..3)
+                .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_string(), value)).collect()),
+        ]
+    });
+    proptest::collection::btree_map(proptest::sample::select(names.to_vec()), value, 0..8)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
