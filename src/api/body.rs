@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-use super::call::Call;
 use super::definition::{Format, PathStyle};
 use super::engine::Engine;
 use super::exchange::{ApiResponse, Verdict};
@@ -91,40 +90,47 @@ impl Engine {
 
     /// The body of the answer to an operation. Of an account in JSON only what can tell something is made a value: what
     /// the operation wrote, whose account it is, in which state, and whatever speaks of a failure.
-    pub(super) fn body_about(&self, operation: &Operation, call: Call, answer: &ApiResponse) -> Body {
-        let plain = self.request.format == Format::Json && self.paths != PathStyle::Scim && self.names.is_none();
-        let Some(heads) = self.heads(operation, call).filter(|_| plain) else { return self.body_of(answer) };
-        let wanted = |name: &str| heads.contains(&name);
+    pub(super) fn body_about(&self, operation: &Operation, answer: &ApiResponse) -> Body {
+        let Some(always) = &self.judged_by else { return self.body_of(answer) };
+        let mut written = Vec::with_capacity(operation.fields.len());
+        for name in operation.fields.keys() {
+            let head = name.split('.').next().unwrap_or(name);
+            // Where a name is written otherwise than it reads, or stands elsewhere, all is read.
+            if head.contains(['~', '/']) || self.stands_elsewhere(name) || self.stands_elsewhere(head) {
+                return self.body_of(answer);
+            }
+            written.push(head);
+        }
+        let wanted = |name: &str| written.contains(&name) || always.iter().any(|member| member == name);
         let read = |bytes: &[u8]| bounded::parse_members(bytes, MOST_BODY, Some(&wanted)).map_err(Body::from);
         Body::with(answer, Format::Json, read)
     }
 
-    /// The outermost members that the answer to an operation is judged by; nothing where a complaint may be anywhere, or a
-    /// name is written in a way that would have to be read first.
-    fn heads<'a>(&'a self, operation: &'a Operation, call: Call) -> Option<Vec<&'a str>> {
-        let told = self.calls.get(&call).and_then(|call| call.id_at.as_ref());
+    fn stands_elsewhere(&self, name: &str) -> bool {
+        self.shapes.get(name).is_some_and(|shape| shape.at.is_some())
+    }
+
+    /// The outermost members by which the answer to any operation is judged; nothing where a complaint may be anywhere, or
+    /// names are compared otherwise than as they are written.
+    pub(super) fn members_judged_by(&self) -> Option<Vec<String>> {
+        if self.request.format != Format::Json || self.paths == PathStyle::Scim || self.names.is_some() {
+            return None;
+        }
         let conditions = self.failures.iter().filter_map(|rule| rule.body.as_ref()).chain(&self.success);
-        let errors = self.errors.code.iter().chain(&self.errors.fields);
+        let mut errors = self.errors.code.iter().chain(&self.errors.fields);
         if errors.clone().any(String::is_empty) {
             return None;
         }
-        let pointers = self.account_at.iter().chain([&self.id_at]).chain(told).chain(errors);
-        let pointers = pointers.chain(conditions.map(|condition| &condition.pointer)).map(String::as_str);
         let own = [Some(&self.state.field), self.catalogue.key_field.as_ref(), self.catalogue.id_field.as_ref()];
-        let fields = own.into_iter().flatten().chain(operation.fields.keys()).map(String::as_str);
-        let mut heads = Vec::with_capacity(32);
-        let mut add = |pointer: &'a str| heads.extend(pointer.split('/').nth(1));
-        pointers.for_each(&mut add);
-        let mut named = Vec::with_capacity(16);
-        for name in fields {
-            // A field, or the list or object that it is a part of, may stand elsewhere than under its name.
-            let head = name.split('.').next().unwrap_or(name);
-            let elsewhere = |name: &str| self.shapes.get(name).and_then(|shape| shape.at.as_deref());
-            [elsewhere(name), elsewhere(head)].into_iter().flatten().for_each(&mut add);
-            named.push(head);
-        }
-        heads.append(&mut named);
-        heads.iter().all(|head| !head.contains(['~', '/'])).then_some(heads)
+        let own = own.into_iter().flatten().map(|name| self.pointer(name).into_owned());
+        let ids = self.calls.values().filter_map(|call| call.id_at.as_ref()).chain([&self.id_at]);
+        let pointers = self.account_at.iter().chain(ids).chain(&mut errors);
+        let pointers = pointers.chain(conditions.map(|condition| &condition.pointer)).cloned().chain(own);
+        let mut members: Vec<String> =
+            pointers.filter_map(|pointer| pointer.split('/').nth(1).map(str::to_string)).collect();
+        members.sort();
+        members.dedup();
+        members.iter().all(|member| !member.contains('~')).then_some(members)
     }
 
     fn spelled(&self, mut body: Body) -> Body {

@@ -50,7 +50,7 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
     let names = (parts.account.paths == PathStyle::Scim).then(|| {
         Names::new(parts.fields.keys().map(String::as_str), pointers::read(&parts).map(|(_, pointer)| pointer))
     });
-    Ok(Engine {
+    let mut engine = Engine {
         names,
         kind: parts.kind,
         title: parts.title,
@@ -72,7 +72,10 @@ pub(super) fn compile(text: &str, given: &toml::Table) -> Result<Engine, Vec<Def
         failures,
         proofs,
         path_options: path_options(&parts.operations, &values),
-    })
+        judged_by: None,
+    };
+    engine.judged_by = engine.members_judged_by();
+    Ok(engine)
 }
 
 /// The options that stand in the paths of requests.

@@ -58,6 +58,9 @@ pub struct Engine {
     pub(super) names: Option<Names>,
     /// The options that stand in the paths of requests.
     pub(super) path_options: BTreeMap<String, String>,
+    /// The outermost members by which answers to operations are judged, beside what an operation writes; nothing where all
+    /// of an answer has to be read.
+    pub(super) judged_by: Option<Vec<String>>,
 }
 
 /// What a target of a kind may say.

@@ -24,7 +24,7 @@ use crate::domain::retry::{self, RetryVerdict};
 impl Engine {
     /// What the answer to an operation's request means, which was made for this call. `now` is when it arrived, for a `Retry-After` that is a date.
     pub fn judge(&self, operation: &Operation, call: Call, answer: &ApiResponse, now: DateTime<Utc>) -> Verdict {
-        self.judge_body(operation, call, answer, self.body_about(operation, call, answer), now)
+        self.judge_body(operation, call, answer, self.body_about(operation, answer), now)
     }
 
     fn judge_body(
