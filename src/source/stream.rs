@@ -43,9 +43,10 @@ impl<T: Transport> Connector for Stream<T> {
         let mut sink = Sink::create(request.directory, self.source.rows, request.comparison)?;
         let input = self.transport.open(&self.source)?;
         let modified_at = input.modified_at();
-        let mut decoder = Decoder::new(&self.source, &self.format, wanted, false);
         // What is declared is counted as people are.
         let declares = self.format.json().is_some_and(|json| json.total.is_some());
+        let decoder = Decoder::new(&self.source, &self.format, wanted, false);
+        let mut decoder = if declares { decoder } else { decoder.without_digests() };
         let mut log = declares.then(|| PageLog::new(self.source.rows == RowsPerPerson::Many));
         let (mut completeness, declared) = decoder.whole(input, &mut |took| {
             if let Piece::Row(row) = took {

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::parsed::{Parsed, RowCells};
-use super::document::{Document, Wants};
+use super::document::{Document, Row, Wants};
 use super::json::column;
 use super::rows::MAX_FIELD;
-use crate::domain::record::cells::put_value;
+use crate::domain::record::cells::{first_text, put_text, put_value, values};
 use crate::domain::record::{Key, Position};
 
 /// Beyond this a number that is no whole number of 64 bits has lost digits when it was read: 2 to the power of 63.
-const EXACT: f64 = 9_223_372_036_854_775_808.0;
+pub(super) const EXACT: f64 = 9_223_372_036_854_775_808.0;
 
 /// Judges the records of one source.
 pub(in crate::source) struct Judge {
@@ -23,6 +23,11 @@ pub(in crate::source) struct Judge {
     wanted: Vec<String>,
     /// Columns that are wanted or required, and whether some record has had them.
     needed: Vec<(String, bool)>,
+    /// The columns that a record is read for, the place of each being its number.
+    columns: Vec<String>,
+    /// The numbers of the key and of those that are wanted.
+    key_number: Option<usize>,
+    numbers: Vec<Option<usize>>,
     hasher: RandomState,
     count: u64,
     objects: u64,
@@ -38,21 +43,33 @@ impl Judge {
             also_key: Vec::new(),
             wanted: wanted.iter().cloned().collect(),
             needed,
+            columns: Vec::new(),
+            key_number: None,
+            numbers: Vec::new(),
             hasher: RandomState::new(),
             count: 0,
             objects: 0,
         }
+        .numbered()
+    }
+
+    fn numbered(mut self) -> Judge {
+        let needed = self.needed.iter().map(|(name, _)| name);
+        self.columns = Wants::new(&self.key, self.wanted.iter().chain(needed)).columns().to_vec();
+        self.key_number = self.columns.binary_search(&self.key).ok();
+        self.numbers = self.wanted.iter().map(|name| self.columns.binary_search(name).ok()).collect();
+        self
     }
 
     /// The same, for whom these names mean the key too where there is no such column.
     pub fn calling_key(mut self, also: &[String]) -> Judge {
         self.needed.retain(|(name, _)| !also.contains(name));
-        Judge { also_key: also.to_vec(), ..self }
+        Judge { also_key: also.to_vec(), ..self }.numbered()
     }
 
     /// What of a record has to be read.
     pub fn wants(&self) -> Wants {
-        Wants::new(&self.key, self.wanted.iter().chain(self.needed.iter().map(|(name, _)| name)))
+        Wants::new(&self.key, &self.columns).reading_cells()
     }
 
     /// The columns that no record had, of those that are wanted or required; none as long as there was no record.
@@ -66,19 +83,24 @@ impl Judge {
         self.count += 1;
         let position = Position { line, record: self.count };
         let bad = |key: Option<Key>, reason: String| Parsed::Bad { certain: key.is_some(), key, position, reason };
-        let Document { value, blank, doubled, excess, print, .. } = match document {
+        let Document { value, blank, doubled, excess, print, row, .. } = match document {
             Ok(document) => document,
             Err(reason) => return bad(None, reason),
         };
-        let Value::Object(row) = value else { return bad(None, "it is not an object".into()) };
+        let row = match (row, value) {
+            (Some(row), _) => row,
+            (None, Value::Object(tree)) => Row::of_tree(tree),
+            (None, _) => return bad(None, "it is not an object".into()),
+        };
         if blank {
             return Parsed::Blank(position);
         }
         self.objects += 1;
-        for (name, seen) in &mut self.needed {
-            *seen = *seen || column(&row, name).is_some();
+        let number = |name: &String| self.columns.binary_search(name).ok();
+        for (name, seen) in self.needed.iter_mut().filter(|(_, seen)| !seen) {
+            *seen = !matches!(Found::of(&row, number(name), name), Found::Nothing);
         }
-        let key = match self.key_of(&row) {
+        let key = match self.key_of(Found::of(&row, self.key_number, &self.key)) {
             Ok(key) => key,
             Err(reason) => return bad(None, excess.map_or(reason, |what| format!("it {what}"))),
         };
@@ -90,34 +112,51 @@ impl Judge {
             let key = Some(key).filter(|_| self.key.rsplit('.').next() != Some(&name));
             return bad(key, format!("the field {name} is there twice"));
         }
-        let normal = Value::from(key.as_str());
         let mut cells = Vec::with_capacity(256);
-        for name in &self.wanted {
-            let cell = match column(&row, name) {
+        for (name, number) in self.wanted.iter().zip(&self.numbers) {
+            match Found::of(&row, *number, name) {
                 // The key is what it is taken for, in its normal form; a number stays one.
-                Some(Value::String(_)) if *name == self.key => &normal,
-                None if self.also_key.contains(name) => &normal,
-                cell => cell.unwrap_or(&Value::Null),
-            };
-            if let Some(what) = unusable(cell) {
-                return bad(Some(key), format!("column {name} {what}"));
+                Found::Cell(cell) if *name == self.key && first_text(cell).is_some() => {
+                    put_text(&mut cells, key.as_str().as_bytes());
+                }
+                Found::Value(Value::String(_)) if *name == self.key => put_text(&mut cells, key.as_str().as_bytes()),
+                Found::Nothing if self.also_key.contains(name) => put_text(&mut cells, key.as_str().as_bytes()),
+                // What is empty is the same as what is absent.
+                Found::Nothing => put_value(&mut cells, &Value::Null),
+                Found::Cell(cell) if first_text(cell) == Some(b"") => put_value(&mut cells, &Value::Null),
+                Found::Value(Value::String(text)) if text.is_empty() => put_value(&mut cells, &Value::Null),
+                Found::Cell(cell) => cells.extend_from_slice(cell),
+                Found::Value(value) => match unusable(value) {
+                    Some(what) => return bad(Some(key), format!("column {name} {what}")),
+                    None => put_value(&mut cells, value),
+                },
             }
-            // What is empty is the same as what is absent.
-            put_value(&mut cells, if cell.as_str() == Some("") { &Value::Null } else { cell });
         }
         let cells = RowCells::Encoded { cells: cells.into(), digest: self.digest(&key, print) };
         Parsed::Good { key: String::from(&key).into(), position, cells }
     }
 
-    fn key_of(&self, row: &Map<String, Value>) -> Result<Key, String> {
+    fn key_of(&self, found: Found<'_>) -> Result<Key, String> {
         let name = &self.key;
-        let text = match column(row, name) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-            Some(_) => return Err(format!("the key, column {name}, is neither text nor a whole number")),
+        let of_text = |text: &str| Key::read(text).map_err(|fault| format!("the key, column {name}, {fault}"));
+        let read;
+        let value = match found {
+            Found::Cell(cell) => match first_text(cell).and_then(|text| std::str::from_utf8(text).ok()) {
+                Some(text) => return of_text(text),
+                None => {
+                    read = values(cell).and_then(|mut values| values.pop());
+                    read.as_ref()
+                }
+            },
+            Found::Value(value) => Some(value),
+            Found::Nothing => None,
         };
-        Key::read(&text).map_err(|fault| format!("the key, column {name}, {fault}"))
+        match value {
+            None | Some(Value::Null) => of_text(""),
+            Some(Value::String(text)) => of_text(text),
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => of_text(&number.to_string()),
+            Some(_) => Err(format!("the key, column {name}, is neither text nor a whole number")),
+        }
     }
 
     /// A print of the whole record, the key in its normal form.
@@ -126,6 +165,22 @@ impl Judge {
         digest[..8].copy_from_slice(&self.hasher.hash_one(key.as_str()).to_le_bytes());
         digest[8..].copy_from_slice(&print.to_le_bytes());
         digest
+    }
+}
+
+/// What a record has in a column.
+enum Found<'r> {
+    Nothing,
+    /// A cell that can be used.
+    Cell(&'r [u8]),
+    Value(&'r Value),
+}
+
+impl<'r> Found<'r> {
+    /// What this one has in the column of this number and name.
+    fn of(row: &'r Row, number: Option<usize>, name: &str) -> Found<'r> {
+        let cell = number.and_then(|number| row.cell(number));
+        cell.map(Found::Cell).or_else(|| column(row.tree(), name).map(Found::Value)).unwrap_or(Found::Nothing)
     }
 }
 
@@ -147,7 +202,7 @@ fn unusable(value: &Value) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::record::cells::values;
+    use proptest::prelude::*;
 
     fn judge(record: &str) -> Parsed<'static> {
         let wanted = ["mail", "name.first", "groups"].map(String::from).into();
@@ -229,6 +284,78 @@ mod tests {
         }
         for record in [r#"{"id":"","mail":0}"#, r#"{"flag":false}"#] {
             assert!(matches!(judge(record), Parsed::Bad { key: None, .. }), "{record}");
+        }
+    }
+
+    /// Records with much that is odd about them, as text: a field may be there twice, a number have too many digits.
+    fn any_record() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_string()),
+            any::<bool>().prop_map(|value| value.to_string()),
+            proptest::sample::select(vec![
+                "0",
+                "-1",
+                "1.5",
+                "1e300",
+                "123456789012345678901",
+                "-0.0",
+                "9223372036854775808"
+            ])
+            .prop_map(String::from),
+            proptest::sample::select(vec![" ", "", "a", "\u{a0}", "\u{0}", "Zu\u{308}", "\"\\\n", "7", "\u{200b}"])
+                .prop_map(|text| Value::from(text).to_string()),
+        ];
+        let names = || {
+            proptest::sample::select(vec!["id", "mail", "name", "name.first", "first", "x", "", "groups", "a\\u0000"])
+        };
+        let field =
+            move |value| (names(), value).prop_map(|(name, value): (&str, String)| format!("\"{name}\":{value}"));
+        let list = |items: Vec<String>, (open, close)| format!("{open}{}{close}", items.join(","));
+        let value = leaf.prop_recursive(2, 8, 3, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(move |items| list(items, ('[', ']'))),
+                proptest::collection::vec(field(inner), 0..3).prop_map(move |fields| list(fields, ('{', '}'))),
+            ]
+        });
+        let of_fields = proptest::collection::vec(field(value.clone().boxed()), 0..6)
+            .prop_map(move |fields| list(fields, ('{', '}')));
+        prop_oneof![9 => of_fields.boxed(), 1 => value.boxed()]
+    }
+
+    fn judged(judge: &mut Judge, wants: &Wants, record: &str) -> String {
+        let document = wants.of_text(record.as_bytes()).map_err(|_| "no JSON".to_string());
+        match judge.next(0, document) {
+            Parsed::Good { key, position, cells } => {
+                let mut encoded = Vec::new();
+                cells.put_into(&mut encoded, &key);
+                format!("{key:?} {position} {encoded:?} {:?}", cells.digest(&key))
+            }
+            Parsed::Bad { key, certain, position, reason } => format!("{key:?} {certain} {position} {reason}"),
+            Parsed::Blank(position) => format!("blank {position}"),
+            Parsed::End(_) => panic!("no end"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(crate::domain::properties::cases(1024))]
+
+        #[test]
+        fn a_record_is_judged_the_same_whether_it_is_read_as_cells_or_as_a_tree(
+            records in proptest::collection::vec(any_record(), 1..8),
+            key in proptest::sample::select(vec!["id", "name.first", "name"]),
+            asks_for_key in any::<bool>(),
+        ) {
+            let mut wanted: BTreeSet<String> = ["groups", "mail", "name.first", "name.last"].map(String::from).into();
+            wanted.extend(asks_for_key.then(|| key.to_string()));
+            let also = ["mail".to_string()];
+            let mut judges = [1, 2].map(|_| Judge::new(key, &wanted, &["x".into()]).calling_key(&also[usize::from(asks_for_key)..]));
+            judges[1].hasher = judges[0].hasher.clone();
+            let cells = judges[0].wants();
+            let trees = cells.as_trees();
+            for record in &records {
+                prop_assert_eq!(judged(&mut judges[0], &cells, record), judged(&mut judges[1], &trees, record), "{}", record);
+                prop_assert_eq!(&judges[0].needed, &judges[1].needed);
+            }
         }
     }
 

@@ -43,6 +43,11 @@ impl<'a> Decoder<'a> {
         Decoder { source, format, wanted, judge, wants, rows: 0, blank: 0, closed: false }
     }
 
+    /// The same, where nobody asks for the digest of a row.
+    pub fn without_digests(self) -> Decoder<'a> {
+        Decoder { wants: self.wants.without_prints(), ..self }
+    }
+
     /// Reads what holds everybody; gives back the number of records that it declares too, where it must.
     ///
     /// # Errors

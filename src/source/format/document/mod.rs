@@ -4,18 +4,26 @@
 //! equal, and whether they say anything. Nothing of a record can end the reading of those after it, as long as the text
 //! can be followed.
 
+mod flat;
+
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use self::flat::Fields;
+pub(in crate::source) use self::flat::Row;
 use crate::domain::bounded;
 use crate::domain::bounded::{Budget, DEEPEST};
 
 /// The most that is kept of a record, as it lies in memory.
 pub(in crate::source) const MOST_KEPT: usize = 16_000_000;
+
+/// The longest text of a record, in bytes, that is read as cells.
+const LONGEST_ROW: usize = 256 * 1024;
 
 /// The most that is kept of a key, which is no key when it is longer.
 const MOST_KEY: usize = 100_000;
@@ -47,16 +55,21 @@ pub(in crate::source) struct Document {
     pub print: u64,
     /// The names of its columns, fields of objects by dotted path; where they are asked for.
     pub columns: Vec<String>,
+    /// What is wanted of it in place of `value`, where it was read as cells.
+    pub row: Option<Row>,
 }
 
 /// Reads the records of one source.
-#[derive(Clone)]
 pub(in crate::source) struct Wants {
     key: String,
     /// The columns that are used, the key among them.
     columns: Vec<String>,
     lists_columns: bool,
     hasher: RandomState,
+    /// Whether anybody looks at the prints of records.
+    prints: bool,
+    /// Reads objects as cells, where that is wanted.
+    fields: Option<RefCell<Fields>>,
 }
 
 impl Wants {
@@ -65,12 +78,23 @@ impl Wants {
         let mut columns: Vec<String> = columns.into_iter().cloned().chain([key.to_string()]).collect();
         columns.sort();
         columns.dedup();
-        Wants { key: key.into(), columns, lists_columns: false, hasher: RandomState::new() }
+        Wants { key: key.into(), columns, lists_columns: false, hasher: RandomState::new(), prints: true, fields: None }
     }
 
     /// The same, and the names of all columns that are there.
     pub fn listing_columns(self, lists_columns: bool) -> Wants {
-        Wants { lists_columns, ..self }
+        let fields = self.fields.filter(|_| !lists_columns);
+        Wants { lists_columns, fields, ..self }
+    }
+
+    /// The same, and objects are read as cells where they can be.
+    pub fn reading_cells(self) -> Wants {
+        Wants { fields: Some(RefCell::default()), ..self }
+    }
+
+    /// The columns in the order of their numbers.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// The record that this text is.
@@ -78,9 +102,50 @@ impl Wants {
     /// # Errors
     /// It is not JSON.
     pub fn of_text(&self, text: &[u8]) -> Result<Document, serde_json::Error> {
+        if self.reads_cells() && text.len() <= LONGEST_ROW {
+            let mut parser = serde_json::Deserializer::from_slice(text);
+            if let Ok(document) =
+                AsRow(self).deserialize(&mut parser).and_then(|document| parser.end().map(|()| document))
+            {
+                return Ok(document);
+            }
+        }
         let mut parser = serde_json::Deserializer::from_slice(text);
         let document = self.deserialize(&mut parser)?;
         parser.end().map(|()| document)
+    }
+
+    /// Whether reading a record as cells is worth the attempt.
+    pub fn reads_cells(&self) -> bool {
+        self.fields.as_ref().is_some_and(|fields| fields.borrow().is_promising())
+    }
+
+    /// The same, whose prints nobody looks at.
+    pub fn without_prints(self) -> Wants {
+        Wants { prints: false, ..self }
+    }
+
+    /// The print of something; nothing where nobody looks at prints.
+    fn print(&self, what: impl Hash) -> u64 {
+        if self.prints { self.hash(what) } else { 0 }
+    }
+
+    fn hash(&self, what: impl Hash) -> u64 {
+        self.hasher.hash_one(what)
+    }
+}
+
+/// Reads a record as cells, or fails where it can't be read so.
+#[derive(Clone, Copy)]
+pub(in crate::source) struct AsRow<'w>(pub &'w Wants);
+
+impl<'de> DeserializeSeed<'de> for AsRow<'_> {
+    type Value = Document;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
+        let Some(fields) = &self.0.fields else { return Err(D::Error::custom("cells are not wanted")) };
+        let (row, print, blank) = fields.borrow_mut().read(&mut State::new(self.0), deserializer)?;
+        Ok(Document { blank, print, row: Some(row), ..Document::default() })
     }
 }
 
@@ -88,21 +153,12 @@ impl<'de> DeserializeSeed<'de> for &Wants {
     type Value = Document;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
-        let mut state = State {
-            wants: self,
-            budget: Budget::of(MOST_KEPT),
-            names: Vec::new(),
-            doubled: None,
-            excess: None,
-            path: self.lists_columns.then(String::new),
-            columns: Vec::new(),
-        };
-        let columns = self.columns.iter().map(|name| Column { rest: name.as_str(), key: *name == self.key }).collect();
-        let seen = Node { state: &mut state, keep: Keep::Parts(columns), depth: 0 }.deserialize(deserializer)?;
+        let mut state = State::new(self);
+        let seen = Node { state: &mut state, keep: self.keep(), depth: 0 }.deserialize(deserializer)?;
         let State { budget, doubled, excess, columns, .. } = state;
         let too_much = || format!("holds more of what is used than is kept in memory ({} MB)", MOST_KEPT / 1_000_000);
         let excess = excess.or_else(|| budget.excess().map(|_| too_much()));
-        Ok(Document { value: seen.value, blank: seen.blank, doubled, excess, print: seen.print, columns })
+        Ok(Document { value: seen.value, blank: seen.blank, doubled, excess, print: seen.print, columns, row: None })
     }
 }
 
@@ -119,9 +175,21 @@ struct State<'w> {
     columns: Vec<String>,
 }
 
-impl State<'_> {
+impl<'w> State<'w> {
+    fn new(wants: &'w Wants) -> State<'w> {
+        State {
+            wants,
+            budget: Budget::of(MOST_KEPT),
+            names: Vec::new(),
+            doubled: None,
+            excess: None,
+            path: wants.lists_columns.then(String::new),
+            columns: Vec::new(),
+        }
+    }
+
     fn hash(&self, what: impl Hash) -> u64 {
-        self.wants.hasher.hash_one(what)
+        self.wants.hash(what)
     }
 
     /// This place is a column.

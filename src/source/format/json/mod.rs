@@ -4,14 +4,19 @@
 //! records it has and where the next one is, so that this one can be fetched meanwhile. The second time ([`records`])
 //! gives the records, one in memory at a time.
 
+mod window;
+
+use std::cell::RefCell;
 use std::fmt;
 use std::io::Read;
+use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::document::{self, Document, Wants};
+use self::window::{Feed, Window};
+use super::document::{self, AsRow, Document, Wants};
 use super::hints::{self, Glance, Hints, Said};
 use crate::config::settings::JsonSettings;
 use crate::domain::bounded::visit_plain;
@@ -179,10 +184,14 @@ pub(super) fn skim_records(
 
 /// What a parser complains of, without quoting anything.
 pub(in crate::source) fn complaint(error: &serde_json::Error) -> String {
+    complaint_at(error, (error.line(), error.column()))
+}
+
+fn complaint_at(error: &serde_json::Error, (line, column): (usize, usize)) -> String {
     match error.classify() {
         Category::Eof => "it is cut off in the middle of its JSON".into(),
         Category::Io => format!("reading it stopped before the end: {error}"),
-        Category::Syntax => format!("it is not JSON (line {}, column {})", error.line(), error.column()),
+        Category::Syntax => format!("it is not JSON (line {line}, column {column})"),
         // Ours: they name places.
         Category::Data => {
             let text = error.to_string();
@@ -222,13 +231,19 @@ impl<'a> Walk<'a> {
         Walk { records, spots: [None, None, None], hints: None, each, lists: 0, stopped: false, names: Vec::new() }
     }
 
-    fn go(&mut self, page: impl Read) -> Result<(), String> {
+    fn go(&mut self, mut page: impl Read) -> Result<(), String> {
+        let window = RefCell::new(Window::new(&mut page));
+        self.follow(Feed(&window), &window)
+    }
+
+    fn follow(&mut self, page: impl Read, window: &RefCell<Window<'_>>) -> Result<(), String> {
         let mut parser = serde_json::Deserializer::from_reader(page);
-        let walked = Node { walk: self, path: &mut Vec::new() }.deserialize(&mut parser);
+        let walked = Node { walk: self, window, path: &mut Vec::new() }.deserialize(&mut parser);
         if self.stopped {
             return Ok(());
         }
-        walked.and_then(|()| parser.end()).map_err(|error| complaint(&error))?;
+        let place_of = |error: &serde_json::Error| window.borrow().place_of(error.line(), error.column());
+        walked.and_then(|()| parser.end()).map_err(|error| complaint_at(&error, place_of(&error)))?;
         match self.lists {
             1 => Ok(()),
             0 => Err(self.no_list()),
@@ -269,15 +284,15 @@ impl<'a> Walk<'a> {
     }
 
     /// The records of the list; whether no more are wanted.
-    fn records<'de, A: SeqAccess<'de>>(&mut self, mut list: A) -> Result<(), A::Error> {
+    fn records<'de, A: SeqAccess<'de>>(&mut self, mut list: A, window: &RefCell<Window<'_>>) -> Result<(), A::Error> {
         match &mut self.each {
             Each::Counted(count) => {
-                while list.next_element::<IgnoredAny>()?.is_some() {
+                while list.next_element_seed(Counted(window))?.is_some() {
                     *count += 1;
                 }
             }
             Each::Read(wants, each) => {
-                while let Some(document) = list.next_element_seed(*wants)? {
+                while let Some(document) = list.next_element_seed(Record(wants, window))? {
                     if !each(document) {
                         self.stopped = true;
                         return Err(de::Error::custom("stopped"));
@@ -304,13 +319,48 @@ fn place(pointer: &Pointer) -> String {
     if pointer.0.is_empty() { "the top of the document".into() } else { format!("\"{pointer}\"") }
 }
 
+/// A record that is counted.
+struct Counted<'w, 'r>(&'w RefCell<Window<'r>>);
+
+impl<'de> DeserializeSeed<'de> for Counted<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        // Of what was parsed in the window, the braces are left.
+        self.0.borrow_mut().parse(PhantomData::<IgnoredAny>);
+        IgnoredAny::deserialize(deserializer).map(|IgnoredAny| ())
+    }
+}
+
+/// A record that is read.
+struct Record<'w, 'r>(&'w Wants, &'w RefCell<Window<'r>>);
+
+impl<'de> DeserializeSeed<'de> for Record<'_, '_> {
+    type Value = Document;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
+        let Record(wants, window) = self;
+        let in_sight = {
+            let mut window = window.borrow_mut();
+            let row = if wants.reads_cells() { window.parse(AsRow(wants)) } else { None };
+            row.or_else(|| window.parse(wants))
+        };
+        match in_sight {
+            // Its braces are left.
+            Some(document) => IgnoredAny::deserialize(deserializer).map(|IgnoredAny| document),
+            None => wants.deserialize(deserializer),
+        }
+    }
+}
+
 /// One place in the document.
-struct Node<'w, 'a, 'p> {
+struct Node<'w, 'a, 'p, 'r> {
     walk: &'w mut Walk<'a>,
+    window: &'p RefCell<Window<'r>>,
     path: &'p mut Vec<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -318,7 +368,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_, '_, '_> {
+impl<'de> Visitor<'de> for Node<'_, '_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,7 +382,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
             }
             self.path.push(name);
             if self.walk.leads_somewhere(self.path) {
-                map.next_value_seed(Node { walk: self.walk, path: self.path })?;
+                map.next_value_seed(Node { walk: self.walk, window: self.window, path: self.path })?;
             } else if self.walk.hints.is_some() && hints::wanted(self.path, &self.walk.records.0) {
                 let said = map.next_value_seed(Glance::Deep)?;
                 self.walk.note(self.path, said);
@@ -361,7 +411,7 @@ impl<'de> Visitor<'de> for Node<'_, '_, '_> {
             return Ok(());
         }
         self.walk.lists += 1;
-        self.walk.records(list)
+        self.walk.records(list, self.window)
     }
 
     visit_plain!((), |self, value| self.walk.scalar(self.path, value));

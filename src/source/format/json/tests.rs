@@ -139,6 +139,26 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Hands out a few bytes at a time.
+struct Trickle<'a>(&'a [u8], usize);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.len().min(buffer.len()).min(self.1);
+        buffer[..n].copy_from_slice(&self.0[..n]);
+        self.0 = &self.0[n..];
+        Ok(n)
+    }
+}
+
+/// Goes through a page; where so many bytes are read at once, records are parsed in sight if they can.
+fn walk(page: &[u8], in_sight: Option<usize>, mut walk: Walk<'_>) -> Result<(), String> {
+    match in_sight {
+        Some(step) => walk.go(Trickle(page, step)),
+        None => walk.follow(page, &RefCell::new(Window::new(&mut std::io::empty()))),
+    }
+}
+
 proptest! {
     #![proptest_config(crate::domain::properties::cases(256))]
 
@@ -156,6 +176,36 @@ proptest! {
         let page = json!({"data": list}).to_string();
         let cut = cut.index(page.len());
         prop_assert!(skim(&page.as_bytes()[..cut], &at("/data")).is_err());
+    }
+
+    #[test]
+    fn a_page_is_the_same_whether_its_records_are_in_sight_or_not(
+        list in proptest::collection::vec(any_json(), 0..6),
+        spaces in "[ \\n]{0,3}",
+        change in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+        step in prop_oneof![1usize..40, Just(100_000)],
+    ) {
+        let list: Vec<String> = list.iter().map(|value| value.to_string().replace(',', &format!(",{spaces}"))).collect();
+        let mut page = format!("{{\"a\":{{}},{spaces}\"data\":[{spaces}{}]{spaces},\"z\":1}}", list.join(&format!("{spaces},"))).into_bytes();
+        if let Some((at, byte)) = change {
+            let at = at.index(page.len());
+            page[at] = byte;
+        }
+        page.truncate(cut.map_or(page.len(), |cut| cut.index(page.len())));
+        let (pointer, wants) = (Pointer::parse("/data"), wants());
+        let read = |in_sight| {
+            let mut found = Vec::new();
+            let mut each = |document| {
+                found.push(document);
+                true
+            };
+            let end = walk(&page, in_sight, Walk::new(&pointer, Each::Read(&wants, &mut each)));
+            (found, end)
+        };
+        prop_assert_eq!(read(Some(step)), read(None));
+        let count = |in_sight| walk(&page, in_sight, Walk::new(&pointer, Each::Counted(0)));
+        prop_assert_eq!(count(Some(step)), count(None));
     }
 
     #[test]
