@@ -73,17 +73,17 @@ impl PlainRows {
     #[inline]
     fn marks(&self, block: &[u8; BLOCK]) -> u64 {
         // Without branches and of one size, so that the compiler compares many at once.
-        let hits = block.map(|byte| {
-            u8::from(byte == self.delimiter)
-                | u8::from(byte == self.quote)
-                | u8::from(byte == b'\n')
-                | u8::from(byte == b'\r')
-        });
-        // Eight bytes of 0 or 1 become eight bits by one multiplication; those of the first byte end up lowest.
-        hits.as_chunks::<8>().0.iter().rev().fold(0, |marks, eight| {
-            let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            marks << 8 | bits
-        })
+        let mut hits = [0u8; BLOCK];
+        for (hit, byte) in hits.iter_mut().zip(block) {
+            *hit = u8::from(*byte == self.delimiter)
+                | u8::from(*byte == self.quote)
+                | u8::from(*byte == b'\n')
+                | u8::from(*byte == b'\r');
+        }
+        // Eight bytes of 0 or 1 become eight bits by one multiplication.
+        let (eights, _) = hits.as_chunks::<8>();
+        let bits = eights.iter().map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+        bits.zip(0..).fold(0, |marks, (bits, at)| marks | bits << (8 * at))
     }
 
     fn marks_of_rest(&self, rest: &[u8]) -> u64 {
