@@ -13,7 +13,7 @@ use crate::domain::ids::SyncId;
 use crate::domain::operation::{Change, OpKind, Operation};
 use crate::domain::record::Key;
 use crate::domain::value::is_empty;
-use crate::state::people::Bodies;
+use crate::state::bodies::Bodies;
 use crate::state::{State, StateError};
 
 /// Looks the person of an operation up by key and by `match`.

@@ -166,11 +166,6 @@ impl Operation {
         self.fields.contains_key(field) || self.create_only.contains(field) || self.blank.contains(field)
     }
 
-    /// Whether it makes an account and clears nothing.
-    pub fn is_plain_create(&self) -> bool {
-        self.kind == OpKind::Create && !self.fields.values().any(Change::clears)
-    }
-
     /// Whether a request is needed at all: linking an account that is already right needs none.
     pub fn needs_request(&self) -> bool {
         match self.kind {
@@ -351,7 +346,7 @@ mod tests {
                 .prop_shuffle(),
         ) {
             let spooled = |operations: &[Operation]| {
-                let spool = Spool::new().expect("a spool");
+                let spool = Spool::new(&crate::domain::catalogue::Catalogue::default()).expect("a spool");
                 operations.iter().for_each(|o| spool.add_to(o.wave, &o.clone().into()).expect("added"));
                 let (mut all, mut last) = (Vec::new(), None::<Planned>);
                 loop {

@@ -40,11 +40,6 @@ impl Planned {
         matches!(self, Planned::Step(_))
     }
 
-    /// Whether it makes an account, clears nothing and can be done: of such a one, a plan's limits need to know no more.
-    pub fn is_plain_create(&self) -> bool {
-        matches!(self, Planned::Operation(operation) if operation.is_plain_create())
-    }
-
     /// Whether a request is needed at all.
     pub fn needs_request(&self) -> bool {
         self.conflict().is_none() && Operation::needs_request(self)

@@ -4,4 +4,5 @@ pub mod bounded_file;
 pub mod clock;
 pub mod disk_budget;
 pub mod panics;
+pub mod parallel;
 pub mod stack;

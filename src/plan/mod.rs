@@ -249,8 +249,8 @@ impl Measured for Plan {
     /// Of the operations that people see: steps on the way are not theirs to approve.
     fn digests(&self) -> Result<BTreeSet<Digest>, StateError> {
         let mut digests = BTreeSet::new();
-        self.spool().weigh(|digest, operation| {
-            if operation.is_none_or(|operation| !operation.is_step()) {
+        self.spool().weigh(|digest, weight| {
+            if !weight.is_step() {
                 digests.insert(digest);
             }
         })?;
@@ -430,16 +430,11 @@ fn measure(
     let mut hasher = PlanHasher::new(sync);
     let mut tally = Tally { users, bans_before, ..Tally::default() };
     let mut counts = BTreeMap::new();
-    plan.spool().weigh(|digest, operation| {
+    plan.spool().weigh(|digest, weight| {
         hasher.add(&digest);
-        let Some(operation) = operation else {
-            tally.creates += 1;
-            *counts.entry(OpKind::Create).or_default() += 1;
-            return;
-        };
-        tally.add(&operation);
-        if !operation.is_step() {
-            *counts.entry(operation.kind).or_default() += 1;
+        tally.add(weight);
+        if !weight.is_step() {
+            *counts.entry(weight.kind).or_default() += 1;
         }
     })?;
     Ok((hasher.id(), tally, counts))

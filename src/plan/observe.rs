@@ -18,7 +18,8 @@ use crate::domain::value::{Attributes, as_text, same};
 use crate::failpoints;
 use crate::failpoints::Failpoint;
 use crate::state::StateError;
-use crate::state::people::{Body, Person};
+use crate::state::bodies::Body;
+use crate::state::people::Person;
 
 /// Replaces what is known of a person by what is listed of their account.
 ///

@@ -60,11 +60,8 @@ fn park(spool: &Spool, catalogue: &Catalogue, key: &Key, fields: &BTreeSet<Strin
 
 /// Records which unique values change hands.
 fn note_handovers(spool: &Spool, unique: &[&String]) -> Result<()> {
-    if !spool.touches_accounts()? {
-        return Ok(());
-    }
-    for page in spool.pages() {
-        for operation in page?.iter().filter(|o| o.conflict().is_none()) {
+    for page in spool.handing_pages()? {
+        for operation in page? {
             for field in unique {
                 // An account that is removed gives up whatever it has.
                 let removed = operation.baseline.get(field).filter(|_| operation.kind == OpKind::Delete);

@@ -3,6 +3,7 @@
 use crate::domain::record::{Key, Record};
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
+use crate::state::bodies::Body;
 use crate::state::people::Person;
 
 /// Somebody who is in the source, in the snapshot, or in both.
@@ -11,6 +12,8 @@ pub(super) struct Pair {
     pub record: Option<Record>,
     /// What the snapshot has.
     pub person: Option<Person>,
+    /// What the target acknowledged of them, where that was asked already.
+    pub body: Option<Body>,
     /// What the target shows of somebody who has accepted their invitation since the last run.
     pub accepted: Option<Attributes>,
 }

@@ -26,8 +26,8 @@ use crate::failpoints;
 use crate::failpoints::Failpoint;
 use crate::os::clock::Clock;
 use crate::state::State;
+use crate::state::bodies::Bodies;
 use crate::state::journal::{CountFrom, Effect, Resolve, Unresolved, UnresolvedPage};
-use crate::state::people::Bodies;
 use crate::state::undo::Undoable;
 
 /// An operation of an earlier run that turned out to have been done.

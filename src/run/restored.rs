@@ -19,9 +19,10 @@ use crate::domain::value::same;
 use crate::os::clock::Clock;
 use crate::plan::PAGE;
 use crate::state::State;
+use crate::state::bodies::{Bodies, Body};
 use crate::state::epoch::{IsFresh, IsStale};
 use crate::state::journal::{Effect, Observe};
-use crate::state::people::{Bodies, Body, PeoplePage, Person};
+use crate::state::people::{PeoplePage, Person};
 
 /// Compares everybody of a sync with the target, if the state was restored since it last ran.
 ///

@@ -20,8 +20,9 @@ use crate::os::panics;
 use crate::plan::undo::inverse;
 use crate::plan::{PAGE, Plan, Spool};
 use crate::run::Resolved;
+use crate::state::bodies::{Bodies, Body};
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, CountUsers, FindSync, People};
+use crate::state::people::{CountUsers, FindSync, People};
 use crate::state::plans::Origin;
 use crate::state::undo::{FindRun, PastRun, Replaced, Undoable};
 
@@ -68,7 +69,7 @@ impl Runner {
     async fn inverse_of(&self, run: &RunId, sync: &Arc<SyncSettings>, client: &Arc<Client>) -> Result<(Plan, SyncId)> {
         let known = self.state.ask(FindSync(binding(sync))).await?;
         let id = known.id.ok_or_else(|| Failure::internal("a run of a sync that is not known"))?;
-        let spool = Spool::new()?;
+        let spool = Spool::new(sync.target.engine.catalogue())?;
         let unresolved = self.state.ask(UnresolvedKeys(id)).await?;
         let mut pages = self.state.pages(Replaced { run: run.clone(), after: None, limit: PAGE });
         while let Some(page) = pages.next().await? {

@@ -7,6 +7,7 @@
 mod access;
 pub mod announced;
 pub mod binding;
+pub mod bodies;
 pub mod clock;
 mod db;
 pub mod epoch;

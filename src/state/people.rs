@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::db::args;
 use super::people_writer::PeopleWriter;
 use super::{Command, Db, Page, Row, StateError};
-use crate::domain::account::Kept;
 use crate::domain::error::Error;
 use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
@@ -256,7 +255,11 @@ impl Page for PeoplePage {
     }
 }
 
-fn person(row: &Row<'_>) -> Result<Person, StateError> {
+/// One person.
+pub(super) const PERSON: &str =
+    "SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2";
+
+pub(super) fn person(row: &Row<'_>) -> Result<Person, StateError> {
     Ok(Person {
         key: row.get(0)?,
         fingerprint: row.get(1)?,
@@ -280,7 +283,7 @@ impl Command for People {
     type Reply = BTreeMap<Key, Person>;
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare("SELECT key, fingerprint, standing, state, remote_id, absent_since FROM person WHERE sync = ?1 AND key = ?2")?;
+        let mut statement = db.prepare(PERSON)?;
         let mut people = BTreeMap::new();
         for key in &self.keys {
             if let Some(found) = statement.one(args![self.sync, key.as_str()], person)? {
@@ -288,91 +291,6 @@ impl Command for People {
             }
         }
         Ok(people)
-    }
-}
-
-/// What the target acknowledged of one person, and what was last observed there.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Body {
-    /// Acknowledged.
-    pub attributes: Attributes,
-    /// Observed.
-    pub observed: Option<Attributes>,
-    /// What the target showed against what it had acknowledged.
-    pub kept: Kept,
-}
-
-/// The bodies of these people.
-#[derive(Debug)]
-pub struct Bodies {
-    /// Whose.
-    pub sync: SyncId,
-    /// Who.
-    pub keys: Vec<Key>,
-}
-
-impl Command for Bodies {
-    type Reply = BTreeMap<Key, Body>;
-
-    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        let mut statement = db.prepare("SELECT attributes, observed, kept FROM body WHERE sync = ?1 AND key = ?2")?;
-        let mut bodies = BTreeMap::new();
-        for key in &self.keys {
-            let found = statement.one(args![self.sync, key.as_str()], |row| {
-                Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?, row.get::<Option<String>>(2)?))
-            })?;
-            if let Some((attributes, observed, kept)) = found {
-                let attributes = serde_json::from_str(&attributes)?;
-                let observed = observed.map(|text| serde_json::from_str(&text)).transpose()?;
-                let kept = kept.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
-                bodies.insert(key.clone(), Body { attributes, observed, kept });
-            }
-        }
-        Ok(bodies)
-    }
-}
-
-/// When the target last acknowledged something of a person.
-#[derive(Debug)]
-pub struct Confirmed {
-    /// Whose.
-    pub sync: SyncId,
-    /// Who.
-    pub key: Key,
-}
-
-impl Command for Confirmed {
-    type Reply = Option<DateTime<Utc>>;
-
-    fn run(&self, db: &Db<'_>) -> Result<Option<DateTime<Utc>>, StateError> {
-        db.one(
-            "SELECT confirmed_at FROM body WHERE sync = ?1 AND key = ?2",
-            args![self.sync, self.key.as_str()],
-            |row| row.get(0),
-        )
-    }
-}
-
-/// Keeps what the target showed of people, apart from what it acknowledged.
-#[derive(Debug)]
-pub struct Observe {
-    /// Whose.
-    pub sync: SyncId,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who, and what.
-    pub people: Vec<(Key, Attributes)>,
-}
-
-impl Command for Observe {
-    type Reply = ();
-
-    fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
-        let mut update = db.prepare("UPDATE body SET observed = ?3, observed_at = ?4 WHERE sync = ?1 AND key = ?2")?;
-        for (key, observed) in &self.people {
-            update.execute(args![self.sync, key.as_str(), serde_json::to_string(observed)?, self.at])?;
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::{Tally, Weight};
 use crate::domain::planned::Planned;
 
 /// A limit that can hold a plan.
@@ -99,7 +99,7 @@ pub struct Breach {
 /// Whether an operation is among those that the limit of this name counts.
 pub fn counts_towards(planned: &Planned, limit: &LimitName) -> bool {
     let mut one = Tally::default();
-    one.add(planned);
+    one.add(&Weight::of(planned));
     match limit {
         LimitName::Create => one.creates > 0,
         LimitName::Update => one.updates > 0,

@@ -142,26 +142,75 @@ pub struct Tally {
     pub rekeyed: u64,
 }
 
+/// What of one entry of a plan counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// What is done.
+    pub kind: OpKind,
+    /// How it is planned.
+    counts: Counts,
+    /// It writes a field.
+    writes: bool,
+    /// Its account is activated as well.
+    reactivates: bool,
+    /// The fields that it empties.
+    clears: Vec<String>,
+}
+
+/// Whether an entry of a plan counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Counts {
+    /// It does.
+    Operation,
+    /// It can't be done.
+    Conflict,
+    /// It is a step on the way of another.
+    Step,
+}
+
+impl Weight {
+    /// What counts of this entry.
+    pub fn of(planned: &Planned) -> Weight {
+        // A leaver who gives up an address is no column that came empty.
+        let emptied = planned.fields.iter().filter(|(_, change)| change.clears() && !planned.kind.takes_access());
+        Weight {
+            kind: planned.kind,
+            counts: match planned {
+                Planned::Operation(_) => Counts::Operation,
+                Planned::Conflict(..) => Counts::Conflict,
+                Planned::Step(_) => Counts::Step,
+            },
+            writes: !planned.fields.is_empty(),
+            reactivates: planned.reactivates,
+            clears: emptied.map(|(field, _)| field.clone()).collect(),
+        }
+    }
+
+    /// Whether it is a step on the way of another operation.
+    pub fn is_step(&self) -> bool {
+        self.counts == Counts::Step
+    }
+}
+
 impl Tally {
     /// Counts one more entry of a plan: conflicts and steps change nothing of their own.
-    pub fn add(&mut self, planned: &Planned) {
-        let Planned::Operation(operation) = planned else { return };
-        let writes = !operation.fields.is_empty();
-        match operation.kind {
+    pub fn add(&mut self, weight: &Weight) {
+        if weight.counts != Counts::Operation {
+            return;
+        }
+        match weight.kind {
             OpKind::Create => self.creates += 1,
             OpKind::Update => self.updates += 1,
             OpKind::Reinstate => self.reinstates += 1,
             OpKind::Adopt => {
                 self.adopts += 1;
-                self.updates += u64::from(writes);
-                self.reinstates += u64::from(operation.reactivates);
+                self.updates += u64::from(weight.writes);
+                self.reinstates += u64::from(weight.reactivates);
             }
             OpKind::Ban | OpKind::Delete => self.bans += 1,
             OpKind::Unlink => {}
         }
-        // A leaver who gives up an address is no column that came empty.
-        let emptied = operation.fields.iter().filter(|(_, change)| change.clears() && !operation.kind.takes_access());
-        for (field, _) in emptied {
+        for field in &weight.clears {
             *self.clears.entry(field.clone()).or_default() += 1;
         }
     }

@@ -164,7 +164,7 @@ fn an_adoption_counts_for_what_it_writes() {
     let failing = crate::domain::outcome::OpError::new(crate::domain::outcome::ErrorKind::Conflict, "two");
     let conflict = Planned::Conflict(written.clone(), failing);
     let mut tally = Tally::default();
-    [linked.into(), written.into(), conflict].iter().for_each(|operation| tally.add(operation));
+    [linked.into(), written.into(), conflict].iter().for_each(|operation| tally.add(&Weight::of(operation)));
     let clears = [("phone".to_string(), 1)].into();
     assert_eq!(tally, Tally { adopts: 2, updates: 1, reinstates: 1, clears, ..Tally::default() });
 }
@@ -217,7 +217,7 @@ fn operations_count_by_what_they_do() {
     .chain([(Planned::Step(of(OpKind::Update)), none(), vec![])])
     {
         let mut tally = none();
-        (0..3).for_each(|_| tally.add(&operation));
+        (0..3).for_each(|_| tally.add(&Weight::of(&operation)));
         assert_eq!(tally, counted, "{}", operation.kind);
         let all = [
             "create",

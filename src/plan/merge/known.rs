@@ -3,32 +3,54 @@
 
 use super::Merge;
 use crate::domain::error::{Failure, Result};
-use crate::domain::record::Record;
+use crate::domain::ids::SyncId;
+use crate::domain::record::{Key, Record};
 use crate::plan::scope::known_row;
 use crate::plan::{PAGE, Planner};
-use crate::state::people::{People, PeoplePage, Person};
+use crate::state::bodies::{KnownPerson, PeopleWithBodies};
+use crate::state::people::{PeoplePage, Person};
+use crate::state::{Pending, State};
 
 /// People whom the sync knows, page by page in the order of keys.
 ///
 /// # Errors
 /// The read left out people, and not for this sync: their absence would mean nothing.
-pub(super) fn pages(planner: &Planner) -> Result<Box<dyn Iterator<Item = Result<Vec<Person>>> + '_>> {
+pub(super) fn pages(planner: &Planner) -> Result<Box<dyn Iterator<Item = Result<Vec<KnownPerson>>> + '_>> {
     let (intake, state) = (&planner.intake, &planner.state);
     if intake.leaves_out_settled() {
         let compared = planner.known.id.filter(|sync| intake.settled_of(*sync).is_some());
         let Some(sync) = compared.filter(|_| planner.observed.is_none()) else {
             return Err(Failure::internal("the source was read for other syncs than this one"));
         };
-        return Ok(Box::new(intake.looked_at_pages().filter_map(move |keys| {
-            let people = keys.and_then(|keys| Ok(state.ask_blocking(People { sync, keys })?));
-            // Of several syncs on the source, some know only some of these people.
-            let people = people.map(|people| people.into_values().collect::<Vec<_>>());
-            (!people.as_ref().is_ok_and(Vec::is_empty)).then_some(people)
+        let mut keys = intake.looked_at_pages();
+        // The next page is looked up while one is being decided about.
+        let mut next = ask(state, sync, keys.next())?;
+        return Ok(Box::new(std::iter::from_fn(move || {
+            loop {
+                let asked = next.take()?;
+                let people = (|| {
+                    next = ask(state, sync, keys.next())?;
+                    Ok(asked.wait()?)
+                })();
+                // Of several syncs on the source, some know only some of these people.
+                if !people.as_ref().is_ok_and(Vec::is_empty) {
+                    return Some(people);
+                }
+            }
         })));
     }
     let Some(sync) = planner.known.id else { return Ok(Box::new(std::iter::empty())) };
     let mut pages = state.pages(PeoplePage { sync, after: None, limit: PAGE });
-    Ok(Box::new(std::iter::from_fn(move || pages.next_blocking().map_err(Failure::from).transpose())))
+    let alone = |person| KnownPerson { person, body: None };
+    Ok(Box::new(std::iter::from_fn(move || {
+        let page = pages.next_blocking().map_err(Failure::from).transpose()?;
+        Some(page.map(|people| people.into_iter().map(alone).collect()))
+    })))
+}
+
+/// Asks for these people, if there are any.
+fn ask(state: &State, sync: SyncId, keys: Option<Result<Vec<Key>>>) -> Result<Option<Pending<Vec<KnownPerson>>>> {
+    Ok(keys.transpose()?.map(|keys| state.begin(PeopleWithBodies { sync, keys })).transpose()?)
 }
 
 impl Merge<'_> {

@@ -5,6 +5,7 @@
 
 mod known;
 mod leaving;
+mod look;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use self::leaving::is_new;
 use super::lookalikes::{self, MatchHashes};
 use super::newcomers::recognised_by;
-use super::observe::{as_listed, leave_kept, returned};
+use super::observe::returned;
 use super::pair::Pair;
 use super::repeated::Repeated;
 use super::scope::known_row;
@@ -22,14 +23,16 @@ use crate::account::lookup::{LookupValues, Newcomer};
 use crate::domain::account::AccountState;
 use crate::domain::error::{Failure, Result};
 use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
+use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record, Reject};
 use crate::domain::rules::{Decision, PersonState, SkipReason, SourceSays, decide};
 use crate::domain::value::is_empty;
-use crate::mapping::{AsBefore, Bound, Desired, Fingerprinter, Mapped, When};
+use crate::mapping::{Bound, Desired, Fingerprinter, When};
 use crate::plan::diff;
 use crate::source::Intake;
+use crate::state::bodies::{Body, KnownPerson};
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Bodies, Body, Note, Person, Standing};
+use crate::state::people::{Note, Person, Standing};
 use crate::state::settled::Settled;
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
@@ -58,8 +61,9 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             .collect(),
         repeated: Repeated::default(),
         tellings: MatchHashes::default(),
+        planned: Vec::new(),
         out: Merged {
-            spool: Mutex::new(Spool::new()?),
+            spool: Mutex::new(Spool::new(planner.sync.target.engine.catalogue())?),
             excluded: 0,
             unchanged: 0,
             in_step: 0,
@@ -92,6 +96,8 @@ struct Merge<'a> {
     create_only: BTreeSet<String>,
     repeated: Repeated,
     tellings: MatchHashes,
+    /// The operations of the page that is looked at.
+    planned: Vec<Planned>,
     out: Merged,
 }
 
@@ -113,7 +119,7 @@ impl Merge<'_> {
 
     /// Walks source and snapshot together.
     fn people(&mut self) -> Result<()> {
-        let (mut records, mut persons) = (VecDeque::<Record>::new(), VecDeque::<Person>::new());
+        let (mut records, mut persons) = (VecDeque::<Record>::new(), VecDeque::<KnownPerson>::new());
         let intake = self.intake;
         let mut record_pages = intake.pages();
         let mut person_pages = known::pages(self.planner)?;
@@ -129,13 +135,12 @@ impl Merge<'_> {
                 (None, None) => break,
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some(r), Some(p)) => r.key.cmp(&p.key),
+                (Some(r), Some(p)) => r.key.cmp(&p.person.key),
             };
-            let mut pair = Pair {
-                record: if order.is_le() { records.pop_front() } else { None },
-                person: if order.is_ge() { persons.pop_front() } else { None },
-                accepted: None,
-            };
+            let known = if order.is_ge() { persons.pop_front() } else { None };
+            let (person, body) = known.map_or((None, None), |known| (Some(known.person), known.body));
+            let record = if order.is_le() { records.pop_front() } else { None };
+            let mut pair = Pair { record, person, body, accepted: None };
             self.recognise(&mut pair)?;
             if self.needs_a_look(&pair)? {
                 page.push(pair);
@@ -227,72 +232,6 @@ impl Merge<'_> {
         match person.filter(|p| p.absent_since.is_some() && !self.planner.incomplete) {
             Some(person) => Ok(self.out.spool().note(&person.key, &Note::Present)?),
             None => Ok(()),
-        }
-    }
-
-    /// Decides for a page of people.
-    fn look(&mut self, page: Vec<Pair>) -> Result<()> {
-        let keys: Vec<Key> = page.iter().filter_map(|p| p.person.as_ref()).map(|p| p.key.clone()).collect();
-        let mut bodies = match (self.planner.known.id, keys.is_empty()) {
-            (Some(sync), false) => self.planner.state.ask_blocking(Bodies { sync, keys })?,
-            _ => BTreeMap::new(),
-        };
-        for mut pair in page {
-            let Some(key) = pair.key().cloned() else { continue };
-            let mut body = bodies.remove(&key).unwrap_or_default();
-            let was = pair.state();
-            body.attributes = pair.accepted.take().unwrap_or(body.attributes);
-            if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
-                as_listed(listing, &self.planner.sync, person, &mut body)?;
-            }
-            let case = Case {
-                key: &key,
-                was,
-                person: pair.person.as_ref(),
-                bystands: self.bystands(&key),
-                body,
-                says: SourceSays::Absent,
-                print: None,
-                desired: None,
-            };
-            match &pair.record {
-                Some(record) => self.present(case, record)?,
-                None => self.missing(case)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody in the source.
-    fn present(&mut self, case: Case<'_>, record: &Record) -> Result<()> {
-        let known = case.person.and_then(known_row);
-        let print = self.prints.of(record, known);
-        let decided = match self.bound.decide_knowing(record, self.planner.today, known) {
-            Ok(decided) => decided,
-            Err(AsBefore { .. }) => return self.decide_one(Case { says: SourceSays::Same, print, ..case }),
-        };
-        match decided.mapped {
-            Mapped::Rejected(reason) => {
-                let there = self.planner.observed.is_some() && case.person.is_some_and(|p| p.remote_id.is_some());
-                self.out.in_step += u64::from(there);
-                if case.bystands {
-                    return Ok(());
-                }
-                self.is_present(case.person)?;
-                self.out.rejected_rows += record.row_count();
-                self.out.contradicted += u64::from(record.several.is_some());
-                self.reject(&Reject { key: Some(case.key.clone()), position: decided.position, reason })
-            }
-            Mapped::Excluded => self.leaver(Case { says: SourceSays::Excluded, print, ..case }),
-            Mapped::InScope(desired) => {
-                let catalogue = self.planner.sync.target.engine.catalogue();
-                let mut fields = diff::changes(&desired, &case.body.attributes, catalogue);
-                if self.planner.observed.is_some() {
-                    leave_kept(&self.out.spool(), case.person, &case.body, &mut fields, catalogue)?;
-                }
-                let says = if fields.is_empty() { SourceSays::Same } else { SourceSays::Differs };
-                self.decide_one(Case { says, print, desired: Some((desired, fields)), ..case })
-            }
         }
     }
 
@@ -419,7 +358,8 @@ impl Merge<'_> {
     /// An operation on an account that we know.
     fn write(&mut self, kind: OpKind, case: Case<'_>) -> Result<()> {
         let operation = self.operation(kind, case);
-        Ok(self.out.spool().add(&operation.into())?)
+        self.planned.push(operation.into());
+        Ok(())
     }
 
     fn operation(&self, kind: OpKind, case: Case<'_>) -> Operation {

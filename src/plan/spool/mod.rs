@@ -4,11 +4,11 @@
 //! when it is closed or the process dies. It has nothing to do with the state database.
 
 mod lookalikes;
+mod operations;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
-use crate::domain::keyset::pages;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::operation::Operation;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -18,6 +18,7 @@ use crate::state::people::Note;
 use crate::account::lookup::{LookupValues, Newcomer};
 use crate::domain::remote_id::RemoteId;
 pub use lookalikes::{Leaver, Pair, Side};
+use operations::WrittenOperation;
 
 /// A newcomer to be looked up: who, by what, and why they are in doubt.
 pub type NewcomerRow = (Key, LookupValues, Option<String>);
@@ -54,16 +55,19 @@ pub const REST: u32 = 1;
 #[derive(Debug)]
 pub struct Spool {
     db: Connection,
+    /// The target's fields of which no two accounts have the same value.
+    unique: Vec<String>,
 }
 
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
-    CREATE TABLE operation (wave INTEGER, key TEXT, kind TEXT, plain INTEGER, digest BLOB, body TEXT,
+    -- weight: see Weight; hands: see hands.
+    CREATE TABLE operation (wave INTEGER, key TEXT, kind TEXT, weight TEXT, hands INTEGER, digest BLOB, body TEXT,
                             PRIMARY KEY (wave, key)) WITHOUT ROWID;
     CREATE TABLE skip (key TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
-    CREATE TABLE newcomer (key TEXT PRIMARY KEY, sought TEXT, digest BLOB, body TEXT) WITHOUT ROWID;
+    CREATE TABLE newcomer (key TEXT PRIMARY KEY, sought TEXT, weight TEXT, hands INTEGER, digest BLOB, body TEXT) WITHOUT ROWID;
     CREATE TABLE remark (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE withheld (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
     CREATE TABLE kept (key TEXT PRIMARY KEY, remote_id TEXT, fields TEXT) WITHOUT ROWID;
@@ -72,120 +76,19 @@ const TABLES: &str = "
 ";
 
 impl Spool {
-    /// An empty spool.
+    /// An empty spool for operations on accounts with this catalogue.
     ///
     /// # Errors
     /// The temporary directory can't be used.
-    pub fn new() -> Result<Spool, StateError> {
+    pub fn new(catalogue: &Catalogue) -> Result<Spool, StateError> {
         let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(64);
         crate::state::plan_statements_once(&db)?;
         db.execute_batch(TABLES)?;
         db.execute_batch(lookalikes::TABLES)?;
         db.execute_batch("BEGIN")?;
-        Ok(Spool { db })
-    }
-
-    /// Adds an operation in the wave of its kind, or replaces the one that the person has there.
-    pub fn add(&self, operation: &Planned) -> Result<(), StateError> {
-        self.add_to(if operation.kind.takes_access() { BANS } else { REST }, operation)
-    }
-
-    /// Adds an operation in this wave, or replaces the one that the person has there.
-    pub fn add_to(&self, wave: u32, operation: &Planned) -> Result<(), StateError> {
-        self.db
-            .prepare_cached(
-                "INSERT OR REPLACE INTO operation (wave, key, kind, plain, digest, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                wave,
-                operation.key.as_str(),
-                operation.kind.name(),
-                operation.is_plain_create(),
-                operation.digest(),
-                serde_json::to_string(operation)?
-            ])?;
-        Ok(())
-    }
-
-    /// The operations that follow this place, in the order in which they are sent.
-    pub fn operations(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<Planned>, StateError> {
-        self.page(after, limit, spooled)
-    }
-
-    /// All operations, page by page in that order.
-    pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Planned>, StateError>> {
-        pages(|after| self.operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
-    }
-
-    /// The same, each with the JSON in which it was spooled.
-    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Planned, String)>, StateError> {
-        self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
-    }
-
-    fn page<T>(
-        &self,
-        after: Option<&Operation>,
-        limit: usize,
-        one: impl Fn(&Row<'_>) -> Result<T, StateError>,
-    ) -> Result<Vec<T>, StateError> {
-        let (wave, key) = after.map_or((-1, ""), |o| (i64::from(o.wave), o.key.as_str()));
-        let mut statement = self.db.prepare_cached(
-            "SELECT wave, body FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![wave, key, limit as i64])?;
-        let mut page = Vec::new();
-        while let Some(row) = rows.next()? {
-            page.push(one(row)?);
-        }
-        Ok(page)
-    }
-
-    /// Calls `visit` with each operation's digest, in order; and with the operation itself, unless it is a plain create.
-    pub fn weigh(&self, mut visit: impl FnMut([u8; 32], Option<Planned>)) -> Result<(), StateError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT wave, iif(plain, NULL, body), digest FROM operation ORDER BY wave, key")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let plain = row.get_ref(1)? == ValueRef::Null;
-            visit(row.get(2)?, if plain { None } else { Some(spooled(row)?) });
-        }
-        Ok(())
-    }
-
-    /// Moves the operations that take access to this wave.
-    pub fn move_bans(&self, wave: u32) -> Result<(), StateError> {
-        self.db.prepare_cached("UPDATE operation SET wave = ?2 WHERE wave = ?1")?.execute([BANS, wave])?;
-        Ok(())
-    }
-
-    /// Moves one person's operation to this wave, whichever it was in.
-    pub fn move_to_wave(&self, key: &Key, wave: u32) -> Result<(), StateError> {
-        self.db
-            .prepare_cached("UPDATE operation SET wave = ?2 WHERE key = ?1")?
-            .execute(params![key.as_str(), wave])?;
-        Ok(())
-    }
-
-    /// Whether any operation is on an account that is there: a plan of nothing but creates gives nothing up.
-    pub fn touches_accounts(&self) -> Result<bool, StateError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM operation WHERE kind <> 'create')";
-        Ok(self.db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
-
-    /// Drops every operation whose key and digest are not approved; returns how many were dropped.
-    pub fn retain(&self, keep: impl Fn(&Planned) -> bool) -> Result<u64, StateError> {
-        let mut dropped = 0;
-        for page in self.pages() {
-            for operation in page?.iter().filter(|o| !keep(o)) {
-                self.db
-                    .prepare_cached("DELETE FROM operation WHERE wave = ?1 AND key = ?2")?
-                    .execute(params![operation.wave, operation.key.as_str()])?;
-                dropped += 1;
-            }
-        }
-        Ok(dropped)
+        let unique = catalogue.fields.iter().filter(|(_, field)| field.unique).map(|(name, _)| name.clone()).collect();
+        Ok(Spool { db, unique })
     }
 
     /// Somebody is deliberately left alone.
@@ -287,11 +190,15 @@ impl Spool {
     /// Somebody to be looked up.
     pub fn newcomer(&self, newcomer: &Newcomer) -> Result<(), StateError> {
         let Newcomer { create, sought } = newcomer;
-        self.db.prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            create.key.as_str(),
+        // Written as it is added to the plan when nobody is found.
+        let WrittenOperation { key, weight, hands, digest, body, .. } = self.written_form(&create.clone().into())?;
+        self.db.prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+            key.as_str(),
             serde_json::to_string(sought)?,
-            create.digest(),
-            serde_json::to_string(create)?
+            weight,
+            hands,
+            digest,
+            body
         ])?;
         Ok(())
     }
@@ -327,8 +234,8 @@ impl Spool {
     pub fn provision(&self, key: &Key) -> Result<(), StateError> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO operation (wave, key, kind, plain, digest, body)
-                 SELECT ?2, key, 'create', 1, digest, body FROM newcomer WHERE key = ?1",
+                "INSERT OR REPLACE INTO operation (wave, key, kind, weight, hands, digest, body)
+                 SELECT ?2, key, 'create', weight, hands, digest, body FROM newcomer WHERE key = ?1",
             )?
             .execute(params![key.as_str(), REST])?;
         Ok(())
@@ -417,27 +324,6 @@ impl Spool {
         }
         Ok(handovers)
     }
-
-    /// The operation on this person, if the plan has one.
-    pub fn operation_of(&self, key: &Key) -> Result<Option<Planned>, StateError> {
-        self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave LIMIT 1", key)
-    }
-
-    /// The operation on this person without the steps towards it.
-    pub fn last_operation_of(&self, key: &Key) -> Result<Option<Planned>, StateError> {
-        self.one("SELECT wave, body FROM operation WHERE key = ?1 ORDER BY wave DESC LIMIT 1", key)
-    }
-
-    fn one(&self, sql: &str, key: &Key) -> Result<Option<Planned>, StateError> {
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query([key.as_str()])?;
-        rows.next()?.map(spooled).transpose()
-    }
-
-    /// Makes looking up by key cheap; called once, when all operations are there.
-    pub fn index(&self) -> Result<(), StateError> {
-        Ok(self.db.execute_batch("CREATE INDEX IF NOT EXISTS operation_key ON operation (key)")?)
-    }
 }
 
 /// A key as it was spooled. Nobody may be left out in silence, whatever happened to the file.
@@ -445,53 +331,5 @@ fn person(text: &str) -> Result<Key, StateError> {
     Key::parse(text).ok_or_else(|| StateError::damaged("the spool holds an empty key"))
 }
 
-/// An operation as it was spooled, in the wave to which it was moved since.
-fn spooled(row: &Row<'_>) -> Result<Planned, StateError> {
-    let mut planned: Planned = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-    planned.wave = row.get(0)?;
-    Ok(planned)
-}
-
 /// How many rows are in memory at once while a spool is read.
 pub const PAGE: usize = 500;
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::domain::operation::{Change, OpKind};
-    use crate::domain::outcome::{ErrorKind, OpError};
-
-    fn operation(kind: OpKind, key: &str) -> Operation {
-        let mut operation = Operation::new(kind, Key::parse(key).expect("a key"), None);
-        operation.fields.insert("title".into(), Change { old: Value::Null, new: json!("Clerk") });
-        operation
-    }
-
-    #[test]
-    fn what_is_weighed_is_what_was_spooled_and_only_plain_creates_go_unread() {
-        let spool = Spool::new().expect("a spool");
-        let conflict = OpError::new(ErrorKind::Conflict, "two candidates");
-        let refused = Planned::Conflict(operation(OpKind::Create, "E2"), conflict);
-        for operation in [refused, operation(OpKind::Update, "E3").into(), operation(OpKind::Ban, "E4").into()] {
-            spool.add(&operation).expect("added");
-        }
-        for create in [operation(OpKind::Create, "E1"), operation(OpKind::Create, "E5")] {
-            let sought = LookupValues { key_value: None, matches: Vec::new(), protected: false };
-            let key = create.key.clone();
-            spool.newcomer(&Newcomer { create, sought }).expect("spooled");
-            spool.provision(&key).expect("added");
-        }
-        let all = spool.operations(None, 9).expect("a page");
-        assert_eq!(all.iter().map(|o| o.key.as_str()).collect::<Vec<_>>(), ["E4", "E1", "E2", "E3", "E5"]);
-        let (mut digests, mut read) = (Vec::new(), Vec::new());
-        let weigh = spool.weigh(|digest, operation| {
-            digests.push(digest);
-            read.extend(operation.map(|operation| operation.key.to_string()));
-        });
-        weigh.expect("weighed");
-        assert_eq!(digests, all.iter().map(Planned::digest).collect::<Vec<_>>());
-        assert_eq!(read, ["E4", "E2", "E3"]);
-    }
-}

@@ -26,9 +26,10 @@ use crate::plan::PAGE;
 use crate::run::{Purpose, Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
 use crate::state::binding::BoundTo;
+use crate::state::bodies::{Bodies, Body, Confirmed};
 use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
-use crate::state::people::{Bodies, Body, Confirmed, FindSync, IsPaused, People, Person};
+use crate::state::people::{FindSync, IsPaused, People, Person};
 use crate::state::plans::{HeldPlans, PlanOperations};
 use crate::state::who_has::WhoHas;
 

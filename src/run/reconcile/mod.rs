@@ -30,7 +30,8 @@ use crate::domain::value::Attributes;
 use crate::plan::{KeptByTarget, PAGE, Plan};
 use crate::run::{Read, Runner, binding, make_plan_against};
 use crate::state::binding::BoundTo;
-use crate::state::people::{Bodies, CountPeople, FindSync, Observe, PeoplePage, Person};
+use crate::state::bodies::{Bodies, Observe};
+use crate::state::people::{CountPeople, FindSync, PeoplePage, Person};
 
 /// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

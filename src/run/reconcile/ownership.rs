@@ -24,8 +24,9 @@ use crate::plan::{PAGE, Plan};
 use crate::run::{Read, Runner, read_source};
 use crate::source::Intake;
 use crate::state::State;
+use crate::state::bodies::Bodies;
 use crate::state::ownership::SyncsOn;
-use crate::state::people::{Bodies, People, PeoplePage};
+use crate::state::people::{People, PeoplePage};
 
 /// Marks every listed account that another sync on the platform has linked to somebody; before anything is planned.
 ///

@@ -22,7 +22,8 @@ use crate::plan::newcomers::recognised_by;
 use crate::run::{Read, Runner, binding};
 use crate::state::State;
 use crate::state::binding::{BeginGathering, Bound as Standing, FoundAgain, Gather, Rebind, WhoseWas};
-use crate::state::people::{Bodies, Body, OwnerOf, PeoplePage, Person};
+use crate::state::bodies::{Bodies, Body};
+use crate::state::people::{OwnerOf, PeoplePage, Person};
 
 /// Finds people again; returns how many were found, and how many were not.
 pub(super) async fn rebind(

@@ -309,7 +309,7 @@ fn what_a_target_keeps_is_remembered_until_the_field_is_written_again() {
         Arc::make_mut(settlement.outcome.as_mut().expect("an outcome")).fields =
             fields.iter().map(|f| f.to_string()).collect();
         place.settle(vec![settlement]).expect("settled");
-        let bodies = place.ask(super::people::Bodies { sync: place.sync, keys: vec![key("E1")] });
+        let bodies = place.ask(super::bodies::Bodies { sync: place.sync, keys: vec![key("E1")] });
         bodies[&key("E1")].kept.clone()
     };
     let title = || [("title".to_string(), kept("CLERK"))].into();

@@ -5,8 +5,9 @@ use crate::domain::limits::LimitName;
 use crate::domain::outcome::{ErrorKind, OpError, RunStatus};
 use crate::domain::target_identity::TargetIdentity;
 use crate::state::binding::BoundTo;
+use crate::state::bodies::Bodies;
 use crate::state::ledger::{BansSince, BeginRun, Filter, FinishRun, Outcomes, Record};
-use crate::state::people::{Bodies, CountUsers, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
+use crate::state::people::{CountUsers, FindSync, Note, OwnerOf, PeoplePage, Standing, TakeNotes};
 use crate::state::plans::{
     DecidePlan, FindPlan, HeldPlan, Hold, HoldComplete, HoldOperations, PlanOperations, PlanStatus, Supersede,
 };
