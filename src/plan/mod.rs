@@ -37,10 +37,10 @@ use crate::domain::operation::{OpKind, Operation, PlanHasher};
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Reject};
 use crate::domain::resource::Resource;
-use crate::source::Intake;
+use crate::source::{Intake, Reviewed};
 use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
-use crate::state::people::{CountUsers, KnownSync};
+use crate::state::people::{CountUsers, KnownSync, Note, Standing};
 use crate::state::{State, StateError};
 
 pub use crate::account::claims::Doubled;
@@ -120,6 +120,8 @@ pub struct Plan {
     pub sync: Option<SyncId>,
     /// What of the target it is of.
     pub resource: Resource,
+    /// The read in which it was found of whom nothing is to be done although their fingerprints are others than before.
+    reviewed: Option<(Arc<Intake>, SyncId)>,
 }
 
 impl std::fmt::Debug for Plan {
@@ -157,6 +159,21 @@ impl Plan {
         pages(|after| self.spool().skips(text_of(after), PAGE), |(key, _)| key.clone())
     }
 
+    /// What is worth remembering should the plan be carried out, page by page.
+    pub fn note_pages(&self) -> impl Iterator<Item = Result<Vec<(Key, Note)>>> {
+        let spooled = pages(|after| self.spool().notes(after.copied().unwrap_or(0), PAGE), |(n, ..)| *n);
+        let spooled = spooled.map(|page| Ok(page?.into_iter().map(|(_, key, note)| (key, note)).collect()));
+        let reviewed = self.reviewed.iter().flat_map(|(intake, sync)| intake.reviewed_pages(*sync));
+        let note = |Reviewed { was, is, in_scope }| Note::Reviewed {
+            was,
+            is,
+            standing: if in_scope { Standing::InStep } else { Standing::Excluded },
+        };
+        let reviewed = reviewed
+            .map(move |page| Ok(page?.into_iter().map(|(key, reviewed)| (key, note(reviewed))).collect::<Vec<_>>()));
+        spooled.chain(reviewed)
+    }
+
     /// The rejected records with their numbers, page by page in the source's order.
     pub fn reject_pages(&self) -> impl Iterator<Item = Result<Vec<(i64, Reject)>, StateError>> {
         let place = |(n, reject): &(i64, Reject)| (reject.position.line, reject.position.record, *n);
@@ -191,6 +208,7 @@ impl Plan {
             reformatted: Vec::new(),
             sync: known.id,
             resource: sync.target.engine.resource(),
+            reviewed: None,
         };
         let (id, tally, counts) = measure(&plan, &sync.name, users, 0)?;
         (plan.id, plan.tally, plan.counts) = (id, tally, counts);
@@ -380,6 +398,8 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
         reformatted: Vec::new(),
         sync: planner.known.id,
         resource: planner.sync.target.engine.resource(),
+        // A plan about some people remembers nothing of others.
+        reviewed: planner.known.id.filter(|_| planner.only.is_empty()).map(|sync| (Arc::clone(&planner.intake), sync)),
     };
     let (id, tally, counts) = measure(&plan, &planner.sync.name, 0, planner.bans_before)?;
     plan.id = id;

@@ -4,9 +4,10 @@ use chrono::NaiveDate;
 
 use super::Planner;
 use crate::domain::error::{Failure, Result};
-use crate::domain::record::Key;
+use crate::domain::ids::SyncId;
+use crate::domain::record::{Key, Record};
 use crate::mapping::{AsBefore, KnownRow, Mapped, Mapping};
-use crate::source::Intake;
+use crate::source::{Intake, Reviewed};
 use crate::state::people::{People, Person, Standing};
 use crate::state::settled::Settled;
 
@@ -37,14 +38,14 @@ fn presence_knowing(
     mapping: &Mapping,
     key: &Key,
     today: NaiveDate,
-    person: Option<&Person>,
+    person: Option<(SyncId, &Person)>,
 ) -> Result<Presence> {
     if intake.is_rejected(key)? {
         return Ok(Presence::Rejected);
     }
     let Some(record) = intake.record(key)? else {
         let was_left_out = intake.leaves_out_settled() && !intake.is_unsettled(key)?;
-        return Ok(match person.and_then(Person::settled).filter(|_| was_left_out) {
+        return Ok(match person.and_then(|(_, person)| person.settled()).filter(|_| was_left_out) {
             Some(Settled::InStep | Settled::Invited) => Presence::InScope,
             Some(Settled::Excluded) => Presence::Excluded,
             None => Presence::Absent,
@@ -53,7 +54,11 @@ fn presence_knowing(
     let bound = mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
     })?;
-    let decided = bound.decide_knowing(&record, today, person.and_then(known_row));
+    let known = match person {
+        Some((sync, person)) => known_row(intake, Some(sync), person, &record)?,
+        None => None,
+    };
+    let decided = bound.decide_knowing(&record, today, known);
     Ok(match decided.map(|decided| decided.mapped) {
         Ok(Mapped::InScope(_)) | Err(AsBefore { .. }) => Presence::InScope,
         Ok(Mapped::Excluded) => Presence::Excluded,
@@ -61,15 +66,26 @@ fn presence_knowing(
     })
 }
 
-/// What the snapshot tells of the row from which somebody was last decided about.
-pub(super) fn known_row(person: &Person) -> Option<KnownRow> {
-    let fingerprint = person.fingerprint?;
-    let in_scope = match person.standing {
-        Standing::InStep => true,
-        Standing::Excluded => false,
-        Standing::None => return None,
-    };
-    Some(KnownRow { fingerprint, in_scope })
+/// What is known of the row from which somebody was last decided about: as the snapshot tells, or as was found while the
+/// source was read, where that row was evaluated again.
+pub(super) fn known_row(
+    intake: &Intake,
+    sync: Option<SyncId>,
+    person: &Person,
+    record: &Record,
+) -> Result<Option<KnownRow>> {
+    let leaves_a_row_out = record.several.as_ref().is_some_and(|several| several.rows.iter().any(|row| row.is_known));
+    if let Some(sync) = sync.filter(|_| leaves_a_row_out)
+        && let Some(Reviewed { is, in_scope, .. }) = intake.reviewed_of(sync, &person.key)?
+    {
+        return Ok(Some(KnownRow { fingerprint: is, in_scope }));
+    }
+    let Some(fingerprint) = person.fingerprint else { return Ok(None) };
+    Ok(match person.standing {
+        Standing::InStep => Some(KnownRow { fingerprint, in_scope: true }),
+        Standing::Excluded => Some(KnownRow { fingerprint, in_scope: false }),
+        Standing::None => None,
+    })
 }
 
 impl Planner {
@@ -78,10 +94,11 @@ impl Planner {
     /// # Errors
     /// The read can't be looked at, or the state fails.
     pub(super) async fn presence_of(&self, key: &Key) -> Result<Presence> {
-        let person = match self.known.id.filter(|_| self.intake.leaves_out_settled()) {
-            Some(sync) => self.state.ask(People { sync, keys: vec![key.clone()] }).await?.remove(key),
-            None => None,
+        let Some(sync) = self.known.id.filter(|_| self.intake.leaves_out_settled()) else {
+            return presence_knowing(&self.intake, &self.sync.mapping, key, self.today, None);
         };
-        presence_knowing(&self.intake, &self.sync.mapping, key, self.today, person.as_ref())
+        let person = self.state.ask(People { sync, keys: vec![key.clone()] }).await?.remove(key);
+        let person = person.as_ref().map(|person| (sync, person));
+        presence_knowing(&self.intake, &self.sync.mapping, key, self.today, person)
     }
 }

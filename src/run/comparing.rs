@@ -7,7 +7,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::record::{Columns, Key};
 use crate::os::clock::Clock;
-use crate::plan::compare::{ComparedSync, MOST_SYNCS, Snapshots};
+use crate::plan::compare::{ComparedSync, Evaluation, MOST_SYNCS, Snapshots};
 use crate::state::State;
 use crate::state::epoch::IsStale;
 use crate::state::fingerprints::NumberOf;
@@ -42,6 +42,7 @@ pub(super) async fn snapshots(
             // Whether they have come is asked of the target, and their row says nothing of it.
             invited_is_settled: !sync.target.engine.lists_invited(),
             looked_at: unresolved.into_iter().chain(only.iter().cloned()).collect(),
+            evaluation: Evaluation { mapping, today, catalogue: Arc::new(sync.target.engine.catalogue().clone()) },
         });
     }
     let fits = !compared.is_empty() && compared.len() <= MOST_SYNCS;

@@ -8,7 +8,6 @@ use super::{Run, Runner};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::ids::RunId;
-use crate::domain::keyset::pages;
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Breach, Digest, LimitName, Measured, Stale};
 use crate::domain::operation::OpKind;
@@ -246,9 +245,8 @@ impl Run<'_> {
     }
 
     async fn take_notes(&self, plan: &Plan, wanted: impl Fn(&Note) -> bool) -> Result<()> {
-        let pages = pages(|after| plan.spool().notes(after.copied().unwrap_or(0), PAGE), |(n, ..)| *n);
-        for page in pages {
-            let notes = page?.into_iter().map(|(_, key, note)| (key, note)).filter(|(_, note)| wanted(note)).collect();
+        for page in plan.note_pages() {
+            let notes = page?.into_iter().filter(|(_, note)| wanted(note)).collect();
             self.runner.state.ask(TakeNotes { sync: self.who.id, notes }).await?;
         }
         Ok(())

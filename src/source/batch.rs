@@ -120,7 +120,7 @@ impl RowBatch {
     }
 
     /// The cells of the source's columns.
-    pub(super) fn cells(&self, row: usize) -> &[u8] {
+    pub fn cells(&self, row: usize) -> &[u8] {
         let good = &self.good[row];
         &self.bytes[good.cells as usize..good.end as usize]
     }

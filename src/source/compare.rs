@@ -3,8 +3,6 @@
 //!
 //! Nothing is concluded from a comparison before the read has ended and is trusted: what it found goes with the read.
 
-use std::collections::BTreeMap;
-
 use super::batch::RowBatch;
 use super::spool::Spool;
 use crate::domain::error::Result;
@@ -47,7 +45,7 @@ pub trait Comparison: Send + Sync {
 /// Compares rows as they come.
 pub trait Comparer: Send {
     /// Judges the rows of a batch, in their order. `next` is the key of the row after them, if there is one. Who is known
-    /// and was not found settled is listed in `unsettled`, in the order of keys.
+    /// and was not found settled is marked.
     ///
     /// # Errors
     /// The state fails, or there is no room.
@@ -56,22 +54,22 @@ pub trait Comparer: Send {
         batch: &RowBatch,
         next: Option<&[u8]>,
         verdicts: &mut Vec<Verdict>,
-        unsettled: &Unsettled<'_>,
+        marks: &Marks<'_>,
     ) -> Result<()>;
 
-    /// The read is over: lists everybody who was not found settled and is not listed yet. Gives back whether somebody
+    /// The read is over: marks everybody who was not found settled and is not marked yet. Gives back whether somebody
     /// of whom a row was kept as `checked` may have been found settled all the same.
     ///
     /// # Errors
     /// As [`Comparer::judge`].
-    fn end(&mut self, unsettled: &Unsettled<'_>) -> Result<bool>;
+    fn end(&mut self, marks: &Marks<'_>) -> Result<bool>;
 
     /// Which of these people, in the order of keys, was found settled, and where the row stands; asked after the end, and
     /// of keys that ascend from call to call.
     ///
     /// # Errors
     /// The state fails.
-    fn settled(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<Vec<Option<SettledRow>>>;
+    fn settled(&mut self, keys: &[Key], marks: &Marks<'_>) -> Result<Vec<Option<SettledRow>>>;
 
     /// Whether a row, in its encoded form with the key's cell first, says what this settled one of the same person says.
     fn says(&mut self, row: &[u8], settled: &SettledRow) -> bool;
@@ -80,10 +78,10 @@ pub trait Comparer: Send {
     ///
     /// # Errors
     /// The state fails.
-    fn unsettle(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<()>;
+    fn unsettle(&mut self, keys: &[Key], marks: &Marks<'_>) -> Result<()>;
 
-    /// What it came to.
-    fn settled_by_sync(&self) -> BTreeMap<SyncId, SettledPeople>;
+    /// What it came to, in the order in which the syncs are compared.
+    fn settled_by_sync(&self) -> Vec<(SyncId, SettledPeople)>;
 
     /// How many people were found settled.
     fn people(&self) -> u64;
@@ -98,39 +96,77 @@ pub struct SettledPeople {
     pub excluded: u64,
 }
 
-/// The list of people who are known and were not found settled.
-pub struct Unsettled<'s>(pub(super) &'s Spool);
+/// What the fingerprint of a settled row is now, for a sync of which another was known: its mapping or the date is another,
+/// and what comes of the row is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reviewed {
+    /// What is known.
+    pub was: Fingerprint,
+    /// What it is now.
+    pub is: Fingerprint,
+    /// Whether the row is in scope.
+    pub in_scope: bool,
+}
 
-impl Unsettled<'_> {
-    /// Adds somebody.
+/// What a comparer marks while it reads: who is known and was not found settled, and who was only after their row had been
+/// evaluated.
+pub struct Marks<'s>(pub(super) &'s Spool);
+
+impl Marks<'_> {
+    /// Marks somebody who is known and was not found settled.
     ///
     /// # Errors
     /// The spool can't be written.
-    pub fn add(&self, key: &[u8]) -> Result<()> {
+    pub fn unsettled(&self, key: &[u8]) -> Result<()> {
         self.0.unsettled(key)
     }
 
-    /// Whether somebody is on it.
+    /// Whether somebody is so marked.
     ///
     /// # Errors
     /// The spool can't be read.
-    pub fn contains(&self, key: &Key) -> Result<bool> {
+    pub fn is_unsettled(&self, key: &Key) -> Result<bool> {
         self.0.is_unsettled(key)
     }
 
-    /// The next people after this key, in the order of keys.
+    /// The next people so marked after this key, in the order of keys.
     ///
     /// # Errors
     /// The spool can't be read.
-    pub fn after(&self, key: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+    pub fn unsettled_after(&self, key: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
         self.0.unsettled_after(key, limit)
     }
 
-    /// Empties the list.
+    /// Takes all these marks away.
     ///
     /// # Errors
     /// The spool can't be written.
-    pub fn clear(&self) -> Result<()> {
+    pub fn clear_unsettled(&self) -> Result<()> {
         self.0.clear_unsettled()
+    }
+
+    /// Marks somebody whose row was evaluated: for each sync what it came to, or nothing where the known fingerprint was
+    /// right.
+    ///
+    /// # Errors
+    /// The spool can't be written.
+    pub fn reviewed(&self, key: &[u8], by_sync: &[Option<Reviewed>]) -> Result<()> {
+        self.0.reviewed(key, by_sync)
+    }
+
+    /// What was marked of this person, by sync; nothing where nothing was.
+    ///
+    /// # Errors
+    /// The spool can't be read.
+    pub fn reviewed_of(&self, key: &Key) -> Result<Option<Vec<Option<Reviewed>>>> {
+        self.0.reviewed_of(key)
+    }
+
+    /// Other rows of somebody who was evaluated say otherwise: what was found is not remembered.
+    ///
+    /// # Errors
+    /// The spool can't be written.
+    pub fn contested(&self, key: &Key) -> Result<()> {
+        self.0.contested(key)
     }
 }

@@ -21,7 +21,7 @@ mod transport;
 mod union;
 
 pub use batch::RowBatch;
-pub use compare::{Comparer, Comparison, SettledPeople, SettledRow, Unsettled, Verdict};
+pub use compare::{Comparer, Comparison, Marks, Reviewed, SettledPeople, SettledRow, Verdict};
 pub use connector::{Asking, Connector, ReadRequest, Since, connect};
 pub use format::csv::printable;
 pub use intake::{Intake, Member};

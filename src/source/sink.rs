@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use super::batch::{Bad, RowBatch};
-use super::compare::{Comparer, Comparison, Unsettled, Verdict};
+use super::compare::{Comparer, Comparison, Marks, Verdict};
 use super::parsed::Parsed;
 use super::spool::Spool;
 use crate::config::settings::RowsPerPerson;
@@ -180,7 +180,7 @@ fn keep(
             };
             verdicts.clear();
             match &mut comparer {
-                Some(comparer) => comparer.judge(&batch, after, &mut verdicts, &Unsettled(&spool))?,
+                Some(comparer) => comparer.judge(&batch, after, &mut verdicts, &Marks(&spool))?,
                 None => verdicts.resize(batch.len(), Verdict::Kept { checked: true }),
             }
             spool.take(&batch, &verdicts)?;

@@ -60,6 +60,24 @@ fn body(row: &Row<'_>) -> Result<Body, StateError> {
     })
 }
 
+/// What the target acknowledged of these people, as JSON, in the order in which they are named.
+#[derive(Debug)]
+pub struct Acknowledged {
+    /// Whose.
+    pub sync: SyncId,
+    /// Who.
+    pub keys: Vec<Key>,
+}
+
+impl Command for Acknowledged {
+    type Reply = Vec<Option<String>>;
+
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        let mut statement = db.prepare("SELECT attributes FROM body WHERE sync = ?1 AND key = ?2")?;
+        self.keys.iter().map(|key| statement.one(args![self.sync, key.as_str()], |row| row.get(0))).collect()
+    }
+}
+
 /// Somebody, and what the target acknowledged of them where that was asked as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownPerson {

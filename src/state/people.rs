@@ -329,6 +329,16 @@ impl Command for OwnerOf {
 pub enum Note {
     /// Their record, looked at, needs nothing as long as it stays the same.
     Looked(Fingerprint, Standing),
+    /// Their record, looked at while the source was read, needs nothing as long as it stays the same: said of who still is
+    /// known by the first of these fingerprints, and is by the other from here on.
+    Reviewed {
+        /// The fingerprint that was known.
+        was: Fingerprint,
+        /// That of their record.
+        is: Fingerprint,
+        /// What it remembers.
+        standing: Standing,
+    },
     /// A trusted read was without them at this time; the first such time stays, unless it is in the future.
     Absent(#[serde(with = "time::written")] DateTime<Utc>),
     /// They are back before anything happened.
@@ -367,6 +377,9 @@ impl Command for TakeNotes {
             "INSERT INTO person (sync, key, fingerprint, standing) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (sync, key) DO UPDATE SET fingerprint = ?3, standing = ?4",
         )?;
+        let mut reviewed = people.prepare(
+            "UPDATE person SET fingerprint = ?4, standing = ?5 WHERE sync = ?1 AND key = ?2 AND fingerprint = ?3",
+        )?;
         let mut absent = people.prepare(
             "UPDATE person SET absent_since = CASE WHEN absent_since < ?3 THEN absent_since ELSE ?3 END
              WHERE sync = ?1 AND key = ?2",
@@ -383,6 +396,9 @@ impl Command for TakeNotes {
             let key = key.as_str();
             match note {
                 Note::Looked(print, standing) => looked.execute(args![self.sync, key, print, standing.code()])?,
+                Note::Reviewed { was, is, standing } => {
+                    reviewed.execute(args![self.sync, key, was, is, standing.code()])?
+                }
                 Note::Absent(at) => absent.execute(args![self.sync, key, at])?,
                 Note::Present => present.execute(args![self.sync, key])?,
                 Note::State(to) => state.execute(args![self.sync, key, to.code()])?,

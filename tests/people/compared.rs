@@ -1,7 +1,7 @@
 //! Comparing while reading plans what reading everything plans: for any sequence of exports, in whatever order and
 //! however spoilt, the plan that is made of the rows that differ is the plan that is made of all rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -167,9 +167,11 @@ fn what_is_planned_from_the_rows_that_differ_is_what_is_planned_from_all() {
         let mut chance = Chance(seed * 7919);
         let sim = Sim::start();
         let home = Home::juno(&sim.juno());
-        home.configure(&second_sync(&sim));
-        for round in 0..5 {
+        let base = std::fs::read_to_string(home.config()).expect("a configuration");
+        for round in 0..6 {
             home.people(&export(&mut chance));
+            // Another mapping of the same meaning, or of another, now and then.
+            configure(&home, &base, &second_sync(&sim, chance.below(4), chance.below(4)));
             if round > 0 {
                 let only: BTreeSet<Key> = match chance.below(3) {
                     0 => (0..4).filter_map(|_| Key::parse(&format!("E{:04}", chance.below(45)))).collect(),
@@ -191,14 +193,65 @@ fn what_is_planned_from_the_rows_that_differ_is_what_is_planned_from_all() {
     }
 }
 
-/// Another sync on the source, of another platform, with another mapping and other people in scope.
-fn second_sync(sim: &Sim) -> String {
+/// Another sync on the source, of another platform, with another mapping and other people in scope. Of the ways in which both
+/// are written the first three mean the same.
+fn second_sync(sim: &Sim, name: usize, include: usize) -> String {
+    let name =
+        ["last_name.upperAscii()", "last_name.upperAscii() + ''", "('' + last_name).upperAscii()", "last_name"][name];
+    let nurses = ["title == \"Nurse\"", "!(title != \"Nurse\")", "\"Nurse\" == title", "title != \"\""][include];
     format!(
         "[targets.scim]\nkind = \"scim\"\nbase_url = \"{}/scim/v2\"\nauth = {{ kind = \"bearer\", token = {{ file = \"juno.token\" }} }}\n\
-         rate = \"10000/s\"\n[syncs.second]\nsource = \"hr\"\ntarget = \"scim\"\ninclude = 'title == \"Nurse\"'\n\
+         rate = \"10000/s\"\n[syncs.second]\nsource = \"hr\"\ntarget = \"scim\"\ninclude = '{nurses}'\n\
          limits = {{ ban = \"unlimited\", ban_per_day = \"unlimited\" }}\n[syncs.second.map]\nuserName = \"email\"\n\
-         externalId = \"employee_id\"\n\"name.familyName\" = {{ cel = \"last_name.upperAscii()\" }}\n\
+         externalId = \"employee_id\"\n\"name.familyName\" = {{ cel = \"{name}\" }}\n\
          [syncs.staff.limits]\nban = \"unlimited\"\nban_per_day = \"unlimited\"\n",
         sim.url()
     )
+}
+
+fn configure(home: &Home, base: &str, more: &str) {
+    std::fs::write(home.config(), format!("{base}\n{more}\n")).expect("the configuration");
+}
+
+/// By key, the fingerprint that the second sync remembers.
+fn fingerprints(home: &Home) -> BTreeMap<String, Vec<u8>> {
+    let db = rusqlite::Connection::open(home.database()).expect("the database");
+    let mut query = db
+        .prepare("SELECT key, fingerprint FROM person JOIN sync ON sync.id = person.sync WHERE name = 'second'")
+        .expect("a query");
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    rows.map(|row| row.expect("a row")).collect()
+}
+
+#[test]
+fn another_mapping_of_the_same_meaning_writes_to_nobody_and_is_evaluated_once() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    let base = std::fs::read_to_string(home.config()).expect("a configuration");
+    configure(&home, &base, &second_sync(&sim, 0, 0));
+    let row = |n: usize, name: &str, title: &str| {
+        format!("E{n:04},Ann,{name}{n},p{n}@acme.example,555-{n},{title},Bern,active")
+    };
+    let title = |n: usize| if n.is_multiple_of(5) { "Clerk" } else { "Nurse" };
+    let mut rows: Vec<String> = (0..60).map(|n| row(n, "Miller", title(n))).collect();
+    for order in ["by key", "backwards"] {
+        home.people(&rows);
+        home.run(&["sync"]);
+        let before = fingerprints(&home);
+        configure(&home, &base, &second_sync(&sim, 1, 1));
+        // One of them has changed as well.
+        let changed = rows.iter_mut().find(|row| row.starts_with("E0031")).expect("somebody");
+        *changed = row(31, if order == "by key" { "Weaver" } else { "Baker" }, "Nurse");
+        home.people(&rows);
+        let mark = sim.mark();
+        home.run(&["sync"]);
+        let written: Vec<Box<str>> = sim.writes_since(mark).into_iter().map(|request| request.path).collect();
+        assert_eq!(written.len(), 2, "{order}: on each platform the one who has changed: {written:?}");
+        let after = fingerprints(&home);
+        assert!(before.iter().all(|(key, print)| after.get(key).is_some_and(|new| new != print)), "{order}");
+        home.run(&["sync"]);
+        assert_eq!(fingerprints(&home), after, "{order}");
+        configure(&home, &base, &second_sync(&sim, 0, 0));
+        rows.reverse();
+    }
 }

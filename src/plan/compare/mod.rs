@@ -2,7 +2,8 @@
 //! what has not changed since the last run is counted and nothing more.
 //!
 //! A row settles a person's matter when its fingerprint is the one that every sync remembers, and what each remembers
-//! with it needs nothing done ([`Settled`]). Such rows are left out of the read; whoever is known and was not found settled
+//! with it needs nothing done ([`crate::state::settled::Settled`]). Where the mapping or the date is another, the fingerprint is too: then
+//! a row is evaluated, and settles the matter where it comes to the same ([`review`]). Such rows are left out of the read; whoever is known and was not found settled
 //! is listed. Both are used only with a read that has ended and is trusted.
 //!
 //! As long as keys ascend, rows and snapshots are merged ([`ordered`]), which takes no memory. A source in another order
@@ -11,13 +12,16 @@
 
 mod ordered;
 mod places;
+mod review;
 mod snapshot;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::ordered::Ordered;
+use self::ordered::{Ordered, discount_one};
+pub use self::review::Evaluation;
+use self::review::Reviewer;
 use self::snapshot::{Joined, Known, lookup};
 use self::table::Table;
 use crate::domain::error::Result;
@@ -25,10 +29,9 @@ use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::mapping::{Fingerprinter, Room};
-use crate::source::{Comparer, Comparison, RowBatch, SettledPeople, SettledRow, Unsettled, Verdict};
+use crate::source::{Comparer, Comparison, Marks, RowBatch, SettledPeople, SettledRow, Verdict};
 use crate::state::State;
 use crate::state::fingerprints::CountKnown;
-use crate::state::settled::Settled;
 
 /// Up to how many people a source in no order is compared in memory: 26 bytes each, a hundred megabytes in all.
 pub const TABLE_PEOPLE: u64 = 4_000_000;
@@ -50,6 +53,8 @@ pub struct ComparedSync {
     pub invited_is_settled: bool,
     /// People who have to be looked at whatever their rows say.
     pub looked_at: BTreeSet<Key>,
+    /// With what rows are evaluated whose fingerprints are others than those that are known.
+    pub evaluation: Evaluation,
 }
 
 /// The snapshots of the syncs on a source.
@@ -81,6 +86,7 @@ impl Comparison for Snapshots {
             people: 0,
             prints: Vec::new(),
             room: Room::default(),
+            reviewer: Reviewer::new(self.state.clone(), Arc::clone(&self.syncs)),
         }))
     }
 }
@@ -108,11 +114,12 @@ struct SnapshotComparer {
     /// The fingerprints of a batch, for each row those of all syncs.
     prints: Vec<Fingerprint>,
     room: Room,
+    reviewer: Reviewer,
 }
 
 impl SnapshotComparer {
     /// Leaves the order of keys for the table, or for keeping everything where it would be too large.
-    fn give_up_order(&mut self, unsettled: &Unsettled<'_>) -> Result<()> {
+    fn give_up_order(&mut self, marks: &Marks<'_>) -> Result<()> {
         let Mode::Ordered(ordered) = std::mem::replace(&mut self.mode, Mode::Nobody) else { return Ok(()) };
         let mut people = 0;
         for sync in self.syncs.iter() {
@@ -120,23 +127,17 @@ impl SnapshotComparer {
         }
         self.mode = if people > self.table_people {
             let mut ordered = ordered;
-            ordered.pass_everybody(unsettled)?;
+            ordered.pass_everybody(marks)?;
             Mode::Kept(ordered)
         } else {
-            Mode::Table(Box::new(Table::load(&self.state, &self.syncs, *ordered, people, unsettled)?))
+            Mode::Table(Box::new(Table::load(&self.state, &self.syncs, *ordered, people, marks)?))
         };
         Ok(())
     }
 
     /// Somebody who was counted as settled is not.
     fn discount(&mut self, known: &Known) {
-        for (settled, of_sync) in known.settled.iter().zip(&mut self.settled) {
-            match settled {
-                Some(Settled::InStep | Settled::Invited) => of_sync.in_step -= 1,
-                Some(Settled::Excluded) => of_sync.excluded -= 1,
-                None => {}
-            }
-        }
+        known.settled.iter().zip(&mut self.settled).for_each(|(how, count)| discount_one(*how, count));
         self.people -= 1;
     }
 }
@@ -147,12 +148,12 @@ impl Comparer for SnapshotComparer {
         batch: &RowBatch,
         next: Option<&[u8]>,
         verdicts: &mut Vec<Verdict>,
-        unsettled: &Unsettled<'_>,
+        marks: &Marks<'_>,
     ) -> Result<()> {
         if let Mode::Ordered(ordered) = &self.mode
             && ordered.is_hopeless(batch)
         {
-            self.give_up_order(unsettled)?;
+            self.give_up_order(marks)?;
         }
         if matches!(self.mode, Mode::Ordered(_) | Mode::Table(_)) {
             self.prints.clear();
@@ -169,49 +170,61 @@ impl Comparer for SnapshotComparer {
             }
             Mode::Ordered(ordered) => {
                 let settled = &mut self.settled;
-                self.people += ordered.judge(batch, &self.prints, next, verdicts, unsettled, settled)?;
+                let reviewer = self.reviewer.is_worth_it().then_some(&mut self.reviewer);
+                self.people += ordered.judge(batch, &self.prints, next, verdicts, marks, settled, reviewer)?;
             }
-            Mode::Table(table) => table.judge(batch, &self.prints, verdicts),
+            Mode::Table(table) => {
+                table.judge(batch, &self.prints, verdicts);
+                if self.reviewer.is_worth_it() {
+                    let state = (&self.state, &self.syncs);
+                    table.review(state, batch, &self.prints, verdicts, marks, &mut self.reviewer)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn end(&mut self, unsettled: &Unsettled<'_>) -> Result<bool> {
+    fn end(&mut self, marks: &Marks<'_>) -> Result<bool> {
         // Who is unknown now may be known when it is planned: what is unresolved is found out in between.
         for key in self.syncs.iter().flat_map(|sync| &sync.looked_at) {
-            unsettled.add(key.as_str().as_bytes())?;
+            marks.unsettled(key.as_str().as_bytes())?;
         }
         match &mut self.mode {
             Mode::Nobody => Ok(false),
             Mode::Ordered(ordered) => {
-                ordered.pass_everybody(unsettled)?;
+                ordered.pass_everybody(marks)?;
                 Ok(false)
             }
             Mode::Kept(_) => Ok(true),
             Mode::Table(table) => {
-                let (people, settled) = table.end(&self.state, &self.syncs, unsettled)?;
+                let (people, settled) = table.end(&self.state, &self.syncs, marks)?;
                 (self.people, self.settled) = (people, settled);
                 Ok(true)
             }
         }
     }
 
-    fn settled(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<Vec<Option<SettledRow>>> {
+    fn settled(&mut self, keys: &[Key], marks: &Marks<'_>) -> Result<Vec<Option<SettledRow>>> {
         let mut rows = Vec::with_capacity(keys.len());
         for (key, known) in keys.iter().zip(lookup(&self.state, &self.syncs, keys)?) {
             let Some(known) = known.filter(Known::is_settled) else {
                 rows.push(None);
                 continue;
             };
+            let reviewed = marks.reviewed_of(key)?;
             let position = match &mut self.mode {
                 Mode::Nobody => None,
-                Mode::Ordered(ordered) | Mode::Kept(ordered) => match unsettled.contains(key)? {
+                Mode::Ordered(ordered) | Mode::Kept(ordered) => match marks.is_unsettled(key)? {
                     true => None,
                     false => ordered.position(&self.state, &self.syncs, key)?,
                 },
                 Mode::Table(table) => table.position(&known),
             };
-            rows.push(position.map(|position| SettledRow { position, fingerprints: known.prints }));
+            let mut fingerprints = known.prints;
+            for (known, reviewed) in fingerprints.iter_mut().zip(reviewed.into_iter().flatten()) {
+                *known = reviewed.map_or(*known, |reviewed| reviewed.is);
+            }
+            rows.push(position.map(|position| SettledRow { position, fingerprints }));
         }
         Ok(rows)
     }
@@ -221,17 +234,18 @@ impl Comparer for SnapshotComparer {
         prints.eq(settled.fingerprints.iter().copied())
     }
 
-    fn unsettle(&mut self, keys: &[Key], unsettled: &Unsettled<'_>) -> Result<()> {
+    fn unsettle(&mut self, keys: &[Key], marks: &Marks<'_>) -> Result<()> {
         for (key, known) in keys.iter().zip(lookup(&self.state, &self.syncs, keys)?) {
             if let Some(known) = known {
                 self.discount(&known);
             }
-            unsettled.add(key.as_str().as_bytes())?;
+            marks.unsettled(key.as_str().as_bytes())?;
+            marks.contested(key)?;
         }
         Ok(())
     }
 
-    fn settled_by_sync(&self) -> BTreeMap<SyncId, SettledPeople> {
+    fn settled_by_sync(&self) -> Vec<(SyncId, SettledPeople)> {
         self.syncs.iter().map(|sync| sync.id).zip(self.settled.iter().copied()).collect()
     }
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::ComparedSync;
 use super::places::{Lines, Runs};
+use super::review::{Candidate, Reviewer};
 use super::snapshot::Joined;
 use crate::domain::error::Result;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::{Key, Position};
-use crate::source::{RowBatch, SettledPeople, Unsettled, Verdict};
+use crate::source::{Marks, RowBatch, SettledPeople, Verdict};
 use crate::state::State;
 use crate::state::settled::Settled;
 
@@ -36,6 +37,19 @@ pub(super) struct Ordered {
     soon: Vec<u8>,
     /// Where counting through a run has come to: its number, the cursor, the record there.
     counting: Option<(usize, Joined, u64)>,
+    /// The rows of the batch that have to be evaluated, and what became of the others since the first of them.
+    candidates: Vec<Candidate>,
+    since: Vec<Passed>,
+}
+
+/// What became of a person while some before them are not decided about.
+enum Passed {
+    /// The row of this number settled their matter.
+    Settled(usize),
+    /// So it does if this candidate is found so.
+    Candidate(usize),
+    /// Nothing did.
+    Unsettled,
 }
 
 impl Ordered {
@@ -53,6 +67,8 @@ impl Ordered {
             lines: Lines::default(),
             soon: Vec::new(),
             counting: None,
+            candidates: Vec::new(),
+            since: Vec::new(),
         }
     }
 
@@ -64,15 +80,18 @@ impl Ordered {
         self.displaced + displaced as u64 > some + self.rows / part
     }
 
-    /// Judges a batch; gives back how many people were found settled.
+    /// Judges a batch; gives back how many people were found settled. Rows of people whose matter some row settles, though
+    /// not with the known fingerprint, are handed to `reviewer`, if there is one.
+    #[expect(clippy::too_many_arguments, reason = "a batch, its prints, and where each thing goes")]
     pub fn judge(
         &mut self,
         batch: &RowBatch,
         prints: &[Fingerprint],
         next: Option<&[u8]>,
         verdicts: &mut Vec<Verdict>,
-        unsettled: &Unsettled<'_>,
+        marks: &Marks<'_>,
         settled: &mut [SettledPeople],
+        reviewer: Option<&mut Reviewer>,
     ) -> Result<u64> {
         let rows = batch.len();
         let syncs = settled.len();
@@ -118,18 +137,25 @@ impl Ordered {
                 self.last.extend_from_slice(key);
             }
             while self.cursor.is_live() && self.cursor.key() < key {
-                self.pass(unsettled)?;
+                self.pass(marks)?;
             }
             self.last_is_settled = false;
             if self.cursor.is_live() && self.cursor.key() == key {
-                self.last_is_settled = self.cursor.remembers(prints) && self.cursor.is_settled();
+                let may_be = self.cursor.is_settled();
+                let remembered = may_be && self.cursor.remembers(prints);
+                self.last_is_settled = remembered || may_be && reviewer.is_some();
                 if self.last_is_settled {
                     people += 1;
                     self.cursor.settled().zip(&mut *settled).for_each(|(how, count)| count_one(how, count));
-                    self.runs.add(key, batch.position(row).record);
+                    if remembered {
+                        self.passed(batch, Passed::Settled(row));
+                    } else {
+                        self.since.push(Passed::Candidate(self.candidates.len()));
+                        self.candidates.push(Candidate { row, known: self.cursor.known() });
+                    }
                     self.cursor.next()?;
                 } else {
-                    self.pass(unsettled)?;
+                    self.pass(marks)?;
                 }
             }
             verdicts.push(if self.last_is_settled { Verdict::Settled } else { Verdict::Kept { checked: true } });
@@ -140,7 +166,65 @@ impl Ordered {
             self.last.clear();
             self.last.extend_from_slice(batch.key(rows - 1));
         }
+        if let Some(reviewer) = reviewer.filter(|_| !self.candidates.is_empty()) {
+            people -= self.review(batch, prints, verdicts, marks, settled, reviewer)?;
+        }
         Ok(people)
+    }
+
+    /// Has the candidates evaluated; gives back for how many something is to be done after all.
+    fn review(
+        &mut self,
+        batch: &RowBatch,
+        prints: &[Fingerprint],
+        verdicts: &mut [Verdict],
+        marks: &Marks<'_>,
+        settled: &mut [SettledPeople],
+        reviewer: &mut Reviewer,
+    ) -> Result<u64> {
+        let candidates = std::mem::take(&mut self.candidates);
+        let found = reviewer.review(batch, prints, &candidates)?;
+        let mut failed = 0;
+        for (Candidate { row, known }, found) in candidates.iter().zip(&found) {
+            let key = batch.key(*row);
+            if let Some(by_sync) = found {
+                marks.reviewed(key, by_sync)?;
+                continue;
+            }
+            failed += 1;
+            known.settled.iter().zip(&mut *settled).for_each(|(how, count)| discount_one(*how, count));
+            marks.unsettled(key)?;
+            verdicts[*row] = Verdict::Kept { checked: true };
+            // Rows that repeat this one repeat a row that is kept.
+            for (after, verdict) in verdicts.iter_mut().enumerate().skip(row + 1) {
+                if *verdict == Verdict::Again && batch.key(after) == key {
+                    *verdict = Verdict::Kept { checked: true };
+                }
+            }
+            self.last_is_settled &= self.last != key;
+        }
+        for passed in std::mem::take(&mut self.since) {
+            match passed {
+                Passed::Candidate(number) => match found.get(number) {
+                    Some(Some(_)) => {
+                        let row = candidates[number].row;
+                        self.runs.add(batch.key(row), batch.position(row).record);
+                    }
+                    _ => self.runs.interrupt(),
+                },
+                other => self.passed(batch, other),
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Notes what became of a person, in the order of keys.
+    fn passed(&mut self, batch: &RowBatch, passed: Passed) {
+        match passed {
+            later if !self.candidates.is_empty() => self.since.push(later),
+            Passed::Settled(row) => self.runs.add(batch.key(row), batch.position(row).record),
+            Passed::Candidate(_) | Passed::Unsettled => self.runs.interrupt(),
+        }
     }
 
     fn look_ahead<'k>(&mut self, rows: usize, key_at: &impl Fn(usize) -> Option<&'k [u8]>) {
@@ -155,16 +239,19 @@ impl Ordered {
     }
 
     /// Goes on past somebody who was not found settled.
-    fn pass(&mut self, unsettled: &Unsettled<'_>) -> Result<()> {
-        unsettled.add(self.cursor.key())?;
-        self.runs.interrupt();
+    fn pass(&mut self, marks: &Marks<'_>) -> Result<()> {
+        marks.unsettled(self.cursor.key())?;
+        match self.candidates.is_empty() {
+            true => self.runs.interrupt(),
+            false => self.since.push(Passed::Unsettled),
+        }
         self.cursor.next()
     }
 
     /// Goes on past everybody who is left.
-    pub fn pass_everybody(&mut self, unsettled: &Unsettled<'_>) -> Result<()> {
+    pub fn pass_everybody(&mut self, marks: &Marks<'_>) -> Result<()> {
         while self.cursor.is_live() {
-            self.pass(unsettled)?;
+            self.pass(marks)?;
         }
         Ok(())
     }
@@ -201,6 +288,15 @@ impl Ordered {
         let found = cursor.is_live() && cursor.key() == wanted;
         self.counting = Some((run, cursor, record));
         Ok(found.then(|| self.lines.position(record)))
+    }
+}
+
+/// Takes somebody out of the count of one sync.
+pub(super) fn discount_one(how: Option<Settled>, count: &mut SettledPeople) {
+    match how {
+        Some(Settled::InStep | Settled::Invited) => count.in_step -= 1,
+        Some(Settled::Excluded) => count.excluded -= 1,
+        None => {}
     }
 }
 

@@ -105,6 +105,13 @@ impl Joined {
         prints.iter().enumerate().all(|(sync, print)| self.of_sync(sync).is_some_and(|(known, _)| known == *print))
     }
 
+    /// Everything that is known of them.
+    pub fn known(&self) -> Known {
+        let of_sync = |sync| self.of_sync(sync).unwrap_or_default();
+        let (prints, settled) = (0..self.cursors.len()).map(of_sync).unzip();
+        Known { prints, settled }
+    }
+
     /// All their fingerprints as one number.
     pub fn combined(&self) -> u128 {
         combined((0..self.cursors.len()).map(|sync| self.of_sync(sync).unwrap_or_default().0))

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use super::ComparedSync;
 use super::ordered::{Ordered, count_one};
 use super::places::Lines;
-use super::snapshot::{Joined, Known, combined};
+use super::review::{Candidate, Reviewer};
+use super::snapshot::{Joined, Known, combined, lookup};
 use crate::domain::error::{Failure, Result};
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::{Key, Position};
-use crate::source::{RowBatch, SettledPeople, Unsettled, Verdict};
+use crate::source::{Marks, RowBatch, SettledPeople, Verdict};
 use crate::state::State;
 
 /// A row was found equal.
@@ -55,7 +56,7 @@ impl Table {
         syncs: &Arc<[ComparedSync]>,
         ordered: Ordered,
         people: u64,
-        unsettled: &Unsettled<'_>,
+        marks: &Marks<'_>,
     ) -> Result<Table> {
         let room = usize::try_from(people).unwrap_or(usize::MAX);
         let mut table = Table {
@@ -71,12 +72,12 @@ impl Table {
             combined: Vec::new(),
         };
         let mut cursor = Joined::at(state, syncs, &[])?;
-        let mut missed = Missed::begin(unsettled)?;
+        let mut missed = Missed::begin(marks)?;
         let mut records = ordered.runs().walk();
         while cursor.is_live() {
             let key = cursor.key();
             let is_settled = cursor.is_settled();
-            let found = is_settled && ordered.is_past(key) && !missed.is(key, unsettled)?;
+            let found = is_settled && ordered.is_past(key) && !missed.is(key, marks)?;
             let record = if found { records.record(key) } else { 0 };
             if table.records.len().is_multiple_of(BLOCK) {
                 table.left.push(0);
@@ -99,7 +100,7 @@ impl Table {
             cursor.next()?;
         }
         table.lines = ordered.lines;
-        unsettled.clear()?;
+        marks.clear_unsettled()?;
         Ok(table)
     }
 
@@ -170,13 +171,65 @@ impl Table {
             } else if info & SEEN != 0 {
                 Verdict::Again
             } else {
-                self.entries[at] |= u128::from(SEEN);
-                self.count(info, -1);
-                let record = batch.position(row).record;
-                self.records[(info & NUMBER) as usize - 1] = u32::try_from(record).unwrap_or(u32::MAX);
+                self.see(at, batch.position(row));
                 Verdict::Settled
             });
         }
+    }
+
+    /// Has the rows of a batch evaluated that have no known fingerprint, though their people are known.
+    pub fn review(
+        &mut self,
+        (state, syncs): (&State, &Arc<[ComparedSync]>),
+        batch: &RowBatch,
+        prints: &[Fingerprint],
+        verdicts: &mut [Verdict],
+        marks: &Marks<'_>,
+        reviewer: &mut Reviewer,
+    ) -> Result<()> {
+        let unknown = |row: &usize| self.entries[self.find(self.combined[*row])] as u32 == 0;
+        let mut rows: Vec<usize> = (0..batch.len()).filter(unknown).collect();
+        rows.sort_by_key(|row| batch.key(*row));
+        let key = |row: usize| std::str::from_utf8(batch.key(row)).map(Key::of_normal);
+        let keys: Vec<Key> = rows.iter().map(|row| key(*row)).collect::<Result<_, _>>().map_err(|_| not_text())?;
+        let mut candidates = Vec::new();
+        for ((row, key), known) in rows.into_iter().zip(&keys).zip(lookup(state, syncs, &keys)?) {
+            let Some(known) = known.filter(Known::is_settled) else { continue };
+            let info = self.entries[self.find(combined(known.prints.iter().copied()))] as u32;
+            if info == 0 || info & SHARED != 0 {
+                continue;
+            }
+            if info & SEEN != 0 {
+                verdicts[row] = again(marks, key, &prints[row * syncs.len()..][..syncs.len()])?;
+            } else {
+                candidates.push(Candidate { row, known });
+            }
+        }
+        candidates.sort_by_key(|candidate| candidate.row);
+        let found = reviewer.review(batch, prints, &candidates)?;
+        for (Candidate { row, known }, found) in candidates.into_iter().zip(found) {
+            let Some(by_sync) = found else { continue };
+            let at = self.find(combined(known.prints.iter().copied()));
+            let info = self.entries[at] as u32;
+            let key = key(row).map_err(|_| not_text())?;
+            if info & SEEN != 0 {
+                // By a row of this very batch.
+                verdicts[row] = again(marks, &key, &prints[row * syncs.len()..][..syncs.len()])?;
+                continue;
+            }
+            self.see(at, batch.position(row));
+            marks.reviewed(key.as_str().as_bytes(), &by_sync)?;
+            verdicts[row] = Verdict::Settled;
+        }
+        Ok(())
+    }
+
+    /// Notes that a row was found equal to this entry.
+    fn see(&mut self, at: usize, position: Position) {
+        let info = self.entries[at] as u32;
+        self.entries[at] |= u128::from(SEEN);
+        self.count(info, -1);
+        self.records[(info & NUMBER) as usize - 1] = u32::try_from(position.record).unwrap_or(u32::MAX);
     }
 
     /// Lists everybody who was not found; how many were, in all and by sync.
@@ -184,7 +237,7 @@ impl Table {
         &mut self,
         state: &State,
         syncs: &Arc<[ComparedSync]>,
-        unsettled: &Unsettled<'_>,
+        marks: &Marks<'_>,
     ) -> Result<(u64, Vec<SettledPeople>)> {
         let (mut people, mut settled) = (self.people, self.settled.clone());
         let mut block = 0;
@@ -205,7 +258,7 @@ impl Table {
             while cursor.is_live() && until.as_deref().is_none_or(|until| cursor.key() < until) {
                 let is_settled = cursor.is_settled();
                 if !(is_settled && self.is_seen(cursor.combined())) {
-                    unsettled.add(cursor.key())?;
+                    marks.unsettled(cursor.key())?;
                     if is_settled {
                         people -= 1;
                         for (how, count) in cursor.settled().zip(&mut settled) {
@@ -240,6 +293,20 @@ impl Table {
     }
 }
 
+/// What another row of somebody is whose matter a row has settled, and whose known fingerprints it does not have.
+fn again(marks: &Marks<'_>, key: &Key, prints: &[Fingerprint]) -> Result<Verdict> {
+    let reviewed = marks.reviewed_of(key)?;
+    // A sync for which nothing was evaluated was as it is known, and this row is not.
+    let is_same = reviewed.is_some_and(|by_sync| {
+        by_sync.iter().zip(prints).all(|(reviewed, print)| reviewed.is_some_and(|reviewed| reviewed.is == *print))
+    });
+    Ok(if is_same { Verdict::Again } else { Verdict::Kept { checked: true } })
+}
+
+fn not_text() -> Failure {
+    Failure::internal("a key is not text")
+}
+
 /// Goes over those who were not found settled so far, beside everybody.
 struct Missed {
     keys: std::vec::IntoIter<Key>,
@@ -247,13 +314,13 @@ struct Missed {
 }
 
 impl Missed {
-    fn begin(unsettled: &Unsettled<'_>) -> Result<Missed> {
-        let mut keys = unsettled.after(None, PAGE)?.into_iter();
+    fn begin(marks: &Marks<'_>) -> Result<Missed> {
+        let mut keys = marks.unsettled_after(None, PAGE)?.into_iter();
         Ok(Missed { next: keys.next(), keys })
     }
 
     /// Whether this is one of them; asked in the order of keys.
-    fn is(&mut self, key: &[u8], unsettled: &Unsettled<'_>) -> Result<bool> {
+    fn is(&mut self, key: &[u8], marks: &Marks<'_>) -> Result<bool> {
         while let Some(next) = &self.next {
             match next.as_str().as_bytes().cmp(key) {
                 std::cmp::Ordering::Greater => return Ok(false),
@@ -263,7 +330,7 @@ impl Missed {
                     self.next = match self.keys.next() {
                         Some(key) => Some(key),
                         None => {
-                            self.keys = unsettled.after(Some(&passed), PAGE)?.into_iter();
+                            self.keys = marks.unsettled_after(Some(&passed), PAGE)?.into_iter();
                             self.keys.next()
                         }
                     };

@@ -13,22 +13,24 @@ use crate::config::settings::{
 use crate::domain::limits::Limit;
 use crate::domain::record::{Columns, Record, Row};
 use crate::domain::rules::PersonState;
+use crate::domain::value::Attributes;
 use crate::mapping::tests::{catalogue, column};
-use crate::mapping::{Bound, KnownRow, Mapping, MappingSpec};
-use crate::source::{Intake, ReadRequest, connect};
+use crate::mapping::{Bound, KnownRow, Mapped, Mapping, MappingSpec};
+use crate::source::{Intake, ReadRequest, Reviewed, connect};
 use crate::state::people::{PeoplePage, Person, Standing};
+use crate::state::settled::Settled;
 use crate::state::{Command, Db, StateError};
 
 const TODAY: &str = "2026-11-30";
 
-/// Puts a person into the snapshot.
-struct Put(SyncId, Person);
+/// Puts a person into the snapshot, with what the target acknowledged.
+struct Put(SyncId, Person, Attributes);
 
 impl Command for Put {
     type Reply = ();
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
-        let Put(sync, person) = self;
+        let Put(sync, person, acknowledged) = self;
         let absent = person.absent_since.map(|_| "2026-11-01T00:00:00.000Z");
         let print = person.fingerprint.map(|print| print.to_vec());
         let standing = match person.standing {
@@ -39,6 +41,10 @@ impl Command for Put {
         db.connection().execute(
             "INSERT INTO person (sync, key, fingerprint, standing, state, absent_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             (sync.0, person.key.as_str(), print, standing, person.state.code(), absent),
+        )?;
+        db.connection().execute(
+            "INSERT INTO body (sync, key, attributes, confirmed_at) VALUES (?1, ?2, ?3, '2026-11-01T00:00:00.000Z')",
+            (sync.0, person.key.as_str(), serde_json::to_string(acknowledged)?),
         )?;
         Ok(())
     }
@@ -183,7 +189,7 @@ type Remembered = (usize, [u8; 3], u8);
 
 fn remembered() -> impl Strategy<Value = Vec<Remembered>> {
     let values = prop_oneof![9 => Just([0, 0, 0]), 1 => Just([1, 1, 1])];
-    let how = prop_oneof![10 => Just(0u8), 10 => 1..9u8];
+    let how = prop_oneof![10 => Just(0u8), 10 => 1..9u8, 8 => 9..12u8];
     proptest::collection::btree_map(0..40usize, (values, how), 0..40)
         .prop_map(|people| people.into_iter().map(|(person, (values, how))| (person, values, how)).collect())
 }
@@ -229,20 +235,38 @@ fn world(snapshots: &[Vec<Remembered>]) -> World {
                 4 => (Standing::None, PersonState::Active),
                 5 => (Standing::InStep, PersonState::Banned),
                 6 => (Standing::Excluded, PersonState::Active),
+                11 => (Standing::Excluded, PersonState::Banned),
                 _ => (Standing::InStep, PersonState::Active),
             };
+            // By another mapping, which came to the same or not.
+            let mut acknowledged = acknowledged_of(&bound[number], &record);
+            let other = |mut print: Fingerprint| {
+                print[15] ^= u8::from(matches!(how, 9..12));
+                print
+            };
+            if *how == 10 {
+                acknowledged.set("email", serde_json::json!("other"));
+            }
             let person = Person {
                 key,
-                fingerprint: print.filter(|_| *how != 7),
+                fingerprint: print.filter(|_| *how != 7).map(other),
                 standing,
                 state: state_of,
                 remote_id: None,
                 absent_since: (*how == 8).then(chrono::Utc::now),
             };
-            state.ask_blocking(Put(sync, person)).expect("put");
+            state.ask_blocking(Put(sync, person, acknowledged)).expect("put");
         }
     }
     World { state, ids, bound }
+}
+
+/// What a target acknowledged that was sent what this record comes to.
+fn acknowledged_of(bound: &Bound, record: &Record) -> Attributes {
+    match bound.apply(&record.cells, TODAY.parse().expect("a date")) {
+        Mapped::InScope(desired) => desired.fields.into_iter().map(|(field, wanted)| (field, wanted.value)).collect(),
+        Mapped::Excluded | Mapped::Rejected(_) => Attributes::default(),
+    }
 }
 
 /// How a comparing read goes about it.
@@ -265,6 +289,11 @@ fn snapshots_of(world: &World, way: Way, looked_at: &BTreeSet<Key>) -> Snapshots
         fingerprints: bound.fingerprints(TODAY.parse().expect("a date")),
         invited_is_settled: way.invited_is_settled,
         looked_at: looked_at.clone(),
+        evaluation: Evaluation {
+            mapping: bound.clone(),
+            today: TODAY.parse().expect("a date"),
+            catalogue: Arc::new(catalogue()),
+        },
     };
     let syncs = world.ids.iter().zip(&world.bound).map(sync).collect();
     Snapshots { table_people: way.table_people, displaced: way.displaced, ..Snapshots::of(world.state.clone(), syncs) }
@@ -274,6 +303,16 @@ fn snapshots_of(world: &World, way: Way, looked_at: &BTreeSet<Key>) -> Snapshots
 fn people(intake: &Intake) -> BTreeMap<Key, Record> {
     let pages: Result<Vec<Vec<Record>>> = intake.pages().collect();
     pages.expect("pages").into_iter().flatten().map(|record| (record.key.clone(), record)).collect()
+}
+
+fn key_of_known(person: usize) -> Key {
+    Key::parse(&key_of(person)).expect("a key")
+}
+
+/// Those for whom nothing is to be done although their fingerprints are others.
+fn reviewed_of(intake: &Intake, sync: SyncId) -> BTreeMap<Key, Reviewed> {
+    let pages: Result<Vec<_>> = intake.reviewed_pages(sync).collect();
+    pages.expect("pages").into_iter().flatten().collect()
 }
 
 fn told(intake: &Intake) -> String {
@@ -311,6 +350,8 @@ fn check(lines: &[Line], snapshots: &[Vec<Remembered>], way: Way, many: bool, lo
     let unsettled: BTreeSet<Key> = pages.expect("pages").into_iter().flatten().collect();
     let (kept, all) = (people(&compared), people(&full));
     let mut counts = vec![SettledPeople::default(); world.ids.len()];
+    let mut evaluated = vec![0; world.ids.len()];
+    let reviewed: Vec<BTreeMap<Key, Reviewed>> = world.ids.iter().map(|sync| reviewed_of(&compared, *sync)).collect();
     for (key, record) in &all {
         let left_out = !unsettled.contains(key) && known.iter().any(|people| people.contains_key(key));
         assert_eq!(kept.contains_key(key), !left_out, "{key}");
@@ -320,7 +361,15 @@ fn check(lines: &[Line], snapshots: &[Vec<Remembered>], way: Way, many: bool, lo
             let person = known[sync].get(key);
             if left_out {
                 assert!(settled(sync, key).is_some(), "{key}");
-                assert_eq!(person.and_then(|person| person.fingerprint), print, "{key}");
+                let known = person.and_then(|person| person.fingerprint);
+                if known != print {
+                    // Its row was evaluated, and comes to what the target acknowledged.
+                    let (Some(was), Some(is)) = (known, print) else { panic!("{key} has no fingerprint") };
+                    assert_eq!(reviewed[sync].get(key), Some(&Reviewed { was, is, in_scope: true }), "{key}");
+                    let how = snapshots[sync].iter().find(|(person, ..)| key_of_known(*person) == *key);
+                    assert_eq!(how.map(|(_, _, how)| *how), Some(9), "{key}");
+                    evaluated[sync] += 1;
+                }
                 ordered::count_one(settled(sync, key), &mut counts[sync]);
                 continue;
             }
@@ -328,6 +377,11 @@ fn check(lines: &[Line], snapshots: &[Vec<Remembered>], way: Way, many: bool, lo
                 let in_scope = person.standing == Standing::InStep;
                 Some(KnownRow { fingerprint: person.fingerprint?, in_scope })
             });
+            let evaluated = compared.reviewed_of(world.ids[sync], key).expect("asked");
+            let remembered = match evaluated {
+                Some(Reviewed { is, in_scope, .. }) => Some(KnownRow { fingerprint: is, in_scope }),
+                None => remembered,
+            };
             let found = &kept[key];
             assert_eq!(prints.of(found, remembered), print, "{key}");
             assert_eq!(found.position, record.position, "{key}");
@@ -348,6 +402,7 @@ fn check(lines: &[Line], snapshots: &[Vec<Remembered>], way: Way, many: bool, lo
             assert!(!left_out || all.contains_key(key), "{key} of sync {sync} is in no row");
         }
     }
+    assert_eq!(reviewed.iter().map(BTreeMap::len).collect::<Vec<_>>(), evaluated);
     let by_sync = world.ids.iter().copied().zip(counts).collect::<BTreeMap<_, _>>();
     for (sync, count) in by_sync {
         assert_eq!(compared.settled_of(sync), Some(count));
@@ -377,13 +432,14 @@ proptest! {
 fn who_says_what_is_known_is_counted_and_not_kept() {
     let mut file: Vec<Line> = (0..30).map(|person| Line { person, values: [0, 0, 0], spoilt: Spoilt::Not }).collect();
     file.sort_by_key(|line| key_of(line.person));
-    let known: Vec<Remembered> = (0..30).map(|person| (person, [0, 0, 0], 0)).collect();
-    for displaced in [(1_000, 8), (0, 1_000)] {
+    let known = |how| (0..30).map(|person| (person, [0, 0, 0], how)).collect::<Vec<Remembered>>();
+    // The fingerprint is the known one, or was that of another mapping.
+    for (displaced, how) in [((1_000, 8), 0), ((0, 1_000), 0), ((1_000, 8), 9), ((0, 1_000), 9)] {
         let way = Way { invited_is_settled: true, table_people: 1_000, displaced };
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hr.csv");
         std::fs::write(&path, written(&file)).expect("a file");
-        let world = world(std::slice::from_ref(&known));
+        let world = world(&[known(how)]);
         let comparison = snapshots_of(&world, way, &BTreeSet::new());
         let wanted = wanted(1);
         let request =
@@ -392,5 +448,6 @@ fn who_says_what_is_known_is_counted_and_not_kept() {
         assert_eq!(people(&intake).len(), 0, "{displaced:?}");
         assert_eq!(intake.settled_of(world.ids[0]), Some(SettledPeople { in_step: 30, excluded: 0 }));
         assert_eq!(intake.stats().records, 30);
+        assert_eq!(reviewed_of(&intake, world.ids[0]).len(), if how == 9 { 30 } else { 0 });
     }
 }

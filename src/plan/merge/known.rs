@@ -5,6 +5,8 @@ use super::Merge;
 use crate::domain::error::{Failure, Result};
 use crate::domain::ids::SyncId;
 use crate::domain::record::{Key, Record};
+use crate::mapping::KnownRow;
+use crate::plan::pair::Pair;
 use crate::plan::scope::known_row;
 use crate::plan::{PAGE, Planner};
 use crate::state::bodies::{KnownPerson, PeopleWithBodies};
@@ -64,9 +66,17 @@ impl Merge<'_> {
         }
     }
 
+    /// What is known of the row from which somebody was last decided about.
+    pub(super) fn known_row(&self, pair: &Pair) -> Result<Option<KnownRow>> {
+        match (&pair.person, &pair.record) {
+            (Some(person), Some(record)) => known_row(self.intake, self.planner.known.id, person, record),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether a record is the one of which the snapshot remembers what came of it.
-    pub(super) fn is_as_known(&self, record: &Record, person: &Person) -> bool {
-        let print = self.prints.of(record, known_row(person));
+    pub(super) fn is_as_known(&self, record: &Record, person: &Person, known: Option<KnownRow>) -> bool {
+        let print = self.prints.of(record, known);
         print.is_some() && person.fingerprint == print
     }
 }

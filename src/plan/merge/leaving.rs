@@ -24,20 +24,20 @@ pub(super) fn is_new(state: PersonState) -> bool {
 
 impl Merge<'_> {
     /// Of those about whom the plan is not (`--only`): whether somebody of the plan could look like them.
-    pub(super) fn may_be_alike(&self, pair: &Pair) -> bool {
+    pub(super) fn may_be_alike(&self, pair: &Pair) -> Result<bool> {
         let (state, key) = (pair.state(), pair.key());
         if self.planner.observed.is_some() || key.is_none_or(|key| self.unresolved.contains(key)) {
-            return false;
+            return Ok(false);
         }
-        match (&pair.record, &pair.person) {
+        Ok(match (&pair.record, &pair.person) {
             (Some(_), _) if is_new(state) => true,
             (None, _) => has_access(state),
             (Some(record), Some(person)) => {
-                let same = self.is_as_known(record, person);
+                let same = self.is_as_known(record, person, self.known_row(pair)?);
                 has_access(state) && !(same && person.standing == Standing::InStep)
             }
             (Some(_), None) => false,
-        }
+        })
     }
 
     /// Everything else that matters for somebody.

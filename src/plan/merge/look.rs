@@ -10,11 +10,10 @@ use crate::domain::error::Result;
 use crate::domain::operation::{Change, Fingerprint};
 use crate::domain::record::{Key, Record, Reject};
 use crate::domain::rules::{PersonState, SourceSays};
-use crate::mapping::{AsBefore, Decided, Mapped};
+use crate::mapping::{AsBefore, Decided, KnownRow, Mapped};
 use crate::os::parallel;
 use crate::plan::diff;
 use crate::plan::observe::{as_listed, leave_kept};
-use crate::plan::scope::known_row;
 use crate::state::bodies::{Bodies, Body};
 
 /// Somebody with everything that is known of them.
@@ -24,6 +23,8 @@ struct Looked {
     /// Their state in the snapshot, whatever the target shows.
     was: PersonState,
     body: Body,
+    /// What is known of the row from which they were last decided about.
+    known: Option<KnownRow>,
 }
 
 /// What somebody's rows come to.
@@ -39,7 +40,7 @@ impl Merge<'_> {
     pub(super) fn look(&mut self, page: Vec<Pair>) -> Result<()> {
         let looked = self.with_bodies(page)?;
         let evaluated = parallel::map(&looked, |one| one.pair.record.as_ref().map(|record| self.evaluate(one, record)));
-        for (Looked { pair, key, was, body }, evaluated) in looked.into_iter().zip(evaluated) {
+        for (Looked { pair, key, was, body, .. }, evaluated) in looked.into_iter().zip(evaluated) {
             let case = Case {
                 key: &key,
                 was,
@@ -76,14 +77,15 @@ impl Merge<'_> {
             if let (Some(listing), Some(person)) = (&self.planner.observed, &mut pair.person) {
                 as_listed(listing, &self.planner.sync, person, &mut body)?;
             }
-            looked.push(Looked { pair, key, was, body });
+            let known = self.known_row(&pair)?;
+            looked.push(Looked { pair, key, was, body, known });
         }
         Ok(looked)
     }
 
     /// What somebody's rows come to; nothing is remembered of it.
     fn evaluate(&self, looked: &Looked, record: &Record) -> Evaluated {
-        let known = looked.pair.person.as_ref().and_then(known_row);
+        let known = looked.known;
         let decided = self.bound.decide_knowing(record, self.planner.today, known);
         let changes = match &decided {
             Ok(Decided { mapped: Mapped::InScope(desired), .. }) => {

@@ -16,7 +16,6 @@ use super::newcomers::recognised_by;
 use super::observe::returned;
 use super::pair::Pair;
 use super::repeated::Repeated;
-use super::scope::known_row;
 use super::{Merged, PAGE, Planner, Spool};
 use crate::account::Listing;
 use crate::account::lookup::{LookupValues, Newcomer};
@@ -185,13 +184,13 @@ impl Merge<'_> {
     fn needs_a_look(&mut self, pair: &Pair) -> Result<bool> {
         let Some(key) = pair.key() else { return Ok(false) };
         if self.bystands(key) {
-            return Ok(self.may_be_alike(pair));
+            return self.may_be_alike(pair);
         }
         if self.unresolved.contains(key) {
             return Ok(false);
         }
         if let Some(record) = pair.record.as_ref().filter(|record| record.several.is_some()) {
-            let known = pair.person.as_ref().and_then(known_row);
+            let known = self.known_row(pair)?;
             self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.today, known);
         }
         if self.planner.observed.is_some() {
@@ -203,7 +202,7 @@ impl Merge<'_> {
             let has_access = matches!(pair.state(), PersonState::Active | PersonState::Invited);
             return Ok(pair.record.is_some() || has_access);
         };
-        if !self.is_as_known(record, person) {
+        if !self.is_as_known(record, person, self.known_row(pair)?) {
             return Ok(true);
         }
         // Whoever is there is absent no more.

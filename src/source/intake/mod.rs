@@ -1,10 +1,10 @@
 //! One read of a source: everything that it has, on disk, with what the read came to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::compare::SettledPeople;
+use super::compare::{Reviewed, SettledPeople};
 use super::sink::{KeptRows, Sink};
 use super::spool::Spool;
 use crate::config::settings::SourceSettings;
@@ -29,7 +29,7 @@ pub struct Intake {
     columns: Columns,
     stats: ReadStats,
     /// How many people were found settled while it was read, by sync; none where every row was kept.
-    settled: Option<BTreeMap<SyncId, SettledPeople>>,
+    settled: Option<Vec<(SyncId, SettledPeople)>>,
     token: Option<ChangeToken>,
     members: Vec<Member>,
 }
@@ -114,7 +114,31 @@ impl Intake {
 
     /// How many people of this sync were found settled; none where it was not read for this sync.
     pub fn settled_of(&self, sync: SyncId) -> Option<SettledPeople> {
-        self.settled.as_ref()?.get(&sync).copied()
+        self.settled.as_ref()?.iter().find(|(id, _)| *id == sync).map(|(_, settled)| *settled)
+    }
+
+    /// Those who were found settled for this sync only after their row had been evaluated, page by page in the order of keys:
+    /// what is known of them is to be brought up to date.
+    pub fn reviewed_pages(&self, sync: SyncId) -> impl Iterator<Item = Result<Vec<(Key, Reviewed)>>> {
+        let number = self.number_of(sync);
+        let all = pages(
+            move |after| self.spool().reviewed_after(after, number.unwrap_or_default(), PAGE),
+            |(key, _): &(Key, Option<Reviewed>)| key.clone(),
+        );
+        let of_sync = |page: Vec<(Key, Option<Reviewed>)>| {
+            page.into_iter().filter_map(|(key, reviewed)| Some((key, reviewed?))).collect()
+        };
+        number.map(|_| all.map(move |page| page.map(of_sync))).into_iter().flatten()
+    }
+
+    /// What was found of somebody whose row was evaluated for this sync, whether or not another row says otherwise.
+    pub fn reviewed_of(&self, sync: SyncId, key: &Key) -> Result<Option<Reviewed>> {
+        let Some(number) = self.number_of(sync) else { return Ok(None) };
+        Ok(self.spool().reviewed_of(key)?.and_then(|by_sync| by_sync.get(number).copied().flatten()))
+    }
+
+    fn number_of(&self, sync: SyncId) -> Option<usize> {
+        self.settled.as_ref()?.iter().position(|(id, _)| *id == sync)
     }
 
     /// Those of whom something is known and who were not found settled, page by page in the order of keys; of any sync.

@@ -7,7 +7,7 @@ use crate::config::settings::RowsPerPerson;
 use crate::domain::error::Result;
 use crate::domain::record::cells::put_text;
 use crate::domain::record::{Key, Places, Position};
-use crate::source::compare::{Comparer, SettledRow, Unsettled};
+use crate::source::compare::{Comparer, Marks, SettledRow};
 
 /// How many keys are asked about at once.
 const PAGE: usize = 500;
@@ -155,7 +155,7 @@ impl Spool {
     /// Puts the rows that were found settled beside the others of their keys, and takes back that these people are settled
     /// where the others say something else.
     fn bring_settled_rows(&mut self, comparer: &mut (dyn Comparer + 'static)) -> Result<()> {
-        if comparer.end(&Unsettled(self))? {
+        if comparer.end(&Marks(self))? {
             self.db.execute_batch("INSERT OR IGNORE INTO unchecked SELECT key FROM good").map_err(failed)?;
         }
         let mut after: Option<Key> = None;
@@ -164,7 +164,7 @@ impl Spool {
                 self.keys("SELECT key FROM unchecked WHERE key > ?1 ORDER BY key LIMIT ?2", after.as_ref(), PAGE)?;
             let Some(last) = keys.last() else { return Ok(()) };
             after = Some(last.clone());
-            let found = comparer.settled(&keys, &Unsettled(self))?;
+            let found = comparer.settled(&keys, &Marks(self))?;
             let mut contested = Vec::new();
             for (key, row) in keys.into_iter().zip(found) {
                 let Some(row) = row else { continue };
@@ -172,7 +172,7 @@ impl Spool {
                     contested.push(key);
                 }
             }
-            comparer.unsettle(&contested, &Unsettled(self))?;
+            comparer.unsettle(&contested, &Marks(self))?;
         }
     }
 

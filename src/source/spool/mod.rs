@@ -10,6 +10,7 @@
 
 mod join;
 mod read;
+mod reviewed;
 
 use std::path::Path;
 
@@ -57,7 +58,6 @@ const SCHEMA: &str = "
     CREATE TABLE unsettled (key TEXT PRIMARY KEY) WITHOUT ROWID;
     -- Who has a row here and may have been found settled by another.
     CREATE TABLE unchecked (key TEXT PRIMARY KEY) WITHOUT ROWID;
-    BEGIN;
 ";
 
 /// What a row is beside the first good one of its key, as a number in the file.
@@ -128,6 +128,8 @@ impl Spool {
         );
         db.execute_batch(&pragmas).map_err(failed)?;
         db.execute_batch(SCHEMA).map_err(failed)?;
+        db.execute_batch(reviewed::SCHEMA).map_err(failed)?;
+        db.execute_batch("BEGIN").map_err(failed)?;
         // The file is open now; dropping its name leaves it to the connection alone.
         drop(file);
         let (tally, members) = (Tally::default(), Members::default());

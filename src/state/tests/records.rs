@@ -51,6 +51,24 @@ fn the_views_speak_the_contracts_words() {
 }
 
 #[test]
+fn a_fingerprint_is_brought_up_to_date_only_where_it_still_is_the_one_that_was_looked_at() {
+    let place = Place::new();
+    let note = |note| place.ask(TakeNotes { sync: place.sync, notes: vec![(key("E5"), note)] });
+    let known = || {
+        let page = PeoplePage { sync: place.sync, after: None, limit: 9 };
+        place.ask(page).first().map(|person| (person.fingerprint, person.standing))
+    };
+    let reviewed = |was, is| Note::Reviewed { was: [was; 16], is: [is; 16], standing: Standing::Excluded };
+    note(reviewed(1, 2));
+    assert_eq!(known(), None, "nobody becomes known by it");
+    note(Note::Looked([1; 16], Standing::InStep));
+    note(reviewed(9, 2));
+    assert_eq!(known(), Some((Some([1; 16]), Standing::InStep)));
+    note(reviewed(1, 2));
+    assert_eq!(known(), Some((Some([2; 16]), Standing::Excluded)));
+}
+
+#[test]
 fn the_ledger_comes_back_as_it_was_written() {
     let place = Place::new();
     let refused = Outcome {

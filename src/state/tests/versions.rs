@@ -29,7 +29,7 @@ fn clean() -> (Place, EntryId) {
 type Case = (&'static str, fn(&Place, EntryId));
 
 /// Each way of each command that changes people.
-const CHANGES: [Case; 16] = [
+const CHANGES: [Case; 17] = [
     ("a new account", |p, _| settled(p, "E4", confirmed(PersonState::Active, "4"))),
     ("a known account", |p, _| settled(p, "E1", confirmed(PersonState::Banned, "1"))),
     ("an account that is gone", |p, _| settled(p, "E1", Effect::Gone)),
@@ -43,6 +43,9 @@ const CHANGES: [Case; 16] = [
         p.ask(Resolve { sync: p.sync, entry, key: key("E3"), effect, at: instant(NOON), replaced: None });
     }),
     ("a record that was looked at", |p, _| noted(p, Note::Looked([1; 16], Standing::Excluded))),
+    ("a record that was looked at while it was read", |p, _| {
+        noted(p, Note::Reviewed { was: [0; 16], is: [1; 16], standing: Standing::InStep });
+    }),
     ("an absence", |p, _| noted(p, Note::Absent(instant(NOON)))),
     ("a presence", |p, _| noted(p, Note::Present)),
     ("a leaver who is ignored", |p, _| noted(p, Note::State(PersonState::Left))),
