@@ -147,20 +147,9 @@ pub(in crate::source) fn no_encoding() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trickle::Trickle;
     use super::*;
     use proptest::prelude::*;
-
-    /// Hands out a few bytes at a time.
-    struct Trickle<'a>(&'a [u8], usize);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let n = self.0.len().min(buffer.len()).min(self.1);
-            buffer[..n].copy_from_slice(&self.0[..n]);
-            self.0 = &self.0[n..];
-            Ok(n)
-        }
-    }
 
     fn all(bytes: &[u8], label: &str, step: usize) -> Vec<u8> {
         let mut text = Vec::new();

@@ -11,6 +11,9 @@ pub(super) mod lines;
 mod plain;
 pub(super) mod rows;
 pub(super) mod trailer;
+#[cfg(test)]
+mod trickle;
+mod watcher;
 
 mod read;
 

@@ -95,11 +95,10 @@ impl PlainRows {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Read};
-
     use proptest::prelude::*;
 
     use super::super::rows::{Broken, RawRow, RowReader, Step};
+    use super::super::trickle::Trickle;
     use super::*;
     use crate::domain::record::cells::put_text;
 
@@ -129,18 +128,6 @@ mod tests {
             let found: Vec<&str> = places.iter().map(|(start, end)| &text[*start as usize..*end as usize]).collect();
             assert_eq!(length.map(|_| found.as_slice()), fields, "{text:?}");
             assert_eq!(length, fields.map(|_| text.find('\n').expect("an end") + 1), "{text:?}");
-        }
-    }
-
-    /// Hands out a few bytes at a time.
-    struct Trickle<'a>(&'a [u8], usize);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let n = self.0.len().min(buffer.len()).min(self.1);
-            buffer[..n].copy_from_slice(&self.0[..n]);
-            self.0 = &self.0[n..];
-            Ok(n)
         }
     }
 

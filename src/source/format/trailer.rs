@@ -137,20 +137,9 @@ impl<R: Read> Read for Untrailed<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trickle::Trickle;
     use super::*;
     use proptest::prelude::*;
-
-    /// Hands out a few bytes at a time.
-    struct Trickle<'a>(&'a [u8], usize);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let n = self.0.len().min(buffer.len()).min(self.1);
-            buffer[..n].copy_from_slice(&self.0[..n]);
-            self.0 = &self.0[n..];
-            Ok(n)
-        }
-    }
 
     fn read(text: &[u8], step: usize) -> (Vec<u8>, Trailer) {
         let pattern = Regex::new("^TOTAL;([0-9]*)").expect("a pattern");
