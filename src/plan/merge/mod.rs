@@ -413,7 +413,7 @@ impl Merge<'_> {
         create.fingerprint = case.print;
         let sought = self.sought(&desired, protected);
         self.tellings.note(&sought);
-        Ok(self.out.spool().newcomer(&Newcomer { create, sought })?)
+        Ok(self.out.spool().newcomer(Newcomer { create, sought })?)
     }
 }
 

@@ -188,13 +188,13 @@ impl Spool {
     }
 
     /// Somebody to be looked up.
-    pub fn newcomer(&self, newcomer: &Newcomer) -> Result<(), StateError> {
+    pub fn newcomer(&self, newcomer: Newcomer) -> Result<(), StateError> {
         let Newcomer { create, sought } = newcomer;
         // Written as it is added to the plan when nobody is found.
-        let WrittenOperation { key, weight, hands, digest, body, .. } = self.written_form(&create.clone().into())?;
+        let WrittenOperation { key, weight, hands, digest, body, .. } = self.written_form(&create.into())?;
         self.db.prepare_cached("INSERT OR REPLACE INTO newcomer VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
             key.as_str(),
-            serde_json::to_string(sought)?,
+            serde_json::to_string(&sought)?,
             weight,
             hands,
             digest,

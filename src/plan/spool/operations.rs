@@ -260,7 +260,7 @@ mod tests {
         for create in [operation(OpKind::Create, "E1"), operation(OpKind::Create, "E5")] {
             let sought = LookupValues { key_value: None, matches: Vec::new(), protected: false };
             let key = create.key.clone();
-            spool.newcomer(&Newcomer { create, sought }).expect("spooled");
+            spool.newcomer(Newcomer { create, sought }).expect("spooled");
             spool.provision(&key).expect("added");
         }
         let all = spool.operations(None, 9).expect("a page");
