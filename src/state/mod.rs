@@ -164,6 +164,17 @@ impl<T> Pending<T> {
             Pending::Answered(answer) => answer,
         }
     }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// As [`State::ask`].
+    pub async fn answer(self) -> Result<T, StateError> {
+        match self {
+            Pending::Posted(answer) => answer.await.unwrap_or_else(|_| Err(StateError::gone())),
+            Pending::Answered(answer) => answer,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ fn begin(db: &Connection) -> Result<(), StateError> {
     Ok(db.execute_batch(sql)?)
 }
 
-/// The thread: takes what is waiting, runs it, commits once, answers all.
+/// The thread: takes what is waiting, runs it, commits once, answers all; whoever only looks is answered at once.
 fn serve(db: &Connection, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         if let Err(error) = begin(db) {
@@ -121,18 +121,25 @@ fn serve(db: &Connection, jobs: &Receiver<Job>) {
             first(Err(error)).0(Ok(()));
             continue;
         }
-        let mut answers = Vec::new();
+        let (mut answers, mut done, unwritten) = (Vec::new(), 0, db.total_changes());
         let mut next = Some(first);
         let mut lost = None;
         while let Some(job) = next.take() {
             let place = if answers.is_empty() { Place::First } else { Place::Follower };
             let (answer, error) = job(Ok((db, place)));
-            answers.push(answer);
+            done += 1;
             if db.is_autocommit() || (place == Place::First && error.is_some()) {
                 lost = Some(error.unwrap_or_else(StateError::lost));
+                answers.push(answer);
                 break;
             }
-            if answers.len() < GROUP {
+            if db.total_changes() == unwritten {
+                // It only looked, and nothing was written before it: no commit decides about what it saw.
+                answer(Ok(()));
+            } else {
+                answers.push(answer);
+            }
+            if done < GROUP {
                 next = jobs.try_recv().ok();
             }
         }

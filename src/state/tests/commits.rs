@@ -1,6 +1,7 @@
 //! Commands that share a commit, or stand in each other's way.
 
 use super::*;
+use crate::state::people::CountUsers;
 
 /// A command that takes its time, so that others queue up behind it.
 struct Slow(std::sync::mpsc::Receiver<()>);
@@ -54,6 +55,38 @@ async fn commands_that_wait_for_the_disk_share_a_commit_and_fail_alone() {
     assert_eq!(users, 90);
     let made = commits(&std::fs::read(&wal).expect("the log")) - before;
     assert!((1..=10).contains(&made), "100 commands took {made} commits");
+}
+
+#[test]
+fn whoever_only_looks_is_answered_at_once_and_whoever_writes_when_it_is_durable() {
+    let place = Place::new();
+    let (state, sync) = (place.state.clone(), place.sync);
+    let ((begin, begins), (go, last_waits)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let first = state.begin(Slow(begins)).expect("handed over");
+    let looking = state.begin(CountUsers(sync)).expect("handed over");
+    let settlements = vec![settlement(None, "E1", confirmed(PersonState::Active, "1"))];
+    let writing = state.begin(Settle { sync, settlements }).expect("handed over");
+    let after_writing = state.begin(CountUsers(sync)).expect("handed over");
+    let last = state.begin(Slow(last_waits)).expect("handed over");
+    // They share a transaction, which the last one keeps open.
+    begin.send(()).expect("it waits");
+    let (looked, has_looked) = std::sync::mpsc::channel();
+    let watching = std::thread::spawn(move || {
+        let in_time = has_looked.recv_timeout(std::time::Duration::from_secs(60)).is_ok();
+        go.send(()).expect("it waits");
+        in_time
+    });
+    first.wait().expect("it works");
+    assert_eq!(looking.wait().expect("a number"), 0);
+    let Pending::Posted(mut writing) = writing else { panic!("it has a thread") };
+    assert!(writing.try_recv().is_err(), "nothing is durable yet");
+    let Pending::Posted(mut after_writing) = after_writing else { panic!("it has a thread") };
+    assert!(after_writing.try_recv().is_err(), "it saw what is not durable yet");
+    looked.send(()).expect("it is watched");
+    assert!(watching.join().expect("it ends"), "whoever looks waited for the others");
+    writing.blocking_recv().expect("answered").expect("it works");
+    assert_eq!(after_writing.blocking_recv().expect("answered").expect("a number"), 1);
+    last.wait().expect("it works");
 }
 
 #[test]
