@@ -187,6 +187,11 @@ impl Bound {
         self.in_scope(&Scope::new(&cell, &today))
     }
 
+    /// Where one of the mapping's columns stands.
+    pub(super) fn place(&self, name: &str) -> usize {
+        self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).map_or(usize::MAX, |at| self.cells[at].1)
+    }
+
     fn cell<'r>(&self, cells: &'r [Value], name: &str) -> Option<&'r Value> {
         let at = self.cells.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
         Some(cells.get(self.cells[at].1).unwrap_or(&Value::Null))
@@ -263,6 +268,11 @@ impl Rule {
                 self.admits.coerce(raw).map_err(|must| format!(" {must}"))?
             }
         };
+        self.settle(value)
+    }
+
+    /// What is to be done with a value that the field admits.
+    pub(super) fn settle(&self, value: Value) -> Result<Option<DesiredField>, String> {
         if self.identifies
             && let Err(fault) = match_values::judge(&value)
         {

@@ -48,6 +48,12 @@ impl Admits {
         serde_json::json!([self.kind, self.allowed, self.range])
     }
 
+    /// Whether a text that is not empty is held as it stands.
+    pub fn takes_as_it_stands(&self, text: &str) -> bool {
+        let plain = self.kind == FieldType::Text && self.allowed.is_empty() && self.range.is_none();
+        plain && !text.trim().is_empty() && !has_control_character(text)
+    }
+
     /// The value as the field holds it; `Null` when it is empty.
     ///
     /// # Errors
@@ -254,10 +260,14 @@ fn object(value: Value) -> Result<Value, String> {
     }
 }
 
+fn has_control_character(text: &str) -> bool {
+    text.bytes().any(|b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r'))
+}
+
 /// Whether it holds a control character that no wire can carry: U+0000 to U+001F other than tab, LF and CR.
 fn has_control(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.bytes().any(|b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')),
+        Value::String(text) => has_control_character(text),
         Value::Array(items) => items.iter().any(has_control),
         Value::Object(members) => {
             members.iter().any(|(name, value)| has_control(value) || name.bytes().any(|b| b < 0x20))

@@ -58,7 +58,7 @@ fn judge_text(text: &str) -> Result<(), Fault> {
     let address = text.contains('@');
     // An address's line end or tab is white space at its edge, and trimmed like any.
     let core = if address { text.trim() } else { text };
-    if core.chars().any(is_unseen) {
+    if !core.bytes().all(|byte| matches!(byte, b' '..=b'~')) && core.chars().any(is_unseen) {
         return Err(Fault::Unseen);
     }
     if !address {

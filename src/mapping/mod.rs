@@ -9,6 +9,7 @@ pub mod protect;
 mod bound;
 mod check;
 mod coerce;
+mod comparator;
 mod dates;
 mod expression;
 mod fingerprint;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 pub use bound::{AsBefore, Bound, Decided, Desired, DesiredField, Mapped};
+pub use comparator::{Comes, Comparator};
 pub use expression::{Expression, Problem, Scope};
 pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use infer::ValueKind;

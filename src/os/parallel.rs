@@ -9,22 +9,37 @@ const LEAST: usize = 64;
 
 /// `work` done with each, in their order. A panic goes on in the caller.
 pub fn map<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = available_parallelism().map_or(1, NonZero::get).min(things.len() / LEAST);
-    if threads < 2 {
-        return things.iter().map(work).collect();
+    map_with(&mut Vec::new(), || (), things, |(), thing| work(thing))
+}
+
+/// [`map`], where each thread has something of its own to work with: those of before, or new ones.
+pub fn map_with<O: Send, T: Sync, R: Send>(
+    own: &mut Vec<O>,
+    new: impl Fn() -> O,
+    things: &[T],
+    work: impl Fn(&mut O, &T) -> R + Sync,
+) -> Vec<R> {
+    let threads = available_parallelism().map_or(1, NonZero::get).min(things.len() / LEAST).max(1);
+    while own.len() < threads {
+        own.push(new());
     }
-    let (own, others) = things.split_at(things.len() / threads);
-    let part = others.len().div_ceil(threads - 1);
+    let (first, others) = own.split_at_mut(1);
+    let (here, elsewhere) = things.split_at(things.len() / threads);
+    let part = elsewhere.len().div_ceil((threads - 1).max(1)).max(1);
     scope(|scope| {
         let work = &work;
-        let begun: Vec<_> =
-            others.chunks(part).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>())).collect();
-        let mut done: Vec<R> = own.iter().map(work).collect();
+        let parts = others.iter_mut().zip(elsewhere.chunks(part));
+        let begun: Vec<_> = parts.map(|(own, part)| scope.spawn(move || all(own, part, work))).collect();
+        let mut done = all(&mut first[0], here, work);
         for thread in begun {
             done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
         done
     })
+}
+
+fn all<O, T, R>(own: &mut O, things: &[T], work: &impl Fn(&mut O, &T) -> R) -> Vec<R> {
+    things.iter().map(|thing| work(own, thing)).collect()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) async fn snapshots(
             // Whether they have come is asked of the target, and their row says nothing of it.
             invited_is_settled: !sync.target.engine.lists_invited(),
             looked_at: unresolved.into_iter().chain(only.iter().cloned()).collect(),
-            evaluation: Evaluation { mapping, today, catalogue: Arc::new(sync.target.engine.catalogue().clone()) },
+            evaluation: Evaluation { mapping, today },
         });
     }
     let fits = !compared.is_empty() && compared.len() <= MOST_SYNCS;

@@ -106,15 +106,20 @@ pub fn values(mut cells: &[u8]) -> Option<Vec<Value>> {
     let mut values = Vec::new();
     while !cells.is_empty() {
         let (cell, rest) = split_first(cells)?;
-        values.push(match cell[0] {
-            NONE => Value::Null,
-            JSON => serde_json::from_slice(&cell[5..]).ok()?,
-            LONG => Value::from(std::str::from_utf8(&cell[5..]).ok()?),
-            _ => Value::from(std::str::from_utf8(&cell[1..]).ok()?),
-        });
+        values.push(value(cell)?);
         cells = rest;
     }
     Some(values)
+}
+
+/// The value of one cell; nothing where it is none.
+pub fn value(cell: &[u8]) -> Option<Value> {
+    Some(match *cell.first()? {
+        NONE => Value::Null,
+        JSON => serde_json::from_slice(cell.get(5..)?).ok()?,
+        LONG => Value::from(std::str::from_utf8(cell.get(5..)?).ok()?),
+        _ => Value::from(std::str::from_utf8(&cell[1..]).ok()?),
+    })
 }
 
 #[cfg(test)]

@@ -11,21 +11,21 @@ use chrono::NaiveDate;
 
 use super::ComparedSync;
 use super::snapshot::Known;
-use crate::domain::catalogue::Catalogue;
 use crate::domain::error::{Failure, Result};
 use crate::domain::operation::Fingerprint;
-use crate::domain::record::{Key, cells};
-use crate::domain::value::Attributes;
-use crate::mapping::{Bound, Mapped};
+use crate::domain::record::Key;
+use crate::mapping::{Bound, Comes, Comparator};
 use crate::os::parallel;
-use crate::plan::diff;
 use crate::source::{Reviewed, RowBatch};
-use crate::state::State;
 use crate::state::bodies::Acknowledged;
 use crate::state::settled::Settled;
+use crate::state::{Pending, State};
 
 /// How many rows are evaluated before it is asked whether that is worth it.
 const TRIED: u64 = 512;
+
+/// How many are evaluated at once, while what is known of the next ones is looked up.
+const TOGETHER: usize = 512;
 
 /// With what a sync evaluates rows.
 pub struct Evaluation {
@@ -33,8 +33,6 @@ pub struct Evaluation {
     pub mapping: Bound,
     /// The date there.
     pub today: NaiveDate,
-    /// The fields of its target.
-    pub catalogue: Arc<Catalogue>,
 }
 
 /// A row of somebody whose matter some row settles, though not with the known fingerprint.
@@ -49,13 +47,15 @@ pub(super) struct Candidate {
 pub(super) struct Reviewer {
     state: State,
     syncs: Arc<[ComparedSync]>,
+    /// For each thread, one for each sync.
+    comparators: Vec<Vec<Comparator>>,
     tried: u64,
     passed: u64,
 }
 
 impl Reviewer {
     pub fn new(state: State, syncs: Arc<[ComparedSync]>) -> Reviewer {
-        Reviewer { state, syncs, tried: 0, passed: 0 }
+        Reviewer { state, syncs, comparators: Vec::new(), tried: 0, passed: 0 }
     }
 
     /// Whether to evaluate more: who is to be decided about anyway is evaluated twice.
@@ -71,58 +71,61 @@ impl Reviewer {
         prints: &[Fingerprint],
         candidates: &[Candidate],
     ) -> Result<Vec<Option<Vec<Option<Reviewed>>>>> {
-        let keys = candidates.iter().map(|candidate| {
-            let key = std::str::from_utf8(batch.key(candidate.row));
-            key.map(Key::of_normal).map_err(|_| Failure::internal("a key is not text"))
-        });
-        let keys: Vec<Key> = keys.collect::<Result<_>>()?;
-        let asked: Vec<_> = (self.syncs.iter())
-            .map(|sync| self.state.begin(Acknowledged { sync: sync.id, keys: keys.clone() }))
-            .collect::<Result<_, _>>()?;
-        let mut bodies = Vec::with_capacity(asked.len());
-        for of_sync in asked {
-            bodies.push(of_sync.wait()?);
+        let mut parts = candidates.chunks(TOGETHER);
+        let mut found = Vec::with_capacity(candidates.len());
+        let mut asked = parts.next().map(|part| Ok::<_, Failure>((part, self.ask(batch, part)?))).transpose()?;
+        while let Some((part, bodies)) = asked {
+            let bodies: Vec<_> = bodies.into_iter().map(Pending::wait).collect::<Result<_, _>>()?;
+            // What comes next is looked up while this is evaluated.
+            asked = parts.next().map(|part| Ok::<_, Failure>((part, self.ask(batch, part)?))).transpose()?;
+            let numbers: Vec<usize> = (0..part.len()).collect();
+            let syncs = &self.syncs;
+            let comparators =
+                || syncs.iter().map(|sync| sync.evaluation.mapping.comparator(sync.evaluation.today)).collect();
+            found.extend(parallel::map_with(&mut self.comparators, comparators, &numbers, |comparators, number| {
+                let Candidate { row, known } = &part[*number];
+                let prints = &prints[row * syncs.len()..(row + 1) * syncs.len()];
+                let bodies = bodies.iter().map(|of_sync| of_sync[*number].as_deref());
+                evaluate(comparators, batch.cells(*row), prints, known, bodies)
+            }));
         }
-        let numbers: Vec<usize> = (0..candidates.len()).collect();
-        let of_row = |row: usize| &prints[row * self.syncs.len()..(row + 1) * self.syncs.len()];
-        let found = parallel::map(&numbers, |number| {
-            let candidate = &candidates[*number];
-            let bodies = bodies.iter().map(|of_sync| of_sync[*number].as_deref());
-            self.evaluate(batch.cells(candidate.row), of_row(candidate.row), &candidate.known, bodies)
-        });
         self.tried += found.len() as u64;
         self.passed += found.iter().flatten().count() as u64;
         Ok(found)
     }
 
-    fn evaluate<'b>(
-        &self,
-        row: &[u8],
-        prints: &[Fingerprint],
-        known: &Known,
-        bodies: impl Iterator<Item = Option<&'b str>>,
-    ) -> Option<Vec<Option<Reviewed>>> {
-        let row = cells::values(row)?;
-        let mut by_sync = Vec::with_capacity(self.syncs.len());
-        for (number, (sync, body)) in self.syncs.iter().zip(bodies).enumerate() {
-            let (was, is) = (known.prints[number], prints[number]);
-            if was == is {
-                by_sync.push(None);
-                continue;
-            }
-            let Evaluation { mapping, today, catalogue } = &sync.evaluation;
-            let in_scope = match (known.settled[number]?, mapping.apply(&row, *today)) {
-                (Settled::InStep | Settled::Invited, Mapped::InScope(desired)) => {
-                    // What is no JSON is found out where somebody is decided about.
-                    let known: Attributes =
-                        body.map_or_else(|| Some(Attributes::default()), |b| serde_json::from_str(b).ok())?;
-                    diff::changes(&desired, &known, catalogue).is_empty().then_some(true)?
-                }
-                (Settled::Excluded, Mapped::Excluded) => false,
-                _ => return None,
-            };
-            by_sync.push(Some(Reviewed { was, is, in_scope }));
-        }
-        Some(by_sync)
+    /// Asks, for each sync, what was acknowledged of these people.
+    fn ask(&self, batch: &RowBatch, candidates: &[Candidate]) -> Result<Vec<Pending<Vec<Option<String>>>>> {
+        let key = |candidate: &Candidate| std::str::from_utf8(batch.key(candidate.row)).map(Key::of_normal);
+        let keys: Vec<Key> = (candidates.iter().map(key))
+            .collect::<Result<_, _>>()
+            .map_err(|_| Failure::internal("a key is not text"))?;
+        let of_sync = |sync: &ComparedSync| self.state.begin(Acknowledged { sync: sync.id, keys: keys.clone() });
+        Ok(self.syncs.iter().map(of_sync).collect::<Result<_, _>>()?)
     }
+}
+
+/// What the fingerprints of a row are to be, by sync, where nothing is to be done in any.
+fn evaluate<'b>(
+    comparators: &mut [Comparator],
+    row: &[u8],
+    prints: &[Fingerprint],
+    known: &Known,
+    bodies: impl Iterator<Item = Option<&'b str>>,
+) -> Option<Vec<Option<Reviewed>>> {
+    let mut by_sync = Vec::with_capacity(comparators.len());
+    for (number, (comparator, body)) in comparators.iter_mut().zip(bodies).enumerate() {
+        let (was, is) = (known.prints[number], prints[number]);
+        if was == is {
+            by_sync.push(None);
+            continue;
+        }
+        let in_scope = match (known.settled[number]?, comparator.compare(row, body.unwrap_or("{}"))?) {
+            (Settled::InStep | Settled::Invited, Comes::Same) => true,
+            (Settled::Excluded, Comes::Excluded) => false,
+            _ => return None,
+        };
+        by_sync.push(Some(Reviewed { was, is, in_scope }));
+    }
+    Some(by_sync)
 }

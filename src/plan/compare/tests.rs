@@ -289,11 +289,7 @@ fn snapshots_of(world: &World, way: Way, looked_at: &BTreeSet<Key>) -> Snapshots
         fingerprints: bound.fingerprints(TODAY.parse().expect("a date")),
         invited_is_settled: way.invited_is_settled,
         looked_at: looked_at.clone(),
-        evaluation: Evaluation {
-            mapping: bound.clone(),
-            today: TODAY.parse().expect("a date"),
-            catalogue: Arc::new(catalogue()),
-        },
+        evaluation: Evaluation { mapping: bound.clone(), today: TODAY.parse().expect("a date") },
     };
     let syncs = world.ids.iter().zip(&world.bound).map(sync).collect();
     Snapshots { table_people: way.table_people, displaced: way.displaced, ..Snapshots::of(world.state.clone(), syncs) }
