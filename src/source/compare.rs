@@ -4,7 +4,7 @@
 //! Nothing is concluded from a comparison before the read has ended and is trusted: what it found goes with the read.
 
 use super::batch::RowBatch;
-use super::spool::Spool;
+use super::spool::{ReviewedRun, Spool};
 use crate::domain::error::Result;
 use crate::domain::ids::SyncId;
 use crate::domain::operation::Fingerprint;
@@ -152,6 +152,20 @@ impl Marks<'_> {
     /// The spool can't be written.
     pub fn reviewed(&self, key: &[u8], by_sync: &[Option<Reviewed>]) -> Result<()> {
         self.0.reviewed(key, by_sync)
+    }
+
+    /// Marks many people whose rows were evaluated, each as [`Marks::reviewed`] does. Their keys ascend, from call to call
+    /// too.
+    ///
+    /// # Errors
+    /// The spool can't be written.
+    pub fn reviewed_in_order<'k>(
+        &self,
+        people: impl IntoIterator<Item = (&'k [u8], &'k [Option<Reviewed>])>,
+    ) -> Result<()> {
+        let mut run = ReviewedRun::default();
+        people.into_iter().for_each(|(key, by_sync)| run.push(key, by_sync));
+        self.0.reviewed_run(&run)
     }
 
     /// What was marked of this person, by sync; nothing where nothing was.

@@ -184,11 +184,12 @@ impl Ordered {
     ) -> Result<u64> {
         let candidates = std::mem::take(&mut self.candidates);
         let found = reviewer.review(batch, prints, &candidates)?;
+        let passed = candidates.iter().zip(&found);
+        marks.reviewed_in_order(passed.filter_map(|(of, found)| Some((batch.key(of.row), found.as_deref()?))))?;
         let mut failed = 0;
         for (Candidate { row, known }, found) in candidates.iter().zip(&found) {
             let key = batch.key(*row);
-            if let Some(by_sync) = found {
-                marks.reviewed(key, by_sync)?;
+            if found.is_some() {
                 continue;
             }
             failed += 1;

@@ -117,18 +117,18 @@ impl Intake {
         self.settled.as_ref()?.iter().find(|(id, _)| *id == sync).map(|(_, settled)| *settled)
     }
 
-    /// Those who were found settled for this sync only after their row had been evaluated, page by page in the order of keys:
-    /// what is known of them is to be brought up to date.
+    /// Those who were found settled for this sync only after their row had been evaluated, page by page: what is known of them
+    /// is to be brought up to date.
     pub fn reviewed_pages(&self, sync: SyncId) -> impl Iterator<Item = Result<Vec<(Key, Reviewed)>>> {
-        let number = self.number_of(sync);
-        let all = pages(
-            move |after| self.spool().reviewed_after(after, number.unwrap_or_default(), PAGE),
-            |(key, _): &(Key, Option<Reviewed>)| key.clone(),
-        );
-        let of_sync = |page: Vec<(Key, Option<Reviewed>)>| {
-            page.into_iter().filter_map(|(key, reviewed)| Some((key, reviewed?))).collect()
-        };
-        number.map(|_| all.map(move |page| page.map(of_sync))).into_iter().flatten()
+        type Found = (Key, Option<Reviewed>);
+        let place = |(key, _): &Found| key.clone();
+        let of_sync = |page: Vec<Found>| page.into_iter().filter_map(|(key, found)| Some((key, found?))).collect();
+        let all = self.number_of(sync).map(|number| {
+            let in_order = pages(move |after| self.spool().reviewed_run_after(after, number), place);
+            let alone = pages(move |after| self.spool().reviewed_after(after, number, PAGE), place);
+            in_order.chain(alone).map(move |page| page.map(of_sync))
+        });
+        all.into_iter().flatten()
     }
 
     /// What was found of somebody whose row was evaluated for this sync, whether or not another row says otherwise.

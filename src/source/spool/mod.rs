@@ -12,6 +12,8 @@ mod join;
 mod read;
 mod reviewed;
 
+pub(in crate::source) use reviewed::ReviewedRun;
+
 use std::path::Path;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
