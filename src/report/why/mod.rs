@@ -25,6 +25,7 @@ use crate::mapping::{Desired, Mapped};
 use crate::plan::PAGE;
 use crate::run::{Purpose, Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
+use crate::state::State;
 use crate::state::binding::BoundTo;
 use crate::state::bodies::{Bodies, Body, Confirmed};
 use crate::state::journal::{Unresolved, UnresolvedOf};
@@ -38,62 +39,95 @@ const LATELY: usize = 10;
 
 /// Tells everything about the person of this key, remote id or value.
 ///
+/// Whom the state knows by it is looked up before the source is read, so that of all others no row is kept whose matter is
+/// settled.
+///
 /// # Errors
 /// Nobody is found, or several are (64); the state fails. A source or target that can't be asked is part of the story.
 pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Result<PersonReport> {
-    let readings = read_sources_quietly(
-        &runner.settings,
-        std::slice::from_ref(sync),
-        &runner.state,
-        &runner.clock,
-        Purpose::Everything,
-    )
-    .await?;
-    let read = readings.into_iter().next().map(|(read, _)| read);
-    let read = read.ok_or_else(|| Failure::internal("no source was read"))?;
+    let key = Key::parse(who).ok_or_else(|| Failure::new(Error::Usage, "say whom: a key, an id, an address"))?;
     let id = runner.state.ask(BoundTo(sync.name.clone())).await?.map(|bound| bound.id);
-    let teller = Teller { runner, sync, read: read.as_ref().map_err(AsRef::as_ref), id };
-    let key = teller.find(who).await?;
+    let known = known_by(&runner.state, sync, id, &key, who).await?;
+    let meant: BTreeSet<Key> = known.iter().chain([&key]).cloned().collect();
+    let read = read_for(runner, sync, Purpose::Plan { only: &meant, if_changed: false }).await?;
+    let mut teller = Teller { runner, sync, read, id };
+    let mut found = if teller.is_in_source(&key)? { [key.clone()].into() } else { known };
+    if found.is_empty() {
+        // By a value that the state does not know: they are out of scope, say.
+        if teller.leaves_out_settled() {
+            teller.read = read_for(runner, sync, Purpose::Everything).await?;
+        }
+        found = teller.by_value_in_source(who)?;
+    }
+    let key = teller.one_of(found, key).await?;
     teller.tell(key).await
+}
+
+/// Those whom the state knows by a key, or, where it knows nobody by that, by the id of an account or a value.
+async fn known_by(
+    state: &State,
+    sync: &SyncSettings,
+    id: Option<SyncId>,
+    key: &Key,
+    who: &str,
+) -> Result<BTreeSet<Key>> {
+    let Some(id) = id else { return Ok(BTreeSet::new()) };
+    if state.ask(People { sync: id, keys: vec![key.clone()] }).await?.contains_key(key) {
+        return Ok([key.clone()].into());
+    }
+    Ok(state.ask(WhoHas { sync: id, who: who.trim().to_string(), fields: telling_fields(sync) }).await?)
+}
+
+/// The target fields whose values tell who somebody is.
+fn telling_fields(sync: &SyncSettings) -> Vec<String> {
+    let catalogue = sync.target.engine.catalogue();
+    let unique = catalogue.fields.iter().filter(|(_, field)| field.unique).map(|(name, _)| name);
+    let all: BTreeSet<&String> = sync.match_fields.iter().chain(&catalogue.key_field).chain(unique).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// Reads the source of a sync.
+async fn read_for(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    purpose: Purpose<'_>,
+) -> Result<Result<Read, Arc<Failure>>> {
+    let syncs = std::slice::from_ref(sync);
+    let readings = read_sources_quietly(&runner.settings, syncs, &runner.state, &runner.clock, purpose).await?;
+    let read = readings.into_iter().next().map(|(read, _)| read);
+    read.ok_or_else(|| Failure::internal("no source was read"))
 }
 
 struct Teller<'a> {
     runner: &'a Runner,
     sync: &'a Arc<SyncSettings>,
-    read: Result<&'a Read, &'a Failure>,
+    read: Result<Read, Arc<Failure>>,
     id: Option<SyncId>,
 }
 
 impl Teller<'_> {
     fn intake(&self) -> Option<&Intake> {
-        self.read.ok().map(|read| read.intake.as_ref())
+        self.read.as_ref().ok().map(|read| read.intake.as_ref())
+    }
+
+    /// Whether rows of people were left out whose matter is settled.
+    fn leaves_out_settled(&self) -> bool {
+        self.intake().is_some_and(Intake::leaves_out_settled)
     }
 
     fn today(&self) -> NaiveDate {
         self.runner.clock.now().with_timezone(&self.sync.timezone).date_naive()
     }
 
-    /// The person: by key, then by remote id, then by a value that recognises people.
-    async fn find(&self, who: &str) -> Result<Key> {
-        let key = Key::parse(who).ok_or_else(|| Failure::new(Error::Usage, "say whom: a key, an id, an address"))?;
-        let state = &self.runner.state;
-        if self.intake().map(|intake| intake.contains(&key)).transpose()?.unwrap_or(false) {
-            return Ok(key);
-        }
-        let mut found = BTreeSet::new();
-        if let Some(sync) = self.id {
-            if state.ask(People { sync, keys: vec![key.clone()] }).await?.contains_key(&key) {
-                return Ok(key);
-            }
-            let fields = self.telling_fields();
-            found = state.ask(WhoHas { sync, who: who.trim().to_string(), fields }).await?;
-        }
-        if found.is_empty() {
-            found = self.by_value_in_source(who)?;
-        }
+    fn is_in_source(&self, key: &Key) -> Result<bool> {
+        Ok(self.intake().map(|intake| intake.contains(key)).transpose()?.unwrap_or(false))
+    }
+
+    /// The one who was found. Where nobody was, it may be somebody of whom only the ledger knows.
+    async fn one_of(&self, found: BTreeSet<Key>, key: Key) -> Result<Key> {
         if found.is_empty() {
             let filter = Filter { sync: Some(self.sync.name.clone()), key: Some(key.to_string()), ..Filter::default() };
-            if !state.ask(Outcomes { filter, after: 0, limit: 1 }).await?.is_empty() {
+            if !self.runner.state.ask(Outcomes { filter, after: 0, limit: 1 }).await?.is_empty() {
                 return Ok(key);
             }
         }
@@ -112,7 +146,7 @@ impl Teller<'_> {
     /// Nobody is found. Where the source could not be asked, that is the answer: they may be in it.
     fn nobody(&self) -> Failure {
         let name = &self.sync.name;
-        let Err(unread) = self.read else {
+        let Err(unread) = &self.read else {
             return Failure::new(
                 Error::Usage,
                 format!("neither the source nor the state of sync {name} knows such a person"),
@@ -128,19 +162,11 @@ impl Teller<'_> {
         }
     }
 
-    /// The target fields whose values tell who somebody is.
-    fn telling_fields(&self) -> Vec<String> {
-        let catalogue = self.sync.target.engine.catalogue();
-        let unique = catalogue.fields.iter().filter(|(_, field)| field.unique).map(|(name, _)| name);
-        let all: BTreeSet<&String> = self.sync.match_fields.iter().chain(&catalogue.key_field).chain(unique).collect();
-        all.into_iter().cloned().collect()
-    }
-
     fn by_value_in_source(&self, who: &str) -> Result<BTreeSet<Key>> {
         let mut found = BTreeSet::new();
         let Some(intake) = self.intake() else { return Ok(found) };
         let Ok(bound) = self.sync.mapping.bind(intake.columns()) else { return Ok(found) };
-        let (wanted, telling, today) = (who.trim().to_lowercase(), self.telling_fields(), self.today());
+        let (wanted, telling, today) = (who.trim().to_lowercase(), telling_fields(self.sync), self.today());
         for page in intake.pages() {
             for record in page? {
                 let rows = bound.regardless_of_scope(&record, today);
@@ -164,7 +190,7 @@ impl Teller<'_> {
             confirmed_at = state.ask(Confirmed { sync, key: key.clone() }).await?;
             paused = state.ask(IsPaused(sync)).await?;
         }
-        let (in_source, mapped) = match self.read {
+        let (in_source, mapped) = match &self.read {
             Err(unread) => (InSource::Unreadable(Exit::from(unread.error), unread.chain()), Vec::new()),
             Ok(_) => self.in_source(&key)?,
         };
@@ -237,7 +263,7 @@ impl Teller<'_> {
     /// Plans for this person alone, as the next run would.
     async fn next(&self, key: &Key, in_source: &InSource, person: Option<&Person>, mapped: &[Field]) -> Result<Next> {
         let nothing = |reason: String| Next { reason, ..Next::default() };
-        let Ok(read) = self.read else {
+        let Ok(read) = &self.read else {
             return Ok(nothing("the source can't be read, or is not trusted".into()));
         };
         if let Some(sent) = self.unresolved(key).await? {
