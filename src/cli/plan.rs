@@ -179,9 +179,9 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
     })?;
     out.piece("],\"operations\":[")?;
     let mut comma = Comma::default();
-    for page in plan.pages() {
+    for page in plan.view_pages() {
         for operation in page?.iter().filter(|o| !o.is_step()) {
-            comma.write(out, &operation_json(operation))?;
+            comma.write(out, operation)?;
         }
     }
     out.piece("]}")
@@ -190,20 +190,6 @@ fn plan_json(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Brea
 /// Visits the rejected records, in the source's order.
 fn rejected(plan: &Plan, mut visit: impl FnMut(&crate::domain::record::Reject) -> Result<()>) -> Result<()> {
     plan.reject_pages().try_for_each(|page| page?.iter().try_for_each(|(_, reject)| visit(reject)))
-}
-
-/// One operation as the contract's JSON.
-pub fn operation_json(operation: &Planned) -> Value {
-    let mut value = json!({
-        "op": operation.kind, "key": operation.key, "remote_id": operation.remote_id, "fields": operation.fields,
-    });
-    if let Some(conflict) = operation.conflict() {
-        value["conflict"] = json!(conflict.message);
-    }
-    if let Some(hint) = &operation.hint {
-        value["hint"] = json!(hint);
-    }
-    value
 }
 
 fn plan_text(out: &mut Out, sync: &SyncSettings, plan: &Plan, held: Option<&Breach>, all: bool) -> Result<()> {

@@ -4,20 +4,21 @@ use serde_json::json;
 
 use super::approver::who;
 use super::args::{Format, PlansCommand, Printing};
-use super::plan::{Sections, operation_json};
+use super::plan::Sections;
 use super::words;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
 use crate::domain::limits::Breach;
+use crate::domain::planned::PlannedView;
 use crate::domain::time;
 use crate::os::clock::Clock;
 use crate::run::{spent, stale_because};
 use crate::state::ledger::{RunTotals, TotalsOf};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
 use crate::state::{self, Access, State};
-use crate::terminal::out::Out;
+use crate::terminal::out::{Comma, Out};
 
 /// How many operations are in memory at once.
 const PAGE: usize = 500;
@@ -103,15 +104,14 @@ async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing
         true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.clone())).await?))?,
         false => heading(&mut out, &plan)?,
     }
-    let mut comma = "";
+    let mut comma = Comma::default();
     let mut pages = state.pages(PlanOperations { plan: id.clone(), from: 0, limit: PAGE });
     while let Some(page) = pages.next().await? {
-        for operation in page.iter().filter(|o| !o.is_step()) {
+        for operation in page.into_iter().filter(|o| !o.is_step()) {
             match json {
-                true => out.piece(&format!("{comma}{}", operation_json(operation)))?,
-                false => sections.add(operation),
+                true => comma.write(&mut out, &PlannedView::from(operation))?,
+                false => sections.add(&operation),
             }
-            comma = ",";
         }
     }
     match json {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::domain::account::AccountState;
@@ -184,22 +184,25 @@ impl Operation {
 
     /// The digest of an operation that can't be done for this reason, if there is one.
     pub(super) fn digest_with(&self, conflict: Option<&OpError>) -> [u8; 32] {
-        let fields: BTreeMap<&str, Agreed<'_>> = self
-            .fields
-            .iter()
-            .map(|(name, change)| (name.as_str(), Agreed { new: &change.new, old: &change.old }))
-            .collect();
+        let fields = InOrder(&self.fields);
         let agreed = (self.kind, &self.key, &self.remote_id, self.reactivates, fields, conflict);
         let text = serde_json::to_vec(&agreed).expect("names and JSON values become JSON");
         blake3::hash(&text).into()
     }
 }
 
-/// A change in the order of names, in which a digest has it.
-#[derive(Serialize)]
-struct Agreed<'a> {
-    new: &'a Value,
-    old: &'a Value,
+/// Changes as digests and the contract have them: the members of each in the order of their names.
+pub(super) struct InOrder<'c>(pub &'c BTreeMap<String, Change>);
+
+impl Serialize for InOrder<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct One<'c> {
+            new: &'c Value,
+            old: &'c Value,
+        }
+        serializer.collect_map(self.0.iter().map(|(field, Change { old, new })| (field, One { new, old })))
+    }
 }
 
 /// The id of a plan: a hash of the sync and its operations in order, so that planning the same again is the same

@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::account::AccountState;
-use crate::domain::operation::{Change, Fingerprint, OpKind, Operation};
+use crate::domain::operation::{Change, Fingerprint, InOrder, OpKind, Operation};
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
 use crate::domain::remote_id::RemoteId;
@@ -190,6 +190,63 @@ impl<'de> Deserialize<'de> for Planned {
     }
 }
 
+/// An entry as people see it, without what it was planned from. Read from the JSON of a [`Planned`], written as the commands
+/// that print plans do.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct PlannedView {
+    kind: OpKind,
+    key: Key,
+    remote_id: Option<RemoteId>,
+    fields: BTreeMap<String, Change>,
+    #[serde(default)]
+    step: bool,
+    #[serde(default)]
+    hint: Option<String>,
+    #[serde(default)]
+    conflict: Option<OpError>,
+}
+
+impl PlannedView {
+    /// See [`Planned::is_step`].
+    pub fn is_step(&self) -> bool {
+        self.step
+    }
+}
+
+impl From<Planned> for PlannedView {
+    fn from(planned: Planned) -> PlannedView {
+        let (step, conflict) = (planned.is_step(), planned.conflict().cloned());
+        let Operation { kind, key, remote_id, fields, hint, .. } = planned.into_operation();
+        PlannedView { kind, key, remote_id, fields, step, hint, conflict }
+    }
+}
+
+impl Serialize for PlannedView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Its members in the order of their names.
+        #[derive(Serialize)]
+        struct Printed<'v> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            conflict: Option<&'v str>,
+            fields: InOrder<'v>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hint: Option<&'v str>,
+            key: &'v Key,
+            op: OpKind,
+            remote_id: &'v Option<RemoteId>,
+        }
+        let printed = Printed {
+            conflict: self.conflict.as_ref().map(|why| why.message.as_str()),
+            fields: InOrder(&self.fields),
+            hint: self.hint.as_deref(),
+            key: &self.key,
+            op: self.kind,
+            remote_id: &self.remote_id,
+        };
+        printed.serialize(serializer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -223,6 +280,27 @@ mod tests {
             assert_eq!(serde_json::to_string(&planned).expect("JSON"), text);
             assert_eq!(serde_json::from_str::<Planned>(&text).expect("read back"), planned);
         }
+    }
+
+    #[test]
+    fn people_see_what_they_agree_to() {
+        let conflict = OpError::new(ErrorKind::Conflict, "two accounts");
+        let shown = r#""fields":{"title":{"new":"Chef","old":"Clerk"}},"hint":"look","key":"E1","op":"update","remote_id":"1001"}"#;
+        for (planned, text) in [
+            (Planned::Operation(operation()), format!("{{{shown}")),
+            (Planned::Step(operation()), format!("{{{shown}")),
+            (Planned::Conflict(operation(), conflict), format!(r#"{{"conflict":"two accounts",{shown}"#)),
+        ] {
+            let stored = serde_json::to_string(&planned).expect("JSON");
+            let view: PlannedView = serde_json::from_str(&stored).expect("what is stored");
+            assert_eq!(serde_json::to_string(&view).expect("JSON"), text);
+            assert_eq!(view.is_step(), planned.is_step());
+            assert_eq!(view, planned.into());
+        }
+        let bare =
+            PlannedView::from(Planned::from(Operation::new(OpKind::Ban, Key::parse("E2").expect("a key"), None)));
+        let text = serde_json::to_string(&bare).expect("JSON");
+        assert_eq!(text, r#"{"fields":{},"key":"E2","op":"ban","remote_id":null}"#);
     }
 
     #[test]

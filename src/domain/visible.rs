@@ -28,9 +28,15 @@ fn is_spelled_out(letter: char) -> bool {
     }
 }
 
+/// Whether there is such a character. Nearly all texts are plain ASCII, of which many bytes are looked at side by side.
+fn has(text: &str, is_one: impl Fn(char) -> bool) -> bool {
+    let is_plain = text.as_bytes().iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(is_one)
+}
+
 /// The text with everything spelled out that nobody would see: `\n`, `\t`, `\u{1b}`, `\u{202e}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_spelled_out) {
+    if !has(text, is_spelled_out) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
@@ -66,7 +72,7 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
 /// inside strings alone.
 pub fn json(text: &str) -> Cow<'_, str> {
     let raw = |letter: char| !letter.is_ascii_whitespace() && is_spelled_out(letter);
-    if !text.chars().any(raw) {
+    if !has(text, raw) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);

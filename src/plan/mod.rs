@@ -34,14 +34,14 @@ use crate::domain::error::Result;
 use crate::domain::ids::{PlanId, SyncId};
 use crate::domain::limits::{Basis, Digest, Measured, Tally};
 use crate::domain::operation::{OpKind, Operation, PlanHasher};
-use crate::domain::planned::Planned;
+use crate::domain::planned::{Planned, PlannedView};
 use crate::domain::record::{Key, Reject};
 use crate::domain::resource::Resource;
 use crate::source::{Intake, Reviewed};
 use crate::state::clock::ClockReading;
 use crate::state::ledger::CameBack;
 use crate::state::people::{CountUsers, KnownSync, Note, Standing};
-use crate::state::{State, StateError};
+use crate::state::{Pending, State, StateError};
 
 pub use crate::account::claims::Doubled;
 pub use crate::account::listing::Listing;
@@ -152,6 +152,12 @@ impl Plan {
     /// The operations, page by page in the order in which they are sent.
     pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Planned>, StateError>> {
         pages(|after| self.spool().operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
+    }
+
+    /// The operations as people see them, page by page in that order.
+    pub fn view_pages(&self) -> impl Iterator<Item = Result<Vec<PlannedView>, StateError>> {
+        let all = pages(|after| self.spool().views(after), |(place, _): &((u32, Key), PlannedView)| place.clone());
+        all.map(|page| Ok(page?.into_iter().map(|(_, view)| view).collect()))
     }
 
     /// Who is left alone and why, page by page in the order of keys.
@@ -333,9 +339,13 @@ impl Planner {
         }
         let reformatted = lookalikes::leave_alone(&planner, &mut merged)?;
         order::arrange(&planner.sync, &merged.spool())?;
+        let users = merged.users.take();
         let mut plan = finish(&planner, merged)?;
         if !plan.counts.is_empty() {
-            plan.tally.users = planner.users().await?;
+            plan.tally.users = match users {
+                Some(counted) => counted.answer().await?,
+                None => planner.users().await?,
+            };
         }
         plan.tally.max_flaps = planner.sync.max_flaps.into();
         plan.tally.rekeyed = reformatted.pairs;
@@ -360,6 +370,8 @@ pub(crate) struct Merged {
     /// Those of them who have several rows: there is no good record among these.
     contradicted: u64,
     shared: Vec<String>,
+    /// How many users there are, where that was asked.
+    users: Option<Pending<u64>>,
 }
 
 impl Merged {

@@ -230,8 +230,7 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn json(&mut self, value: &impl serde::Serialize) -> Result<()> {
-        let text = serde_json::to_string(value).map_err(|e| Failure::internal("cannot print the result").because(e))?;
-        self.piece(&text)?;
+        self.piece(&written(value)?)?;
         self.write("\n")
     }
 
@@ -274,10 +273,14 @@ impl Comma {
     ///
     /// # Errors
     /// As [`Out::line`].
-    pub fn write(&mut self, out: &mut Out, value: &serde_json::Value) -> Result<()> {
+    pub fn write(&mut self, out: &mut Out, value: &impl serde::Serialize) -> Result<()> {
         self.next(out)?;
-        out.piece(&value.to_string())
+        out.piece(&written(value)?)
     }
+}
+
+fn written(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Failure::internal("cannot print the result").because(e))
 }
 
 /// What standard output did not take although nobody was there to be told when it was flushed; once.

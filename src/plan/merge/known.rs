@@ -1,6 +1,8 @@
 //! The snapshot's side of the merge: everybody whom the sync knows, or, where the read left out those who are settled, all
 //! others.
 
+use std::collections::VecDeque;
+
 use super::Merge;
 use crate::domain::error::{Failure, Result};
 use crate::domain::ids::SyncId;
@@ -13,46 +15,73 @@ use crate::state::bodies::{KnownPerson, PeopleWithBodies};
 use crate::state::people::{PeoplePage, Person};
 use crate::state::{Pending, State};
 
+/// How many pages of people are asked for ahead of the one that is decided about.
+const AHEAD: usize = 3;
+
 /// People whom the sync knows, page by page in the order of keys.
-///
-/// # Errors
-/// The read left out people, and not for this sync: their absence would mean nothing.
-pub(super) fn pages(planner: &Planner) -> Result<Box<dyn Iterator<Item = Result<Vec<KnownPerson>>> + '_>> {
-    let (intake, state) = (&planner.intake, &planner.state);
-    if intake.leaves_out_settled() {
-        let compared = planner.known.id.filter(|sync| intake.settled_of(*sync).is_some());
-        let Some(sync) = compared.filter(|_| planner.observed.is_none()) else {
-            return Err(Failure::internal("the source was read for other syncs than this one"));
-        };
-        let mut keys = intake.looked_at_pages();
-        // The next page is looked up while one is being decided about.
-        let mut next = ask(state, sync, keys.next())?;
-        return Ok(Box::new(std::iter::from_fn(move || {
-            loop {
-                let asked = next.take()?;
-                let people = (|| {
-                    next = ask(state, sync, keys.next())?;
-                    Ok(asked.wait()?)
-                })();
-                // Of several syncs on the source, some know only some of these people.
-                if !people.as_ref().is_ok_and(Vec::is_empty) {
-                    return Some(people);
-                }
-            }
-        })));
-    }
-    let Some(sync) = planner.known.id else { return Ok(Box::new(std::iter::empty())) };
-    let mut pages = state.pages(PeoplePage { sync, after: None, limit: PAGE });
-    let alone = |person| KnownPerson { person, body: None };
-    Ok(Box::new(std::iter::from_fn(move || {
-        let page = pages.next_blocking().map_err(Failure::from).transpose()?;
-        Some(page.map(|people| people.into_iter().map(alone).collect()))
-    })))
+pub(super) enum KnownPages<'a> {
+    /// Those who have to be looked at, by their keys.
+    LookedAt {
+        state: &'a State,
+        sync: SyncId,
+        keys: Box<dyn Iterator<Item = Result<Vec<Key>>> + 'a>,
+        asked: VecDeque<Pending<Vec<KnownPerson>>>,
+        is_all_asked: bool,
+    },
+    /// Everybody.
+    All(Box<dyn Iterator<Item = Result<Vec<Person>>> + 'a>),
+    /// Nobody: it never ran.
+    Nobody,
 }
 
-/// Asks for these people, if there are any.
-fn ask(state: &State, sync: SyncId, keys: Option<Result<Vec<Key>>>) -> Result<Option<Pending<Vec<KnownPerson>>>> {
-    Ok(keys.transpose()?.map(|keys| state.begin(PeopleWithBodies { sync, keys })).transpose()?)
+impl<'a> KnownPages<'a> {
+    /// # Errors
+    /// The read left out people, and not for this sync: their absence would mean nothing.
+    pub fn of(planner: &'a Planner) -> Result<KnownPages<'a>> {
+        let (intake, state) = (&planner.intake, &planner.state);
+        if intake.leaves_out_settled() {
+            let compared = planner.known.id.filter(|sync| intake.settled_of(*sync).is_some());
+            let Some(sync) = compared.filter(|_| planner.observed.is_none()) else {
+                return Err(Failure::internal("the source was read for other syncs than this one"));
+            };
+            let keys = Box::new(intake.looked_at_pages());
+            return Ok(KnownPages::LookedAt { state, sync, keys, asked: VecDeque::new(), is_all_asked: false });
+        }
+        let Some(sync) = planner.known.id else { return Ok(KnownPages::Nobody) };
+        let mut pages = state.pages(PeoplePage { sync, after: None, limit: PAGE });
+        let page = move || pages.next_blocking().map_err(Failure::from).transpose();
+        Ok(KnownPages::All(Box::new(std::iter::from_fn(page))))
+    }
+
+    /// The next page; nothing at the end.
+    pub fn next(&mut self) -> Result<Option<Vec<KnownPerson>>> {
+        match self {
+            KnownPages::LookedAt { state, sync, keys, asked, is_all_asked } => loop {
+                while !*is_all_asked && asked.len() <= AHEAD {
+                    match keys.next().transpose()? {
+                        Some(keys) => asked.push_back(state.begin(PeopleWithBodies { sync: *sync, keys })?),
+                        None => *is_all_asked = true,
+                    }
+                }
+                let Some(page) = asked.pop_front() else { return Ok(None) };
+                let people = page.wait()?;
+                // Of several syncs on the source, some know only some of these people.
+                if !people.is_empty() {
+                    return Ok(Some(people));
+                }
+            },
+            KnownPages::All(pages) => {
+                let alone = |person| KnownPerson { person, body: None };
+                Ok(pages.next().transpose()?.map(|people| people.into_iter().map(alone).collect()))
+            }
+            KnownPages::Nobody => Ok(None),
+        }
+    }
+
+    /// Whether everybody was asked for, so that the state can be asked something else meanwhile.
+    pub fn is_all_asked(&self) -> bool {
+        matches!(self, KnownPages::LookedAt { is_all_asked: true, .. })
+    }
 }
 
 impl Merge<'_> {

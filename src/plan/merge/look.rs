@@ -57,6 +57,7 @@ impl Merge<'_> {
             }
         }
         let planned = std::mem::take(&mut self.planned);
+        self.has_operations |= !planned.is_empty();
         Ok(self.out.spool().add_all(&planned)?)
     }
 

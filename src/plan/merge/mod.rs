@@ -10,6 +10,7 @@ mod look;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use self::known::KnownPages;
 use self::leaving::is_new;
 use super::lookalikes::{self, MatchHashes};
 use super::newcomers::recognised_by;
@@ -31,7 +32,7 @@ use crate::plan::diff;
 use crate::source::Intake;
 use crate::state::bodies::{Body, KnownPerson};
 use crate::state::journal::UnresolvedKeys;
-use crate::state::people::{Note, Person, Standing};
+use crate::state::people::{CountUsers, Note, Person, Standing};
 use crate::state::settled::Settled;
 
 /// Merges everything; blocking. `listing` is what the target listed because somebody is invited.
@@ -61,6 +62,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         repeated: Repeated::default(),
         tellings: MatchHashes::default(),
         planned: Vec::new(),
+        has_operations: false,
         out: Merged {
             spool: Mutex::new(Spool::new(planner.sync.target.engine.catalogue())?),
             excluded: 0,
@@ -73,6 +75,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
             rejected_rows: 0,
             contradicted: 0,
             shared: Vec::new(),
+            users: None,
         },
     };
     merge.rejects()?;
@@ -97,6 +100,8 @@ struct Merge<'a> {
     tellings: MatchHashes,
     /// The operations of the page that is looked at.
     planned: Vec<Planned>,
+    /// There were some.
+    has_operations: bool,
     out: Merged,
 }
 
@@ -121,14 +126,14 @@ impl Merge<'_> {
         let (mut records, mut persons) = (VecDeque::<Record>::new(), VecDeque::<KnownPerson>::new());
         let intake = self.intake;
         let mut record_pages = intake.pages();
-        let mut person_pages = known::pages(self.planner)?;
+        let mut person_pages = KnownPages::of(self.planner)?;
         let mut page: Vec<Pair> = Vec::with_capacity(PAGE);
         loop {
             if records.is_empty() {
                 records.extend(record_pages.next().transpose()?.unwrap_or_default());
             }
             if persons.is_empty() {
-                persons.extend(person_pages.next().transpose()?.unwrap_or_default());
+                persons.extend(person_pages.next()?.unwrap_or_default());
             }
             let order = match (records.front(), persons.front()) {
                 (None, None) => break,
@@ -146,9 +151,20 @@ impl Merge<'_> {
             }
             if page.len() == PAGE {
                 self.look(std::mem::take(&mut page))?;
+                if person_pages.is_all_asked() {
+                    self.count_users()?;
+                }
             }
         }
         self.look(page)
+    }
+
+    /// Has the users counted, if a plan will be that needs the number.
+    fn count_users(&mut self) -> Result<()> {
+        if let (None, Some(sync), true) = (&self.out.users, self.planner.known.id, self.has_operations) {
+            self.out.users = Some(self.planner.state.begin(CountUsers(sync))?);
+        }
+        Ok(())
     }
 
     /// Somebody who was invited, and whom the target's listing shows as a user now, is one from here on.

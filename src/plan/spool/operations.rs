@@ -2,11 +2,11 @@
 
 use rusqlite::{Row, params};
 
-use super::{BANS, PAGE, REST, Spool};
+use super::{BANS, PAGE, REST, Spool, person};
 use crate::domain::keyset::pages;
 use crate::domain::limits::Weight;
 use crate::domain::operation::{OpKind, Operation};
-use crate::domain::planned::Planned;
+use crate::domain::planned::{Planned, PlannedView};
 use crate::domain::record::Key;
 use crate::domain::value::is_empty;
 use crate::os::parallel;
@@ -19,6 +19,9 @@ mod hands {
     /// It may take one.
     pub const TAKES: i64 = 2;
 }
+
+/// Where an operation stands in a plan: its wave, and the person.
+pub type Place = (u32, Key);
 
 /// The operations that give a unique value up or take one.
 const HANDING: &str = "SELECT wave, body FROM operation WHERE hands <> 0 AND (wave, key) > (?1, ?2)
@@ -68,6 +71,16 @@ impl Spool {
     /// All operations, page by page in that order.
     pub fn pages(&self) -> impl Iterator<Item = Result<Vec<Planned>, StateError>> {
         pages(|after| self.operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
+    }
+
+    /// All operations as people see them, page by page in that order.
+    pub fn views(&self, after: Option<&Place>) -> Result<Vec<(Place, PlannedView)>, StateError> {
+        let (wave, key) = after.map_or((-1, ""), |(wave, key)| (i64::from(*wave), key.as_str()));
+        let sql = "SELECT wave, body, key FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3";
+        self.page_of(sql, params![wave, key, PAGE as i64], |row| {
+            let view = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+            Ok(((row.get(0)?, person(&row.get::<_, String>(2)?)?), view))
+        })
     }
 
     /// The same, each with the JSON in which it was spooled.
