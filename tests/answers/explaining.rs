@@ -84,6 +84,28 @@ fn people_in_the_source() {
     home.run(&["why", "nothing", "E1"]).exits(64);
 }
 
+/// Whose matter is settled, of them no row is kept that is not asked for.
+#[test]
+fn people_whose_matter_is_settled_are_found_by_what_only_the_source_has() {
+    let sim = Sim::start();
+    let home = synced(&sim, &["E1", "E2"]);
+    let people = [row("E1", "Nurse"), row("E2", "Nurse"), left("E6"), left("E7").replace("e7@", "both@")];
+    home.people(&people);
+    home.run(&["sync"]).exits(0);
+    let plan = home.run_json(&["plan"]).exits(0).json();
+    assert_eq!((&plan["syncs"][0]["unchanged"], &plan["syncs"][0]["excluded"]), (&json!(2), &json!(2)));
+    for who in ["E6", "e6@acme.com", " E6@ACME.COM"] {
+        let told = home.run_json(&["why", "staff", who]).exits(0).json();
+        assert_eq!((&told["key"], &told["excluded"]), (&json!("E6"), &json!(true)), "{who}");
+    }
+    assert_eq!(home.run_json(&["why", "staff", "E1"]).exits(0).json()["next"]["op"], Value::Null);
+    // A newcomer has the same address as somebody who is out of scope: whichever was kept, both may be meant.
+    home.people(&[&people[..], &[row("E8", "Nurse").replace("e8@", "both@")]].concat());
+    let asked = home.run(&["why", "staff", "both@acme.com"]).exits(64);
+    assert!(asked.stderr.contains("E7, E8"), "{}", asked.stderr);
+    assert_eq!(home.run_json(&["why", "staff", "E8"]).exits(0).json()["next"]["op"], "create");
+}
+
 #[test]
 fn people_who_left() {
     let sim = Sim::start();
