@@ -1,6 +1,8 @@
 //! The results of an expression for inputs that came before: of a million people, a few hundred have another department.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -20,14 +22,19 @@ type Made = Option<Option<Value>>;
 
 /// An expression's inputs and results.
 pub(super) struct Cached {
-    /// The columns that it can look at, and where they stand.
-    columns: Vec<(String, usize)>,
+    /// The mapping's columns and where they stand, in the order of their names; an expression may come to see others than
+    /// those that it names, as `row["a"].b` does where there is a column `a.b`.
+    columns: Arc<[(String, usize)]>,
+    /// Which of them it names.
+    named: Vec<bool>,
     today: String,
     /// By inputs, the number of the result.
     numbers: HashMap<Vec<u8>, usize>,
     results: Vec<Made>,
     tried: u32,
     found: u32,
+    /// It saw a column that it does not name: what it names does not tell what comes of it.
+    sees_others: bool,
     /// The inputs at hand.
     inputs: Vec<u8>,
     /// The last result that was not kept.
@@ -36,19 +43,16 @@ pub(super) struct Cached {
 
 impl Cached {
     /// Of an expression of a mapping that refers to these columns.
-    pub fn new(expression: &Expression, columns: &[(String, usize)], today: &str) -> Cached {
-        // `a.b` may be the column of that name, or something in the column `a`.
-        let within = |name: &str, column: &str| {
-            column.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let refers = |name: &str| expression.columns().iter().any(|column| within(name, column));
+    pub fn new(expression: &Expression, columns: &Arc<[(String, usize)]>, today: &str) -> Cached {
         Cached {
-            columns: columns.iter().filter(|(name, _)| refers(name)).cloned().collect(),
+            columns: Arc::clone(columns),
+            named: columns.iter().map(|(name, _)| expression.columns().contains(name)).collect(),
             today: today.into(),
             numbers: HashMap::new(),
             results: Vec::new(),
             tried: 0,
             found: 0,
+            sees_others: false,
             inputs: Vec::new(),
             last: None,
         }
@@ -61,11 +65,11 @@ impl Cached {
         expression: &Expression,
         make: impl FnOnce(Value) -> Result<Option<Value>, String>,
     ) -> Option<Option<&Value>> {
-        let is_worth_it = self.tried < TRIED || self.found > self.tried / 2;
+        let is_worth_it = !self.sees_others && (self.tried < TRIED || self.found > self.tried / 2);
         if is_worth_it {
             self.tried += 1;
             self.inputs.clear();
-            for (_, place) in &self.columns {
+            for ((_, place), _) in self.columns.iter().zip(&self.named).filter(|(_, named)| **named) {
                 match cells.get(*place) {
                     Some(cell) => self.inputs.extend_from_slice(cell),
                     None => put_value(&mut self.inputs, &Value::Null),
@@ -80,7 +84,7 @@ impl Cached {
         }
         let made = self.evaluate(cells, expression).and_then(|value| make(value).ok());
         let is_small = self.inputs.len() <= SMALL && made.iter().flatten().all(is_small);
-        let kept = if is_worth_it && is_small && self.results.len() < MOST {
+        let kept = if is_worth_it && !self.sees_others && is_small && self.results.len() < MOST {
             self.numbers.insert(self.inputs.clone(), self.results.len());
             self.results.push(made);
             self.results.last()
@@ -91,13 +95,21 @@ impl Cached {
         kept?.as_ref().map(Option::as_ref)
     }
 
-    fn evaluate(&self, cells: Cells<'_>, expression: &Expression) -> Option<Value> {
-        let mut values = Vec::with_capacity(self.columns.len());
-        for (name, place) in &self.columns {
-            values.push((name.as_str(), cells.value(*place)?));
-        }
-        let cell = |name: &str| values.iter().find(|(column, _)| *column == name).map(|(_, value)| value);
-        expression.evaluate(&Scope::new(&cell, &self.today)).ok()
+    fn evaluate(&mut self, cells: Cells<'_>, expression: &Expression) -> Option<Value> {
+        let values: Vec<OnceLock<Option<Value>>> = vec![OnceLock::new(); self.columns.len()];
+        let sees_others = AtomicBool::new(false);
+        let cell = |name: &str| {
+            let at = self.columns.binary_search_by(|(column, _)| column.as_str().cmp(name)).ok()?;
+            if !self.named[at] {
+                sees_others.store(true, Ordering::Relaxed);
+            }
+            values[at].get_or_init(|| cells.value(self.columns[at].1)).as_ref()
+        };
+        let value = expression.evaluate(&Scope::new(&cell, &self.today)).ok();
+        self.sees_others |= sees_others.into_inner();
+        // A cell that can't be read is none of a row.
+        let is_broken = values.iter().any(|value| matches!(value.get(), Some(None)));
+        value.filter(|_| !is_broken)
     }
 }
 

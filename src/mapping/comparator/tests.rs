@@ -129,6 +129,39 @@ fn an_expression_of_ever_new_inputs_is_as_right_as_one_of_few() {
     }
 }
 
+/// `row["org"].unit` is the column `org.unit` where some rule refers to one, and a member of `org` elsewhere; a variable of
+/// a comprehension is whatever has its name.
+#[test]
+fn an_expression_that_sees_more_than_it_names_sees_it_here_too() {
+    let columns = ["mail", "org", "org.unit", "x.y"];
+    let fields =
+        || vec![column("email", "mail"), cel("title", "row['org'].unit"), cel("phone", "[org].map(x, x.y)[0]")];
+    let with = |more: Vec<FieldRule>| {
+        let spec = MappingSpec { fields: [fields(), more].concat(), ..MappingSpec::default() };
+        let (mapping, _) = Mapping::compile(&spec, &catalogue()).expect("it compiles");
+        mapping.bind(&Columns::new(columns.map(String::from))).expect("every column is there")
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for bound in [with(vec![]), with(vec![column("dimensions.7", "org.unit"), column("dimensions.8", "x.y")])] {
+        let mut comparator = bound.comparator(today());
+        for (n, (unit, y)) in
+            [("HQ", "1"), ("Lab", "1"), ("Lab", "2"), ("", "2")].into_iter().cycle().take(40).enumerate()
+        {
+            let mail = ["a@b.example", "b@b.example"][n / 4 % 2];
+            let row = [json!(mail), json!({"unit": "HQ", "y": "0"}), json!(unit), json!(y)];
+            let acknowledged = written(&bound, &row);
+            seen.insert(acknowledged.get("title").cloned().unwrap_or_default().to_string());
+            let wrong: Attributes =
+                [("email".to_string(), json!(mail)), ("title".to_string(), json!("HQ"))].into_iter().collect();
+            for acknowledged in [acknowledged, wrong] {
+                let json = serde_json::to_string(&acknowledged).expect("JSON");
+                assert_eq!(comparator.compare(&encoded(&row), &json), made(&bound, &row, &acknowledged), "{row:?}");
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
 #[test]
 fn what_is_no_row_or_no_attributes_is_left_to_others() {
     let bound = bound(vec![column("email", "mail")], None);

@@ -6,34 +6,90 @@ use crate::domain::record::Position;
 /// After how many people in a row their place is noted anew: that many are counted through at most to find somebody.
 const STRETCH: u32 = if cfg!(test) { 9 } else { 1024 };
 
+/// How many records that stand between others of their rule, and on another line than it says, are told apart.
+const BETWEEN: usize = if cfg!(test) { 40 } else { 10_000 };
+
 /// On which line a record begins: where each record takes one line, a rule tells; where one takes more, the rule begins
-/// anew.
+/// anew. Records come in any order, as those of a union do; those of a file in theirs.
 #[derive(Default)]
 pub(super) struct Lines {
-    /// A record, its line, and how many lines each record from there on takes.
-    rules: Vec<(u64, u64, u64)>,
+    /// In the order of their first records.
+    rules: Vec<Rule>,
+    /// That of the record before.
+    at: usize,
+    /// How many records were told apart between others of their rule.
+    between: usize,
+}
+
+/// How records from `first` on, up to the next rule's, stand on lines.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    first: u64,
+    line: u64,
+    /// How many lines each record takes.
+    step: u64,
+    /// The greatest record that was seen of it.
+    last: u64,
+}
+
+impl Rule {
+    fn of(at: Position) -> Rule {
+        Rule { first: at.record, line: at.line, step: u64::from(at.line > 0), last: at.record }
+    }
+
+    fn says(&self, record: u64) -> u64 {
+        self.line + self.step * (record - self.first)
+    }
 }
 
 impl Lines {
-    /// A record stands here; records come in their order.
+    /// A record stands here.
     #[inline]
     pub fn see(&mut self, at: Position) {
-        let line = self.rules.last().map(|rule| by_rule(*rule, at.record));
-        if line != Some(at.line) {
-            self.rules.push((at.record, at.line, u64::from(at.line > 0)));
+        let is_before_next = self.rules.get(self.at + 1).is_none_or(|next| at.record < next.first);
+        match self.rules.get_mut(self.at) {
+            Some(rule) if rule.first <= at.record && is_before_next && rule.says(at.record) == at.line => {
+                rule.last = rule.last.max(at.record);
+            }
+            _ => self.learn(at),
         }
     }
 
-    /// Where a record stands that was seen.
-    pub fn position(&self, record: u64) -> Position {
-        let after = self.rules.partition_point(|(first, ..)| *first <= record);
-        let rule = after.checked_sub(1).and_then(|at| self.rules.get(at));
-        Position { record, line: rule.map_or(0, |rule| by_rule(*rule, record)) }
+    fn learn(&mut self, at: Position) {
+        let after = self.rules.partition_point(|rule| rule.first <= at.record);
+        let Some(before) = after.checked_sub(1) else {
+            self.rules.insert(0, Rule::of(at));
+            self.at = 0;
+            return;
+        };
+        self.at = before;
+        let rule = &mut self.rules[before];
+        if rule.says(at.record) == at.line {
+            rule.last = rule.last.max(at.record);
+        } else if at.record > rule.last {
+            self.at = after;
+            self.rules.insert(after, Rule::of(at));
+        } else {
+            // What was seen before and after it stays as it is.
+            self.between += 1;
+            if self.between > BETWEEN {
+                return;
+            }
+            let rest =
+                (rule.last > at.record).then(|| Rule { first: at.record + 1, line: rule.says(at.record + 1), ..*rule });
+            let begins_here = rule.first == at.record;
+            rule.last = at.record.saturating_sub(1);
+            let own = std::iter::once(Rule::of(at)).chain(rest);
+            self.rules.splice(if begins_here { before..after } else { after..after }, own);
+        }
     }
-}
 
-fn by_rule((first, line, step): (u64, u64, u64), record: u64) -> u64 {
-    line + step * (record - first)
+    /// Where a record stands that was seen. Where too many stand out of line, none is told.
+    pub fn position(&self, record: u64) -> Position {
+        let after = self.rules.partition_point(|rule| rule.first <= record);
+        let rule = after.checked_sub(1).map(|at| &self.rules[at]).filter(|_| self.between <= BETWEEN);
+        Position { record, line: rule.map_or(0, |rule| rule.says(record)) }
+    }
 }
 
 /// The records of settled people, in the order of their keys as in that of the source. Where person follows person and
@@ -112,6 +168,8 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -126,6 +184,52 @@ mod tests {
         let mut none = Lines::default();
         (1..9).for_each(|record| none.see(Position { record, line: 0 }));
         assert_eq!((none.rules.len(), none.position(7)), (1, Position { record: 7, line: 0 }));
+    }
+
+    proptest! {
+        #[test]
+        fn records_in_any_order_stand_where_they_stood(
+            taken in proptest::collection::vec(prop_oneof![9 => Just(1u64), 1 => 2u64..4], 1..60),
+            order in any::<u64>(),
+            members in 1u64..4,
+        ) {
+            // Members one after the other, each from its second line on, some records on several lines.
+            let mut places = Vec::new();
+            let mut line = 2;
+            for (n, lines) in (0u64..).zip(&taken) {
+                if n % (60 / members) == 0 {
+                    line = 2;
+                }
+                places.push(Position { record: n, line });
+                line += lines;
+            }
+            // The members in turn, or anything.
+            let mix = |place: &Position| match order % 2 {
+                0 => (place.record % (60 / members), place.record),
+                _ => (place.record.wrapping_mul(order | 1) >> 7, place.record),
+            };
+            places.sort_by_key(mix);
+            let mut lines = Lines::default();
+            places.iter().for_each(|place| lines.see(*place));
+            if lines.between <= BETWEEN {
+                places.iter().for_each(|place| assert_eq!(lines.position(place.record), *place));
+            }
+            if order % 2 == 0 {
+                prop_assert_eq!(lines.between, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn of_too_many_records_out_of_line_none_is_told() {
+        let mut lines = Lines::default();
+        let see = |lines: &mut Lines, record: u64, line: u64| lines.see(Position { record, line });
+        (0..200).for_each(|record| see(&mut lines, record, record + 2));
+        (0..=39).for_each(|n| see(&mut lines, 2 * n, 1000 + 7 * n));
+        assert_eq!(lines.position(78), Position { record: 78, line: 1000 + 7 * 39 });
+        assert_eq!(lines.position(79), Position { record: 79, line: 81 });
+        see(&mut lines, 80, 5000);
+        assert_eq!(lines.position(79), Position { record: 79, line: 0 });
     }
 
     #[test]

@@ -39,7 +39,7 @@ const LATELY: usize = 10;
 
 /// Tells everything about the person of this key, remote id or value.
 ///
-/// Whom the state knows by it is looked up before the source is read, so that of all others no row is kept whose matter is
+/// Whom the state knows by it is looked up before the source is read: then of all others no row is kept whose matter is
 /// settled.
 ///
 /// # Errors
@@ -49,16 +49,18 @@ pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Re
     let id = runner.state.ask(BoundTo(sync.name.clone())).await?.map(|bound| bound.id);
     let known = known_by(&runner.state, sync, id, &key, who).await?;
     let meant: BTreeSet<Key> = known.iter().chain([&key]).cloned().collect();
-    let read = read_for(runner, sync, Purpose::Plan { only: &meant, if_changed: false }).await?;
-    let mut teller = Teller { runner, sync, read, id };
-    let mut found = if teller.is_in_source(&key)? { [key.clone()].into() } else { known };
-    if found.is_empty() {
-        // By a value that the state does not know: they are out of scope, say.
-        if teller.leaves_out_settled() {
-            teller.read = read_for(runner, sync, Purpose::Everything).await?;
-        }
-        found = teller.by_value_in_source(who)?;
-    }
+    // A source is read once: whom the state does not know may be found by a value of any row.
+    let purpose = match known.is_empty() {
+        true => Purpose::Everything,
+        false => Purpose::Plan { only: &meant, if_changed: false },
+    };
+    let read = read_for(runner, sync, purpose).await?;
+    let teller = Teller { runner, sync, read, id };
+    let found = match (teller.is_in_source(&key)?, known.is_empty()) {
+        (true, _) => [key.clone()].into(),
+        (false, false) => known,
+        (false, true) => teller.by_value_in_source(who)?,
+    };
     let key = teller.one_of(found, key).await?;
     teller.tell(key).await
 }
@@ -108,11 +110,6 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn intake(&self) -> Option<&Intake> {
         self.read.as_ref().ok().map(|read| read.intake.as_ref())
-    }
-
-    /// Whether rows of people were left out whose matter is settled.
-    fn leaves_out_settled(&self) -> bool {
-        self.intake().is_some_and(Intake::leaves_out_settled)
     }
 
     fn today(&self) -> NaiveDate {
