@@ -88,6 +88,8 @@ mod tests {
     use crate::state::sqlite::Connection;
 
     proptest! {
+        #![proptest_config(crate::domain::properties::cases(256))]
+
         #[test]
         fn whoever_has_the_value_is_matched(
             text in r#"[a-zA-Z0-9@. ;`"\\\n/%_!\u{130}\u{212A}\u{37E}\u{1FEF}\u{301}\u{307}éÉßσΣ]{1,12}"#

@@ -35,6 +35,8 @@ pub(super) enum KnownPages<'a> {
 }
 
 impl<'a> KnownPages<'a> {
+    /// From the first one on.
+    ///
     /// # Errors
     /// The read left out people, and not for this sync: their absence would mean nothing.
     pub fn of(planner: &'a Planner) -> Result<KnownPages<'a>> {

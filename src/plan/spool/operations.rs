@@ -73,7 +73,12 @@ impl Spool {
         pages(|after| self.operations(after, PAGE), |planned: &Planned| Operation::clone(planned))
     }
 
-    /// All operations as people see them, page by page in that order.
+    /// The same, each with the JSON in which it was spooled.
+    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Planned, String)>, StateError> {
+        self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
+    }
+
+    /// The operations that follow this place, in that order, as people see them.
     pub fn views(&self, after: Option<&Place>) -> Result<Vec<(Place, PlannedView)>, StateError> {
         let (wave, key) = after.map_or((-1, ""), |(wave, key)| (i64::from(*wave), key.as_str()));
         let sql = "SELECT wave, body, key FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3";
@@ -81,11 +86,6 @@ impl Spool {
             let view = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
             Ok(((row.get(0)?, person(&row.get::<_, String>(2)?)?), view))
         })
-    }
-
-    /// The same, each with the JSON in which it was spooled.
-    pub fn written(&self, after: Option<&Operation>, limit: usize) -> Result<Vec<(Planned, String)>, StateError> {
-        self.page(after, limit, |row| Ok((spooled(row)?, row.get(1)?)))
     }
 
     fn page<T>(
