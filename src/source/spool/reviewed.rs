@@ -95,11 +95,11 @@ impl Spool {
         let mut query = self.db.prepare_cached(sql).map_err(failed)?;
         let mut rows = query.query([key.as_str()]).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-        if row.get_ref(0).map_err(failed)?.as_str().unwrap_or_default() < key.as_str() {
+        if row.get_ref(0).map_err(failed)?.as_str().map_err(|_| damaged())? < key.as_str() {
             return Ok(None);
         }
         let mut found = None;
-        each_of_run(row.get_ref(1).map_err(failed)?.as_blob().unwrap_or_default(), |person, bytes| {
+        each_of_run(row.get_ref(1).map_err(failed)?.as_blob().map_err(|_| damaged())?, |person, bytes| {
             if person == key.as_str().as_bytes() {
                 found = Some(by_sync(bytes)?);
             }
@@ -132,7 +132,7 @@ impl Spool {
             .and_then(Iterator::collect)
             .map_err(failed)?;
         let mut page = Vec::new();
-        each_of_run(row.get_ref(2).map_err(failed)?.as_blob().unwrap_or_default(), |key, bytes| {
+        each_of_run(row.get_ref(2).map_err(failed)?.as_blob().map_err(|_| damaged())?, |key, bytes| {
             let key_text = std::str::from_utf8(key).map_err(|_| damaged())?;
             let of_sync = if contested.contains(key) { None } else { by_sync(bytes)?.get(sync).copied().flatten() };
             page.push((stored_key(key_text)?, of_sync));
