@@ -81,14 +81,14 @@ pub type Reading<T = Read> = (Result<T, Arc<Failure>>, Vec<Arc<SyncSettings>>);
 /// What a source is read for.
 #[derive(Clone, Copy)]
 pub enum Purpose<'a> {
-    /// For plans of the syncs that wait for it: whoever is settled is counted, and not kept.
+    /// For plans of the syncs that wait for it, or to tell of some people: whoever is settled is counted, and not kept.
     Plan {
-        /// The plans are about these people; empty: all.
+        /// The plans are about these people, of whom all rows are kept; empty: all people are meant.
         only: &'a BTreeSet<Key>,
         /// A source that is as it was when these syncs were clean need not be read.
         if_changed: bool,
     },
-    /// For something else: every row is kept.
+    /// For whatever needs every row: all are kept.
     Everything,
 }
 
