@@ -20,11 +20,12 @@ use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Loaded, Settings};
 use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::exit::Exit;
+use crate::domain::local_time::LocalTime;
 use crate::domain::nearest::nearest;
 use crate::domain::operation::shown;
 use crate::domain::visible::padded;
 use crate::failpoints;
-use crate::mapping::{Mapped, ValueFrom};
+use crate::mapping::{Finding, FindingAt, Mapped, ValueFrom};
 use crate::os::clock::Clock;
 use crate::os::panics;
 use crate::source::{self, Preview};
@@ -94,6 +95,7 @@ pub async fn command(
             Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
         }
     }
+    let warnings = [warnings, in_quotes(files, &settings, &found.sources)].concat();
     let clients = read_only::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
     for target in settings.targets.values() {
         match panics::caught_in(log_in(&clients, target)).await {
@@ -120,6 +122,30 @@ pub async fn command(
         Format::Text => text(&mut out, &settings, &warnings, &found, show_values)?,
     }
     Ok(exit)
+}
+
+/// Constants of mappings that are the names of columns which the sources turned out to have.
+fn in_quotes(files: &[PathBuf], settings: &Settings, sources: &[SourceLine]) -> Vec<Diagnostic> {
+    let of_sync = |sync: &SyncSettings| {
+        let members = sync.source.kind.members();
+        let is_its = |line: &&SourceLine| {
+            line.source == sync.source.name || members.iter().any(|member| member.name == line.source)
+        };
+        let columns: BTreeSet<&str> =
+            sources.iter().filter(is_its).flat_map(|line| line.columns.iter().map(String::as_str)).collect();
+        // Of those that the configuration names, `check` tells by itself.
+        let is_named = |text: &str| sync.source.is_key(text) || sync.mapping.columns().iter().any(|c| c == text);
+        sync.mapping.columns_in_quotes(|text| columns.contains(text) && !is_named(text))
+    };
+    let told = |sync: &SyncSettings, finding: Finding| {
+        let key = match &finding.place {
+            FindingAt::Include => format!("syncs.{}.include", sync.name),
+            FindingAt::Field(field) => format!("syncs.{}.map.{field}", sync.name),
+        };
+        let failure = Failure::new(Error::Config, finding.message).help(finding.help.unwrap_or_default());
+        diagnostic(files, &key, &failure)
+    };
+    settings.syncs.values().flat_map(|sync| of_sync(sync).into_iter().map(|f| told(sync, f))).collect()
 }
 
 fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
@@ -166,8 +192,8 @@ fn mapped(sync: &SyncSettings, preview: &Preview, show: bool) -> Result<Option<M
             format!("source {} has no column {}", preview.source, missing.join(", ")),
         )
     })?;
-    let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
-    let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.decide(record, today).mapped)).collect();
+    let time = LocalTime::new(Clock::system().now(), sync.timezone);
+    let results: Vec<_> = preview.samples.iter().map(|record| (record, bound.decide(record, time).mapped)).collect();
     let best = results.iter().find(|(_, mapped)| matches!(mapped, Mapped::InScope(_))).or(results.first());
     Ok(best.map(|(record, mapped)| {
         let line = |fields, excluded, rejected| MappedLine {

@@ -166,11 +166,11 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         }
         Command::Accept { source, printing } => accept::command(&*load(global)?, &source, printing).await,
         Command::Test { syncs, printing } => test::command(&*load(global)?, &syncs, printing),
-        Command::Plan { scope, detailed_exitcode, printing } => {
-            plan::command(load(global)?, &scope, detailed_exitcode, global.verbose > 0, printing).await
+        Command::Plan { scope, on, detailed_exitcode, printing } => {
+            plan::command(load(global)?, &scope, on, detailed_exitcode, global.verbose > 0, printing).await
         }
         Command::Sync { scope, dry_run: true, printing, .. } => {
-            plan::command(load(global)?, &scope, false, global.verbose > 0, printing).await
+            plan::command(load(global)?, &scope, None, false, global.verbose > 0, printing).await
         }
         Command::Sync { scope, outcomes, printing, .. } => {
             sync::command(load(global)?, &scope, outcomes.as_deref(), printing).await

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result, SourceReason, TargetReason};
 use crate::domain::exit::Exit;
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::Key;
 use crate::os::clock::Clock;
 use crate::plan::scope::{Presence, presence};
@@ -52,8 +53,8 @@ async fn gone(settings: &Settings, state: &State, sync: &Arc<SyncSettings>, old:
             let help = failure.help.clone().unwrap_or_default();
             Failure::new(failure.error, untold(&failure.chain())).help(help)
         })?;
-        let today = clock.now().with_timezone(&sync.timezone).date_naive();
-        let found = presence(&read.intake, &sync.mapping, old, today)?;
+        let time = LocalTime::new(clock.now(), sync.timezone);
+        let found = presence(&read.intake, &sync.mapping, old, time)?;
         let name = &sync.name;
         match (found, read.incomplete) {
             (Presence::InScope, _) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,7 @@ impl RunObserver for Nobody {
 pub async fn command(
     settings: Arc<Settings>,
     scope: &Scope,
+    on: Option<NaiveDate>,
     detailed: bool,
     all: bool,
     printing: Printing,
@@ -66,7 +68,7 @@ pub async fn command(
         &syncs,
         &runner.state,
         &runner.clock,
-        Purpose::Plan { only: &only, if_changed: false },
+        Purpose::Plan { only: &only, if_changed: false, on },
     )
     .await?;
     known_somewhere(&only, &readings, &runner.state).await?;

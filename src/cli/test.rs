@@ -7,6 +7,7 @@ use super::words;
 use crate::config::Settings;
 use crate::domain::error::Result;
 use crate::domain::exit::Exit;
+use crate::domain::local_time::LocalTime;
 use crate::mapping::testing;
 use crate::os::clock::Clock;
 use crate::run::chosen;
@@ -24,9 +25,9 @@ struct Tested {
 pub fn command(settings: &Settings, syncs: &[String], printing: Printing) -> Result<Exit> {
     let mut tests = Vec::new();
     for sync in chosen(settings, syncs)? {
-        let today = Clock::system().now().with_timezone(&sync.timezone).date_naive();
+        let time = LocalTime::new(Clock::system().now(), sync.timezone);
         for test in &sync.tests {
-            let result = testing::run(&sync.mapping, &sync.source.key, test, today);
+            let result = testing::run(&sync.mapping, &sync.source.key, test, time);
             let (ok, message) = (result.is_ok(), result.err());
             tests.push(Tested { sync: sync.name.clone(), name: test.name.clone(), ok, message });
         }

@@ -131,7 +131,7 @@ async fn run_all(runner: &Runner, pledges: Vec<RunGuard>, tasks: &TaskTracker) {
 /// What the syncs' source has to say, once for all of them.
 async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<SourceRead, Arc<Failure>>> {
     let (settings, everybody) = (&runner.settings, BTreeSet::new());
-    let purpose = Purpose::Plan { only: &everybody, if_changed: true };
+    let purpose = Purpose::Plan { only: &everybody, if_changed: true, on: None };
     let mut readings = read_sources(settings, syncs, &runner.state, &runner.clock, purpose).await?;
     debug_assert!(readings.len() == 1, "the syncs of a job have one source");
     let (read, _) = readings.pop().ok_or_else(|| Failure::internal("the source of a sync is not configured"))?;

@@ -20,6 +20,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, Echo, Kept};
 use crate::domain::error::{Error, Failure, LocalReason};
 use crate::domain::ids::{EntryId, RunId, SyncId};
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::outcome::{ErrorKind, OpError, Outcome};
 use crate::domain::planned::Planned;
@@ -426,8 +427,8 @@ impl Work<'_> {
 
     pub(super) fn adopt(&mut self, account: Account) -> Step {
         self.stepped = false;
-        let today = self.at.client.clock().now().with_timezone(&self.at.sync.timezone).date_naive();
-        self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, today, false).into());
+        let time = LocalTime::new(self.at.client.clock().now(), self.at.sync.timezone);
+        self.operation = Arc::new(adopt(Operation::clone(&self.operation), account, self.at.sync, time, false).into());
         match self.operation.needs_request() {
             true => Step::Onward,
             false => Step::End(Box::new(self.done(None, None))),

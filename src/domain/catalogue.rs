@@ -44,6 +44,8 @@ pub struct Catalogue {
     pub key_field: Option<String>,
     /// The field that is the account's id at the same time, where ids are addresses.
     pub id_field: Option<String>,
+    /// The fields by which people are named, as far as they are mapped.
+    pub label: Vec<String>,
     /// Whether fields beyond the catalogue exist (custom fields): a warning then, not an error.
     pub open: bool,
     /// Lists whose entries are fields by id, where the ids are whole numbers.

@@ -14,8 +14,10 @@ pub mod html;
 pub mod ids;
 pub mod json_schema;
 pub mod keyset;
+pub mod label;
 pub mod limits;
 pub mod link;
+pub mod local_time;
 #[cfg(test)]
 pub mod mutated;
 pub mod nearest;

@@ -349,7 +349,7 @@ mod tests {
                 .prop_shuffle(),
         ) {
             let spooled = |operations: &[Operation]| {
-                let spool = Spool::new(&crate::domain::catalogue::Catalogue::default()).expect("a spool");
+                let spool = Spool::new(&Default::default(), &Default::default()).expect("a spool");
                 operations.iter().for_each(|o| spool.add_to(o.wave, &o.clone().into()).expect("added"));
                 let (mut all, mut last) = (Vec::new(), None::<Planned>);
                 loop {

@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::account::AccountState;
+use crate::domain::label::LabelFields;
 use crate::domain::operation::{Change, Fingerprint, InOrder, OpKind, Operation};
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
@@ -204,9 +205,22 @@ pub struct PlannedView {
     hint: Option<String>,
     #[serde(default)]
     conflict: Option<OpError>,
+    #[serde(skip)]
+    label: Option<String>,
 }
 
 impl PlannedView {
+    /// The same with what the person is called.
+    pub fn labelled(self, label: Option<String>) -> PlannedView {
+        PlannedView { label, ..self }
+    }
+
+    /// The same, called by what it writes.
+    pub fn labelled_by(self, label: &LabelFields) -> PlannedView {
+        let label = label.of(|field| self.fields.get(field).map(|change| &change.new));
+        self.labelled(label)
+    }
+
     /// See [`Planned::is_step`].
     pub fn is_step(&self) -> bool {
         self.step
@@ -217,7 +231,7 @@ impl From<Planned> for PlannedView {
     fn from(planned: Planned) -> PlannedView {
         let (step, conflict) = (planned.is_step(), planned.conflict().cloned());
         let Operation { kind, key, remote_id, fields, hint, .. } = planned.into_operation();
-        PlannedView { kind, key, remote_id, fields, step, hint, conflict }
+        PlannedView { kind, key, remote_id, fields, step, hint, conflict, label: None }
     }
 }
 
@@ -232,6 +246,8 @@ impl Serialize for PlannedView {
             #[serde(skip_serializing_if = "Option::is_none")]
             hint: Option<&'v str>,
             key: &'v Key,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            label: Option<&'v str>,
             op: OpKind,
             remote_id: &'v Option<RemoteId>,
         }
@@ -240,6 +256,7 @@ impl Serialize for PlannedView {
             fields: InOrder(&self.fields),
             hint: self.hint.as_deref(),
             key: &self.key,
+            label: self.label.as_deref(),
             op: self.kind,
             remote_id: &self.remote_id,
         };

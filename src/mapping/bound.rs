@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::expression::Scope;
 use super::fingerprint::KnownRow;
 use super::{Compiled, OnEmpty, Rule, Source, When, match_values};
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::{Columns, Places, Position, Record, Row, Several, same_cell};
 
 /// A mapping that knows where in a row its columns stand. Cheap to clone.
@@ -107,8 +107,8 @@ impl Bound {
 
     /// What becomes of a person with these rows. `include` is asked of each row first; those that remain must agree in
     /// every column that the mapping refers to.
-    pub fn decide(&self, record: &Record, today: NaiveDate) -> Decided {
-        self.decide_knowing(record, today, None).unwrap_or_else(|AsBefore { repeated }| Decided {
+    pub fn decide(&self, record: &Record, time: LocalTime) -> Decided {
+        self.decide_knowing(record, time, None).unwrap_or_else(|AsBefore { repeated }| Decided {
             mapped: Mapped::Rejected(CHANGED_MEANWHILE.into()),
             position: record.position,
             repeated,
@@ -122,12 +122,12 @@ impl Bound {
     pub fn decide_knowing(
         &self,
         record: &Record,
-        today: NaiveDate,
+        time: LocalTime,
         known: Option<KnownRow>,
     ) -> Result<Decided, AsBefore> {
         match &record.several {
-            None => Ok(Decided { mapped: self.apply(&record.cells, today), position: record.position, repeated: None }),
-            Some(several) => self.of_several(record, several, today, known),
+            None => Ok(Decided { mapped: self.apply(&record.cells, time), position: record.position, repeated: None }),
+            Some(several) => self.of_several(record, several, time, known),
         }
     }
 
@@ -135,7 +135,7 @@ impl Bound {
         &self,
         record: &Record,
         several: &Several,
-        today: NaiveDate,
+        time: LocalTime,
         known: Option<KnownRow>,
     ) -> Result<Decided, AsBefore> {
         let position = record.position;
@@ -144,7 +144,7 @@ impl Bound {
         for row in &several.rows {
             let at = row.places.first().unwrap_or(position);
             let wanted = match (row.is_known, known) {
-                (false, _) => self.wants(&row.cells, today),
+                (false, _) => self.wants(&row.cells, time),
                 (true, Some(known)) => Ok(known.in_scope),
                 (true, None) => return decided(Mapped::Rejected(CHANGED_MEANWHILE.into()), at),
             };
@@ -158,22 +158,22 @@ impl Bound {
         let at = first.places.first().unwrap_or(position);
         let places = Places::merged(remaining.iter().map(|row| &row.places));
         let listed = places.listed(&several.members);
-        if self.differ(record, first, rest, today, known) {
+        if self.differ(record, first, rest, time, known) {
             let reason = format!("{listed} have this key and differ{}", places.lines());
             return decided(Mapped::Rejected(reason), at);
         }
         let repeated = (places.count() > 1).then(|| format!("{listed} are the same in what is mapped and count once"));
         // Those that remain say the same: whichever of them was kept tells.
         match remaining.iter().find(|row| !row.is_known) {
-            Some(row) => Ok(Decided { mapped: self.apply(&row.cells, today), position: at, repeated }),
+            Some(row) => Ok(Decided { mapped: self.apply(&row.cells, time), position: at, repeated }),
             None => Err(AsBefore { repeated }),
         }
     }
 
     /// Whether a row says otherwise than the first in what the mapping refers to.
-    fn differ(&self, record: &Record, first: &Row, rest: &[&Row], today: NaiveDate, known: Option<KnownRow>) -> bool {
+    fn differ(&self, record: &Record, first: &Row, rest: &[&Row], time: LocalTime, known: Option<KnownRow>) -> bool {
         if first.is_known || rest.iter().any(|row| row.is_known) {
-            let prints = self.fingerprints(today);
+            let prints = self.fingerprints(time);
             let first = prints.of_one(&record.key, first, known);
             return rest.iter().any(|row| prints.of_one(&record.key, row, known) != first);
         }
@@ -181,10 +181,9 @@ impl Bound {
     }
 
     /// Whether `include` wants a row.
-    fn wants(&self, cells: &[Value], today: NaiveDate) -> Result<bool, String> {
+    fn wants(&self, cells: &[Value], time: LocalTime) -> Result<bool, String> {
         let cell = |name: &str| self.cell(cells, name);
-        let today = today.to_string();
-        self.in_scope(&Scope::new(&cell, &today))
+        self.in_scope(&Scope::new(&cell, time))
     }
 
     /// Where one of the mapping's columns stands.
@@ -198,8 +197,8 @@ impl Bound {
     }
 
     /// What becomes of a record with this one row.
-    pub fn apply(&self, cells: &[Value], today: NaiveDate) -> Mapped {
-        self.evaluate(cells, today, |scope| match self.in_scope(scope) {
+    pub fn apply(&self, cells: &[Value], time: LocalTime) -> Mapped {
+        self.evaluate(cells, time, |scope| match self.in_scope(scope) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Mapped::Excluded),
             Err(why) => Err(Mapped::Rejected(format!("include: {why}"))),
@@ -207,18 +206,17 @@ impl Bound {
     }
 
     /// What the target should hold by each of the person's rows, in scope or not; rows that can't be mapped are left out.
-    pub fn regardless_of_scope(&self, record: &Record, today: NaiveDate) -> Vec<Desired> {
-        let of_row = |cells| match self.evaluate(cells, today, |_| Ok(())) {
+    pub fn regardless_of_scope(&self, record: &Record, time: LocalTime) -> Vec<Desired> {
+        let of_row = |cells| match self.evaluate(cells, time, |_| Ok(())) {
             Mapped::InScope(desired) => Some(desired),
             Mapped::Excluded | Mapped::Rejected(_) => None,
         };
         record.rows().filter_map(of_row).collect()
     }
 
-    fn evaluate(&self, cells: &[Value], today: NaiveDate, admit: impl Fn(&Scope<'_>) -> Result<(), Mapped>) -> Mapped {
+    fn evaluate(&self, cells: &[Value], time: LocalTime, admit: impl Fn(&Scope<'_>) -> Result<(), Mapped>) -> Mapped {
         let cell = |name: &str| self.cell(cells, name);
-        let today = if self.mapping.uses_today { today.to_string() } else { String::new() };
-        let scope = Scope::new(&cell, &today);
+        let scope = Scope::new(&cell, time);
         if let Err(out) = admit(&scope) {
             return out;
         }
@@ -300,15 +298,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn day(text: &str) -> NaiveDate {
-        text.parse().expect("a date")
+    fn day(text: &str) -> LocalTime {
+        LocalTime::noon(text)
     }
 
     fn bind(mapping: &Mapping, columns: &[&str]) -> Bound {
         mapping.bind(&Columns::new(columns.iter().map(ToString::to_string))).expect("every column is there")
     }
 
-    fn print(bound: &Bound, cells: &[Value], today: NaiveDate) -> Option<Fingerprint> {
+    fn print(bound: &Bound, cells: &[Value], today: LocalTime) -> Option<Fingerprint> {
         let key = Key::parse("E1").expect("a key");
         bound.fingerprints(today).of(&Record::new(key, Position::default(), cells.to_vec()), None)
     }

@@ -1,12 +1,11 @@
 //! Fingerprints of rows: by them a change is noticed without evaluating anything.
 //!
 //! A row's fingerprint is a keyed hash (BLAKE3, 16 bytes of it) of the person's key and of the cells that the mapping
-//! refers to; the hash's own key is made of the mapping, and of the date where expressions use it. So another mapping, or
+//! refers to; the hash's own key is made of the mapping, and of what its expressions ask of the time of the run. So another mapping, or
 //! another form of fingerprints, makes every stored one differ, and every record is looked at once. Pure.
 
-use chrono::NaiveDate;
-
 use super::Bound;
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::cells::{put_text, put_value, split_first};
 use crate::domain::record::{Key, Record, Row};
@@ -21,7 +20,7 @@ pub struct KnownRow {
     pub in_scope: bool,
 }
 
-/// Computes fingerprints for one mapping on one day. Equal fingerprints: [`Bound::decide`] gives the same.
+/// Computes fingerprints for one mapping at one time. Equal fingerprints: [`Bound::decide`] gives the same.
 #[derive(Clone)]
 pub struct Fingerprinter {
     hash_key: [u8; 32],
@@ -32,17 +31,10 @@ pub struct Fingerprinter {
 }
 
 impl Fingerprinter {
-    pub(super) fn new(
-        version: &[u8; 32],
-        today: Option<NaiveDate>,
-        places: Vec<usize>,
-        columns: usize,
-    ) -> Fingerprinter {
+    pub(super) fn new(version: &[u8; 32], time: &str, places: Vec<usize>, columns: usize) -> Fingerprinter {
         let mut hasher = blake3::Hasher::new();
         hasher.update(version);
-        if let Some(today) = today {
-            hasher.update(today.to_string().as_bytes());
-        }
+        hasher.update(time.as_bytes());
         let whole = places.iter().copied().eq(0..columns);
         Fingerprinter { hash_key: hasher.finalize().into(), places, whole }
     }
@@ -127,9 +119,9 @@ pub struct Room {
 
 impl Bound {
     /// Computes fingerprints of rows that have the columns to which the mapping is bound.
-    pub fn fingerprints(&self, today: NaiveDate) -> Fingerprinter {
+    pub fn fingerprints(&self, time: LocalTime) -> Fingerprinter {
         let places = self.cells.iter().map(|(_, at)| *at).collect();
-        let today = self.mapping.uses_today.then_some(today);
-        Fingerprinter::new(&self.mapping.version, today, places, self.columns)
+        let time = self.mapping.uses.spelled(time);
+        Fingerprinter::new(&self.mapping.version, &time, places, self.columns)
     }
 }

@@ -4,7 +4,7 @@
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 
-use super::dates::{DAY, DAY_IN};
+use super::dates::{DATE, DAY, DAY_IN, INSTANT_IN};
 use super::expression::Problem;
 use super::guard::runs_once;
 use super::meter::{MATCHES, MATCHES_ANY};
@@ -113,6 +113,7 @@ impl<'t> Infer<'t> {
         let root = path_of(expr).map(|path| path[0]).unwrap_or_default();
         match root {
             "today" => ValueKind::Text,
+            "now" => ValueKind::Unknown,
             _ if self.locals.contains(&root) || (root.starts_with('@') && !root.starts_with(ROW_PREFIX)) => {
                 ValueKind::Unknown
             }
@@ -142,6 +143,7 @@ impl<'t> Infer<'t> {
             | operators::LOGICAL_OR
             | operators::LOGICAL_NOT
             | DAY_IN
+            | INSTANT_IN
             | MATCHES
             | MATCHES_ANY => ValueKind::Truth,
             "contains" | "startsWith" | "endsWith" | "bool" => ValueKind::Truth,
@@ -152,7 +154,7 @@ impl<'t> Infer<'t> {
             }
             operators::NEGATE | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => ValueKind::Number,
             "string" | "trim" | "lowerAscii" | "upperAscii" | "replace" | "substring" | "charAt" | "join"
-            | "format" | "strings.quote" | DAY => ValueKind::Text,
+            | "format" | "strings.quote" | DAY | DATE => ValueKind::Text,
             "split" | "sort" | "distinct" | "flatten" | "slice" | "lists.range" => ValueKind::Several,
             _ => ValueKind::Unknown,
         }
@@ -209,7 +211,7 @@ impl<'t> Infer<'t> {
     }
 
     fn is_column(&self, expr: &Expr) -> bool {
-        path_of(expr).is_some_and(|path| path != ["today"] && !self.locals.contains(&path[0]))
+        path_of(expr).is_some_and(|path| path != ["today"] && path != ["now"] && !self.locals.contains(&path[0]))
     }
 }
 

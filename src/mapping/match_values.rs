@@ -116,6 +116,7 @@ fn as_cel(column: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::local_time::LocalTime;
     use serde_json::json;
 
     use super::super::bound::Mapped;
@@ -178,7 +179,7 @@ mod tests {
         let mapping = compile(vec![rule], None);
         let bound = mapping.bind(&Columns::new(["mail".into(), "Work Email".into()])).expect("its columns");
         let cells = [json!(cell), json!(cell)];
-        match bound.apply(&cells, "2026-11-22".parse().expect("a date")) {
+        match bound.apply(&cells, LocalTime::noon("2026-11-22")) {
             Mapped::Rejected(reason) => reason,
             other => panic!("{other:?}"),
         }
@@ -210,14 +211,14 @@ mod tests {
     fn only_what_recognises_people_is_bound_by_it() {
         let mapping = compile(vec![column("email", "mail"), column("title", "mail")], None);
         let bound = mapping.bind(&Columns::new(["mail".into()])).expect("its columns");
-        let apply = |cell: &str| bound.apply(&[json!(cell)], "2026-11-22".parse().expect("a date"));
+        let apply = |cell: &str| bound.apply(&[json!(cell)], LocalTime::noon("2026-11-22"));
         assert!(matches!(apply("ben@acme.example"), Mapped::InScope(_)));
         let spec = MappingSpec { fields: vec![column("email", "mail")], ..MappingSpec::default() };
         let elsewhere = Mapping::compile(&spec, &super::super::tests::catalogue()).expect("it compiles").0;
         assert_ne!(elsewhere.version(), compile(vec![column("email", "mail")], None).version());
         let bound = elsewhere.bind(&Columns::new(["mail".into()])).expect("its columns");
         let cells = [json!("<ben@acme.example>")];
-        assert!(matches!(bound.apply(&cells, "2026-11-22".parse().expect("a date")), Mapped::InScope(_)));
+        assert!(matches!(bound.apply(&cells, LocalTime::noon("2026-11-22")), Mapped::InScope(_)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A mapping is compiled once, against the target's catalogue, so that what can be wrong is said before any record
 //! is read. It is then bound to a source's columns and applied to each record that changed: that a record did not
-//! change is told by its fingerprint alone, without evaluating anything. Pure: the date is an argument.
+//! change is told by its fingerprint alone, without evaluating anything. Pure: the time is an argument.
 
 pub mod protect;
 
@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub use bound::{AsBefore, Bound, Decided, Desired, DesiredField, Mapped};
 pub use comparator::{Comes, Comparator};
-pub use expression::{Expression, Problem, Scope};
+pub use expression::{Expression, Problem, Scope, TimeUse};
 pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use infer::ValueKind;
 
@@ -142,7 +142,7 @@ struct Compiled {
     rules: Vec<Rule>,
     include: Option<Expression>,
     columns: Vec<String>,
-    uses_today: bool,
+    uses: TimeUse,
     version: [u8; 32],
 }
 
@@ -202,6 +202,34 @@ impl Mapping {
         &self.inner.spec.fields
     }
 
+    /// The constant texts of rules and `include` that are names of columns, in the judgement of `is_column`, each with
+    /// its place: what was meant may be the column.
+    pub fn columns_in_quotes(&self, is_column: impl Fn(&str) -> bool) -> Vec<Finding> {
+        let constant = |rule: &Rule| match &rule.from {
+            Source::Cel(expression) => expression.texts().to_vec(),
+            Source::Constant(Value::String(text)) => vec![text.clone()],
+            Source::Constant(_) | Source::Column(_) => Vec::new(),
+        };
+        let of_rules = self.inner.rules.iter().map(|rule| (FindingAt::Field(rule.field.clone()), constant(rule)));
+        let of_include = self.inner.include.iter().map(|include| (FindingAt::Include, include.texts().to_vec()));
+        let of_place = |(place, texts): (FindingAt, Vec<String>)| {
+            let named = texts.into_iter().filter(|text| is_column(text)).collect::<Vec<_>>();
+            named.into_iter().map(move |text| Finding {
+                severity: Severity::Warning,
+                place: place.clone(),
+                message: format!("{text:?} in quotes is a text, and a column has that name too"),
+                help: Some(match &place {
+                    FindingAt::Field(field) if !field.contains(['.', '"', '[']) => format!(
+                        "if the column is meant, write {} in an expression, or {field} = {text:?} without more",
+                        dates::spelled(&text)
+                    ),
+                    _ => format!("if the column is meant, write {}", dates::spelled(&text)),
+                }),
+            })
+        };
+        of_rules.chain(of_include).flat_map(of_place).collect()
+    }
+
     /// The `include` expression as configured.
     pub fn include(&self) -> Option<&str> {
         self.inner.spec.include.as_deref()
@@ -212,9 +240,9 @@ impl Mapping {
         self.inner.include.as_ref()
     }
 
-    /// Whether results depend on the date.
-    pub fn uses_today(&self) -> bool {
-        self.inner.uses_today
+    /// What results depend on besides the record.
+    pub fn uses(&self) -> TimeUse {
+        self.inner.uses
     }
 
     /// The type of a mapped field; text where the catalogue knows nothing.
@@ -252,9 +280,9 @@ impl Compiled {
             Source::Column(name) => Some(name.clone()),
             Source::Cel(_) | Source::Constant(_) => None,
         }));
-        let uses_today = expressions().any(Expression::uses_today);
+        let uses = expressions().map(Expression::uses).fold(TimeUse::default(), TimeUse::and);
         let version = version(&spec, &rules);
-        Compiled { columns: columns.into_iter().collect(), uses_today, version, spec, rules, include }
+        Compiled { columns: columns.into_iter().collect(), uses, version, spec, rules, include }
     }
 }
 
@@ -351,8 +379,8 @@ pub(crate) mod tests {
             Some("status == 'active' && mail != ''"),
         );
         assert_eq!(mapping.columns(), ["Job Title", "mail", "name.first", "start", "status", "team"]);
-        assert!(mapping.uses_today());
-        assert!(!compile(vec![column("email", "mail")], None).uses_today());
+        assert!(mapping.uses().today && !mapping.uses().now);
+        assert_eq!(compile(vec![column("email", "mail")], None).uses(), TimeUse::default());
         assert_eq!(mapping.kind("starts"), FieldType::Date);
     }
 

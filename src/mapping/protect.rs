@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::Key;
 use crate::domain::value::{Attributes, folded_each};
 use crate::mapping::{Expression, Problem, Scope};
@@ -61,18 +62,18 @@ impl Protection {
         key: &Key,
         recognised_by: impl IntoIterator<Item = &'v Value>,
         account: Option<&Attributes>,
-        today: &str,
+        time: LocalTime,
     ) -> bool {
         self.keys.contains(key.as_str())
             || recognised_by.into_iter().flat_map(folded_each).any(|value| self.values.contains(&value))
-            || account.is_some_and(|account| self.rules.iter().any(|rule| applies(rule, account, today)))
+            || account.is_some_and(|account| self.rules.iter().any(|rule| applies(rule, account, time)))
     }
 }
 
 /// A field of which nothing is known is empty; a rule that fails to evaluate applies.
-fn applies(rule: &Expression, account: &Attributes, today: &str) -> bool {
+fn applies(rule: &Expression, account: &Attributes, time: LocalTime) -> bool {
     let cell = |field: &str| account.get(field);
-    !matches!(rule.evaluate(&Scope::new(&cell, today)), Ok(Value::Bool(false)))
+    !matches!(rule.evaluate(&Scope::new(&cell, time)), Ok(Value::Bool(false)))
 }
 
 #[cfg(test)]
@@ -94,18 +95,23 @@ mod tests {
         let p = protection(&["E1", "CEO@acme.com", "account_level == 99"]);
         let key = |k: &str| Key::parse(k).expect("a key");
         let none: [&Value; 0] = [];
-        assert!(p.covers(&key("E1"), none, None, "2026-11-22"));
-        assert!(!p.covers(&key("e1"), none, None, "2026-11-22"), "keys are case-sensitive");
-        assert!(p.covers(&key("E2"), [&json!("ceo@ACME.com")], None, "2026-11-22"));
-        assert!(p.covers(&key("E2"), none, Some(&account(json!(99))), "2026-11-22"));
-        assert!(!p.covers(&key("E2"), none, Some(&account(json!(0))), "2026-11-22"));
+        assert!(p.covers(&key("E1"), none, None, LocalTime::noon("2026-11-22")));
+        assert!(!p.covers(&key("e1"), none, None, LocalTime::noon("2026-11-22")), "keys are case-sensitive");
+        assert!(p.covers(&key("E2"), [&json!("ceo@ACME.com")], None, LocalTime::noon("2026-11-22")));
+        assert!(p.covers(&key("E2"), none, Some(&account(json!(99))), LocalTime::noon("2026-11-22")));
+        assert!(!p.covers(&key("E2"), none, Some(&account(json!(0))), LocalTime::noon("2026-11-22")));
     }
 
     #[test]
     fn a_rule_that_fails_protects() {
         let p = protection(&["account_level + 'x' == 99"]);
         let none: [&Value; 0] = [];
-        assert!(p.covers(&Key::parse("E1").expect("a key"), none, Some(&account(json!(0))), "2026-11-22"));
+        assert!(p.covers(
+            &Key::parse("E1").expect("a key"),
+            none,
+            Some(&account(json!(0))),
+            LocalTime::noon("2026-11-22")
+        ));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::{Desired, Mapped, Mapping};
+use crate::domain::local_time::LocalTime;
 use crate::domain::nearest::nearest;
 use crate::domain::operation::shown;
 use crate::domain::record::{Columns, Key};
@@ -39,7 +39,7 @@ pub enum Expectation {
 ///
 /// # Errors
 /// How the result differs from what was expected: a line a field, expected above actual.
-pub fn run(mapping: &Mapping, key: &str, test: &TestSettings, today: NaiveDate) -> Result<(), String> {
+pub fn run(mapping: &Mapping, key: &str, test: &TestSettings, time: LocalTime) -> Result<(), String> {
     let columns = mapping.columns();
     // Absent columns are empty.
     let empty = || Value::String(String::new());
@@ -51,7 +51,7 @@ pub fn run(mapping: &Mapping, key: &str, test: &TestSettings, today: NaiveDate) 
     let bound = mapping
         .bind(&Columns::new(columns.iter().cloned()))
         .map_err(|missing| format!("columns are missing: {}", missing.join(", ")))?;
-    compare(mapping, &test.expect, bound.apply(&cells, today)).map_err(|difference| difference + &unused(mapping, test))
+    compare(mapping, &test.expect, bound.apply(&cells, time)).map_err(|difference| difference + &unused(mapping, test))
 }
 
 fn compare(mapping: &Mapping, expected: &Expectation, mapped: Mapped) -> Result<(), String> {
@@ -120,7 +120,7 @@ mod tests {
         );
         let record: BTreeMap<String, Value> = serde_json::from_value(record).expect("an object");
         let test = TestSettings { name: "a test".into(), record, expect };
-        run(&mapping, "level", &test, "2026-11-22".parse().expect("a date"))
+        run(&mapping, "level", &test, LocalTime::noon("2026-11-22"))
     }
 
     fn fields(value: Value) -> Expectation {

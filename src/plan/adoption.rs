@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
-
 use super::diff;
 use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::{OpKind, Operation};
 
 /// Turns a create into the adoption of an account that is there: it links, writes what differs, reactivates. Of a
 /// protected person (`protected`: by what the source says; here also by what the target shows) the account is linked
 /// as it is.
-pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, today: NaiveDate, protected: bool) -> Operation {
+pub fn adopt(create: Operation, account: Account, sync: &SyncSettings, time: LocalTime, protected: bool) -> Operation {
     let recognised_by = sync.match_fields.iter().filter_map(|field| account.attributes.get(field));
-    let covers = || sync.protect.covers(&create.key, recognised_by, Some(&account.attributes), &today.to_string());
+    let covers = || sync.protect.covers(&create.key, recognised_by, Some(&account.attributes), time);
     let protected = protected || covers();
     let left_alone = protected || account.state == AccountState::Invited;
     let fields = match left_alone {

@@ -5,6 +5,7 @@
 //! after this module.
 
 pub mod adoption;
+mod apart;
 pub mod compare;
 pub mod diff;
 pub mod undo;
@@ -21,11 +22,12 @@ pub mod scope;
 mod spool;
 
 use crate::domain::keyset::{pages, text_of};
+use crate::domain::local_time::LocalTime;
 use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::OnceCell;
 
 use crate::account::Client;
@@ -67,8 +69,8 @@ pub struct Planner {
     pub now: DateTime<Utc>,
     /// What is known of the clock that tells it.
     pub clock: ClockReading,
-    /// The date in the sync's time zone.
-    pub today: NaiveDate,
+    /// The time at which its expressions are evaluated, in the zone of the sync.
+    pub time: LocalTime,
     /// The read is incomplete: creates and updates only.
     pub incomplete: bool,
     /// Only these people; empty: all.
@@ -82,6 +84,8 @@ pub struct Planner {
 /// A plan, spooled and counted.
 pub struct Plan {
     spool: Mutex<Spool>,
+    /// The sync.
+    name: String,
     /// Its id.
     pub id: PlanId,
     /// What it comes to, for the limits.
@@ -195,6 +199,7 @@ impl Plan {
         order::arrange(sync, &spool)?;
         let mut plan = Plan {
             spool: Mutex::new(spool),
+            name: sync.name.clone(),
             id: PlanId::default(),
             tally: Tally::default(),
             basis: basis(sync),
@@ -299,6 +304,10 @@ impl Measured for Plan {
         self.counts = counts;
         Ok(())
     }
+
+    fn bans_apart(&mut self) -> Result<Plan, StateError> {
+        self.without_bans()
+    }
 }
 
 /// What the plans of a sync are made and judged by now.
@@ -391,6 +400,7 @@ fn finish(planner: &Planner, merged: Merged) -> Result<Plan> {
     let stats = planner.intake.stats().clone();
     let mut plan = Plan {
         spool: merged.spool,
+        name: planner.sync.name.clone(),
         id: PlanId::default(),
         tally: Tally::default(),
         basis: basis(&planner.sync),

@@ -280,7 +280,7 @@ fn operation(planner: &Planner, newcomer: Newcomer, found: Found) -> Planned {
         Found::Nobody => newcomer.create.into(),
         Found::Conflict(error) => Planned::Conflict(newcomer.create, error),
         Found::Account(account) => {
-            adopt(newcomer.create, *account, &planner.sync, planner.today, newcomer.sought.protected).into()
+            adopt(newcomer.create, *account, &planner.sync, planner.time, newcomer.sought.protected).into()
         }
     }
 }

@@ -1,8 +1,7 @@
 //! People of whom several rows say the same to a sync: worth a warning where one row a person is expected.
 
-use chrono::NaiveDate;
-
 use crate::config::settings::{RowsPerPerson, SyncSettings};
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::Record;
 use crate::mapping::{Bound, KnownRow};
 
@@ -20,13 +19,13 @@ impl Repeated {
         sync: &SyncSettings,
         bound: &Bound,
         record: &Record,
-        today: NaiveDate,
+        time: LocalTime,
         known: Option<KnownRow>,
     ) {
         if sync.source.rows == RowsPerPerson::Many {
             return;
         }
-        let repeated = match bound.decide_knowing(record, today, known) {
+        let repeated = match bound.decide_knowing(record, time, known) {
             Ok(decided) => decided.repeated,
             Err(as_before) => as_before.repeated,
         };

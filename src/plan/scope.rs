@@ -1,10 +1,9 @@
 //! Whether somebody is in scope, asked of one person at a time.
 
-use chrono::NaiveDate;
-
 use super::Planner;
 use crate::domain::error::{Failure, Result};
 use crate::domain::ids::SyncId;
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::{Key, Record};
 use crate::mapping::{AsBefore, KnownRow, Mapped, Mapping};
 use crate::source::{Intake, Reviewed};
@@ -28,8 +27,8 @@ pub enum Presence {
 ///
 /// # Errors
 /// The read can't be looked at.
-pub fn presence(intake: &Intake, mapping: &Mapping, key: &Key, today: NaiveDate) -> Result<Presence> {
-    presence_knowing(intake, mapping, key, today, None)
+pub fn presence(intake: &Intake, mapping: &Mapping, key: &Key, time: LocalTime) -> Result<Presence> {
+    presence_knowing(intake, mapping, key, time, None)
 }
 
 /// [`presence`] where rows that say what is known of this person may not have been kept.
@@ -37,7 +36,7 @@ fn presence_knowing(
     intake: &Intake,
     mapping: &Mapping,
     key: &Key,
-    today: NaiveDate,
+    time: LocalTime,
     person: Option<(SyncId, &Person)>,
 ) -> Result<Presence> {
     if intake.is_rejected(key)? {
@@ -58,7 +57,7 @@ fn presence_knowing(
         Some((sync, person)) => known_row(intake, Some(sync), person, &record)?,
         None => None,
     };
-    let decided = bound.decide_knowing(&record, today, known);
+    let decided = bound.decide_knowing(&record, time, known);
     Ok(match decided.map(|decided| decided.mapped) {
         Ok(Mapped::InScope(_)) | Err(AsBefore { .. }) => Presence::InScope,
         Ok(Mapped::Excluded) => Presence::Excluded,
@@ -95,10 +94,10 @@ impl Planner {
     /// The read can't be looked at, or the state fails.
     pub(super) async fn presence_of(&self, key: &Key) -> Result<Presence> {
         let Some(sync) = self.known.id.filter(|_| self.intake.leaves_out_settled()) else {
-            return presence_knowing(&self.intake, &self.sync.mapping, key, self.today, None);
+            return presence_knowing(&self.intake, &self.sync.mapping, key, self.time, None);
         };
         let person = self.state.ask(People { sync, keys: vec![key.clone()] }).await?.remove(key);
         let person = person.as_ref().map(|person| (sync, person));
-        presence_knowing(&self.intake, &self.sync.mapping, key, self.today, person)
+        presence_knowing(&self.intake, &self.sync.mapping, key, self.time, person)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::reading::{baseline, mapping_rejects, member_failure, untrusted};
 use crate::config::settings::{Settings, SourceSettings, SyncSettings};
 use crate::domain::error::{Failure, Result};
+use crate::domain::local_time::LocalTime;
 use crate::mapping::Mapped;
 use crate::os::clock::Clock;
 use crate::source::trust;
@@ -62,8 +63,7 @@ pub async fn accept(
     let all = [Member { source: Arc::clone(source), stats }].into_iter().chain(members);
     let now = clock.now();
     off_thread("judging the read broke off", move || {
-        let today = |sync: &SyncSettings| now.with_timezone(&sync.timezone).date_naive();
-        syncs.iter().try_for_each(|sync| can_be_mapped(sync, &intake, today(sync)))
+        syncs.iter().try_for_each(|sync| can_be_mapped(sync, &intake, LocalTime::new(now, sync.timezone)))
     })
     .await??;
     let mut accepted = Vec::new();
@@ -93,14 +93,14 @@ fn passes(source: &SourceSettings, stats: &ReadStats, clock: &Clock) -> Result<(
 }
 
 /// Whether the mapping of a sync rejects few enough.
-fn can_be_mapped(sync: &SyncSettings, intake: &Intake, today: chrono::NaiveDate) -> Result<()> {
+fn can_be_mapped(sync: &SyncSettings, intake: &Intake, time: LocalTime) -> Result<()> {
     let bound = sync.mapping.bind(intake.columns()).map_err(|missing| {
         Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
     })?;
     let (mut rejected, mut first) = (intake.stats().rejected_rows, intake.stats().first_reject.clone());
     for page in intake.pages() {
         for record in page? {
-            let decided = bound.decide(&record, today);
+            let decided = bound.decide(&record, time);
             if let Mapped::Rejected(reason) = decided.mapped {
                 rejected += record.row_count();
                 first.get_or_insert_with(|| format!("{}, key {}: {reason}", decided.position, record.key));

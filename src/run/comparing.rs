@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::reading::ReadAt;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::record::{Columns, Key};
-use crate::os::clock::Clock;
 use crate::plan::compare::{ComparedSync, Evaluation, MOST_SYNCS, Snapshots};
 use crate::state::State;
 use crate::state::epoch::IsStale;
@@ -22,7 +22,7 @@ pub(super) async fn snapshots(
     wanted: &BTreeSet<String>,
     syncs: &[Arc<SyncSettings>],
     state: &State,
-    clock: &Clock,
+    at: ReadAt,
     only: &BTreeSet<Key>,
 ) -> Result<Option<Snapshots>> {
     let columns = Columns::new(wanted.iter().cloned());
@@ -35,14 +35,14 @@ pub(super) async fn snapshots(
         }
         // What becomes of them is found out between reading and planning.
         let unresolved = state.ask(UnresolvedKeys(id)).await?;
-        let today = clock.now().with_timezone(&sync.timezone).date_naive();
+        let time = at.time(sync);
         compared.push(ComparedSync {
             id,
-            fingerprints: mapping.fingerprints(today),
+            fingerprints: mapping.fingerprints(time),
             // Whether they have come is asked of the target, and their row says nothing of it.
             invited_is_settled: !sync.target.engine.lists_invited(),
             looked_at: unresolved.into_iter().chain(only.iter().cloned()).collect(),
-            evaluation: Evaluation { mapping, today },
+            evaluation: Evaluation { mapping, time },
         });
     }
     let fits = !compared.is_empty() && compared.len() <= MOST_SYNCS;

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::summary::RunSummary;
+use super::summary::{HeldAs, RunSummary};
 use super::{Run, Runner};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::ids::RunId;
 use crate::domain::limits;
-use crate::domain::limits::{Approved, Breach, Digest, LimitName, Measured, Stale};
+use crate::domain::limits::{Approved, Breach, Digest, Held, LimitName, Measured, Stale};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::planned::Planned;
@@ -91,6 +91,8 @@ pub(super) struct Holding<'a> {
     pub origin: Origin,
     /// It is about a few people alone.
     pub partial: bool,
+    /// It is the bans alone, and everything else is sent.
+    pub apart: bool,
 }
 
 impl Runner {
@@ -104,7 +106,7 @@ impl Runner {
         holding: Holding<'_>,
         made_by: Option<&Run<'_>>,
     ) -> Result<bool> {
-        let Holding { run, sync, origin, partial } = holding;
+        let Holding { run, sync, origin, partial, apart } = holding;
         let held = HeldPlan {
             id: plan.id.clone(),
             sync: sync.name.clone(),
@@ -117,6 +119,9 @@ impl Runner {
             origin,
             basis: Some(plan.basis().clone()),
             partial,
+            apart,
+            waiting_since: self.clock.stamp(),
+            replaced: None,
             stale: None,
         };
         let first = self.state.ask(Hold { plan: held, run: run.clone() }).await?;
@@ -158,17 +163,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Keeps a plan for approval, and says so.
-    pub(super) async fn hold(&self, summary: &mut RunSummary, plan: Plan, breach: Breach) -> Result<()> {
+    /// Keeps a plan for approval, and says so. `apart`: it is the bans alone, and everything else is sent.
+    pub(super) async fn hold(&self, summary: &mut RunSummary, held: Held<Plan>, apart: bool) -> Result<()> {
+        let Held { plan, breach } = held;
         let holding = Holding {
             run: &summary.run,
             sync: &self.who.sync,
             origin: self.request.origin.clone(),
             partial: !self.request.only.is_empty(),
+            apart,
         };
         let first = self.runner.keep_for_approval(&plan, &breach, holding, Some(self)).await?;
         let named = first_keys(&plan, &breach)?;
-        summary.held(&plan, breach, first, named);
+        summary.held(&plan, breach, HeldAs { first, apart, first_keys: named });
         Ok(())
     }
 

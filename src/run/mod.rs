@@ -34,7 +34,7 @@ use crate::delivery::{Delivered, Delivery, RunContext, RunObserver};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::ids::PlanId;
 use crate::domain::limits;
-use crate::domain::limits::Consent;
+use crate::domain::limits::{Consent, Judged};
 use crate::domain::record::Key;
 use crate::domain::target_identity;
 use crate::domain::time;
@@ -56,7 +56,7 @@ pub use announce::Announcements;
 pub use approve::spent;
 pub use hold::stale_because;
 pub use reading::{
-    Purpose, Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly,
+    Purpose, Read, ReadAt, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly,
     too_many_rejected,
 };
 pub use summary::{Counted, RunError, RunSummary};
@@ -136,7 +136,7 @@ impl Runner {
         self.begin(&syncs).await?;
         let mut summaries = Vec::new();
         let if_changed = request.only.is_empty() && request.approval.is_none();
-        let purpose = Purpose::Plan { only: &request.only, if_changed };
+        let purpose = Purpose::Plan { only: &request.only, if_changed, on: None };
         let readings = read_sources(&self.settings, &syncs, &self.state, &self.clock, purpose).await?;
         if let Err(stranger) = known_somewhere(&request.only, &readings, &self.state).await {
             self.end().await;
@@ -302,12 +302,16 @@ impl Run<'_> {
                 summary.approved = Some(approval.to_string());
                 approved
             }
-            None => match limits::judge(plan, &self.who.sync.limits) {
-                Ok(approved) => {
+            None => match limits::judge(plan, &self.who.sync.limits)? {
+                Judged::Approved(approved) => {
                     self.supersede().await?;
                     approved
                 }
-                Err(held) => return self.hold(summary, held.plan, held.breach).await,
+                Judged::Held(held) => return self.hold(summary, *held, false).await,
+                Judged::Apart { rest, bans } => {
+                    self.hold(summary, *bans, true).await?;
+                    rest
+                }
             },
         };
         self.record_bystanders(approved.plan()).await?;
@@ -328,6 +332,7 @@ impl Run<'_> {
         runner.observer.begin(&self.who.sync.name, approved.plan().total());
         let delivered: Delivered = delivery.deliver(&approved).await;
         summary.delivered(approved.plan(), delivered, &self.client)?;
+        summary.still_held();
         match resolved.unreachable {
             // There was nothing else to do than to look up what is unresolved, and nobody to ask.
             Some(failure) if approved.plan().total() == 0 => Err(failure),
@@ -387,6 +392,7 @@ pub async fn make_plan_against(
     let now = runner.clock.now();
     let since = now - TimeDelta::hours(24);
     let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now }).await?;
+    let time = read.at.time(sync);
     let reading = runner.state.ask(ReadClock { sync: sync.name.clone(), now }).await?;
     let planner = Planner {
         sync: Arc::clone(sync),
@@ -396,8 +402,8 @@ pub async fn make_plan_against(
         intake: Arc::clone(&read.intake),
         state: runner.state.clone(),
         client: Arc::clone(client),
-        now,
-        today: now.with_timezone(&sync.timezone).date_naive(),
+        now: if read.at.is_pretended() { time.instant() } else { now },
+        time,
         incomplete: read.incomplete.is_some(),
         only: only.clone(),
         bans_before,

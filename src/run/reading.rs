@@ -4,13 +4,14 @@ use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::comparing;
 use super::judgement::{Judgement, Remembered};
 use crate::config::settings::{Settings, SourceSettings, SyncSettings};
 use crate::domain::change_token::ChangeToken;
 use crate::domain::error::{Error, Failure, Result, SourceReason};
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::Key;
 use crate::failpoints;
 use crate::os::clock::Clock;
@@ -28,10 +29,39 @@ use crate::state::sources::{BaselineOf, CleanVersion, KeepVersion, Trusted, Vers
 pub struct Read {
     /// What was read.
     pub intake: Arc<Intake>,
+    /// When it was begun: what its records come to, they come to at this time.
+    pub at: ReadAt,
     /// Why it may not be used to tell who has left, if so.
     pub incomplete: Option<String>,
     /// What the syncs that wait for it find.
     pub judgement: Judgement,
+}
+
+/// The time at which expressions are evaluated for the records of one read, however long it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadAt {
+    /// When it was begun.
+    now: DateTime<Utc>,
+    /// The date that it is taken to be.
+    on: Option<NaiveDate>,
+}
+
+impl ReadAt {
+    /// A read that begins now.
+    pub(super) fn now(clock: &Clock, on: Option<NaiveDate>) -> ReadAt {
+        ReadAt { now: clock.now(), on }
+    }
+
+    /// The time in the zone of a sync.
+    pub fn time(self, sync: &SyncSettings) -> LocalTime {
+        let now = LocalTime::new(self.now, sync.timezone);
+        self.on.map_or(now, |date| now.on(date))
+    }
+
+    /// Whether it is taken to be another date than it is.
+    pub fn is_pretended(self) -> bool {
+        self.on.is_some()
+    }
 }
 
 /// A source after it was asked: read, or found unchanged.
@@ -87,6 +117,8 @@ pub enum Purpose<'a> {
         only: &'a BTreeSet<Key>,
         /// A source that is as it was when these syncs were clean need not be read.
         if_changed: bool,
+        /// What would be planned if today were this date.
+        on: Option<NaiveDate>,
     },
     /// For whatever needs every row: all are kept.
     Everything,
@@ -97,6 +129,14 @@ impl<'a> Purpose<'a> {
     fn only(self) -> Option<&'a BTreeSet<Key>> {
         match self {
             Purpose::Plan { only, .. } => Some(only),
+            Purpose::Everything => None,
+        }
+    }
+
+    /// The date that it is taken to be.
+    fn on(self) -> Option<NaiveDate> {
+        match self {
+            Purpose::Plan { on, .. } => on,
             Purpose::Everything => None,
         }
     }
@@ -145,7 +185,7 @@ pub async fn read_sources_quietly(
     let mut readings = Vec::new();
     for (source, syncs) in by_source(settings, syncs) {
         let connector = source::connect(&source);
-        let read = panics::caught_in(read_by(connector, &source, &syncs, state, clock, purpose.only())).await;
+        let read = panics::caught_in(read_by(connector, &source, &syncs, state, clock, purpose)).await;
         let read = read.map(|read| Read { judgement: Judgement::default(), ..read });
         readings.push((read.map_err(Arc::new), syncs));
     }
@@ -206,7 +246,7 @@ async fn ask_source(
         tracing::info!(source = %source.name, "unchanged since the last clean run: not read again");
         return Ok(SourceRead::Unchanged(versions));
     }
-    read_by(connector, source, syncs, state, clock, purpose.only()).await.map(SourceRead::Read)
+    read_by(connector, source, syncs, state, clock, purpose).await.map(SourceRead::Read)
 }
 
 /// The versions on which these syncs were clean, if they are one version, and nothing is under way that the same
@@ -279,14 +319,12 @@ pub async fn keep_version(
     Ok(())
 }
 
-/// Hash of everything that decides what a sync makes of its source, the date included where it counts.
+/// Hash of everything that decides what a sync makes of its source, the time included where it counts.
 fn configuration(sync: &SyncSettings, now: DateTime<Utc>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&sync.mapping.version());
     hasher.update(&sync.typed);
-    if sync.mapping.uses_today() {
-        hasher.update(now.with_timezone(&sync.timezone).date_naive().to_string().as_bytes());
-    }
+    hasher.update(sync.mapping.uses().spelled(LocalTime::new(now, sync.timezone)).as_bytes());
     hasher.finalize().into()
 }
 
@@ -308,22 +346,22 @@ pub async fn read_source(
     state: &State,
     clock: &Clock,
 ) -> Result<Read> {
-    read_by(source::connect(source), source, syncs, state, clock, None).await
+    read_by(source::connect(source), source, syncs, state, clock, Purpose::Everything).await
 }
 
-/// `only`: what is read is planned from, for these people or for all; else every row is kept.
 async fn read_by(
     mut connector: Box<dyn Connector>,
     source: &Arc<SourceSettings>,
     syncs: &[Arc<SyncSettings>],
     state: &State,
     clock: &Clock,
-    only: Option<&BTreeSet<Key>>,
+    purpose: Purpose<'_>,
 ) -> Result<Read> {
     failpoints::panic_in("source", &source.name);
     let wanted: BTreeSet<String> = syncs.iter().flat_map(|s| s.mapping.columns().iter().cloned()).collect();
-    let snapshots = match only {
-        Some(only) => comparing::snapshots(&wanted, syncs, state, clock, only).await?,
+    let at = ReadAt::now(clock, purpose.on());
+    let snapshots = match purpose.only() {
+        Some(only) => comparing::snapshots(&wanted, syncs, state, at, only).await?,
         None => None,
     };
     let read = move || {
@@ -349,7 +387,7 @@ async fn read_by(
             Judgement::default()
         }
     };
-    Ok(Read { intake: Arc::new(intake), incomplete, judgement })
+    Ok(Read { intake: Arc::new(intake), at, incomplete, judgement })
 }
 
 /// Why the read may not be used to tell who has left, if so, and whether it uses up an acceptance.

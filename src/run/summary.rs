@@ -51,6 +51,17 @@ impl From<&Failure> for RunError {
     }
 }
 
+/// How a plan is held.
+#[derive(Debug)]
+pub struct HeldAs {
+    /// It was not held before: the run wrote its outcomes.
+    pub first: bool,
+    /// It is the bans alone, and everything else is sent.
+    pub apart: bool,
+    /// The first few people whom the limit is about.
+    pub first_keys: Vec<String>,
+}
+
 /// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -83,6 +94,9 @@ pub struct RunSummary {
     /// What held it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Breach>,
+    /// What is held are the bans alone; everything else was to be sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// An earlier run was held by the same plan: that one wrote the outcomes, and this one none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_again: bool,
@@ -121,6 +135,7 @@ impl RunSummary {
             duration_ms: 0,
             error: None,
             held: None,
+            apart: false,
             held_again: false,
             first_keys: Vec::new(),
             approved: None,
@@ -184,17 +199,26 @@ impl RunSummary {
         self.skipped = plan.skipped;
     }
 
-    /// The plan is held; `first`: not by an earlier run already, which then wrote its outcomes.
-    pub fn held(&mut self, plan: &Plan, breach: Breach, first: bool, first_keys: Vec<String>) {
-        let id = &plan.id;
-        let message = format!("{}; nothing was sent", breach.sentence(&first_keys));
-        let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
-        self.fail(&Failure::new(Error::Held, message).help(help));
+    /// A plan is held, or the bans of one.
+    pub fn held(&mut self, plan: &Plan, breach: Breach, held: HeldAs) {
         self.plan = Some(plan.id.clone());
         self.counts = plan.counts.iter().map(|(op, n)| (*op, Counted { held: *n, ..Counted::default() })).collect();
-        self.held_again = !first;
+        self.held_again = !held.first;
         self.held = Some(breach);
-        self.first_keys = first_keys;
+        self.apart = held.apart;
+        self.first_keys = held.first_keys;
+        if !self.apart {
+            self.still_held();
+        }
+    }
+
+    /// Of a run that held something: that is how it ends, however well the rest went.
+    pub fn still_held(&mut self) {
+        let (Some(id), Some(breach)) = (&self.plan, &self.held) else { return };
+        let sent = if self.apart { "they wait, and everything else was sent" } else { "nothing was sent" };
+        let message = format!("{}; {sent}", breach.sentence(&self.first_keys));
+        let help = format!("rosterd plans show {id}, then rosterd approve {id} --reason \"…\" or rosterd discard {id}");
+        self.fail(&Failure::new(Error::Held, message).help(help));
     }
 
     /// The plan was sent, as far as it went.
@@ -202,8 +226,11 @@ impl RunSummary {
     /// # Errors
     /// What stopped it, where that is graver than something being left over.
     pub fn delivered(&mut self, plan: &Plan, delivered: Delivered, client: &Arc<Client>) -> Result<()> {
-        // An approved plan may be less than what was planned now.
+        // An approved plan may be less than what was planned now; what is held was planned all the same.
         self.planned = plan.counts.clone();
+        for (op, counted) in &self.counts {
+            *self.planned.entry(*op).or_default() += counted.held;
+        }
         let paused = matches!(delivered.stopped, Some(Stop::Paused));
         // Of what an incomplete read lacks nobody knows; something is left over in any case.
         let lacking = u64::from(self.incomplete);

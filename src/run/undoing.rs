@@ -13,6 +13,7 @@ use crate::domain::account::Account;
 use crate::domain::error::{Error, Failure, Result, StateReason};
 use crate::domain::ids::{RunId, SyncId};
 use crate::domain::limits::{Breach, LimitName};
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::rules::SkipReason;
@@ -48,7 +49,7 @@ impl Runner {
         let (plan, _) = resting(&client, self.inverse_of(run, &sync, &client)).await?;
         if plan.total() > 0 {
             let breach = Breach { limit: LimitName::Undo, count: plan.total(), allowed: 0 };
-            let holding = Holding { run, sync: &sync, origin: Origin::Undo(run.clone()), partial: false };
+            let holding = Holding { run, sync: &sync, origin: Origin::Undo(run.clone()), partial: false, apart: false };
             self.keep_for_approval(&plan, &breach, holding, None).await?;
         }
         Ok(Undoing { sync: sync.name.clone(), plan, forgotten: past.done.saturating_sub(past.kept) })
@@ -69,7 +70,7 @@ impl Runner {
     async fn inverse_of(&self, run: &RunId, sync: &Arc<SyncSettings>, client: &Arc<Client>) -> Result<(Plan, SyncId)> {
         let known = self.state.ask(FindSync(binding(sync))).await?;
         let id = known.id.ok_or_else(|| Failure::internal("a run of a sync that is not known"))?;
-        let spool = Spool::new(sync.target.engine.catalogue())?;
+        let spool = Spool::new(sync.target.engine.catalogue(), &sync.label)?;
         let unresolved = self.state.ask(UnresolvedKeys(id)).await?;
         let mut pages = self.state.pages(Replaced { run: run.clone(), after: None, limit: PAGE });
         while let Some(page) = pages.next().await? {
@@ -110,8 +111,8 @@ impl Runner {
         if let Some(operation) = found.operation {
             let account = account.map_or(&body.attributes, |account| &account.attributes);
             let values = sync.match_fields.iter().flat_map(|f| [body.attributes.get(f), account.get(f)]).flatten();
-            let today = self.clock.now().with_timezone(&sync.timezone).date_naive().to_string();
-            if operation.needs_request() && sync.protect.covers(key, values, Some(account), &today) {
+            let time = LocalTime::new(self.clock.now(), sync.timezone);
+            if operation.needs_request() && sync.protect.covers(key, values, Some(account), time) {
                 return Ok(spool.remark(key, SkipReason::Protected.name())?);
             }
             spool.add(&operation.into())?;

@@ -24,6 +24,7 @@ pub mod ownership;
 mod paging;
 pub mod people;
 mod people_writer;
+pub mod plan_history;
 pub mod plans;
 pub mod prune;
 pub mod quota;

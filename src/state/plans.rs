@@ -96,6 +96,15 @@ pub struct HeldPlan {
     /// It is of named people only (`--only`).
     #[serde(skip)]
     pub partial: bool,
+    /// It is the bans of a plan, of which everything else was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
+    /// Since when a plan of the sync has waited, whose place others took.
+    #[serde(with = "time::written")]
+    pub waiting_since: DateTime<Utc>,
+    /// The plan whose place it took while that was waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<PlanId>,
     /// Why its approval was refused, if it was: it would not be planned the same any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<String>,
@@ -146,7 +155,7 @@ impl Command for Hold {
     fn run(&self, db: &Db<'_>) -> Result<bool, StateError> {
         let plan = &self.plan;
         let held = db.execute(
-            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, stale = NULL,
+            "UPDATE plan SET held_by = ?2, count = ?3, allowed = ?4, basis = ?5, stale = NULL, apart = ?7,
                              partial = CASE WHEN partial < ?6 THEN partial ELSE ?6 END
              WHERE id = ?1 AND status = 'held'",
             args![
@@ -155,7 +164,8 @@ impl Command for Hold {
                 plan.count as i64,
                 plan.allowed as i64,
                 serde_json::to_string(&plan.basis)?,
-                plan.partial
+                plan.partial,
+                plan.apart
             ],
         )?;
         if held > 0 {
@@ -167,8 +177,8 @@ impl Command for Hold {
         }
         db.execute(
             "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, origin, basis, partial, resource,
-                               status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'unfinished')",
+                               apart, waiting_since, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?4, 'unfinished')",
             args![
                 plan.id,
                 plan.sync,
@@ -182,6 +192,7 @@ impl Command for Hold {
                 plan.basis.as_ref().map(serde_json::to_string).transpose()?,
                 plan.partial,
                 plan.resource,
+                plan.apart,
             ],
         )?;
         Ok(true)
@@ -220,11 +231,39 @@ impl Command for HoldComplete {
         if self.whole {
             let origin: String =
                 db.row("SELECT origin FROM plan WHERE id = ?1", args![&self.plan], |row| row.get(0))?;
+            note_what_is_added(db, &self.plan, &self.sync, &origin)?;
             supersede(db, &self.sync, &Origin::read(&origin), self.plan.as_str())?;
         }
         db.execute("UPDATE plan SET status = 'held' WHERE id = ?1 AND status = 'unfinished'", args![&self.plan])?;
         Ok(())
     }
+}
+
+/// Notes which plan this one takes the place of, and which of its operations that had not.
+fn note_what_is_added(db: &Db<'_>, plan: &PlanId, sync: &str, origin: &str) -> Result<(), StateError> {
+    let way = origin.split(' ').next().unwrap_or_default();
+    let before = db.one(
+        "SELECT id, waiting_since FROM plan
+         WHERE sync = ?1 AND status = 'held' AND id <> ?2 AND NOT partial AND (origin = ?3 OR origin LIKE ?3 || ' %')
+         ORDER BY made_at DESC LIMIT 1",
+        args![sync, plan, way],
+        |row| Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?)),
+    )?;
+    let Some((before, since)) = before else { return Ok(()) };
+    db.execute(
+        "UPDATE plan SET replaced = ?2, waiting_since = coalesce(?3, waiting_since)
+         WHERE id = ?1 AND status = 'unfinished'",
+        args![plan, &before, since],
+    )?;
+    // Of a plan that an earlier version held it is not known whose its operations are.
+    db.execute(
+        "UPDATE plan_operation SET added = 1
+         WHERE plan = ?1 AND kind || ' ' || key NOT IN (
+             SELECT coalesce(kind || ' ' || key, '') FROM plan_operation WHERE plan = ?2)
+         AND NOT EXISTS (SELECT 1 FROM plan_operation WHERE plan = ?2 AND key IS NULL)",
+        args![plan, &before],
+    )?;
+    Ok(())
 }
 
 /// Drops what a dead process left of a plan that it was about to hold.
@@ -271,12 +310,14 @@ impl Command for HoldOperations {
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
         let mut insert = db.prepare(
-            "INSERT INTO plan_operation (plan, seq, digest, operation) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (plan, seq) DO UPDATE SET digest = ?3, operation = ?4",
+            "INSERT INTO plan_operation (plan, seq, digest, operation, kind, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (plan, seq) DO UPDATE SET digest = ?3, operation = ?4, kind = ?5, key = ?6",
         )?;
         for (n, operation) in self.operations.iter().enumerate() {
             let text = serde_json::to_string(operation)?;
-            insert.execute(args![self.plan, self.from as i64 + n as i64, operation.digest(), text])?;
+            let seq = self.from as i64 + n as i64;
+            let (kind, key) = (operation.kind.name(), operation.key.as_str());
+            insert.execute(args![self.plan, seq, operation.digest(), text, kind, key])?;
         }
         Ok(())
     }
@@ -291,7 +332,8 @@ impl Command for HeldPlans {
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<HeldPlan>, StateError> {
         let rows = db.rows(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource,
+                    apart, replaced, waiting_since
              FROM plan
              WHERE status = 'held' ORDER BY sync, partial, made_at",
             args![],
@@ -310,7 +352,8 @@ impl Command for FindPlan {
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
         db.one(
-            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource
+            "SELECT id, sync, made_at, held_by, count, allowed, counts, status, origin, basis, partial, stale, resource,
+                    apart, replaced, waiting_since
              FROM plan
                  WHERE id = ?1 AND status <> 'unfinished'",
             args![self.0],
@@ -335,6 +378,9 @@ fn held_plan(row: &Row<'_>) -> Result<(HeldPlan, PlanStatus), StateError> {
         partial: row.get(10)?,
         stale: row.get(11)?,
         resource: row.get(12)?,
+        apart: row.get(13)?,
+        replaced: row.get::<Option<String>>(14)?.map(|id| id.as_str().into()),
+        waiting_since: row.get::<Option<DateTime<Utc>>>(15)?.unwrap_or(row.get(2)?),
     };
     let status = PlanStatus::ALL.into_iter().find(|s| s.name() == status).unwrap_or(PlanStatus::Superseded);
     Ok((plan, status))

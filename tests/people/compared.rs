@@ -179,7 +179,7 @@ fn what_is_planned_from_the_rows_that_differ_is_what_is_planned_from_all() {
                 };
                 let runner = runner(&home.config(), &home.database());
                 let plan = |readings| tokio.block_on(planned(&runner, &only, readings));
-                let differing = Purpose::Plan { only: &only, if_changed: false };
+                let differing = Purpose::Plan { only: &only, if_changed: false, on: None };
                 let all = || tokio.block_on(read(&runner, Purpose::Everything));
                 let some = || tokio.block_on(read(&runner, differing));
                 assert_eq!(plan(some()), plan(all()), "seed {seed}, round {round}");

@@ -263,7 +263,7 @@ async fn work(faults: &RunFaults, runner: &Runner, repairs: bool) -> Result<Vec<
     }
     runner.begin(&syncs).await?;
     let everybody = BTreeSet::new();
-    let purpose = Purpose::Plan { only: &everybody, if_changed: true };
+    let purpose = Purpose::Plan { only: &everybody, if_changed: true, on: None };
     let reading = read_sources(&runner.settings, &syncs, &runner.state, &runner.clock, purpose);
     let mut summaries = Vec::new();
     for (asked, syncs) in faults.for_real(reading).await? {

@@ -143,7 +143,15 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
     let scim = parts.account.paths == PathStyle::Scim;
     let numbered = parts.lists.iter().filter(|(_, list)| list.id_type == IdType::Integer);
     let numbered = numbered.map(|(name, _)| name.clone()).collect();
-    Catalogue { fields, key_field: parts.account.key_field.clone(), id_field, open: parts.account.open, numbered, scim }
+    Catalogue {
+        fields,
+        key_field: parts.account.key_field.clone(),
+        id_field,
+        label: parts.account.label.clone(),
+        open: parts.account.open,
+        numbered,
+        scim,
+    }
 }
 
 fn check_field(name: &str, def: &FieldDef, mistakes: &mut Mistakes) {
@@ -195,6 +203,7 @@ fn check_names(parts: &Parts, catalogue: &Catalogue, mistakes: &mut Mistakes) {
     if let Some(field) = &parts.account.id_field {
         known(&["account", "id_field"], field);
     }
+    parts.account.label.iter().for_each(|field| known(&["account", "label"], field));
     for (operation, def) in &parts.operations {
         def.writes.keys().for_each(|name| known(&["operations", operation, "writes"], name));
         def.names.keys().for_each(|name| known(&["operations", operation, "names"], name));

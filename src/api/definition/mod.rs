@@ -65,6 +65,8 @@ pub(super) struct AccountDef {
     pub key_field: Option<String>,
     pub id_field: Option<String>,
     #[serde(default)]
+    pub label: Vec<String>,
+    #[serde(default)]
     pub open: bool,
     #[serde(default)]
     pub paths: PathStyle,

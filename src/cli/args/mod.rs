@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use self::read::{NotRun, asks_for_json};
@@ -128,12 +129,15 @@ pub enum Command {
     ///
     /// Reads the source and looks newcomers up at the target; writes nothing there.
     #[command(
-        after_help = "Examples:\n  rosterd plan staff\n  rosterd plan staff --only E1007 --format json\n  rosterd plan --detailed-exitcode || echo differences, or worse"
+        after_help = "Examples:\n  rosterd plan staff\n  rosterd plan staff --only E1007 --format json\n  rosterd plan staff --on 2027-02-01     who will have come and gone by then?\n  rosterd plan --detailed-exitcode || echo differences, or worse"
     )]
     Plan {
         /// Which syncs, and whom.
         #[command(flatten)]
         scope: Scope,
+        /// Plan as if today were this date, YYYY-MM-DD; such a plan can't be sent
+        #[arg(long, value_name = "DATE")]
+        on: Option<NaiveDate>,
         /// End with 2 when there are differences
         #[arg(long)]
         detailed_exitcode: bool,

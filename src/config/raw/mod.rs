@@ -228,7 +228,7 @@ pub struct RawSync {
     pub target: Option<String>,
     /// When the daemon runs it: cron with seconds first ("0 */15 * * * *"), or five fields; weekdays 0 and 7 are Sunday.
     pub schedule: Option<String>,
-    /// The zone of the schedules, and of `today` in expressions, e.g. "Europe/Zurich".
+    /// The zone of the schedules, and of `today` and `now` in expressions, e.g. "Europe/Zurich".
     #[schemars(extend("default" = "UTC"))]
     pub timezone: Option<String>,
     /// Whether a run that was missed is made up, once.
@@ -242,13 +242,15 @@ pub struct RawSync {
     /// Whether a scheduled reconcile also repairs, under the same limits; it only reports otherwise.
     #[schemars(extend("default" = false))]
     pub reconcile_repair: Option<bool>,
-    /// CEL over the columns, e.g. 'status == "active"'; `today` is the date in `timezone`. Everybody unless said; who is
+    /// CEL over the columns, e.g. 'status == "active"'; `today` and `now` are those of `timezone`. Everybody unless said; who is
     /// left out counts as having left.
     pub include: Option<String>,
     /// Target fields by which an existing account is recognised, case-folded; ["email"] unless said, where it is
     /// mapped. An empty list leaves the target's key field alone.
     #[serde(rename = "match")]
     pub match_fields: Option<Vec<String>>,
+    /// Target fields by which plans and answers name people; those of the target's definition unless said.
+    pub label: Option<Vec<String>>,
     /// What becomes of leavers.
     #[schemars(extend("default" = "ban"))]
     pub on_leave: Option<RawOnLeave>,
@@ -321,6 +323,19 @@ pub struct RawLimits {
     /// Of the plan's operations: when more have failed, sending stops.
     #[schemars(extend("default" = {"count": 20, "percent": 10}))]
     pub failures: Option<TypedLimit>,
+    /// What is held back when a limit is exceeded.
+    #[schemars(extend("default" = "plan"))]
+    pub hold: Option<RawHold>,
+}
+
+/// What is held back when a limit is exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawHold {
+    /// The whole plan.
+    Plan,
+    /// Bans and deletes alone, where they alone are too many; everything else is sent.
+    Bans,
 }
 
 /// An example of what the mapping does: a record, and exactly one of `expect`, `excluded` and `rejected`.

@@ -4,6 +4,7 @@
 //! reading finds everything. A [`Report`] collects what is found, with its place.
 
 pub(super) mod auth;
+mod label;
 mod network;
 mod overlap;
 pub(super) mod source;

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::super::locate::KeyPath;
 use super::super::settings::SyncSettings;
 use super::Report;
+use crate::domain::local_time::LocalTime;
 use crate::mapping::{Expression, Scope};
+use chrono::DateTime;
+use chrono_tz::Tz;
 
 /// Records that are tried for two syncs.
 const TRIED: usize = 4_096;
@@ -72,7 +75,8 @@ fn common(a: &SyncSettings, b: &SyncSettings) -> Option<String> {
         };
         let record: Vec<&Value> = (0..columns.len()).map(|at| &values[chosen(at)]).collect();
         let cell = |name: &str| columns.iter().position(|column| *column == name).map(|at| record[at]);
-        let wanted = |scope: &&Expression| scope.evaluate(&Scope::new(&cell, "2026-01-01")) == Ok(Value::Bool(true));
+        let time = LocalTime::new(DateTime::UNIX_EPOCH, Tz::UTC);
+        let wanted = |scope: &&Expression| scope.evaluate(&Scope::new(&cell, time)) == Ok(Value::Bool(true));
         if scopes.iter().all(wanted) {
             let told = columns.iter().zip(&record).map(|(column, value)| format!("{column} = {value}"));
             return Some(told.collect::<Vec<_>>().join(", "));

@@ -9,12 +9,12 @@ use chrono_tz::Tz;
 
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
-use super::super::raw::{RawEmpty, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
+use super::super::raw::{RawEmpty, RawHold, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
 use super::super::settings::{DaemonSettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
-use super::{Made, Report};
+use super::{Made, Report, label};
 use crate::domain::catalogue::{Catalogue, Field};
 use crate::domain::limits::Limit;
-use crate::domain::limits::Limits;
+use crate::domain::limits::{HoldBack, Limits};
 use crate::domain::nearest::nearest;
 use crate::domain::schedule::Schedule;
 use crate::domain::units::TypedLimit;
@@ -94,8 +94,17 @@ pub(super) fn resolve(
         }
         release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
     }
+    let label = label::resolve(report, path, raw.label.take(), &spec, &match_fields, target.as_deref());
     if let Some(source) = &source {
         key_column(report, path, &spec, source, target.as_deref());
+    }
+    if let (Some(source), Some(mapping)) = (&source, &mapping) {
+        let known = |text: &str| {
+            source.is_key(text)
+                || source.required.iter().any(|column| column == text)
+                || mapping.columns().iter().any(|column| column == text)
+        };
+        mapping.columns_in_quotes(known).into_iter().for_each(|finding| told(report, path, finding));
     }
     let typed_protect = raw.protect.take().map(|p| p.0).unwrap_or_default();
     let protect = protection(report, path, &typed_protect, target.as_ref().map(|t| t.engine.catalogue()));
@@ -113,6 +122,7 @@ pub(super) fn resolve(
         timezone: zone?,
         mapping: Arc::new(mapping?),
         match_fields,
+        label,
         on_leave: match raw.on_leave {
             Some(RawOnLeave::Delete) => OnLeave::Delete,
             Some(RawOnLeave::Ignore) => OnLeave::Ignore,
@@ -267,18 +277,21 @@ fn mapping(
         Ok((mapping, warnings)) => (Some(mapping), warnings),
         Err(findings) => (None, findings),
     };
-    for Finding { severity, place, message, help } in findings {
-        let at = match place {
-            FindingAt::Include => path.join("include"),
-            FindingAt::Field(field) if told.contains(&field) => continue,
-            FindingAt::Field(field) => map.join(&field),
-        };
-        match severity {
-            Severity::Error => report.error(&at, message, help),
-            Severity::Warning => report.warning(&at, message, help),
-        }
-    }
+    let is_told = |place: &FindingAt| matches!(place, FindingAt::Field(field) if told.contains(field));
+    findings.into_iter().filter(|f| !is_told(&f.place)).for_each(|finding| self::told(report, path, finding));
     compiled
+}
+
+/// Reports a finding about a mapping at its place in the configuration.
+fn told(report: &mut Report<'_>, path: &KeyPath, Finding { severity, place, message, help }: Finding) {
+    let at = match place {
+        FindingAt::Include => path.join("include"),
+        FindingAt::Field(field) => path.join("map").join(&field),
+    };
+    match severity {
+        Severity::Error => report.error(&at, message, help),
+        Severity::Warning => report.warning(&at, message, help),
+    }
 }
 
 /// Judges the expressions of a sync whose target is wrong or missing: they are right or wrong on their own.
@@ -412,6 +425,10 @@ fn limits(raw: RawLimits) -> Limits {
         reinstate: or(raw.reinstate, Limit::Unlimited),
         adopt: or(raw.adopt, Limit::Unlimited),
         failures: or(raw.failures, at_most(20, 10)),
+        hold: match raw.hold {
+            Some(RawHold::Bans) => HoldBack::Bans,
+            Some(RawHold::Plan) | None => HoldBack::Plan,
+        },
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::address::Address;
+use crate::domain::label::LabelFields;
 use chrono_tz::Tz;
 
 pub use self::http::{HttpSettings, PageSize, Pagination, Total};
@@ -139,12 +140,14 @@ pub struct SyncSettings {
     pub target: Arc<TargetSettings>,
     /// When it runs in the daemon.
     pub schedule: Option<Schedule>,
-    /// The zone of `schedule` and of `today`.
+    /// The zone of `schedule`, and of `today` and `now` in expressions.
     pub timezone: Tz,
     /// The compiled mapping, `include` within it.
     pub mapping: Arc<Mapping>,
     /// Target fields by which an existing account is recognised.
     pub match_fields: Vec<String>,
+    /// The target fields by which people are named.
+    pub label: LabelFields,
     /// What happens to leavers.
     pub on_leave: OnLeave,
     /// How long a leaver is left alone.

@@ -50,6 +50,11 @@ impl LimitName {
         (LimitName::Undo, "undo"),
     ];
 
+    /// Whether it counts bans and deletes.
+    pub fn is_of_bans(&self) -> bool {
+        matches!(self, LimitName::Ban | LimitName::BanPerDay | LimitName::BanAll)
+    }
+
     /// The limit of this name.
     pub fn parse(name: &str) -> Option<LimitName> {
         if let Some(field) = name.strip_prefix("clear.") {

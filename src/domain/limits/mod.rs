@@ -62,6 +62,20 @@ pub struct Limits {
     pub adopt: Limit,
     /// Failed operations after which sending stops, of the plan's operations.
     pub failures: Limit,
+    /// What is held back when one of them is exceeded.
+    #[serde(default)]
+    pub hold: HoldBack,
+}
+
+/// What is held back when a limit is exceeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldBack {
+    /// The whole plan.
+    #[default]
+    Plan,
+    /// Bans and deletes alone, and what can't be done before them, where they alone are too many.
+    Bans,
 }
 
 /// What a plan was made and judged by, besides the source: kept with a held plan, because whoever approves it agrees
@@ -101,7 +115,8 @@ impl Basis {
 impl Limits {
     /// Each limit under its name in the configuration.
     fn named(&self) -> [(&'static str, Limit); 8] {
-        let Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures } = *self;
+        // What is held back changes nothing of what a plan is: an approval holds all the same.
+        let Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures, hold: _ } = *self;
         [
             ("create", create),
             ("update", update),
@@ -290,6 +305,14 @@ pub trait Measured {
     /// # Errors
     /// Its operations can't be read.
     fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), Self::Error>;
+
+    /// Takes out bans and deletes, and whatever can't be done before them: a plan of their own, with an id of its own.
+    ///
+    /// # Errors
+    /// Its operations can't be read.
+    fn bans_apart(&mut self) -> Result<Self, Self::Error>
+    where
+        Self: Sized;
 }
 
 /// A plan that may be sent: within its limits, or approved by a person.
@@ -312,15 +335,39 @@ pub struct Held<P> {
     pub breach: Breach,
 }
 
-/// Judges a whole plan by its own tally.
+/// What judging a plan comes to.
+#[derive(Debug)]
+pub enum Judged<P> {
+    /// It is within the limits.
+    Approved(Approved<P>),
+    /// It exceeds this limit.
+    Held(Box<Held<P>>),
+    /// Its bans alone exceed this limit, and they alone are held.
+    Apart {
+        /// Everything else.
+        rest: Approved<P>,
+        /// The bans, and what can't be done before them.
+        bans: Box<Held<P>>,
+    },
+}
+
+/// Judges a whole plan by its own tally; what exceeds a limit is held under the first of those that it exceeds.
 ///
 /// # Errors
-/// [`Held`], with the first limit that it exceeds.
-pub fn judge<P: Measured>(plan: P, limits: &Limits) -> Result<Approved<P>, Box<Held<P>>> {
-    match breach(plan.tally(), limits) {
-        None => Ok(Approved(plan)),
-        Some(breach) => Err(Box::new(Held { plan, breach })),
+/// The plan's operations can't be read.
+pub fn judge<P: Measured>(mut plan: P, limits: &Limits) -> Result<Judged<P>, P::Error> {
+    let Some(breach) = breach(plan.tally(), limits) else { return Ok(Judged::Approved(Approved(plan))) };
+    if !holds_bans_alone(plan.tally(), limits, &breach) {
+        return Ok(Judged::Held(Box::new(Held { plan, breach })));
     }
+    let bans = Box::new(Held { plan: plan.bans_apart()?, breach });
+    Ok(Judged::Apart { rest: Approved(plan), bans })
+}
+
+/// Whether what exceeds this limit are the bans alone, and the operator wants them alone held back.
+pub fn holds_bans_alone(tally: &Tally, limits: &Limits, exceeded: &Breach) -> bool {
+    let rest = Tally { bans: 0, ..tally.clone() };
+    limits.hold == HoldBack::Bans && exceeded.limit.is_of_bans() && breach(&rest, limits).is_none()
 }
 
 /// The digest of an operation that a person agreed to.

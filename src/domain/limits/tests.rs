@@ -14,6 +14,7 @@ fn defaults() -> Limits {
         reinstate: Limit::Unlimited,
         adopt: Limit::Unlimited,
         failures: some(20, 10),
+        hold: HoldBack::Plan,
     }
 }
 
@@ -99,7 +100,7 @@ fn any_limit() -> impl Strategy<Value = Limit> {
 prop_compose! {
     fn any_limits()(limits in proptest::array::uniform8(any_limit())) -> Limits {
         let [create, update, clear, ban, ban_per_day, reinstate, adopt, failures] = limits;
-        Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures }
+        Limits { create, update, clear, ban, ban_per_day, reinstate, adopt, failures, hold: HoldBack::Plan }
     }
 }
 
@@ -135,11 +136,31 @@ proptest! {
     fn nothing_is_approved_that_exceeds_a_limit_and_nothing_held_that_does_not(
         tally in any_tally(), limits in any_limits(),
     ) {
-        match judge(Listed::of(tally.clone()), &limits) {
-            Ok(_) => prop_assert!(within(&tally, &limits)),
-            Err(held) => {
+        let Ok(judged) = judge(Listed::of(tally.clone()), &limits);
+        match judged {
+            Judged::Approved(_) => prop_assert!(within(&tally, &limits)),
+            Judged::Held(held) => {
                 prop_assert!(!within(&tally, &limits));
                 prop_assert!(held.breach.count > held.breach.allowed, "{:?}", held.breach);
+            }
+            Judged::Apart { .. } => prop_assert!(false, "nobody asked for that"),
+        }
+    }
+
+    #[test]
+    fn where_bans_alone_are_held_back_the_rest_is_within_the_limits_and_has_none(
+        tally in any_tally(), limits in any_limits(),
+    ) {
+        let limits = Limits { hold: HoldBack::Bans, ..limits };
+        let without = Tally { bans: 0, ..tally.clone() };
+        let Ok(judged) = judge(Listed::of(tally.clone()), &limits);
+        match judged {
+            Judged::Approved(_) => prop_assert!(within(&tally, &limits)),
+            Judged::Held(_) => prop_assert!(!within(&without, &limits)),
+            Judged::Apart { rest, bans } => {
+                prop_assert!(!within(&tally, &limits) && within(rest.plan().tally(), &limits));
+                prop_assert_eq!((rest.plan().tally().bans, bans.plan.tally().bans), (0, tally.bans));
+                prop_assert!(bans.breach.limit.is_of_bans());
             }
         }
     }
@@ -306,6 +327,12 @@ impl Measured for Listed {
     fn keep(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), Self::Error> {
         self.operations.retain(|digest| wanted.contains(digest));
         Ok(())
+    }
+
+    fn bans_apart(&mut self) -> Result<Listed, Self::Error> {
+        let bans = std::mem::take(&mut self.tally.bans);
+        let Tally { users, bans_before, .. } = self.tally;
+        Ok(Listed::of(Tally { users, bans_before, bans, ..Tally::default() }))
     }
 }
 

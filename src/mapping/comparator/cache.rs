@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::Cells;
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::cells::put_value;
 use crate::mapping::expression::{Expression, Scope};
 
@@ -27,7 +28,7 @@ pub(super) struct Cached {
     columns: Arc<[(String, usize)]>,
     /// Which of them it names.
     named: Vec<bool>,
-    today: String,
+    time: LocalTime,
     /// By inputs, the number of the result.
     numbers: HashMap<Vec<u8>, usize>,
     results: Vec<Made>,
@@ -43,11 +44,11 @@ pub(super) struct Cached {
 
 impl Cached {
     /// Of an expression of a mapping that refers to these columns.
-    pub fn new(expression: &Expression, columns: &Arc<[(String, usize)]>, today: &str) -> Cached {
+    pub fn new(expression: &Expression, columns: &Arc<[(String, usize)]>, time: LocalTime) -> Cached {
         Cached {
             columns: Arc::clone(columns),
             named: columns.iter().map(|(name, _)| expression.columns().contains(name)).collect(),
-            today: today.into(),
+            time,
             numbers: HashMap::new(),
             results: Vec::new(),
             tried: 0,
@@ -105,7 +106,7 @@ impl Cached {
             }
             values[at].get_or_init(|| cells.value(self.columns[at].1)).as_ref()
         };
-        let value = expression.evaluate(&Scope::new(&cell, &self.today)).ok();
+        let value = expression.evaluate(&Scope::new(&cell, self.time)).ok();
         self.sees_others |= sees_others.into_inner();
         // A cell that can't be read is none of a row.
         let is_broken = values.iter().any(|value| matches!(value.get(), Some(None)));

@@ -7,12 +7,12 @@
 mod cache;
 mod held;
 
-use chrono::NaiveDate;
 use serde_json::Value;
 
 use self::cache::Cached;
 use self::held::{Held, held};
 use super::{Bound, Expression, Rule, Source, When};
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::cells;
 use crate::domain::value::{is_empty, same};
 
@@ -25,7 +25,7 @@ pub enum Comes {
     Excluded,
 }
 
-/// Compares the rows of one source with accounts on one day.
+/// Compares the rows of one source with accounts at one time.
 pub struct Comparator {
     bound: Bound,
     include: Option<Cached>,
@@ -72,9 +72,8 @@ impl<'r> Cells<'r> {
 
 impl Bound {
     /// Compares rows that have the columns to which the mapping is bound.
-    pub fn comparator(&self, today: NaiveDate) -> Comparator {
-        let today = if self.mapping.uses_today { today.to_string() } else { String::new() };
-        let cached = |expression: &Expression| Cached::new(expression, &self.cells, &today);
+    pub fn comparator(&self, time: LocalTime) -> Comparator {
+        let cached = |expression: &Expression| Cached::new(expression, &self.cells, time);
         let mut parts: Vec<Part> = (self.mapping.rules.iter().enumerate())
             .map(|(number, rule)| Part {
                 rule: number,

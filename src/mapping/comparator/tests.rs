@@ -10,8 +10,8 @@ use crate::plan::diff;
 
 const COLUMNS: [&str; 7] = ["mail", "unused", "title", "title.short", "level", "start", "groups"];
 
-fn today() -> NaiveDate {
-    "2026-11-22".parse().expect("a date")
+fn today() -> LocalTime {
+    LocalTime::noon("2026-11-22")
 }
 
 fn bound(mut fields: Vec<FieldRule>, include: Option<&str>) -> Bound {

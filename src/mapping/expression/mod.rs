@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
+use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelTimestamp, CelUInt};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, ParseErrors, extensions};
@@ -21,6 +21,7 @@ use super::meter::{self, LARGEST, METER};
 use super::scan::{self, LEVELS};
 use super::walk::{self, ROW_PREFIX};
 use super::{dates, guard, input_bounds};
+use crate::domain::local_time::LocalTime;
 use crate::os::stack::roomy;
 
 /// The functions of CEL's standard library and of its strings, math and lists extensions.
@@ -66,7 +67,33 @@ pub struct Expression {
     columns: Vec<String>,
     texts: Vec<String>,
     gives: ValueKind,
-    uses_today: bool,
+    uses: TimeUse,
+}
+
+/// What an expression asks of the time of the run: what its result depends on besides the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeUse {
+    /// The date.
+    pub today: bool,
+    /// Date and time.
+    pub now: bool,
+    /// The time zone, for times that name none.
+    pub zone: bool,
+}
+
+impl TimeUse {
+    /// What two expressions ask together.
+    pub fn and(self, other: TimeUse) -> TimeUse {
+        TimeUse { today: self.today || other.today, now: self.now || other.now, zone: self.zone || other.zone }
+    }
+
+    /// All that is asked, spelled out: where it is the same, results are; nothing where nothing is asked.
+    pub fn spelled(self, time: LocalTime) -> String {
+        let today = if self.today { time.today().to_string() } else { String::new() };
+        let now = if self.now { time.now().to_rfc3339() } else { String::new() };
+        let zone = if self.zone || self.now { time.zone().name() } else { "" };
+        [&*today, &*now, zone].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A tree, and whether it has more levels than a worker's stack surely holds.
@@ -157,7 +184,7 @@ impl Expression {
             guarded: Tree::new(guard::guarded(&tree)),
             plain: Tree::new(tree),
             columns: facts.columns.into_iter().collect(),
-            uses_today: facts.uses_today,
+            uses: facts.uses,
         })
     }
 
@@ -176,9 +203,9 @@ impl Expression {
         self.gives
     }
 
-    /// Whether its result depends on the date.
-    pub fn uses_today(&self) -> bool {
-        self.uses_today
+    /// What it asks of the time of the run.
+    pub fn uses(&self) -> TimeUse {
+        self.uses
     }
 
     /// Its value for the record of this scope, as JSON.
@@ -224,16 +251,16 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// The variables of one record: its cells by column, and the date.
+/// The variables of one record: its cells by column, and the time of the run.
 pub struct Scope<'r> {
     cell: &'r (dyn Fn(&str) -> Option<&'r Value> + Send + Sync),
-    today: &'r str,
+    time: LocalTime,
 }
 
 impl<'r> Scope<'r> {
-    /// A scope whose columns are answered by `cell`; `today` is the date, `2026-11-22`.
-    pub fn new(cell: &'r (dyn Fn(&str) -> Option<&'r Value> + Send + Sync), today: &'r str) -> Self {
-        Scope { cell, today }
+    /// A scope whose columns are answered by `cell`, at this time.
+    pub fn new(cell: &'r (dyn Fn(&str) -> Option<&'r Value> + Send + Sync), time: LocalTime) -> Self {
+        Scope { cell, time }
     }
 }
 
@@ -242,10 +269,12 @@ impl VariableResolver for Scope<'_> {
         if let Some(column) = variable.strip_prefix(ROW_PREFIX) {
             return (self.cell)(column).map(to_cel);
         }
-        if variable == "today" {
-            return Some(CowVal::owned(CelString::from(self.today)));
+        match variable {
+            "today" => Some(CowVal::owned(CelString::from(self.time.today().to_string()))),
+            "now" => Some(CowVal::owned(CelTimestamp::from(self.time.now()))),
+            dates::ZONE => Some(CowVal::owned(CelString::from(self.time.zone().name()))),
+            column => (self.cell)(column).map(to_cel),
         }
-        (self.cell)(variable).map(to_cel)
     }
 }
 
@@ -324,7 +353,7 @@ fn describe(error: &ExecutionError) -> String {
             format!("{} can't be applied to {}", operator(call.function()), call.argument_types().join(" and "))
         }
         E::UndeclaredReference(name) => format!("{} is neither a column nor a function", name.trim_start_matches('@')),
-        E::FunctionError { function, message } if function == dates::DAY || function == METER => message.clone(),
+        E::FunctionError { function, message } if function == dates::DATES || function == METER => message.clone(),
         E::FunctionError { function, .. } => format!("{function}() failed on this record's value"),
         E::ValuesNotComparable(a, b) => format!("{} and {} can't be compared", a.type_of(), b.type_of()),
         E::UnsupportedBinaryOperator(name, ..) => format!("{} can't be applied to these types", operator(name)),

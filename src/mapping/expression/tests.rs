@@ -7,7 +7,7 @@ use serde_json::json;
 fn run(text: &str, cells: &Value) -> Result<Value, String> {
     let expression = Expression::compile(text).expect("it compiles");
     let cell = |name: &str| cells.get(name);
-    expression.evaluate(&Scope::new(&cell, "2026-11-22"))
+    expression.evaluate(&Scope::new(&cell, LocalTime::noon("2026-11-22")))
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn references_are_columns_and_nothing_else() {
     ] {
         let expression = Expression::compile(text).expect(text);
         assert_eq!(expression.columns(), columns, "{text}");
-        assert_eq!(expression.uses_today(), today, "{text}");
+        assert_eq!(expression.uses().today, today, "{text}");
     }
 }
 
@@ -217,7 +217,123 @@ proptest! {
         if let Ok(expression) = Expression::compile(&text) {
             let cells = json!({"a": "text"});
             let cell = |name: &str| cells.get(name);
-            let _ = expression.evaluate(&Scope::new(&cell, "2026-11-22"));
+            let _ = expression.evaluate(&Scope::new(&cell, LocalTime::noon("2026-11-22")));
         }
     }
+}
+
+fn at(text: &str, zone: chrono_tz::Tz) -> LocalTime {
+    LocalTime::new(text.parse().expect("a time"), zone)
+}
+
+/// What an expression gives at 18:30 in Zurich on 22 November 2026.
+fn evening(text: &str, cells: &Value) -> Result<Value, String> {
+    let expression = Expression::compile(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+    let cell = |name: &str| cells.get(name);
+    expression.evaluate(&Scope::new(&cell, at("2026-11-22T17:30:00Z", chrono_tz::Europe::Zurich)))
+}
+
+#[test]
+fn dates_are_read_in_the_notation_that_is_named() {
+    let cells = json!({ "Hire Date": " 31.12.2026 ", "d": "12/31/2026", "iso": "2026-12-31T23:30:00+01:00", "name": "31 Dec 2026" });
+    for (text, expected) in [
+        ("date(row['Hire Date'], '%d.%m.%Y')", json!("2026-12-31")),
+        ("date(d, '%m/%d/%Y')", json!("2026-12-31")),
+        ("date('1.2.27', '%d.%m.%y')", json!("2027-02-01")),
+        ("date('20261231', '%Y%m%d')", json!("2026-12-31")),
+        ("date(name, '%d %b %Y')", json!("2026-12-31")),
+        ("date('31.12.2026 08:15', '%d.%m.%Y %H:%M')", json!("2026-12-31")),
+        ("date(iso)", json!("2026-12-31")),
+        ("date(datetime(iso))", json!("2026-12-31")),
+        ("date(row['Hire Date'], '%d.%m.%Y') > today", json!(true)),
+        ("date(d, '%m/%d/%Y') == '2026-12-31'", json!(true)),
+        ("date(d, '%m/%d/%Y') in ['2026-12-31']", json!(true)),
+        ("[d].exists(x, date(x, '%m/%d/%Y') > today)", json!(true)),
+        ("datetime(row['Hire Date'], '%d.%m.%Y')", json!("2026-12-31T00:00:00+01:00")),
+        ("datetime('1.7.2027 18:00', '%d.%m.%Y %H:%M')", json!("2027-07-01T18:00:00+02:00")),
+        ("datetime('2027-07-01T18:00:00-05:00')", json!("2027-07-01T18:00:00-05:00")),
+        ("datetime('01.07.2027 18:00 +0000', '%d.%m.%Y %H:%M %z')", json!("2027-07-01T18:00:00Z")),
+        ("datetime(iso) - duration('24h')", json!("2026-12-30T23:30:00+01:00")),
+        ("datetime(iso).getFullYear()", json!(2026)),
+    ] {
+        assert_eq!(evening(text, &cells), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn now_is_a_time_in_the_zone_of_the_sync() {
+    let until = json!({ "last_day": "22.11.2026", "end": "2026-11-22", "stamp": "2026-11-22T17:30:01Z", "empty": "" });
+    for (text, expected) in [
+        ("string(now)", json!("2026-11-22T17:30:00Z")),
+        ("now", json!("2026-11-22T18:30:00+01:00")),
+        ("now < datetime(last_day + ' 18:00', '%d.%m.%Y %H:%M')", json!(false)),
+        ("now < datetime(last_day + ' 18:31', '%d.%m.%Y %H:%M')", json!(true)),
+        ("now > end", json!(true)),
+        ("now < stamp", json!(true)),
+        ("stamp > now", json!(true)),
+        ("now < '2026-11-22T18:31'", json!(true)),
+        ("empty == '' || empty > now", json!(true)),
+        ("now >= today", json!(true)),
+        ("today == now", json!(true)),
+        ("datetime(stamp) - now == duration('1s')", json!(true)),
+        ("now - duration('24h') < end", json!(true)),
+        ("row['now'] == ''", json!(false)),
+    ] {
+        if text.starts_with("row") {
+            assert_eq!(evening(text, &json!({ "now": "a column" })), Ok(expected), "{text}");
+            continue;
+        }
+        assert_eq!(evening(text, &until), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_date_is_told_with_the_way_to_write_it() {
+    let cells = json!({ "Hire Date": "31.12.2026", "empty": " ", "word": "soon" });
+    for (text, parts) in [
+        (
+            "date(row['Hire Date'])",
+            ["column Hire Date is not written as 2027-01-31", "date(row[\"Hire Date\"], \"%d.%m.%Y\")"],
+        ),
+        ("row['Hire Date'] > today", ["holds a text that is no date", "date(row[\"Hire Date\"], \"%d.%m.%Y\")"]),
+        ("date(empty)", ["column empty is empty", "empty == \"\" || …"]),
+        ("date(word.trim(), '%d.%m.%Y')", ["column word holds no date of the format", "word == \"\" || …"]),
+        ("now < word", ["column word holds a text that is no time", "datetime(word, \"%d.%m.%Y %H:%M\")"]),
+        ("date('31.02.2026', '%d.%m.%Y')", ["its text holds no date", "%d.%m.%Y"]),
+    ] {
+        let told = evening(text, &cells).expect_err(text);
+        assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");
+        assert!(!told.contains("soon"), "no value: {told}");
+    }
+    for (text, parts) in [
+        ("date(hired, 'dd.MM.yyyy')", ["has no part that begins with %", "%d.%m.%Y"]),
+        ("date(hired, '%d.%m')", ["day, month and year", "%d.%m.%Y"]),
+        ("date(hired, '%d.%m.%Q')", ["has a part that is not known", "%d.%m.%Y"]),
+        ("datetime(hired, '%H:%M')", ["day, month and year", "%d.%m.%Y"]),
+        ("date()", ["date() takes a text", "date(hire_date)"]),
+        ("date(a, b, c)", ["date() takes a text", "%d.%m.%Y"]),
+        ("parseDate(hired)", ["no function parseDate()", "`date()`"]),
+        ("now < 'soon'", ["is no time", "2027-01-31T18:00"]),
+        ("today < '31.12.2026'", ["is no date", "date(\"31.01.2027\""]),
+    ] {
+        let problems = Expression::compile(text).expect_err(text);
+        let told = format!("{} / {}", problems[0].message, problems[0].help.clone().unwrap_or_default());
+        assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");
+    }
+}
+
+#[test]
+fn what_an_expression_asks_of_the_time_is_what_its_result_depends_on() {
+    let uses = |text: &str| Expression::compile(text).expect(text).uses();
+    let none = TimeUse::default();
+    assert_eq!(uses("end == ''"), none);
+    assert_eq!(uses("date(end, '%d.%m.%Y') == end"), none);
+    assert_eq!(uses("end > today"), TimeUse { today: true, ..none });
+    assert_eq!(uses("string(datetime(end)) == ''"), TimeUse { zone: true, ..none });
+    assert!(uses("end > now").now);
+    let time = at("2026-11-22T17:30:00Z", chrono_tz::Europe::Zurich);
+    assert_eq!(none.spelled(time), "");
+    assert_eq!(TimeUse { today: true, ..none }.spelled(time), "2026-11-22", "as fingerprints have always been made");
+    assert_eq!(TimeUse { zone: true, ..none }.spelled(time), "Europe/Zurich");
+    assert_eq!(uses("end > now").spelled(time), "2026-11-22T18:30:00+01:00 Europe/Zurich");
 }

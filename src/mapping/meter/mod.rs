@@ -159,6 +159,10 @@ fn is_question(function: &str) -> bool {
         operators::GREATER_EQUALS,
         operators::IN,
         super::dates::DAY_IN,
+        super::dates::INSTANT_IN,
+        super::dates::INSTANT,
+        super::dates::DATE,
+        super::dates::DATETIME,
     ]
     .contains(&function)
 }

@@ -1,3 +1,4 @@
+use crate::domain::local_time::LocalTime;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ fn on_a_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 fn run(text: &str, cells: &Value) -> Result<Value, String> {
     let expression = Expression::compile(text).unwrap_or_else(|problems| panic!("{problems:?}"));
     let cell = |name: &str| cells.get(name);
-    expression.evaluate(&Scope::new(&cell, "2026-11-22"))
+    expression.evaluate(&Scope::new(&cell, LocalTime::noon("2026-11-22")))
 }
 
 fn refused(text: &str) -> Problem {
@@ -269,7 +270,7 @@ fn large_inputs_change_no_result() {
             Ok(expression) => {
                 let cells = cells(pad);
                 let cell = |name: &str| cells.get(name);
-                expression.evaluate(&Scope::new(&cell, "2026-11-22"))
+                expression.evaluate(&Scope::new(&cell, LocalTime::noon("2026-11-22")))
             }
         };
         assert_eq!(of(1), of(600_000), "{text}");

@@ -7,11 +7,10 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-
 use super::ComparedSync;
 use super::snapshot::Known;
 use crate::domain::error::{Failure, Result};
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::Fingerprint;
 use crate::domain::record::Key;
 use crate::mapping::{Bound, Comes, Comparator};
@@ -32,7 +31,7 @@ pub struct Evaluation {
     /// Its mapping.
     pub mapping: Bound,
     /// The date there.
-    pub today: NaiveDate,
+    pub time: LocalTime,
 }
 
 /// A row of somebody whose matter some row settles, though not with the known fingerprint.
@@ -81,7 +80,7 @@ impl Reviewer {
             let numbers: Vec<usize> = (0..part.len()).collect();
             let syncs = &self.syncs;
             let comparators =
-                || syncs.iter().map(|sync| sync.evaluation.mapping.comparator(sync.evaluation.today)).collect();
+                || syncs.iter().map(|sync| sync.evaluation.mapping.comparator(sync.evaluation.time)).collect();
             found.extend(parallel::map_with(&mut self.comparators, comparators, &numbers, |comparators, number| {
                 let Candidate { row, known } = &part[*number];
                 let prints = &prints[row * syncs.len()..(row + 1) * syncs.len()];

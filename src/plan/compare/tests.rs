@@ -11,6 +11,7 @@ use crate::config::settings::{
     FileSettings, FormatSettings, OnIncomplete, RowsPerPerson, SourceKind, SourceSettings, TextSettings, TrustSettings,
 };
 use crate::domain::limits::Limit;
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::{Columns, Record, Row};
 use crate::domain::rules::PersonState;
 use crate::domain::value::Attributes;
@@ -227,7 +228,7 @@ fn world(snapshots: &[Vec<Remembered>]) -> World {
         for (person, values, how) in people {
             let key = Key::parse(&key_of(*person)).expect("a key");
             let record = Record::new(key.clone(), Default::default(), cells(*values, snapshots.len()));
-            let print = bound[number].fingerprints(TODAY.parse().expect("a date")).of(&record, None);
+            let print = bound[number].fingerprints(LocalTime::noon(TODAY)).of(&record, None);
             let (standing, state_of) = match how {
                 1 => (Standing::Excluded, PersonState::None),
                 2 => (Standing::Excluded, PersonState::Banned),
@@ -263,7 +264,7 @@ fn world(snapshots: &[Vec<Remembered>]) -> World {
 
 /// What a target acknowledged that was sent what this record comes to.
 fn acknowledged_of(bound: &Bound, record: &Record) -> Attributes {
-    match bound.apply(&record.cells, TODAY.parse().expect("a date")) {
+    match bound.apply(&record.cells, LocalTime::noon(TODAY)) {
         Mapped::InScope(desired) => desired.fields.into_iter().map(|(field, wanted)| (field, wanted.value)).collect(),
         Mapped::Excluded | Mapped::Rejected(_) => Attributes::default(),
     }
@@ -286,10 +287,10 @@ fn ways() -> impl Strategy<Value = Way> {
 fn snapshots_of(world: &World, way: Way, looked_at: &BTreeSet<Key>) -> Snapshots {
     let sync = |(id, bound): (&SyncId, &Bound)| ComparedSync {
         id: *id,
-        fingerprints: bound.fingerprints(TODAY.parse().expect("a date")),
+        fingerprints: bound.fingerprints(LocalTime::noon(TODAY)),
         invited_is_settled: way.invited_is_settled,
         looked_at: looked_at.clone(),
-        evaluation: Evaluation { mapping: bound.clone(), today: TODAY.parse().expect("a date") },
+        evaluation: Evaluation { mapping: bound.clone(), time: LocalTime::noon(TODAY) },
     };
     let syncs = world.ids.iter().zip(&world.bound).map(sync).collect();
     Snapshots { table_people: way.table_people, displaced: way.displaced, ..Snapshots::of(world.state.clone(), syncs) }
@@ -352,7 +353,7 @@ fn check(lines: &[Line], snapshots: &[Vec<Remembered>], way: Way, many: bool, lo
         let left_out = !unsettled.contains(key) && known.iter().any(|people| people.contains_key(key));
         assert_eq!(kept.contains_key(key), !left_out, "{key}");
         for (sync, bound) in world.bound.iter().enumerate() {
-            let prints = bound.fingerprints(TODAY.parse().expect("a date"));
+            let prints = bound.fingerprints(LocalTime::noon(TODAY));
             let print = prints.of(record, None);
             let person = known[sync].get(key);
             if left_out {

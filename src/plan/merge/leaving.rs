@@ -84,7 +84,7 @@ impl Merge<'_> {
             account.0.extend(observed.into_iter().flat_map(|o| o.0.clone()));
             account
         });
-        protection.covers(case.key, values, account.as_ref(), &self.planner.today.to_string())
+        protection.covers(case.key, values, account.as_ref(), self.planner.time)
     }
 
     /// Notes somebody who may lose access, with what a newcomer could be recognised by.

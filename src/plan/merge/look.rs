@@ -87,7 +87,7 @@ impl Merge<'_> {
     /// What somebody's rows come to; nothing is remembered of it.
     fn evaluate(&self, looked: &Looked, record: &Record) -> Evaluated {
         let known = looked.known;
-        let decided = self.bound.decide_knowing(record, self.planner.today, known);
+        let decided = self.bound.decide_knowing(record, self.planner.time, known);
         let changes = match &decided {
             Ok(Decided { mapped: Mapped::InScope(desired), .. }) => {
                 let catalogue = self.planner.sync.target.engine.catalogue();

@@ -51,7 +51,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         planner,
         listing,
         intake,
-        prints: bound.fingerprints(planner.today),
+        prints: bound.fingerprints(planner.time),
         bound,
         unresolved,
         keyless: intake.stats().keyless_rejects > 0,
@@ -64,7 +64,7 @@ pub(super) fn merge(planner: &Planner, listing: Option<Arc<Listing>>) -> Result<
         planned: Vec::new(),
         has_operations: false,
         out: Merged {
-            spool: Mutex::new(Spool::new(planner.sync.target.engine.catalogue())?),
+            spool: Mutex::new(Spool::new(planner.sync.target.engine.catalogue(), &planner.sync.label)?),
             excluded: 0,
             unchanged: 0,
             in_step: 0,
@@ -207,7 +207,7 @@ impl Merge<'_> {
         }
         if let Some(record) = pair.record.as_ref().filter(|record| record.several.is_some()) {
             let known = self.known_row(pair)?;
-            self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.today, known);
+            self.repeated.see(&self.planner.sync, &self.bound, record, self.planner.time, known);
         }
         if self.planner.observed.is_some() {
             // What was looked at before tells nothing of what the target shows now.

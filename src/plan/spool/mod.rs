@@ -9,6 +9,7 @@ mod operations;
 use rusqlite::{Connection, params};
 
 use crate::domain::catalogue::Catalogue;
+use crate::domain::label::LabelFields;
 use crate::domain::operation::Operation;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -54,16 +55,18 @@ pub const REST: u32 = 1;
 /// A plan in the making.
 #[derive(Debug)]
 pub struct Spool {
-    db: Connection,
+    pub(super) db: Connection,
     /// The target's fields of which no two accounts have the same value.
     unique: Vec<String>,
+    /// By what people are named.
+    label: LabelFields,
 }
 
 const TABLES: &str = "
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000; PRAGMA temp_store = FILE;
-    -- weight: see Weight; hands: see hands.
+    -- weight: see Weight; hands: see hands. label: of a create it is told by what it writes.
     CREATE TABLE operation (wave INTEGER, key TEXT, kind TEXT, weight TEXT, hands INTEGER, digest BLOB, body TEXT,
-                            PRIMARY KEY (wave, key)) WITHOUT ROWID;
+                            label TEXT, PRIMARY KEY (wave, key)) WITHOUT ROWID;
     CREATE TABLE skip (key TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
     CREATE TABLE reject (n INTEGER PRIMARY KEY, key TEXT, line INTEGER, record INTEGER, reason TEXT);
     CREATE TABLE note (n INTEGER PRIMARY KEY, key TEXT, note TEXT);
@@ -80,7 +83,7 @@ impl Spool {
     ///
     /// # Errors
     /// The temporary directory can't be used.
-    pub fn new(catalogue: &Catalogue) -> Result<Spool, StateError> {
+    pub fn new(catalogue: &Catalogue, label: &LabelFields) -> Result<Spool, StateError> {
         let db = Connection::open("")?;
         db.set_prepared_statement_cache_capacity(64);
         crate::state::plan_statements_once(&db)?;
@@ -88,7 +91,15 @@ impl Spool {
         db.execute_batch(lookalikes::TABLES)?;
         db.execute_batch("BEGIN")?;
         let unique = catalogue.fields.iter().filter(|(_, field)| field.unique).map(|(name, _)| name.clone()).collect();
-        Ok(Spool { db, unique })
+        Ok(Spool { db, unique, label: label.clone() })
+    }
+
+    /// An empty spool for operations on the same accounts.
+    ///
+    /// # Errors
+    /// As [`Spool::new`].
+    pub(super) fn like(other: &Spool) -> Result<Spool, StateError> {
+        Ok(Spool { unique: other.unique.clone(), ..Spool::new(&Catalogue::default(), &other.label)? })
     }
 
     /// Somebody is deliberately left alone.

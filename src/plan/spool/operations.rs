@@ -4,6 +4,7 @@ use rusqlite::{Row, params};
 
 use super::{BANS, PAGE, REST, Spool, person};
 use crate::domain::keyset::pages;
+use crate::domain::label::LabelFields;
 use crate::domain::limits::Weight;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::planned::{Planned, PlannedView};
@@ -40,8 +41,9 @@ impl Spool {
 
     /// Adds operations, each as [`Spool::add`] does. They are written out on all processors.
     pub fn add_all(&self, operations: &[Planned]) -> Result<(), StateError> {
-        let unique = &self.unique;
-        let written = parallel::map(operations, |operation| (operation.kind, WrittenOperation::of(operation, unique)));
+        let (unique, label) = (&self.unique, &self.label);
+        let written =
+            parallel::map(operations, |operation| (operation.kind, WrittenOperation::of(operation, unique, label)));
         for (kind, written) in written {
             self.add_written(if kind.takes_access() { BANS } else { REST }, &written?)?;
         }
@@ -49,17 +51,17 @@ impl Spool {
     }
 
     pub(super) fn written_form(&self, operation: &Planned) -> Result<WrittenOperation, StateError> {
-        WrittenOperation::of(operation, &self.unique)
+        WrittenOperation::of(operation, &self.unique, &self.label)
     }
 
     fn add_written(&self, wave: u32, operation: &WrittenOperation) -> Result<(), StateError> {
-        let WrittenOperation { key, kind, weight, hands, digest, body } = operation;
+        let WrittenOperation { key, kind, weight, hands, digest, body, label } = operation;
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO operation (wave, key, kind, weight, hands, digest, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT OR REPLACE INTO operation (wave, key, kind, weight, hands, digest, body, label)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .execute(params![wave, key.as_str(), kind.name(), weight, hands, digest, body])?;
+            .execute(params![wave, key.as_str(), kind.name(), weight, hands, digest, body, label])?;
         Ok(())
     }
 
@@ -81,9 +83,14 @@ impl Spool {
     /// The operations that follow this place, in that order, as people see them.
     pub fn views(&self, after: Option<&Place>) -> Result<Vec<(Place, PlannedView)>, StateError> {
         let (wave, key) = after.map_or((-1, ""), |(wave, key)| (i64::from(*wave), key.as_str()));
-        let sql = "SELECT wave, body, key FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3";
+        let sql =
+            "SELECT wave, body, key, label FROM operation WHERE (wave, key) > (?1, ?2) ORDER BY wave, key LIMIT ?3";
         self.page_of(sql, params![wave, key, PAGE as i64], |row| {
-            let view = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let view: PlannedView = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+            let view = match row.get::<_, Option<String>>(3)? {
+                None => view.labelled_by(&self.label),
+                label => view.labelled(label),
+            };
             Ok(((row.get(0)?, person(&row.get::<_, String>(2)?)?), view))
         })
     }
@@ -209,10 +216,12 @@ pub(super) struct WrittenOperation {
     pub hands: i64,
     pub digest: [u8; 32],
     pub body: String,
+    /// What the person is called; of a create that is told by its fields.
+    label: Option<String>,
 }
 
 impl WrittenOperation {
-    fn of(operation: &Planned, unique: &[String]) -> Result<WrittenOperation, StateError> {
+    fn of(operation: &Planned, unique: &[String], label: &LabelFields) -> Result<WrittenOperation, StateError> {
         let mut hands = 0;
         // Whatever a conflict wants to give up or take stays where it is.
         for field in unique.iter().filter(|_| operation.conflict().is_none()) {
@@ -232,6 +241,7 @@ impl WrittenOperation {
             hands,
             digest: operation.digest(),
             body: serde_json::to_string(operation)?,
+            label: (operation.kind != OpKind::Create).then(|| label.of_operation(operation)).flatten(),
         })
     }
 }
@@ -262,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_weighed_is_what_was_spooled() {
-        let spool = Spool::new(&Catalogue::default()).expect("a spool");
+        let spool = Spool::new(&Catalogue::default(), &LabelFields::default()).expect("a spool");
         let conflict = OpError::new(ErrorKind::Conflict, "two candidates");
         let refused = Planned::Conflict(operation(OpKind::Create, "E2"), conflict);
         let mut clears = operation(OpKind::Update, "E6");
@@ -292,7 +302,7 @@ mod tests {
             Planned::from(operation)
         };
         let handing = |operations: &[Planned]| {
-            let spool = Spool::new(&catalogue).expect("a spool");
+            let spool = Spool::new(&catalogue, &LabelFields::default()).expect("a spool");
             spool.add_all(operations).expect("added");
             let pages = spool.handing_pages().expect("asked").collect::<Result<Vec<_>, _>>().expect("read");
             pages.into_iter().flatten().map(|o| o.key.to_string()).collect::<Vec<_>>()

@@ -6,13 +6,14 @@ pub mod person_report;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 
 use self::person_report::{Field, HeldFor, InSource, Next, PersonReport, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::SyncId;
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
@@ -52,7 +53,7 @@ pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Re
     // A source is read once: whom the state does not know may be found by a value of any row.
     let purpose = match known.is_empty() {
         true => Purpose::Everything,
-        false => Purpose::Plan { only: &meant, if_changed: false },
+        false => Purpose::Plan { only: &meant, if_changed: false, on: None },
     };
     let read = read_for(runner, sync, purpose).await?;
     let teller = Teller { runner, sync, read, id };
@@ -112,8 +113,8 @@ impl Teller<'_> {
         self.read.as_ref().ok().map(|read| read.intake.as_ref())
     }
 
-    fn today(&self) -> NaiveDate {
-        self.runner.clock.now().with_timezone(&self.sync.timezone).date_naive()
+    fn time(&self) -> LocalTime {
+        LocalTime::new(self.runner.clock.now(), self.sync.timezone)
     }
 
     fn is_in_source(&self, key: &Key) -> Result<bool> {
@@ -163,10 +164,10 @@ impl Teller<'_> {
         let mut found = BTreeSet::new();
         let Some(intake) = self.intake() else { return Ok(found) };
         let Ok(bound) = self.sync.mapping.bind(intake.columns()) else { return Ok(found) };
-        let (wanted, telling, today) = (who.trim().to_lowercase(), telling_fields(self.sync), self.today());
+        let (wanted, telling, time) = (who.trim().to_lowercase(), telling_fields(self.sync), self.time());
         for page in intake.pages() {
             for record in page? {
-                let rows = bound.regardless_of_scope(&record, today);
+                let rows = bound.regardless_of_scope(&record, time);
                 let is_meant = |desired: &Desired, field: &String| {
                     desired.fields.get(field).is_some_and(|d| folded_each(&d.value).contains(&wanted))
                 };
@@ -223,13 +224,13 @@ impl Teller<'_> {
         let bound = self.sync.mapping.bind(intake.columns()).map_err(|missing| {
             Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
         })?;
-        let decided = bound.decide(&record, self.today());
+        let decided = bound.decide(&record, self.time());
         let (in_source, desired) = match decided.mapped {
             Mapped::InScope(desired) => {
                 (InSource::InScope(decided.position, self.sync.mapping.include().map(Into::into)), desired)
             }
             Mapped::Excluded => {
-                let desired = bound.regardless_of_scope(&record, self.today()).into_iter().next().unwrap_or_default();
+                let desired = bound.regardless_of_scope(&record, self.time()).into_iter().next().unwrap_or_default();
                 (InSource::Excluded(decided.position, self.refusing(intake, &record)), desired)
             }
             Mapped::Rejected(reason) => return Ok((InSource::Rejected(decided.position, reason), Vec::new())),
@@ -238,9 +239,8 @@ impl Teller<'_> {
     }
 
     fn refusing(&self, intake: &Intake, record: &Record) -> Vec<String> {
-        let today = self.today().to_string();
         let include = self.sync.mapping.include();
-        include.map(|text| parts::refusing(text, intake.columns(), record, &today)).unwrap_or_default()
+        include.map(|text| parts::refusing(text, intake.columns(), record, self.time())).unwrap_or_default()
     }
 
     fn is_protected(&self, key: &Key, mapped: &[Field], person: Option<&Person>, body: Option<&Body>) -> bool {
@@ -254,7 +254,7 @@ impl Teller<'_> {
             account.0.extend(observed.into_iter().flat_map(|o| o.0.clone()));
             account
         });
-        self.sync.protect.covers(key, values.flatten(), account.as_ref(), &self.today().to_string())
+        self.sync.protect.covers(key, values.flatten(), account.as_ref(), self.time())
     }
 
     /// Plans for this person alone, as the next run would.

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::domain::local_time::LocalTime;
 use crate::domain::operation::shown;
 use crate::domain::record::{Columns, Record};
 use crate::mapping::{Expression, Scope};
@@ -36,9 +37,9 @@ pub fn parts(include: &str) -> Vec<&str> {
 }
 
 /// The parts that are not true of this record, each with the values that it looks at.
-pub fn refusing(include: &str, columns: &Columns, record: &Record, today: &str) -> Vec<String> {
+pub fn refusing(include: &str, columns: &Columns, record: &Record, time: LocalTime) -> Vec<String> {
     let cell = |name: &str| Some(columns.index(name).and_then(|at| record.cells.get(at)).unwrap_or(&Value::Null));
-    let scope = Scope::new(&cell, today);
+    let scope = Scope::new(&cell, time);
     let mut refusing = Vec::new();
     for part in parts(include) {
         let Ok(expression) = Expression::compile(part) else { continue };
@@ -48,8 +49,11 @@ pub fn refusing(include: &str, columns: &Columns, record: &Record, today: &str) 
         let mut looked_at: Vec<String> = (expression.columns().iter())
             .map(|name| format!("{name} is {}", shown(cell(name).unwrap_or(&Value::Null))))
             .collect();
-        if expression.uses_today() {
-            looked_at.push(format!("today is {today}"));
+        if expression.uses().today {
+            looked_at.push(format!("today is {}", time.today()));
+        }
+        if expression.uses().now {
+            looked_at.push(format!("now is {}", time.now().format("%Y-%m-%d %H:%M %:z")));
         }
         refusing.push(match looked_at.is_empty() {
             true => part.to_string(),
@@ -86,9 +90,12 @@ mod tests {
         let cells = vec![json!("left"), json!("2026-01-01")];
         let record = Record::new(Key::parse("E1").expect("a key"), Position::default(), cells);
         let include = "status == 'active' && start <= today";
-        assert_eq!(refusing(include, &columns, &record, "2026-11-22"), ["status == 'active' (status is “left”)"]);
         assert_eq!(
-            refusing("start > today", &columns, &record, "2026-11-22"),
+            refusing(include, &columns, &record, LocalTime::noon("2026-11-22")),
+            ["status == 'active' (status is “left”)"]
+        );
+        assert_eq!(
+            refusing("start > today", &columns, &record, LocalTime::noon("2026-11-22")),
             ["start > today (start is “2026-01-01”, today is 2026-11-22)"]
         );
     }

@@ -2,11 +2,10 @@
 //! after this is orphaned. Who has more than one account is told too; neither is ever touched.
 
 use crate::domain::keyset::pages;
+use crate::domain::local_time::LocalTime;
 use crate::os::panics::off_thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-use chrono::NaiveDate;
 
 use crate::account::Listing;
 use crate::config::settings::SyncSettings;
@@ -235,11 +234,11 @@ async fn from_source(
     if listing.nobodys_count()? == 0 {
         return Ok(());
     }
-    let today = runner.clock.now().with_timezone(&sync.timezone).date_naive();
+    let time = LocalTime::new(runner.clock.now(), sync.timezone);
     let (sync, intake, listing) = (Arc::clone(sync), Arc::clone(&read.intake), Arc::clone(listing));
     off_thread("comparing broke off", move || {
         let Ok(bound) = sync.mapping.bind(intake.columns()) else { return Ok(()) };
-        records(&sync, &intake, &bound, today, &listing, ours.as_ref())?;
+        records(&sync, &intake, &bound, time, &listing, ours.as_ref())?;
         rejects(&intake, &listing)
     })
     .await?
@@ -249,14 +248,14 @@ fn records(
     sync: &SyncSettings,
     intake: &Intake,
     bound: &Bound,
-    today: NaiveDate,
+    time: LocalTime,
     listing: &Listing,
     ours: Option<&Ours>,
 ) -> Result<()> {
     for page in intake.pages() {
         let mut found = BTreeMap::new();
         for record in &page? {
-            let rows = bound.regardless_of_scope(record, today);
+            let rows = bound.regardless_of_scope(record, time);
             let key = record.key.as_str();
             let mut accounts = match rows.is_empty() {
                 true => recognised(sync, key, &Desired::default(), listing)?,

@@ -14,6 +14,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::error::{Failure, Result};
 use crate::domain::ids::SyncId;
+use crate::domain::local_time::LocalTime;
 use crate::domain::record::Key;
 use crate::domain::rules::PersonState;
 use crate::domain::value::{folded, folded_each};
@@ -49,8 +50,8 @@ pub(super) async fn rebind(
         rekeyed: was.binding.source_key != now.source_key,
         at: runner.clock.stamp(),
     };
-    let (intake, today) = (Arc::clone(&read.intake), runner.clock.now().with_timezone(&sync.timezone).date_naive());
-    found += off_thread("finding people again broke off", move || search.by_record(&intake, today)).await??;
+    let (intake, time) = (Arc::clone(&read.intake), read.at.time(sync));
+    found += off_thread("finding people again broke off", move || search.by_record(&intake, time)).await??;
     runner.state.ask(Rebind { old: was.id, new, binding: now }).await?;
     tracing::info!(sync = %sync.name, found, known_before, "bound anew");
     Ok((found, known_before.saturating_sub(found)))
@@ -113,7 +114,7 @@ struct Search {
 }
 
 impl Search {
-    fn by_record(&self, intake: &crate::source::Intake, today: chrono::NaiveDate) -> Result<u64> {
+    fn by_record(&self, intake: &crate::source::Intake, time: LocalTime) -> Result<u64> {
         let bound = self.sync.mapping.bind(intake.columns()).map_err(|missing| {
             Failure::internal(format!("the source was read without the columns {}", missing.join(", ")))
         })?;
@@ -122,7 +123,7 @@ impl Search {
             let mut people = Vec::new();
             for record in &page? {
                 let mut accounts = BTreeMap::new();
-                for desired in bound.regardless_of_scope(record, today) {
+                for desired in bound.regardless_of_scope(record, time) {
                     let account = self.account_of(&record.key, &desired)?;
                     accounts.extend(account.map(|account| (account.remote_id.clone(), account)));
                 }

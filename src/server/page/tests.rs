@@ -48,6 +48,9 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
         origin: Default::default(),
         basis: None,
         partial: false,
+        apart: false,
+        waiting_since: instant("2026-11-22T03:00:00.000Z"),
+        replaced: None,
         stale: None,
     };
     Overview {

@@ -271,6 +271,9 @@ fn held_plan(id: &str) -> HeldPlan {
         origin: crate::state::plans::Origin::Sync,
         basis: None,
         partial: false,
+        apart: false,
+        waiting_since: instant(NOON),
+        replaced: None,
         stale: None,
     }
 }

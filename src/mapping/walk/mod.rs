@@ -1,20 +1,22 @@
 //! One walk over the tree of a CEL expression: which columns it refers to, and whether every function exists.
 //!
 //! The walk also turns `row["First Name"]` into a variable of its own, so that evaluation needs no map of the row, has
-//! whatever is compared with `today` checked for being a date, see [`super::dates`], and lets `matches` keep its compiled
+//! whatever is compared with a date or a time checked for being one, see [`super::dates`], and lets `matches` keep its compiled
 //! patterns, see [`super::meter`].
+
+mod names;
+mod times;
 
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators};
 use cel::common::types::CelString;
-use cel::{ExecutionError, Value};
 
-use super::dates::{self, DAY, DAY_IN};
-use super::expression::{Problem, bare_context};
+use self::names::exists;
+use self::times::Temporal;
+use super::expression::{Problem, TimeUse};
 use super::meter::{self, MATCHES, MATCHES_ANY};
-use crate::domain::nearest::nearest;
 
 /// What variables made from `row[…]` begin with; no identifier in source text can.
 pub(super) const ROW_PREFIX: &str = "@row:";
@@ -32,76 +34,6 @@ const COMPARISONS: [&str; 6] = [
 /// Identifiers that are CEL's types, not columns. `type` is left out: it is a likely name of a column.
 const TYPES: [&str; 9] = ["bool", "bytes", "double", "google", "int", "list", "map", "string", "uint"];
 
-/// Functions and macros that people look for, with the names they may try; for the nearest name.
-const FUNCTIONS: [&str; 46] = [
-    "all",
-    "bool",
-    "charAt",
-    "contains",
-    "distinct",
-    "double",
-    "duration",
-    "endsWith",
-    "exists",
-    "exists_one",
-    "filter",
-    "first",
-    "flatten",
-    "format",
-    "getDayOfMonth",
-    "getDayOfWeek",
-    "getFullYear",
-    "getHours",
-    "getMonth",
-    "indexOf",
-    "int",
-    "join",
-    "last",
-    "lastIndexOf",
-    "lists.range",
-    "lowerAscii",
-    "map",
-    "matches",
-    "math.abs",
-    "math.ceil",
-    "math.floor",
-    "math.greatest",
-    "math.least",
-    "math.round",
-    "replace",
-    "reverse",
-    "size",
-    "slice",
-    "sort",
-    "sortBy",
-    "split",
-    "startsWith",
-    "string",
-    "substring",
-    "timestamp",
-    "upperAscii",
-];
-
-/// What other languages call it, and what CEL does.
-const ALIASES: [(&str, &str); 16] = [
-    ("lower", "lowerAscii"),
-    ("toLower", "lowerAscii"),
-    ("toLowerCase", "lowerAscii"),
-    ("lowercase", "lowerAscii"),
-    ("upper", "upperAscii"),
-    ("toUpper", "upperAscii"),
-    ("toUpperCase", "upperAscii"),
-    ("uppercase", "upperAscii"),
-    ("len", "size"),
-    ("length", "size"),
-    ("lenght", "size"),
-    ("strip", "trim"),
-    ("max", "math.greatest"),
-    ("min", "math.least"),
-    ("math.maximum", "math.greatest"),
-    ("math.minimum", "math.least"),
-];
-
 /// What the walk found.
 #[derive(Default)]
 pub(super) struct Facts {
@@ -110,7 +42,8 @@ pub(super) struct Facts {
     pub texts: BTreeSet<String>,
     /// Functions that are called on a constant text, or comparisons of one: the text.
     asked_of_constants: Vec<String>,
-    pub uses_today: bool,
+    /// What it asks of the time of the run.
+    pub uses: TimeUse,
     pub problems: Vec<Problem>,
 }
 
@@ -120,7 +53,9 @@ pub(super) fn inspect(tree: &mut IdedExpr) -> Facts {
     walk.node(tree);
     let mut facts = walk.facts;
     // Where there is no column at all, a text that something is asked about was meant to be one.
-    if let (true, false, Some(text)) = (facts.columns.is_empty(), facts.uses_today, facts.asked_of_constants.first()) {
+    if let (true, false, Some(text)) =
+        (facts.columns.is_empty(), facts.uses != TimeUse::default(), facts.asked_of_constants.first())
+    {
         let message = format!("the expression asks about the constant text {text:?}, and refers to no column");
         let help = format!("the column of that name is row[{text:?}]; a constant is written {{ value = … }}");
         facts.problems.push(Problem::new(message).help(help));
@@ -137,8 +72,8 @@ struct Walk {
 /// A variable of a comprehension.
 struct Local {
     name: String,
-    /// It may be `today`.
-    dated: bool,
+    /// What it may be.
+    kind: Temporal,
 }
 
 impl Walk {
@@ -173,14 +108,14 @@ impl Walk {
             }
             Expr::Comprehension(comprehension) => {
                 let (ranges, begins) =
-                    (self.is_dated(&comprehension.iter_range), self.is_dated(&comprehension.accu_init));
+                    (self.temporal(&comprehension.iter_range), self.temporal(&comprehension.accu_init));
                 self.node(&mut comprehension.iter_range);
                 self.node(&mut comprehension.accu_init);
                 let before = self.locals.len();
-                self.locals.push(Local { name: comprehension.accu_var.clone(), dated: begins });
+                self.locals.push(Local { name: comprehension.accu_var.clone(), kind: begins });
                 self.node(&mut comprehension.result);
-                self.locals.push(Local { name: comprehension.iter_var.clone(), dated: ranges });
-                self.locals.extend(comprehension.iter_var2.clone().map(|name| Local { name, dated: ranges }));
+                self.locals.push(Local { name: comprehension.iter_var.clone(), kind: ranges });
+                self.locals.extend(comprehension.iter_var2.clone().map(|name| Local { name, kind: ranges }));
                 self.node(&mut comprehension.loop_cond);
                 self.node(&mut comprehension.loop_step);
                 self.locals.truncate(before);
@@ -204,14 +139,15 @@ impl Walk {
         }
     }
 
-    /// A name that stands alone or is dotted: a local variable, the date, a type, or a column.
+    /// A name that stands alone or is dotted: a local variable, the date or the time, a type, or a column.
     fn variable(&mut self, path: &[&str]) {
         let root = path.first().copied().unwrap_or_default();
         if root.starts_with('@') || self.is_local(root) {
             return;
         }
         match (root, path.len()) {
-            ("today", 1) => self.facts.uses_today = true,
+            ("today", 1) => self.facts.uses.today = true,
+            ("now", 1) => self.facts.uses.now = true,
             ("row", 1) => self
                 .problem(Problem::new("row can't be used as a whole").help("name a column of it: row[\"First Name\"]")),
             (name, _) if TYPES.contains(&name) => {}
@@ -265,13 +201,17 @@ impl Walk {
         }
         self.note_constant(call);
         self.keep_pattern(call);
-        if call.target.is_none() && call.args.len() == 2 && call.args.iter().any(|side| self.is_dated(side)) {
-            if COMPARISONS.contains(&call.func_name.as_str()) {
-                return self.comparison(call);
+        if call.target.is_none() && call.args.len() == 2 {
+            let kind = call.args.iter().map(|side| self.temporal(side)).max().unwrap_or_default();
+            if kind != Temporal::Neither && COMPARISONS.contains(&call.func_name.as_str()) {
+                return self.comparison(call, kind);
             }
-            if call.func_name == operators::IN {
-                return self.membership(call);
+            if kind != Temporal::Neither && call.func_name == operators::IN {
+                return self.membership(call, kind);
             }
+        }
+        if call.target.is_none() && matches!(call.func_name.as_str(), "date" | "datetime") {
+            return self.parsed(call);
         }
         let qualified = call.target.as_ref().and_then(|t| path_of(&t.expr)).map(|p| p.join("."));
         let qualified = qualified.map(|path| format!("{path}.{}", call.func_name));
@@ -280,17 +220,17 @@ impl Walk {
             (Some(_), Some(name))
                 if ["math", "lists", "strings"].iter().any(|n| name.starts_with(&format!("{n}."))) =>
             {
-                self.unknown_function(&name);
+                self.problem(names::unknown_function(&name));
             }
             (Some(target), _) => {
                 self.node(target);
                 if !exists(&call.func_name, call.args.len(), true) {
-                    self.unknown_function(&call.func_name);
+                    self.problem(names::unknown_function(&call.func_name));
                 }
             }
             (None, _) => {
                 if !exists(&call.func_name, call.args.len(), false) {
-                    self.unknown_function(&call.func_name);
+                    self.problem(names::unknown_function(&call.func_name));
                 }
             }
         }
@@ -328,76 +268,19 @@ impl Walk {
         }
     }
 
-    fn unknown_function(&mut self, name: &str) {
-        let problem = Problem::new(format!("there is no function {name}()"));
-        let alias = ALIASES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
-        let near = alias.or_else(|| nearest(name, FUNCTIONS.iter().copied()));
-        self.problem(match near {
-            Some(near) => problem.help(format!("did you mean `{near}()`?")),
-            None => problem.help("the functions are those of CEL and of its strings, math and lists extensions"),
-        });
-    }
-
-    /// Whether this is `today`, or may be.
-    fn is_dated(&self, node: &IdedExpr) -> bool {
-        match &node.expr {
-            Expr::Ident(name) => match self.locals.iter().rev().find(|local| local.name == *name) {
-                Some(local) => local.dated,
-                None => name.trim_start_matches('.') == "today",
-            },
-            Expr::Call(call) if call.func_name == operators::CONDITIONAL => {
-                call.args.iter().skip(1).any(|branch| self.is_dated(branch))
-            }
-            Expr::List(list) => list.elements.iter().any(|item| self.is_dated(item)),
-            _ => false,
-        }
-    }
-
-    /// A comparison with what may be `today`: both sides must be dates, and their days are compared.
-    fn comparison(&mut self, call: &mut CallExpr) {
-        for side in &mut call.args {
-            let what = self.column_of(&side.expr);
-            self.check_date(&side.expr);
-            self.node(side);
-            wrap(side, |side| call_on(DAY, None, vec![side, literal(&what)]).expr);
-        }
-    }
-
-    /// `today in dates`, which compares it with each of them.
-    fn membership(&mut self, call: &mut CallExpr) {
-        let what = call.args.get(1).map(|list| self.column_of(&list.expr)).unwrap_or_default();
-        for side in &call.args {
-            match &side.expr {
-                Expr::List(list) => list.elements.iter().for_each(|item| self.check_date(&item.expr)),
-                other => self.check_date(other),
-            }
-        }
-        self.nodes(&mut call.args);
-        call.func_name = DAY_IN.to_string();
-        call.args.push(IdedExpr { id: 0, expr: literal(&what) });
-    }
-
-    /// A constant that is no date would fail on every record: better here.
-    fn check_date(&mut self, side: &Expr) {
-        let is_date = match side {
-            Expr::Literal(LiteralValue::String(text)) => dates::day(text.inner()).is_some(),
-            Expr::Literal(_) => false,
-            _ => true,
-        };
-        if !is_date {
-            self.problem(
-                Problem::new("today is compared with something that is no date")
-                    .help("today is a date such as \"2027-01-31\": compare it with one"),
-            );
-        }
-    }
-
     /// The column that an expression is, if it is one.
     fn column_of(&self, expr: &Expr) -> String {
         if let Some(column) = self.row_access(expr) {
             return column;
         }
-        let path = path_of(expr).filter(|path| !self.is_local(path[0]) && *path != ["today"]);
+        // A column stays one whatever is trimmed off it.
+        if let Expr::Call(CallExpr { func_name, target: Some(target), args }) = expr
+            && func_name == "trim"
+            && args.is_empty()
+        {
+            return self.column_of(&target.expr);
+        }
+        let path = path_of(expr).filter(|path| !self.is_local(path[0]) && *path != ["today"] && *path != ["now"]);
         path.map(|path| path.join(".")).unwrap_or_default()
     }
 
@@ -481,16 +364,4 @@ fn entry_levels(entries: &[IdedEntryExpr]) -> usize {
         EntryExpr::MapEntry(entry) => levels(&entry.key).max(levels(&entry.value)),
     };
     entries.iter().map(of).max().unwrap_or(0)
-}
-
-/// Whether there is a function of this name. The crate doesn't list its functions, but it tells a call with wrong
-/// arguments from a call of nothing.
-fn exists(name: &str, arguments: usize, as_method: bool) -> bool {
-    // Operators, and what macros expand to, have names that no source text can contain.
-    if name.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '.') {
-        return true;
-    }
-    let null = || Expr::Literal(LiteralValue::Null);
-    let probe = call_on(name, as_method.then(null), (0..arguments).map(|_| null()).collect());
-    !matches!(Value::resolve(&probe, &bare_context()), Err(ExecutionError::UndeclaredReference(_)))
 }
