@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::domain::operation::{OpKind, shown};
+use crate::domain::outcome::Counted;
 use crate::domain::planned::Planned;
 use crate::domain::visible::padded;
-use crate::run::Counted;
 
 /// `1 record`, `2 records`.
 pub fn count(n: u64, one: &str, many: &str) -> String {

@@ -263,7 +263,7 @@ impl Daemon {
             by_source.entry(sync.source.name.clone()).or_default().push(turn.sync);
         }
         for syncs in by_source.into_values() {
-            self.launch(&syncs, Task::Sync, Vec::new());
+            self.launch(&syncs, Task::Sync(None), Vec::new());
         }
         reconciles.into_iter().for_each(|sync| self.reconcile(sync));
         self.live.next_runs(self.scheduler.next_runs());

@@ -7,6 +7,7 @@ pub mod account;
 pub mod address;
 pub mod bounded;
 pub mod catalogue;
+pub mod cause;
 pub mod change_token;
 pub mod error;
 pub mod exit;

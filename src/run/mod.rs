@@ -59,7 +59,8 @@ pub use reading::{
     Purpose, Read, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly,
     too_many_rejected,
 };
-pub use summary::{Counted, RunError, RunSummary};
+pub use repair::Asked;
+pub use summary::{RunError, RunSummary};
 pub use undoing::Undoing;
 
 /// What every run needs.
@@ -91,6 +92,8 @@ pub struct RunRequest {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// Who asks for it; nobody where its time has come. Of what is approved, who approved it counts.
+    pub by: Option<String>,
     /// How the plan is made.
     pub origin: Origin,
 }

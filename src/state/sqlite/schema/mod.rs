@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0014.sql"),
     include_str!("0015.sql"),
     include_str!("0016.sql"),
+    include_str!("0017.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
