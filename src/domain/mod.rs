@@ -40,3 +40,4 @@ pub mod units;
 pub mod value;
 pub mod visible;
 pub mod wording;
+pub mod wrap;

@@ -37,10 +37,9 @@ use crate::domain::limits;
 use crate::domain::limits::Consent;
 use crate::domain::record::Key;
 use crate::domain::target_identity;
-use crate::domain::time;
 use crate::failpoints;
 use crate::os::clock::Clock;
-use crate::os::panics;
+use crate::os::{panics, zone};
 use crate::plan::{Plan, Planner};
 use crate::state::clock::ReadClock;
 use crate::state::epoch::{self, Begun};
@@ -186,7 +185,7 @@ impl Runner {
     /// The state fails.
     pub async fn open(&self) -> Result<()> {
         if let Begun::Restored { backup_at } = epoch::begin(&self.state).await? {
-            let of = backup_at.map_or_else(String::new, |at| format!(" of {}", time::rfc3339(at)));
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {}", zone::told(at)));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
         self.recover(None).await?;

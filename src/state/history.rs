@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::db::args;
-use super::ledger::{Filter, Reach, run_status};
+use super::ledger::{Filter, run_status};
 use super::outcomes;
 use super::{Arg, Command, Db, Row, StateError};
 use crate::domain::cause::Trigger;
@@ -224,8 +224,7 @@ impl Command for RecentOutcomes {
         // Of one run or person the index finds all there are.
         let indexed = self.filter.run.is_some() || self.filter.key.is_some();
         let after = if indexed { 0 } else { (newest.unwrap_or(0) - LOOK_BACK).max(0) };
-        let Some(reach) = outcomes::reach(db, &self.filter, true)? else { return Ok(Vec::new()) };
-        let between = Reach { after: reach.after.max(after), ..reach };
+        let Some(between) = outcomes::reach(db, &self.filter, after, true)? else { return Ok(Vec::new()) };
         let found = outcomes::read(db, &self.filter, between, self.limit, true)?;
         Ok(found.into_iter().map(|(_, outcome)| outcome).collect())
     }

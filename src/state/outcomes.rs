@@ -142,18 +142,20 @@ impl Reach {
     pub const ALL: Reach = Reach { after: 0, upto: i64::MAX };
 }
 
-/// Between which rows all those are that a filter means, as far as it is told at little cost; nothing when there are
-/// none.
-pub(super) fn reach(db: &Db<'_>, filter: &Filter, newest_first: bool) -> Result<Option<Reach>, StateError> {
+/// Between which rows all those after one are that a filter means, as far as it is told at little cost; nothing when
+/// there are none.
+pub(super) fn reach(db: &Db<'_>, filter: &Filter, after: i64, newest_first: bool) -> Result<Option<Reach>, StateError> {
     let way = Way::to(filter);
-    let mut reach = Reach::ALL;
+    let mut reach = Reach { after, ..Reach::ALL };
     if let (Some(run), Way::Status) = (&filter.run, way) {
         let number = |sql: &str| db.row(sql, args![run], |row| row.get::<Option<i64>>(0));
         let first = number("SELECT min(id) FROM outcome WHERE run = ?1")?;
         let last = number("SELECT max(id) FROM outcome WHERE run = ?1")?;
         let Some((first, last)) = first.zip(last) else { return Ok(None) };
-        reach = Reach { after: first - 1, upto: last };
-    } else if let (Some(since), Way::Status | Way::Sync | Way::All) = (filter.since, way) {
+        reach = Reach { after: after.max(first - 1), upto: last };
+    } else if let (Some(since), Way::Status | Way::Sync | Way::All) = (filter.since, way)
+        && (newest_first || after == 0)
+    {
         // Where so many are as late that most of those that are meant are among them, nothing is gained.
         let most = if newest_first || way == Way::Status { LOOK_BACK } else { i64::MAX };
         let (first, found) = db.row(
@@ -163,7 +165,7 @@ pub(super) fn reach(db: &Db<'_>, filter: &Filter, newest_first: bool) -> Result<
         )?;
         let Some(first) = first else { return Ok(None) };
         if found < most {
-            reach.after = first - 1;
+            reach.after = after.max(first - 1);
         }
     }
     Ok(Some(reach))
@@ -173,11 +175,7 @@ impl Command for Outcomes {
     type Reply = Vec<(i64, Outcome)>;
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        // Later pages begin where one ended.
-        let Some(reach) = (if self.after == 0 { reach(db, &self.filter, false)? } else { Some(Reach::ALL) }) else {
-            return Ok(Vec::new());
-        };
-        let between = Reach { after: reach.after.max(self.after), ..reach };
+        let Some(between) = reach(db, &self.filter, self.after, false)? else { return Ok(Vec::new()) };
         read(db, &self.filter, between, self.limit, false)
     }
 }
@@ -195,7 +193,7 @@ impl Command for ReachOf {
     type Reply = Option<Reach>;
 
     fn run(&self, db: &Db<'_>) -> Result<Option<Reach>, StateError> {
-        let Some(found) = reach(db, &self.filter, true)? else { return Ok(None) };
+        let Some(found) = reach(db, &self.filter, 0, true)? else { return Ok(None) };
         let Some(newest) = self.newest else { return Ok(Some(found)) };
         // In steps, so that no more than a step is in memory.
         let (mut left, mut reach) = (newest, found);
