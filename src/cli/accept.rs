@@ -10,6 +10,7 @@ use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
 use crate::domain::time::rfc3339;
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::run::{Accepted, accept};
 use crate::state::sources::ACCEPTED_FOR;
 use crate::state::{self, Access};
@@ -22,14 +23,14 @@ pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Res
     let clock = Clock::system();
     let now = clock.now();
     let accepted = accept(settings, source, &state, &clock).await?;
-    let void = rfc3339(now + ACCEPTED_FOR);
+    let void = now + ACCEPTED_FOR;
     let mut out = Out::stdout();
     match printing.format {
         Format::Json => {
             let mut all = accepted.iter().map(as_json);
             let mut told = all.next().unwrap_or_default();
             told["accepted_at"] = rfc3339(now).into();
-            told["void_at"] = void.into();
+            told["void_at"] = rfc3339(void).into();
             told["members"] = all.collect();
             out.json(&told)?;
         }
@@ -38,7 +39,7 @@ pub async fn command(settings: &Settings, name: &str, printing: Printing) -> Res
             if let Some(first) = accepted.first() {
                 out.line(&format!("Accepted: {}", condition(first)))?;
             }
-            out.line(&format!("The next trusted read spends this; unspent it is void at {void}."))?;
+            out.line(&format!("The next trusted read spends this; unspent it is void at {}.", zone::told(void)))?;
             out.line("Limits still judge what comes of it; see it first with rosterd plan.")?;
         }
     }

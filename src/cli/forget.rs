@@ -30,6 +30,10 @@ pub async fn command(settings: &Settings, sync: &str, key: &str, printing: Print
     let (account, outcomes, plans) = match state.ask(forget).await? {
         Forgotten::Done { account, outcomes, plans } => (account, outcomes, plans),
         Forgotten::Unknown => return Err(unknown()),
+        Forgotten::HasAnother(now) => {
+            return Err(Failure::new(Error::Usage, format!("whoever had the key {key} in sync {sync} has {now} now"))
+                .help(format!("what is kept under both goes with: rosterd forget {sync} {now}")));
+        }
         Forgotten::Unresolved => {
             return Err(Failure::new(
                 Error::Target(TargetReason::Unanswered),

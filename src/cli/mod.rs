@@ -21,7 +21,9 @@ mod read_only;
 mod reconcile;
 mod record_args;
 mod run;
+mod runs;
 mod sandbox_args;
+mod sections;
 mod state;
 mod status;
 mod sync;
@@ -192,6 +194,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
         Command::Undo { run, printing } => undo::command(load(global)?, &run, global.verbose > 0, printing).await,
         Command::Why { sync, who, printing } => why::command(load(global)?, &sync, &who, printing).await,
         Command::Forget { sync, key, printing } => forget::command(&*load(global)?, &sync, &key, printing).await,
+        Command::Runs(wanted) => runs::command(&*load(global)?, wanted).await,
         Command::Outcomes(wanted) => outcomes::command(&*load(global)?, wanted).await,
         Command::Status { syncs, printing } => status::command(&load(global)?, &syncs, printing).await,
         Command::State { command, format } => state::command(&*load(global)?, command, Printing { format }).await,

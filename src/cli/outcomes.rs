@@ -7,19 +7,25 @@ use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::outcome::{Outcome, Status};
+use crate::domain::record::Key;
 use crate::domain::remote_id::LoggableId;
 use crate::domain::time;
 use crate::domain::visible::{padded, visible};
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::run::chosen;
-use crate::state::ledger::{Filter, Outcomes, RunExists};
-use crate::state::{self, Access};
+use crate::state::former_keys::{KeyHistory, KnownKeys};
+use crate::state::ledger::{Filter, NewestOutcomes, Outcomes, ReachOf, RunExists};
+use crate::state::{self, Access, State};
 use crate::terminal::out::Out;
 
 /// How many rows are in memory at once.
 const PAGE: usize = 500;
 
-/// `rosterd outcomes`.
+/// How many rows are shown on a terminal unless it is said.
+const ON_A_SCREEN: u64 = 100;
+
+/// `rosterd outcomes`. Text is newest first; JSON and CSV, which are appended to and compared, are oldest first.
 pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> {
     if let Some(sync) = &wanted.sync {
         chosen(settings, std::slice::from_ref(sync))?;
@@ -29,25 +35,62 @@ pub async fn command(settings: &Settings, wanted: OutcomesArgs) -> Result<Exit> 
     if let Some(run) = &wanted.run
         && !state.ask(RunExists(run.clone())).await?
     {
-        return Err(Failure::new(Error::Usage, format!("there is no run {run}")));
+        return Err(Failure::new(Error::Usage, format!("there is no run {run}")).help("see: rosterd runs"));
     }
+    let keys = match &wanted.key {
+        Some(key) => state.ask(KeyHistory { sync: wanted.sync.clone(), key: key.clone() }).await?,
+        None => KnownKeys::default(),
+    };
     let filter = Filter { sync: wanted.sync, run: wanted.run, key: wanted.key, status: wanted.status, since };
-    let mut table = Table::new(wanted.format)?;
-    let mut pages = state.pages(Outcomes { filter, after: 0, limit: PAGE });
-    while let Some(page) = pages.next().await? {
-        for (_, outcome) in &page {
-            table.row(outcome)?;
-        }
+    let mut table = Table::new(wanted.format, filter.key.clone(), keys)?;
+    match wanted.format {
+        LedgerFormat::Text => newest_first(&state, &mut table, filter, wanted.limit).await?,
+        LedgerFormat::Json | LedgerFormat::Csv => oldest_first(&state, &mut table, filter, wanted.limit).await?,
     }
-    table.end()?;
     Ok(Exit::Ok)
 }
 
-/// A time, a date (its midnight in UTC), or how long ago.
-fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    time::since(text, now).ok_or_else(|| {
+async fn oldest_first(state: &State, table: &mut Table, filter: Filter, limit: Option<u64>) -> Result<()> {
+    let after = match limit {
+        None => 0,
+        Some(limit) => {
+            let newest = Some(usize::try_from(limit).unwrap_or(usize::MAX));
+            let Some(reach) = state.ask(ReachOf { filter: filter.clone(), newest }).await? else { return Ok(()) };
+            reach.after
+        }
+    };
+    let mut pages = state.pages(Outcomes { filter, after, limit: PAGE });
+    while let Some(page) = pages.next().await? {
+        page.iter().try_for_each(|(id, outcome)| table.row(*id, outcome))?;
+    }
+    Ok(())
+}
+
+async fn newest_first(state: &State, table: &mut Table, filter: Filter, limit: Option<u64>) -> Result<()> {
+    let unsaid = table.out.is_terminal().then_some(ON_A_SCREEN);
+    let mut left = limit.or(unsaid).unwrap_or(u64::MAX);
+    let Some(between) = state.ask(ReachOf { filter: filter.clone(), newest: None }).await? else {
+        return table.end(false);
+    };
+    let page = usize::try_from(left).unwrap_or(PAGE).saturating_add(1).min(PAGE);
+    let mut pages = state.pages(NewestOutcomes { filter, between, limit: page });
+    while let Some(page) = pages.next().await? {
+        for (id, outcome) in &page {
+            if left == 0 {
+                return table.end(limit.is_none());
+            }
+            left -= 1;
+            table.row(*id, outcome)?;
+        }
+    }
+    table.end(false)
+}
+
+/// A time or a date of this zone, a time with its zone, or how long ago.
+pub(super) fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    zone::local().since(text, now).ok_or_else(|| {
         Failure::new(Error::Usage, format!("--since {text:?} is neither a time nor a span"))
-            .help("write 2026-11-22, 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
+            .help("write 2026-11-22, \"2026-11-22 04:34\", 2026-11-22T03:34:00Z, or how long ago: 2h, 7d")
     })
 }
 
@@ -56,6 +99,9 @@ struct Table {
     out: Out,
     format: LedgerFormat,
     rows: u64,
+    /// The key that was asked for, and what is known of it.
+    asked: Option<String>,
+    keys: KnownKeys,
 }
 
 const COLUMNS: [&str; 16] = [
@@ -82,15 +128,15 @@ const COLUMNS: [&str; 16] = [
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 impl Table {
-    fn new(format: LedgerFormat) -> Result<Table> {
-        let mut table = Table { out: Out::stdout(), format, rows: 0 };
+    fn new(format: LedgerFormat, asked: Option<String>, keys: KnownKeys) -> Result<Table> {
+        let mut table = Table { out: Out::stdout(), format, rows: 0, asked, keys };
         if format == LedgerFormat::Csv {
             table.csv(&COLUMNS)?;
         }
         Ok(table)
     }
 
-    fn row(&mut self, outcome: &Outcome) -> Result<()> {
+    fn row(&mut self, id: i64, outcome: &Outcome) -> Result<()> {
         self.rows += 1;
         match self.format {
             LedgerFormat::Json => self.out.json(outcome),
@@ -98,7 +144,7 @@ impl Table {
                 let cells = cells(outcome);
                 self.csv(&cells.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            LedgerFormat::Text => self.text(outcome),
+            LedgerFormat::Text => self.text(id, outcome),
         }
     }
 
@@ -115,7 +161,7 @@ impl Table {
         self.out.piece(&String::from_utf8_lossy(&line))
     }
 
-    fn text(&mut self, o: &Outcome) -> Result<()> {
+    fn text(&mut self, id: i64, o: &Outcome) -> Result<()> {
         let style = self.out.style;
         let word = format!("{:<8}", o.status.name());
         let status = match o.status {
@@ -123,9 +169,9 @@ impl Table {
             Status::Held | Status::Skipped => style.warn(&word),
             Status::Failed | Status::Unknown | Status::Rejected => style.bad(&word),
         };
-        let key = o.key.as_ref().map_or("(no key)", |k| k.as_str());
         let op = o.op.map_or("-", |op| op.name());
-        let mut line = format!("{}  {}  {status}  {op:<9}  {}", time::rfc3339(o.ts), o.sync, padded(key, 10));
+        let who = padded(&self.who(id, o), 10);
+        let mut line = format!("{}  {}  {status}  {op:<9}  {who}", zone::told(o.ts), o.sync);
         if let Some(id) = &o.remote_id {
             line.push_str(&format!("  account {id}"));
         }
@@ -135,14 +181,41 @@ impl Table {
         for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
             line.push_str(&format!("  {why}"));
         }
+        line.push_str(&format!("  {}", style.faint(&format!("run {}", o.run))));
         self.out.line(&line)
     }
 
-    fn end(&mut self) -> Result<()> {
-        match (self.format, self.rows) {
-            (LedgerFormat::Text, 0) => self.out.line("No outcome matches."),
-            _ => Ok(()),
+    /// Whom a row is about: by the key that they have, and by the one that they had then or have now where that is another.
+    fn who(&self, id: i64, o: &Outcome) -> String {
+        let Some(key) = o.key.as_ref().map(Key::as_str) else { return "(no key)".into() };
+        match &self.asked {
+            Some(asked) if asked != key => format!("{asked} (then {key})"),
+            _ => {
+                let now = self.keys.since.iter().find(|f| f.sync == o.sync && f.after < id && id <= f.upto);
+                now.map_or_else(|| key.to_string(), |now| format!("{key} (now {})", now.new))
+            }
         }
+    }
+
+    /// What is below the rows for people; `more` when there are older ones that nobody asked to leave out.
+    fn end(&mut self, more: bool) -> Result<()> {
+        if self.rows == 0 {
+            self.out.line("No outcome matches.")?;
+        }
+        if let (Some(had), Some(asked)) = (self.keys.since.last(), &self.asked) {
+            let told = format!(
+                "Whoever had {asked} in {} has {new} since {}: rosterd outcomes --key {new}",
+                had.sync,
+                zone::told(had.at),
+                new = had.new
+            );
+            self.out.section(&told)?;
+        }
+        if more {
+            let told = format!("There are older ones: add --limit {}, or --since and --key.", ON_A_SCREEN * 10);
+            self.out.section(&self.out.style.faint(&told))?;
+        }
+        Ok(())
     }
 }
 
@@ -173,13 +246,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn since_is_a_time_a_date_or_a_span() {
+    fn since_is_a_time_or_a_span() {
         let now = time::parse("2026-11-22T12:00:00Z").expect("a time");
-        for (text, expected) in [
-            ("2026-11-21", "2026-11-21T00:00:00.000Z"),
-            ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00.000Z"),
-            ("2h", "2026-11-22T10:00:00.000Z"),
-        ] {
+        for (text, expected) in
+            [("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00.000Z"), ("2h", "2026-11-22T10:00:00.000Z")]
+        {
             assert_eq!(time::rfc3339(since(text, now).expect(text)), expected);
         }
         assert_eq!(since("yesterday", now).map_err(|f| f.exit()), Err(Exit::Usage));

@@ -94,7 +94,7 @@ pub async fn rekey(config: &Settings, sync: &str, keys: (&str, &str), printing: 
         let known = state.ask(FindSync(binding(settings))).await?;
         let id = known.id.ok_or_else(unknown)?;
         gone(config, &state, settings, &old, &new).await?;
-        match state.ask(Rekey { sync: id, old: old.clone(), new: new.clone() }).await? {
+        match state.ask(Rekey { sync: id, old: old.clone(), new: new.clone(), at: Clock::system().stamp() }).await? {
             Rekeyed::Done => {}
             Rekeyed::Unknown => return Err(unknown()),
             Rekeyed::Unresolved => {

@@ -4,24 +4,30 @@ use serde_json::json;
 
 use super::approver::who;
 use super::args::{Format, PlansCommand, Printing};
-use super::plan::Sections;
+use super::sections::Sections;
 use super::words;
 use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
+use crate::domain::label::LabelFields;
 use crate::domain::limits::Breach;
 use crate::domain::planned::PlannedView;
 use crate::domain::time;
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::run::{spent, stale_because};
 use crate::state::ledger::{RunTotals, TotalsOf};
+use crate::state::plan_history::{Added, LastApproved};
 use crate::state::plans::{DecidePlan, FindPlan, HeldPlan, HeldPlans, PlanOperations, PlanStatus};
 use crate::state::{self, Access, State};
 use crate::terminal::out::{Comma, Out};
 
 /// How many operations are in memory at once.
 const PAGE: usize = 500;
+
+/// How many people are named by whom a plan has grown.
+const NAMED: usize = 5;
 
 /// `rosterd plans [show ID]`.
 pub async fn command(settings: &Settings, show: Option<PlansCommand>, printing: Printing, all: bool) -> Result<Exit> {
@@ -82,7 +88,28 @@ fn heading(out: &mut Out, plan: &HeldPlan) -> Result<()> {
         if plan.partial { " of named people" } else { "" },
         time::spoken(age.unsigned_abs())
     ))?;
-    out.line(&format!("  {}", out.style.warn(&breach.sentence(&[]))))
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&[]))))?;
+    if plan.apart {
+        out.line("  Bans alone wait, with what can't be done before them; everything else was sent.")?;
+    }
+    Ok(())
+}
+
+/// By whom a plan has grown since the one whose place it took.
+async fn grown(out: &mut Out, state: &State, plan: &HeldPlan, label: &LabelFields) -> Result<()> {
+    let Some(before) = &plan.replaced else { return Ok(()) };
+    let (added, first) = state.ask(Added { plan: plan.id.clone(), limit: NAMED }).await?;
+    let waits = format!("a plan of {} has waited since {}", plan.sync, zone::told(plan.waiting_since));
+    if added == 0 {
+        return out.line(&format!("  It took the place of plan {before}, and has nobody new; {waits}."));
+    }
+    let who: Vec<String> = first.iter().map(|operation| words::person(operation, label)).collect();
+    let more = if added > who.len() as u64 { ", …" } else { "" };
+    out.line(&format!(
+        "  It has grown by {} since plan {before}: {}{more}; {waits}.",
+        words::count(added, "operation", "operations"),
+        who.join(", ")
+    ))
 }
 
 async fn find(state: &State, id: &PlanId) -> Result<(HeldPlan, PlanStatus)> {
@@ -98,18 +125,30 @@ async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing
     plan.stale = stale(settings, &plan);
     let mut out = Out::stdout();
     let json = printing.format == Format::Json;
-    let who = settings.syncs.get(&plan.sync).map(|s| s.match_fields.clone()).unwrap_or_default();
-    let mut sections = Sections::new(all, &who);
+    let label = settings.syncs.get(&plan.sync).map(|s| s.label.clone()).unwrap_or_default();
+    let breach = Breach { limit: plan.limit.clone(), count: plan.count, allowed: plan.allowed };
+    let approved = state.ask(LastApproved(plan.sync.clone())).await?;
+    let mut sections = Sections::new(all, &label).about(&breach, approved);
     match json {
-        true => out.piece(&head_json(&plan, &state.ask(TotalsOf(id.clone())).await?))?,
-        false => heading(&mut out, &plan)?,
+        true => {
+            let (totals, (added, _)) =
+                (state.ask(TotalsOf(id.clone())).await?, state.ask(Added { plan: id.clone(), limit: 0 }).await?);
+            out.piece(&head_json(&plan, &totals, added))?;
+        }
+        false => {
+            heading(&mut out, &plan)?;
+            grown(&mut out, state, &plan, &label).await?;
+        }
     }
     let mut comma = Comma::default();
     let mut pages = state.pages(PlanOperations { plan: id.clone(), from: 0, limit: PAGE });
     while let Some(page) = pages.next().await? {
         for operation in page.into_iter().filter(|o| !o.is_step()) {
             match json {
-                true => comma.write(&mut out, &PlannedView::from(operation))?,
+                true => {
+                    let called = label.of_operation(&operation);
+                    comma.write(&mut out, &PlannedView::from(operation).labelled(called))?;
+                }
                 false => sections.add(&operation),
             }
         }
@@ -120,7 +159,7 @@ async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing
             out.verbatim("\n")?;
         }
         false => {
-            sections.print(&mut out, &plan.counts)?;
+            sections.print(&mut out)?;
             let all = words::count(plan.counts.values().sum(), "operation", "operations");
             out.section(&format!("  {all} in all."))?;
             release(&mut out, &plan)?;
@@ -130,15 +169,23 @@ async fn one(settings: &Settings, state: &State, id: &PlanId, printing: Printing
 }
 
 /// Everything before the operations: an element of `plan`'s `syncs`, with the plan's id.
-fn head_json(plan: &HeldPlan, totals: &RunTotals) -> String {
-    let head = json!({
+fn head_json(plan: &HeldPlan, totals: &RunTotals, added: u64) -> String {
+    let mut head = json!({
         "id": plan.id, "sync": plan.sync, "plan": plan.id, "made_at": time::rfc3339(plan.made_at), "counts": plan.counts,
         "held": { "limit": plan.limit, "count": plan.count, "allowed": plan.allowed },
         "source_records": totals.source_records, "excluded": totals.excluded, "unchanged": totals.unchanged,
         "skipped": [], "rejected": [], "unresolved": [], "error": null,
-    })
-    .to_string();
-    format!("{},\"operations\":[", head.trim_end_matches('}'))
+    });
+    if plan.apart {
+        head["held"]["apart"] = json!(true);
+    }
+    if let Some(before) = &plan.replaced {
+        head["replaced"] = json!(before);
+        head["added"] = json!(added);
+        head["waiting_since"] = json!(time::rfc3339(plan.waiting_since));
+    }
+    let head = head.to_string();
+    format!("{},\"operations\":[", head.strip_suffix('}').unwrap_or(&head))
 }
 
 /// `rosterd discard`.

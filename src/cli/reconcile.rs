@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::approver::who;
 use super::args::{Format, Printing};
 use super::progress::Progress;
 use super::words;
@@ -17,7 +18,7 @@ use crate::domain::remedy::Remedy;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::visible::padded;
 use crate::run::reconcile::{Comparison, Difference};
-use crate::run::{RunError, RunSummary, chosen};
+use crate::run::{Asked, RunError, RunSummary, chosen};
 use crate::state::ownership::Unconfigured;
 use crate::state::{self, Access, Opened};
 use crate::terminal::out::{Comma, Out};
@@ -53,7 +54,7 @@ pub async fn command(
                 differences = page.report(&sync, comparison, remedy)?;
                 Ok(())
             };
-            match runner.reconcile(&sync, &read, remedy, None, report).await {
+            match runner.reconcile(&sync, &read, remedy, Asked::By(who()), report).await {
                 Ok(run) => {
                     exit = exit.worse(run.as_ref().map_or(Exit::Ok, |run| run.exit));
                     let notable = run.as_ref().map(|run| progress.notable(&run.run)).unwrap_or_default();

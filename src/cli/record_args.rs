@@ -1,11 +1,29 @@
-//! What can be typed after `rosterd outcomes` and `rosterd state`: the ledger and the database behind it.
+//! What can be typed after `rosterd runs`, `rosterd outcomes` and `rosterd state`: the ledger and the database behind it.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::args::LedgerFormat;
+use super::args::{LedgerFormat, Printing};
 use crate::domain::ids::RunId;
+
+/// `runs`.
+#[derive(Args, Clone, Debug)]
+pub struct RunsArgs {
+    /// Of this sync
+    #[arg(long, value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Begun since then: a time or a date of your zone (2026-11-22, "2026-11-22 04:34"), one with its zone
+    /// (2026-11-22T03:34:00Z), or how long ago (2h, 7d)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// The newest so many; on a terminal 20 unless you say, else all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// How to print.
+    #[command(flatten)]
+    pub printing: Printing,
+}
 
 /// `outcomes`.
 #[derive(Args, Clone, Debug)]
@@ -13,18 +31,22 @@ pub struct OutcomesArgs {
     /// Of this sync
     #[arg(long, value_name = "SYNC")]
     pub sync: Option<String>,
-    /// Of this run
+    /// Of this run; ids are in `rosterd runs`
     #[arg(long, value_name = "ID")]
     pub run: Option<RunId>,
-    /// Of this person
+    /// Of this person, also under keys that they had before a `rekey`
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
     /// With this status: ok, failed, unknown, rejected, held, skipped
     #[arg(long, value_name = "STATUS", value_parser = status)]
     pub status: Option<crate::domain::outcome::Status>,
-    /// Since then: a time (2026-11-22, 2026-11-22T03:34:00Z) or how long ago (2h, 7d)
+    /// Since then: a time or a date of your zone (2026-11-22, "2026-11-22 04:34"), one with its zone
+    /// (2026-11-22T03:34:00Z), or how long ago (2h, 7d)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// The newest so many; on a terminal 100 unless you say, else all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     /// How the ledger is printed
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub format: LedgerFormat,

@@ -10,8 +10,9 @@ use crate::domain::label::LabelFields;
 use crate::domain::limits::{Breach, LimitName, counts_towards};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
+use crate::os::zone;
 use crate::state::plan_history::ApprovedPlan;
-use crate::terminal::out::{Out, local};
+use crate::terminal::out::Out;
 
 /// How many operations of a kind are printed unless everything is asked for with `-v`.
 pub const SHOWN: usize = 20;
@@ -114,7 +115,7 @@ impl<'l> Sections<'l> {
                 "    {as_many} of them were in plan {} too, which {} approved on {}.",
                 plan.id,
                 plan.by,
-                local(plan.at)
+                zone::told(plan.at)
             ))?;
         }
         let mut departments: Vec<_> = about.departments.iter().collect();

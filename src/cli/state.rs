@@ -15,6 +15,7 @@ use crate::domain::exit::Exit;
 use crate::domain::time::rfc3339;
 use crate::domain::units::Span;
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::state::lock::SenderLock;
 use crate::state::prune::Pruned;
 use crate::state::sqlite::RestoredState;
@@ -88,7 +89,7 @@ fn put_back(settings: &Settings, file: &Path, printing: Printing) -> Result<Exit
         )?;
         return Ok(Exit::Ok);
     }
-    let of = backup_at.map_or_else(String::new, |at| format!(" of {}", rfc3339(at)));
+    let of = backup_at.map_or_else(String::new, |at| format!(" of {}", zone::told(at)));
     let users = count(users.unsigned_abs(), "person", "people");
     out.line(&format!("{} is the backup {}{of} now, with {users}.", path.display(), file.display()))?;
     if let Some(kept) = kept {

@@ -8,6 +8,7 @@ use crate::domain::error::Result;
 use crate::domain::exit::Exit;
 use crate::domain::time;
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::report::status::{Line, StalePlan, lines};
 use crate::run::chosen;
 use crate::run::unconfigured;
@@ -58,14 +59,14 @@ fn text(out: &mut Out, line: &Line, daemon: bool) -> Result<()> {
     let Some(last) = &line.last_run else {
         return out.line(&format!("  has never run; try it with rosterd plan {}", line.sync));
     };
-    out.line(&format!("  last run       {}", time::rfc3339(*last)))?;
+    out.line(&format!("  last run       {}", zone::told(*last)))?;
     match (&line.last_good_run, line.age_seconds) {
         (Some(at), Some(age)) => {
-            out.line(&format!("  last good run  {}, {} ago", time::rfc3339(*at), time::spoken(age)))?
+            out.line(&format!("  last good run  {}, {} ago", zone::told(*at), time::spoken(age)))?
         }
         _ => out.line("  last good run  never")?,
     }
-    match line.next_run.map(time::rfc3339) {
+    match line.next_run.map(zone::told) {
         Some(next) if daemon => out.line(&format!("  next run       {next}"))?,
         Some(next) => {
             out.line(&format!("  next run       {next} by its schedule, but no daemon is running to keep it"))?

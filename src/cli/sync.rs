@@ -14,7 +14,7 @@ use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::limits::Breach;
-use crate::domain::outcome::{Outcome, RunStatus, Status};
+use crate::domain::outcome::{Counted, Outcome, RunStatus, Status};
 use crate::domain::time;
 use crate::domain::visible::padded;
 use crate::os::clock::Clock;
@@ -30,7 +30,7 @@ pub async fn command(
     outcomes: Option<&Path>,
     printing: Printing,
 ) -> Result<Exit> {
-    let request = RunRequest { only: super::keys(&scope.only)?, ..RunRequest::default() };
+    let request = RunRequest { only: super::keys(&scope.only)?, by: Some(who()), ..RunRequest::default() };
     crate::run::chosen(&settings, &scope.syncs)?;
     let Opened { state, lock: _lock } = state::open(&settings.state.path, Access::Send)?;
     send(settings, state, &scope.syncs, &request, outcomes, printing).await
@@ -186,7 +186,7 @@ fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &PlanId) -> Resu
 }
 
 fn troubles(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> {
-    let total = |pick: fn(&crate::run::Counted) -> u64| run.counts.values().map(pick).sum::<u64>();
+    let total = |pick: fn(&Counted) -> u64| run.counts.values().map(pick).sum::<u64>();
     let parts: Vec<String> = [
         (total(|c| c.failed), "failed"),
         (total(|c| c.unknown), "unknown (looked up first thing in the next run)"),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Format, Printing};
-use super::plan::Sections;
 use super::progress::Progress;
+use super::sections::Sections;
 use super::words;
 use crate::config::Settings;
 use crate::domain::error::Result;
@@ -53,10 +53,10 @@ fn text(out: &mut Out, settings: &Settings, run: &RunId, undoing: &Undoing, all:
     let plan = &undoing.plan;
     let sync = &undoing.sync;
     out.line(&format!("{}: the inverse of run {run}", out.style.strong(sync)))?;
-    let who = settings.syncs.get(sync).map(|s| s.match_fields.clone()).unwrap_or_default();
-    let mut sections = Sections::new(all, &who);
+    let label = settings.syncs.get(sync).map(|s| s.label.clone()).unwrap_or_default();
+    let mut sections = Sections::new(all, &label);
     plan.for_each(|operation| sections.add(operation))?;
-    sections.print(out, &plan.counts)?;
+    sections.print(out)?;
     let mut lines = Vec::new();
     let mut total = 0u64;
     each_left(plan, |key, why| {

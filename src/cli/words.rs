@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::domain::label::LabelFields;
 use crate::domain::operation::{OpKind, shown};
+use crate::domain::outcome::Counted;
 use crate::domain::planned::Planned;
 use crate::domain::visible::padded;
-use crate::run::Counted;
 
 /// `1 record`, `2 records`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
@@ -46,12 +47,23 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
     parts.join(", ")
 }
 
-/// One operation as a person reads it: `E1002  title “Nurse” → “Head nurse”; city “Bern” → “Zürich”`.
+/// The person whom an operation is about: `E1002 Ann Meier`.
+pub fn person(operation: &Planned, label: &LabelFields) -> String {
+    match label.of_operation(operation) {
+        Some(called) => format!("{} {called}", operation.key),
+        None => operation.key.to_string(),
+    }
+}
+
+/// One operation as a person reads it: `E1002  Ann Meier  title “Nurse” → “Head nurse”; city “Bern” → “Zürich”`.
 ///
-/// Of a new account only the fields of `who` are shown unless `all` are asked for: a dozen values a person hide the
-/// people.
-pub fn operation(operation: &Planned, who: &[String], all: bool) -> String {
+/// The fields of a new account are counted unless `all` are asked for: a dozen values a person hide the people.
+pub fn operation(operation: &Planned, label: &LabelFields, all: bool) -> String {
     let mut text = padded(operation.key.as_str(), 10);
+    let called = label.of_operation(operation);
+    if let Some(called) = &called {
+        let _ = write!(text, "  {called}");
+    }
     if let Some(id) = operation.remote_id.as_ref().filter(|_| operation.kind != OpKind::Update) {
         let _ = write!(text, "  account {}", id.as_str());
     }
@@ -59,7 +71,8 @@ pub fn operation(operation: &Planned, who: &[String], all: bool) -> String {
         text.push_str("  is disabled there, becomes active");
     }
     let changes = match operation.kind {
-        OpKind::Create => new_account(operation, who, all),
+        OpKind::Create if called.is_some() => new_account(operation, label, all),
+        OpKind::Create => new_account(operation, &LabelFields::default(), true),
         _ => differences(operation),
     };
     if !changes.is_empty() {
@@ -79,16 +92,16 @@ fn differences(operation: &Planned) -> String {
     changes.collect::<Vec<_>>().join("; ")
 }
 
-fn new_account(operation: &Planned, who: &[String], all: bool) -> String {
-    let all = all || !who.iter().any(|field| operation.fields.contains_key(field));
-    let wanted = |field: &str| all || who.iter().any(|w| w == field);
-    let shown_fields: Vec<String> = (operation.fields.iter())
-        .filter(|(field, _)| wanted(field))
-        .map(|(field, change)| format!("{field} {}", shown(&change.new)))
-        .collect();
-    let more = (operation.fields.len() - shown_fields.len()) as u64;
-    match more {
-        0 => shown_fields.join("; "),
-        _ => format!("{} and {}", shown_fields.join("; "), count(more, "more field", "more fields")),
+/// What a new account holds besides what the person is called by.
+fn new_account(operation: &Planned, label: &LabelFields, all: bool) -> String {
+    let others = || operation.fields.iter().filter(|(field, _)| !label.fields.contains(field));
+    if all {
+        let shown_fields: Vec<String> =
+            others().map(|(field, change)| format!("{field} {}", shown(&change.new))).collect();
+        return shown_fields.join("; ");
+    }
+    match others().count() as u64 {
+        0 => String::new(),
+        more => format!("and {}", count(more, "more field", "more fields")),
     }
 }

@@ -12,7 +12,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::remedy::Remedy;
 use crate::run::reconcile::Comparison;
-use crate::run::{Purpose, RunRequest, Runner, SourceRead, read_sources};
+use crate::run::{Asked, Purpose, RunRequest, Runner, SourceRead, read_sources};
 use crate::state::plans::HeldPlan;
 
 /// A run has ended, however it did.
@@ -25,8 +25,8 @@ pub(super) struct Ended {
 
 /// What is to be done.
 pub(super) enum Task {
-    /// Plan and send.
-    Sync,
+    /// Plan and send; who asked for it, unless its time has come.
+    Sync(Option<String>),
     /// Compare with the target, report, and repair where the configuration says so.
     Reconcile,
     /// Send a held plan that somebody approved.
@@ -86,7 +86,7 @@ impl Job {
     pub async fn run(self) {
         let Job { runner, task, mut pledges, tasks } = self;
         match task {
-            Task::Sync => run_all(&runner, pledges, &tasks).await,
+            Task::Sync(by) => run_all(&runner, by.as_deref(), pledges, &tasks).await,
             Task::Reconcile => {
                 for pledge in pledges {
                     let result = reconcile(&runner, &pledge.sync).await;
@@ -104,7 +104,7 @@ impl Job {
 }
 
 /// Reads, then runs each sync in a task of its own.
-async fn run_all(runner: &Runner, pledges: Vec<RunGuard>, tasks: &TaskTracker) {
+async fn run_all(runner: &Runner, by: Option<&str>, pledges: Vec<RunGuard>, tasks: &TaskTracker) {
     let syncs: Vec<_> = pledges.iter().map(|pledge| Arc::clone(&pledge.sync)).collect();
     let read = tokio::select! {
         biased;
@@ -115,8 +115,9 @@ async fn run_all(runner: &Runner, pledges: Vec<RunGuard>, tasks: &TaskTracker) {
         match &read {
             Ok(read) => {
                 let (runner, read) = (runner.clone(), read.clone());
+                let request = RunRequest { by: by.map(str::to_string), ..RunRequest::default() };
                 tasks.spawn(async move {
-                    let result = one(&runner, &pledge.sync, &read).await;
+                    let result = one(&runner, &pledge.sync, &read, &request).await;
                     pledge.keep(result);
                 });
             }
@@ -138,10 +139,15 @@ async fn ask(runner: &Runner, syncs: &[Arc<SyncSettings>]) -> Result<Result<Sour
     Ok(read)
 }
 
-async fn one(runner: &Runner, sync: &Arc<SyncSettings>, read: &Result<SourceRead, Arc<Failure>>) -> RunResult {
+async fn one(
+    runner: &Runner,
+    sync: &Arc<SyncSettings>,
+    read: &Result<SourceRead, Arc<Failure>>,
+    request: &RunRequest,
+) -> RunResult {
     // What a run of this daemon left in the journal because the state failed meanwhile is resolved now.
     runner.begin(std::slice::from_ref(sync)).await?;
-    let summary = runner.sync_one(sync, read, &RunRequest::default()).await;
+    let summary = runner.sync_one(sync, read, request).await;
     runner.end().await;
     runner.announce(std::slice::from_ref(&summary)).await;
     Ok(Some(summary))
@@ -171,5 +177,5 @@ async fn reconcile(runner: &Runner, sync: &Arc<SyncSettings>) -> RunResult {
         );
         Ok(())
     };
-    runner.reconcile(sync, &read, remedy, None, report).await
+    runner.reconcile(sync, &read, remedy, Asked::BySchedule, report).await
 }

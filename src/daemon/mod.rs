@@ -32,6 +32,7 @@ use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::outcome::RunStatus;
 use crate::domain::time;
 use crate::os::clock::Clock;
+use crate::os::zone;
 use crate::run::{Announcements, RunSummary, Runner};
 use crate::server;
 pub use crate::server::live::{LiveStatus, Pace, View};
@@ -263,7 +264,7 @@ impl Daemon {
             by_source.entry(sync.source.name.clone()).or_default().push(turn.sync);
         }
         for syncs in by_source.into_values() {
-            self.launch(&syncs, Task::Sync, Vec::new());
+            self.launch(&syncs, Task::Sync(None), Vec::new());
         }
         reconciles.into_iter().for_each(|sync| self.reconcile(sync));
         self.live.next_runs(self.scheduler.next_runs());
@@ -341,7 +342,7 @@ impl Daemon {
         let next = self.scheduler.next_runs().into_iter().min_by_key(|(_, at)| *at);
         let next = next.map_or_else(
             || "nothing is scheduled".to_string(),
-            |(sync, at)| format!("next: {sync} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
+            |(sync, at)| format!("next: {sync} at {}", zone::told(at)),
         );
         let refused = if self.live.view().refused.is_some() { "; the configuration on disk is refused" } else { "" };
         if self.running.is_empty() {

@@ -20,8 +20,8 @@ pub(super) type Requester = RequestId;
 
 /// What is to be done for somebody once the sync is free.
 pub(super) enum OperatorRequest {
-    /// Run it.
-    Run(Vec<Requester>),
+    /// Run it: who asked, in words, and who waits.
+    Run(String, Vec<Requester>),
     /// Compare it with its target; nobody waits for that.
     Reconcile,
     /// Send a held plan.
@@ -99,7 +99,7 @@ impl Daemon {
         let id = request.id;
         tracing::info!(by = %request.by, ask = %request.ask, "asked by an operator");
         let taken = match request.ask.clone() {
-            Ask::Trigger(sync) => self.trigger(sync, id),
+            Ask::Trigger(sync) => self.trigger(sync, request.by, id),
             Ask::Approve(plan) => self.approve(request, &plan).await,
         };
         if let Err(failure) = taken {
@@ -109,18 +109,23 @@ impl Daemon {
 
     /// A run now; where one is under way, once more after it, for it may have read the source before what the asker
     /// has in mind.
-    fn trigger(&mut self, sync: String, id: Requester) -> Result<()> {
+    fn trigger(&mut self, sync: String, by: String, id: Requester) -> Result<()> {
         chosen(&self.settings, std::slice::from_ref(&sync))?;
         match self.running.get_mut(&sync) {
-            None => self.launch(&[sync], Task::Sync, vec![id]),
+            None => self.launch(&[sync], Task::Sync(Some(by)), vec![id]),
             Some(under) => {
                 let waiting = under.queue.iter_mut().find_map(|errand| match errand {
-                    OperatorRequest::Run(waiting) => Some(waiting),
+                    OperatorRequest::Run(askers, waiting) => Some((askers, waiting)),
                     OperatorRequest::Approve(_) | OperatorRequest::Reconcile => None,
                 });
                 match waiting {
-                    Some(waiting) => waiting.push(id),
-                    None => under.queue.push(OperatorRequest::Run(vec![id])),
+                    Some((askers, waiting)) => {
+                        if !askers.split(" and ").any(|asker| asker == by) {
+                            *askers = format!("{askers} and {by}");
+                        }
+                        waiting.push(id);
+                    }
+                    None => under.queue.push(OperatorRequest::Run(by, vec![id])),
                 }
             }
         }
@@ -156,14 +161,14 @@ impl Daemon {
                 return self.refuse(queue).await;
             }
             match queue.remove(0) {
-                OperatorRequest::Run(waiting) if self.settings.syncs.contains_key(&sync) => {
-                    self.launch(std::slice::from_ref(&sync), Task::Sync, waiting);
+                OperatorRequest::Run(by, waiting) if self.settings.syncs.contains_key(&sync) => {
+                    self.launch(std::slice::from_ref(&sync), Task::Sync(Some(by)), waiting);
                 }
                 OperatorRequest::Reconcile if self.settings.syncs.contains_key(&sync) => {
                     self.launch(std::slice::from_ref(&sync), Task::Reconcile, Vec::new());
                 }
                 // It is no longer configured.
-                errand @ (OperatorRequest::Run(_) | OperatorRequest::Reconcile) => self.refuse(vec![errand]).await,
+                errand @ (OperatorRequest::Run(..) | OperatorRequest::Reconcile) => self.refuse(vec![errand]).await,
                 OperatorRequest::Approve(request) => self.take(request).await,
             }
             if let Some(under) = self.running.get_mut(&sync) {
@@ -187,7 +192,7 @@ impl Daemon {
     async fn refuse(&mut self, errands: Vec<OperatorRequest>) {
         for errand in errands {
             let askers = match errand {
-                OperatorRequest::Run(askers) => askers,
+                OperatorRequest::Run(_, askers) => askers,
                 OperatorRequest::Approve(request) => vec![request.id],
                 OperatorRequest::Reconcile => Vec::new(),
             };

@@ -61,6 +61,34 @@ impl fmt::Display for Status {
     }
 }
 
+/// Outcomes of one kind of operation, by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Acknowledged.
+    pub ok: u64,
+    /// Refused.
+    pub failed: u64,
+    /// Sent, no usable answer.
+    pub unknown: u64,
+    /// Held by a limit.
+    pub held: u64,
+    /// Not begun: the run was stopped.
+    pub skipped: u64,
+}
+
+impl Counted {
+    /// Adds outcomes of a status.
+    pub const fn add(&mut self, status: Status, n: u64) {
+        *match status {
+            Status::Ok => &mut self.ok,
+            Status::Failed => &mut self.failed,
+            Status::Unknown => &mut self.unknown,
+            Status::Held => &mut self.held,
+            Status::Skipped | Status::Rejected => &mut self.skipped,
+        } += n;
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,3 +6,4 @@ pub mod disk_budget;
 pub mod panics;
 pub mod parallel;
 pub mod stack;
+pub mod zone;

@@ -130,7 +130,13 @@ mod tests {
     #[tokio::test]
     async fn a_run_under_way_hides_neither_how_the_last_ended_nor_that_it_has_begun() {
         let state = State::in_memory().expect("a state");
-        let begin = |id: &str, at| BeginRun { id: id.into(), sync: "staff".into(), at, partial: false };
+        let begin = |id: &str, at| BeginRun {
+            id: id.into(),
+            sync: "staff".into(),
+            at,
+            partial: false,
+            cause: Default::default(),
+        };
         let (first, second) = (instant("2026-11-22T03:00:00.000Z"), instant("2026-11-22T03:15:00.000Z"));
         state.ask(begin("r1", first)).await.expect("begun");
         let status = state.ask(StatusOf { sync: "staff".into(), at_rest: false }).await.expect("a status");
@@ -145,6 +151,8 @@ mod tests {
             excluded: 0,
             unchanged: 0,
             reason: Some("the target is down".into()),
+            figures: Default::default(),
+            error: None,
         };
         state.ask(finish).await.expect("finished");
         state.ask(begin("r2", second)).await.expect("begun");

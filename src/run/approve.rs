@@ -1,7 +1,7 @@
 //! Sending a held plan that somebody approved: it is made anew in the way in which it was made, and sent if every
 //! operation is the same.
 
-use super::{Approval, RunRequest, RunSummary, Runner, chosen};
+use super::{Approval, Asked, RunRequest, RunSummary, Runner, chosen};
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::ids::PlanId;
 use crate::domain::limits::Consent;
@@ -29,7 +29,8 @@ impl Runner {
                 let mut readings = self.read_to_reconcile(&syncs, *remedy).await?;
                 let (read, mut syncs) = readings.pop().ok_or_else(none)?;
                 let sync = syncs.pop().ok_or_else(none)?;
-                let run = self.reconcile(&sync, &read, *remedy, Some(approval), |_| Ok(())).await?;
+                let run =
+                    self.reconcile(&sync, &read, *remedy, Asked::Approved(Box::new(approval)), |_| Ok(())).await?;
                 run.ok_or_else(none)
             }
             Origin::Undo(run) => self.undo(run, approval).await,

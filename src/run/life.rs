@@ -10,6 +10,7 @@ use super::{Read, Run, RunRequest, RunSummary, Runner};
 use crate::account::Client;
 use crate::config::settings::SyncSettings;
 use crate::delivery::RunContext;
+use crate::domain::cause::{RunCause, Trigger};
 use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::ids::SyncId;
 use crate::state::ledger::BeginRun;
@@ -39,7 +40,8 @@ impl<'a> RunLife<'a> {
     pub async fn begin(&self) -> Result<()> {
         let partial = !self.request.only.is_empty() || self.request.origin != Origin::Sync;
         let (id, sync) = (self.summary.run.clone(), self.sync.name.clone());
-        Ok(self.runner.state.ask(BeginRun { id, sync, at: self.runner.clock.stamp(), partial }).await?)
+        let (at, cause) = (self.runner.clock.stamp(), cause(self.request));
+        Ok(self.runner.state.ask(BeginRun { id, sync, at, partial, cause }).await?)
     }
 
     /// The run, bound to its sync's number and its target.
@@ -69,6 +71,20 @@ impl<'a> RunLife<'a> {
         self.summary.log();
         self.summary
     }
+}
+
+/// Why there is a run: who approves a plan is who asks for it.
+fn cause(request: &RunRequest) -> RunCause {
+    let approval = request.approval.as_ref();
+    let by = approval.map(|approval| approval.by.clone()).or_else(|| request.by.clone());
+    let (trigger, undoes) = match &request.origin {
+        Origin::Undo(run) => (Trigger::Undo, Some(run.clone())),
+        _ if approval.is_some() => (Trigger::Approve, None),
+        Origin::Reconcile(_) => (Trigger::Reconcile, None),
+        Origin::Sync if by.is_some() => (Trigger::Command, None),
+        Origin::Sync => (Trigger::Schedule, None),
+    };
+    RunCause { trigger, by, reason: approval.and_then(|approval| approval.reason.clone()), undoes }
 }
 
 /// Does what needs a target's client, which rests afterwards, whatever became of it.

@@ -37,10 +37,9 @@ use crate::domain::limits;
 use crate::domain::limits::{Consent, Judged};
 use crate::domain::record::Key;
 use crate::domain::target_identity;
-use crate::domain::time;
 use crate::failpoints;
 use crate::os::clock::Clock;
-use crate::os::panics;
+use crate::os::{panics, zone};
 use crate::plan::{Plan, Planner};
 use crate::state::clock::ReadClock;
 use crate::state::epoch::{self, Begun};
@@ -59,7 +58,8 @@ pub use reading::{
     Purpose, Read, ReadAt, Reading, SourceRead, known_somewhere, read_source, read_sources, read_sources_quietly,
     too_many_rejected,
 };
-pub use summary::{Counted, RunError, RunSummary};
+pub use repair::Asked;
+pub use summary::{RunError, RunSummary};
 pub use undoing::Undoing;
 
 /// What every run needs.
@@ -91,6 +91,8 @@ pub struct RunRequest {
     pub only: BTreeSet<Key>,
     /// Send this held plan, approved.
     pub approval: Option<Approval>,
+    /// Who asks for it; nobody where its time has come. Of what is approved, who approved it counts.
+    pub by: Option<String>,
     /// How the plan is made.
     pub origin: Origin,
 }
@@ -183,7 +185,7 @@ impl Runner {
     /// The state fails.
     pub async fn open(&self) -> Result<()> {
         if let Begun::Restored { backup_at } = epoch::begin(&self.state).await? {
-            let of = backup_at.map_or_else(String::new, |at| format!(" of {}", time::rfc3339(at)));
+            let of = backup_at.map_or_else(String::new, |at| format!(" of {}", zone::told(at)));
             tracing::warn!("the state database is an older one, restored from a backup{of}");
         }
         self.recover(None).await?;

@@ -19,6 +19,17 @@ use crate::run::reconcile::{Comparison, compare};
 use crate::state::people::{BindSync, FindSync};
 use crate::state::plans::Origin;
 
+/// Who asks for a reconcile.
+#[derive(Debug)]
+pub enum Asked {
+    /// Nobody: its time has come.
+    BySchedule,
+    /// Somebody, by command.
+    By(String),
+    /// Somebody who approved its plan.
+    Approved(Box<Approval>),
+}
+
 impl Runner {
     /// Reads the sources of these syncs, each once, for a reconcile. With a remedy what was read is remembered as by any
     /// run, and what an earlier sender left is settled first; only the holder of the sender's lock may ask for one.
@@ -50,7 +61,7 @@ impl Runner {
         sync: &Arc<SyncSettings>,
         read: &Result<Read, Arc<Failure>>,
         remedy: Remedy,
-        approval: Option<Approval>,
+        asked: Asked,
         mut report: F,
     ) -> Result<Option<RunSummary>>
     where
@@ -66,7 +77,12 @@ impl Runner {
             report(&resting(&client, comparison).await?)?;
             return Ok(None);
         }
-        let request = RunRequest { approval, origin: Origin::Reconcile(remedy), ..RunRequest::default() };
+        let (approval, by) = match asked {
+            Asked::Approved(approval) => (Some(*approval), None),
+            Asked::By(operator) => (None, Some(operator)),
+            Asked::BySchedule => (None, None),
+        };
+        let request = RunRequest { approval, by, origin: Origin::Reconcile(remedy), ..RunRequest::default() };
         let mut life = RunLife::new(self, sync, &request);
         let mut reported = false;
         let repair = self.repair(&mut life, sync, read, remedy, |comparison| {

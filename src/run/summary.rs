@@ -13,25 +13,11 @@ use crate::domain::exit::Exit;
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::{RunStatus, Status};
+use crate::domain::outcome::{Counted, RunStatus};
 use crate::plan::Plan;
 use crate::state::ledger::FinishRun;
+use crate::state::runs::{Figures, RunTrouble};
 use crate::state::sources::Version;
-
-/// Outcomes of one kind of operation, by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    /// Acknowledged.
-    pub ok: u64,
-    /// Refused.
-    pub failed: u64,
-    /// Sent, no usable answer.
-    pub unknown: u64,
-    /// Held by a limit.
-    pub held: u64,
-    /// Not begun: the run was stopped.
-    pub skipped: u64,
-}
 
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,13 +224,7 @@ impl RunSummary {
         for (op, by_status) in &delivered.counts {
             let counted = self.counts.entry(*op).or_default();
             for (status, n) in by_status {
-                *match status {
-                    Status::Ok => &mut counted.ok,
-                    Status::Failed => &mut counted.failed,
-                    Status::Unknown => &mut counted.unknown,
-                    Status::Held => &mut counted.held,
-                    Status::Skipped | Status::Rejected => &mut counted.skipped,
-                } += n;
+                counted.add(*status, *n);
             }
             self.skipped += counted.skipped;
             // What a pause kept back is as it should be.
@@ -291,6 +271,8 @@ impl RunSummary {
             excluded: self.excluded,
             unchanged: self.unchanged,
             reason: (!reason.is_empty()).then(|| reason.join("; ")),
+            figures: Figures { counts: self.counts.clone(), rejected: self.rejected, skipped: self.skipped },
+            error: self.error.as_ref().map(|e| RunTrouble { code: Some(e.code), message: e.message.clone() }),
         }
     }
 

@@ -56,7 +56,7 @@ impl Runner {
     }
 
     async fn past(&self, run: &RunId) -> Result<(PastRun, Arc<SyncSettings>)> {
-        let unknown = || Failure::new(Error::Usage, format!("there is no run {run}")).help("see: rosterd outcomes");
+        let unknown = || Failure::new(Error::Usage, format!("there is no run {run}")).help("see: rosterd runs");
         let past = self.state.ask(FindRun(run.clone())).await?.ok_or_else(unknown)?;
         if !past.finished {
             return Err(Failure::new(Error::State(StateReason::SenderActive), format!("run {run} has not ended"))

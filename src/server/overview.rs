@@ -1,7 +1,6 @@
 //! What the status page shows, collected: how each sync stands, what waits for somebody, what failed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 use crate::config::Settings;
 use crate::domain::error::Result;
@@ -9,6 +8,7 @@ use crate::domain::limits::{LimitName, counts_towards};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::planned::Planned;
+use crate::os::zone::{self, Zone};
 use crate::report::status;
 use crate::report::status::Line;
 use crate::run::stale_because;
@@ -46,6 +46,8 @@ const PAGE: usize = 500;
 pub struct Overview {
     /// When it was looked at.
     pub now: DateTime<Utc>,
+    /// The zone in which times are told, that of the daemon.
+    pub zone: Zone,
     /// When the daemon started.
     pub started_at: DateTime<Utc>,
     /// Why the configuration on disk was refused, if it was.
@@ -76,8 +78,6 @@ pub struct SyncView {
     pub running: Option<DateTime<Utc>>,
     /// When the daemon has it begin next.
     pub next: Option<DateTime<Utc>>,
-    /// Its time zone.
-    pub zone: Tz,
     /// Its runs within [`SPAN`], oldest first.
     pub marks: Vec<Mark>,
 }
@@ -118,7 +118,6 @@ impl Overview {
             syncs.push(SyncView {
                 running: view.running.get(&line.sync).copied(),
                 next: view.next.get(&line.sync).copied(),
-                zone: settings.syncs.get(&line.sync).map_or(Tz::UTC, |sync| sync.timezone),
                 source: settings.syncs.get(&line.sync).map(|sync| sync.source.name.clone()).unwrap_or_default(),
                 marks,
                 line,
@@ -126,6 +125,7 @@ impl Overview {
         }
         Ok(Overview {
             now,
+            zone: zone::local(),
             started_at: view.started_at,
             refused: view.refused.clone(),
             stopping: view.stopping,

@@ -8,6 +8,7 @@ use maud::PreEscaped;
 
 use super::overview::SPAN;
 use crate::domain::outcome::RunStatus;
+use crate::os::zone::Zone;
 use crate::state::history::Mark;
 
 /// The picture's own units; a browser scales them to whatever room there is.
@@ -34,7 +35,7 @@ fn look(mark: &Mark) -> (&'static str, f64) {
 }
 
 /// The runs of a day up to `now`, oldest first.
-pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>) -> PreEscaped<String> {
+pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>, zone: Zone) -> PreEscaped<String> {
     let since = now - SPAN;
     let place = |at: DateTime<Utc>| {
         let share = (at - since).num_milliseconds() as f64 / SPAN.num_milliseconds() as f64;
@@ -60,9 +61,9 @@ pub(super) fn timeline(marks: &[Mark], now: DateTime<Utc>) -> PreEscaped<String>
         let _ = write!(
             svg,
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{height:.1}\">\
-             <title>{} UTC: {}, {} planned</title></rect>",
+             <title>{}: {}, {} planned</title></rect>",
             HEIGHT - height,
-            began.format("%H:%M:%S"),
+            zone.of_day(began),
             mark.status.map_or("running", RunStatus::name),
             mark.planned,
         );
@@ -94,7 +95,7 @@ mod tests {
             mark("2026-11-22T06:00:00.000Z", Some("failed"), 3),
             mark("2026-11-22T11:59:59.000Z", None, 0),
         ];
-        let svg = timeline(&marks, now).into_string();
+        let svg = timeline(&marks, now, Zone::Named(chrono_tz::Tz::UTC)).into_string();
         assert!(svg.contains("<rect class=\"ok\" x=\"240.0\" y=\"27.0\" width=\"2.0\" height=\"9.0\">"), "{svg}");
         assert!(svg.contains("<rect class=\"failed\" x=\"360.0\" y=\"0.0\" width=\"2.0\" height=\"36.0\">"), "{svg}");
         assert!(svg.contains("<rect class=\"running\" x=\"478.0\""), "the last one stays within the picture: {svg}");

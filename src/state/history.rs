@@ -6,14 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::db::args;
-use super::ledger::{Filter, Outcomes, run_status};
+use super::ledger::{Filter, run_status};
 use super::outcomes;
 use super::{Arg, Command, Db, Row, StateError};
+use crate::domain::cause::Trigger;
 use crate::domain::ids::RunId;
 use crate::domain::outcome::{Outcome, RunStatus};
 use crate::domain::time;
 
-/// A run with what became of it: a row of `v_runs`, and why it ended as it did.
+/// A run with what became of it: a row of `v_runs`, why it ended as it did, and what began it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunRow {
     /// Its id.
@@ -35,6 +36,10 @@ pub struct RunRow {
     pub unchanged: Option<u64>,
     /// Why it ended as it did.
     pub reason: Option<String>,
+    /// What began it; none of a run that an older program made.
+    pub trigger: Option<Trigger>,
+    /// Who asked for it or approved it.
+    pub by: Option<String>,
 }
 
 /// What became of a run: outcomes that are `ok` by operation, the others by status.
@@ -75,12 +80,13 @@ impl Command for RecentRuns {
     type Reply = Vec<RunRow>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<RunRow>, StateError> {
+        let of = if self.sync.is_some() { "WHERE sync = ?1" } else { "" };
         let sql = format!(
-            "SELECT id, sync, started_at, finished_at, status, unchanged, reason, {COUNTS} FROM run
-             WHERE ?1 IS NULL OR sync = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2"
+            "SELECT id, sync, started_at, finished_at, status, unchanged, reason, cause, by_whom, {COUNTS} FROM run
+             {of} ORDER BY started_at DESC, id DESC LIMIT ?2"
         );
         let rows = db.rows(&sql, args![self.sync, self.limit as i64], |row| {
-            let counts = row.get::<Option<i64>>(7)?.map(|_| Counts::read(row, 7)).transpose()?;
+            let counts = row.get::<Option<i64>>(9)?.map(|_| Counts::read(row, 9)).transpose()?;
             let run = RunRow {
                 run: row.get(0)?,
                 sync: row.get(1)?,
@@ -90,6 +96,8 @@ impl Command for RecentRuns {
                 counts: Counts::default(),
                 unchanged: row.get::<Option<i64>>(5)?.map(i64::unsigned_abs),
                 reason: row.get(6)?,
+                trigger: row.get::<Option<String>>(7)?.and_then(|word| Trigger::parse(&word)),
+                by: row.get(8)?,
             };
             Ok((run, counts))
         })?;
@@ -216,8 +224,9 @@ impl Command for RecentOutcomes {
         // Of one run or person the index finds all there are.
         let indexed = self.filter.run.is_some() || self.filter.key.is_some();
         let after = if indexed { 0 } else { (newest.unwrap_or(0) - LOOK_BACK).max(0) };
-        let asked = Outcomes { filter: self.filter.clone(), after, limit: self.limit };
-        Ok(outcomes::read(db, &asked, true)?.into_iter().map(|(_, outcome)| outcome).collect())
+        let Some(between) = outcomes::reach(db, &self.filter, after, true)? else { return Ok(Vec::new()) };
+        let found = outcomes::read(db, &self.filter, between, self.limit, true)?;
+        Ok(found.into_iter().map(|(_, outcome)| outcome).collect())
     }
 }
 
@@ -293,7 +302,13 @@ mod tests {
     async fn the_newest_come_first_with_their_counts() {
         let state = State::in_memory().expect("a state");
         for (id, at) in [("r1", "2026-11-22T01:00:00.000Z"), ("r2", "2026-11-22T02:00:00.000Z")] {
-            let begin = BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false };
+            let begin = BeginRun {
+                id: id.into(),
+                sync: "staff".into(),
+                at: instant(at),
+                partial: false,
+                cause: Default::default(),
+            };
             state.ask(begin).await.expect("begun");
         }
         let rows = vec![

@@ -13,7 +13,7 @@ use super::db::args;
 use super::ledger::LedgerWriter;
 use super::people_writer::PeopleWriter;
 use super::undo::{self, Undoable};
-use super::{Command, Db, StateError, history};
+use super::{Command, Db, StateError, history, runs};
 use crate::domain::account::Kept;
 use crate::domain::ids::{EntryId, RunId, SyncId};
 use crate::domain::operation::Fingerprint;
@@ -409,6 +409,7 @@ impl Recover {
         )?;
         for run in runs {
             history::count(db, "id = ?1 AND finished_at IS NOT NULL", args![run])?;
+            runs::count_anew(db, &run)?;
         }
         Ok(count)
     }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Command, Db, StateError, Statement, history};
+use super::runs::{Figures, RunTrouble};
+use super::{Command, Db, StateError, Statement, former_keys, history, runs};
+use crate::domain::cause::RunCause;
 use crate::domain::ids::{PlanId, RunId};
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Outcome, RunStatus};
 use crate::domain::record::Key;
 
-pub use super::outcomes::{Filter, LastOutcomes, Outcomes};
+pub use super::outcomes::{Filter, LastOutcomes, NewestOutcomes, Outcomes, Reach, ReachOf};
 
 /// Writes rows of the ledger, as many as one command has.
 pub(super) struct LedgerWriter<'d> {
@@ -88,6 +90,8 @@ pub struct BeginRun {
     pub at: DateTime<Utc>,
     /// Only named keys are looked at (`--only`).
     pub partial: bool,
+    /// Why there is a run.
+    pub cause: RunCause,
 }
 
 impl Command for BeginRun {
@@ -98,6 +102,7 @@ impl Command for BeginRun {
             "INSERT INTO run (id, sync, started_at, partial) VALUES (?1, ?2, ?3, ?4)",
             args![self.id, self.sync, self.at, self.partial],
         )?;
+        runs::begun(db, &self.id, &self.cause)?;
         super::clock::begin(db, &self.id, &self.sync, self.at)
     }
 }
@@ -123,6 +128,10 @@ pub struct FinishRun {
     pub unchanged: u64,
     /// Why, if it isn't `ok`.
     pub reason: Option<String>,
+    /// What it came to, in numbers.
+    pub figures: Figures,
+    /// Why it did not end well.
+    pub error: Option<RunTrouble>,
 }
 
 impl Command for FinishRun {
@@ -144,6 +153,7 @@ impl Command for FinishRun {
                 self.reason,
             ],
         )?;
+        runs::ended(db, &self.id, &self.figures, self.error.as_ref())?;
         history::count(db, "id = ?1", args![self.id])
     }
 }
@@ -307,11 +317,18 @@ impl Command for CameBack {
     type Reply = Vec<u64>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<u64>, StateError> {
-        let mut count = db.prepare("SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'")?;
+        let mut count = db.prepare(
+            "SELECT count(*) FROM outcome WHERE sync = ?1 AND key = ?2 AND ts >= ?3 AND op = 'reinstate' AND status = 'ok'
+             AND id > ?4 AND id <= ?5",
+        )?;
         let mut times = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            let n: i64 = count.row(args![self.sync, key.as_str(), self.since], |row| row.get(0))?;
-            times.push(n.unsigned_abs());
+            let mut n = 0;
+            for (key, after, upto) in former_keys::spans(db, &self.sync, key.as_str())? {
+                let found: i64 = count.row(args![self.sync, key, self.since, after, upto], |row| row.get(0))?;
+                n += found.unsigned_abs();
+            }
+            times.push(n);
         }
         Ok(times)
     }

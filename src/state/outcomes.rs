@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::db::args;
 use super::history::LOOK_BACK;
-use super::{Arg, Command, Db, Page, Row, StateError};
+use super::{Arg, Command, Db, Page, Row, StateError, former_keys};
 use crate::domain::ids::RunId;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{ErrorKind, OpError, Outcome, Status};
@@ -37,12 +37,36 @@ pub struct Outcomes {
     pub limit: usize,
 }
 
-/// The outcomes after a row, in either order.
-pub(super) fn read(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<Vec<(i64, Outcome)>, StateError> {
-    let f = &asked.filter;
-    let way = Way::to(f);
-    let Some((after, until)) = rows_between(db, asked, newest_first, way)? else { return Ok(Vec::new()) };
-    let (status, limit) = (f.status.map(Status::name), asked.limit as i64);
+/// Outcomes between two rows, in either order: those after one, up to another.
+pub(super) fn read(
+    db: &Db<'_>,
+    filter: &Filter,
+    between: Reach,
+    limit: usize,
+    newest_first: bool,
+) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let mut found = rows(db, filter, between, limit, newest_first)?;
+    let Some(key) = &filter.key else { return Ok(found) };
+    // Whoever has the key now may have had others before.
+    let former = former_keys::of(db, filter.sync.as_deref(), key)?;
+    for had in former.into_iter().filter(|had| had.old != had.new) {
+        let of_then = Filter { sync: Some(had.sync), key: Some(had.old), ..filter.clone() };
+        let between = Reach { after: between.after.max(had.after), upto: between.upto.min(had.upto) };
+        found.extend(rows(db, &of_then, between, limit, newest_first)?);
+    }
+    found.sort_by_key(|(id, _)| if newest_first { -id } else { *id });
+    found.truncate(limit);
+    Ok(found)
+}
+
+fn rows(
+    db: &Db<'_>,
+    f: &Filter,
+    between: Reach,
+    limit: usize,
+    newest_first: bool,
+) -> Result<Vec<(i64, Outcome)>, StateError> {
+    let (status, limit) = (f.status.map(Status::name), limit as i64);
     let given: [Option<&dyn Arg>; 5] = [
         f.sync.as_ref().map(|sync| sync as &dyn Arg),
         f.run.as_ref().map(|run| run as &dyn Arg),
@@ -50,9 +74,9 @@ pub(super) fn read(db: &Db<'_>, asked: &Outcomes, newest_first: bool) -> Result<
         status.as_ref().map(|status| status as &dyn Arg),
         f.since.as_ref().map(|since| since as &dyn Arg),
     ];
-    let mut arguments: Vec<&dyn Arg> = vec![&after, &until, &limit];
+    let mut arguments: Vec<&dyn Arg> = vec![&between.after, &between.upto, &limit];
     arguments.extend(given.into_iter().flatten());
-    let sql = statement(given.map(|argument| argument.is_some()), way, newest_first);
+    let sql = statement(given.map(|argument| argument.is_some()), Way::to(f), newest_first);
     db.rows(&sql, &arguments, |row| Ok((row.get(0)?, outcome(row)?)))
 }
 
@@ -104,18 +128,33 @@ impl Way {
     }
 }
 
-/// After which row and up to which one all those are that a filter means, as far as it is told at little cost; nothing when
+/// Rows of the ledger by their numbers: those after one, up to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// After this one; 0 is before all of them.
+    pub after: i64,
+    /// Up to this one.
+    pub upto: i64,
+}
+
+impl Reach {
+    /// All rows.
+    pub const ALL: Reach = Reach { after: 0, upto: i64::MAX };
+}
+
+/// Between which rows all those after one are that a filter means, as far as it is told at little cost; nothing when
 /// there are none.
-fn rows_between(db: &Db<'_>, asked: &Outcomes, newest_first: bool, way: Way) -> Result<Option<(i64, i64)>, StateError> {
-    let (mut after, mut until) = (asked.after, i64::MAX);
-    if let (Some(run), Way::Status) = (&asked.filter.run, way) {
+pub(super) fn reach(db: &Db<'_>, filter: &Filter, after: i64, newest_first: bool) -> Result<Option<Reach>, StateError> {
+    let way = Way::to(filter);
+    let mut reach = Reach { after, ..Reach::ALL };
+    if let (Some(run), Way::Status) = (&filter.run, way) {
         let number = |sql: &str| db.row(sql, args![run], |row| row.get::<Option<i64>>(0));
         let first = number("SELECT min(id) FROM outcome WHERE run = ?1")?;
         let last = number("SELECT max(id) FROM outcome WHERE run = ?1")?;
         let Some((first, last)) = first.zip(last) else { return Ok(None) };
-        (after, until) = (after.max(first - 1), last);
-    } else if let (Some(since), Way::Status | Way::Sync | Way::All) = (asked.filter.since, way)
-        && (newest_first || asked.after == 0)
+        reach = Reach { after: after.max(first - 1), upto: last };
+    } else if let (Some(since), Way::Status | Way::Sync | Way::All) = (filter.since, way)
+        && (newest_first || after == 0)
     {
         // Where so many are as late that most of those that are meant are among them, nothing is gained.
         let most = if newest_first || way == Way::Status { LOOK_BACK } else { i64::MAX };
@@ -126,17 +165,75 @@ fn rows_between(db: &Db<'_>, asked: &Outcomes, newest_first: bool, way: Way) -> 
         )?;
         let Some(first) = first else { return Ok(None) };
         if found < most {
-            after = after.max(first - 1);
+            reach.after = after.max(first - 1);
         }
     }
-    Ok(Some((after, until)))
+    Ok(Some(reach))
 }
 
 impl Command for Outcomes {
     type Reply = Vec<(i64, Outcome)>;
 
     fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
-        read(db, self, false)
+        let Some(between) = reach(db, &self.filter, self.after, false)? else { return Ok(Vec::new()) };
+        read(db, &self.filter, between, self.limit, false)
+    }
+}
+
+/// Asks where the outcomes of a filter are: nothing when there are none. Of the newest so many alone when a number is given.
+#[derive(Debug)]
+pub struct ReachOf {
+    /// Which.
+    pub filter: Filter,
+    /// The newest so many.
+    pub newest: Option<usize>,
+}
+
+impl Command for ReachOf {
+    type Reply = Option<Reach>;
+
+    fn run(&self, db: &Db<'_>) -> Result<Option<Reach>, StateError> {
+        let Some(found) = reach(db, &self.filter, 0, true)? else { return Ok(None) };
+        let Some(newest) = self.newest else { return Ok(Some(found)) };
+        // In steps, so that no more than a step is in memory.
+        let (mut left, mut reach) = (newest, found);
+        while left > 0 {
+            let rows = read(db, &self.filter, reach, left.min(STEP), true)?;
+            let Some((oldest, _)) = rows.last() else { return Ok(Some(found)) };
+            left -= rows.len();
+            reach.upto = oldest - 1;
+        }
+        Ok(Some(Reach { after: reach.upto, ..found }))
+    }
+}
+
+/// How many rows are counted off at once.
+const STEP: usize = 1_000;
+
+/// The next outcomes, newest first.
+#[derive(Clone, Debug)]
+pub struct NewestOutcomes {
+    /// Which.
+    pub filter: Filter,
+    /// Between which rows, from [`ReachOf`].
+    pub between: Reach,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Command for NewestOutcomes {
+    type Reply = Vec<(i64, Outcome)>;
+
+    fn run(&self, db: &Db<'_>) -> Result<Self::Reply, StateError> {
+        read(db, &self.filter, self.between, self.limit, true)
+    }
+}
+
+impl Page for NewestOutcomes {
+    type Entry = (i64, Outcome);
+
+    fn go_on(&mut self, read: &[(i64, Outcome)]) {
+        self.between.upto = read.last().map_or(self.between.upto, |(id, _)| id - 1);
     }
 }
 
@@ -148,7 +245,7 @@ impl Page for Outcomes {
     }
 }
 
-/// The last outcomes of a person, newest first.
+/// The last outcomes of a person, newest first, also those under a key that they had before.
 #[derive(Debug)]
 pub struct LastOutcomes {
     /// Of which sync.
@@ -163,11 +260,17 @@ impl Command for LastOutcomes {
     type Reply = Vec<Outcome>;
 
     fn run(&self, db: &Db<'_>) -> Result<Vec<Outcome>, StateError> {
-        db.rows(
-            &format!("SELECT {COLUMNS} FROM outcome WHERE sync = ?1 AND key = ?2 ORDER BY id DESC LIMIT ?3"),
-            args![self.sync, self.key, self.limit as i64],
-            outcome,
-        )
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outcome WHERE sync = ?1 AND key = ?2 AND id > ?3 AND id <= ?4 ORDER BY id DESC LIMIT ?5"
+        );
+        let mut found = Vec::new();
+        for (key, after, upto) in former_keys::spans(db, &self.sync, &self.key)? {
+            let asked = args![self.sync, key, after, upto, self.limit as i64];
+            found.extend(db.rows(&sql, asked, |row| Ok((row.get::<i64>(0)?, outcome(row)?)))?);
+        }
+        found.sort_by_key(|(id, _)| -id);
+        found.truncate(self.limit);
+        Ok(found.into_iter().map(|(_, outcome)| outcome).collect())
     }
 }
 

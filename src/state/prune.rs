@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Command, Db, StateError, history};
+use super::{Command, Db, StateError, former_keys, history};
 
 /// How many rows of the ledger one step may delete: some ten milliseconds of work.
 pub const STEP: usize = 2_000;
@@ -43,11 +43,13 @@ impl Command for Prune {
         let old = "SELECT id FROM outcome WHERE ts < ?1 AND NOT
                        (ts >= ?2 AND op IN ('ban', 'delete', 'reinstate') AND status IN ('ok', 'unknown'))
                    ORDER BY ts, id LIMIT ?3";
-        // What an operation replaced goes with the first of its outcomes.
+        // What an operation replaced goes with the first of its outcomes, also where the person has another key by now.
         db.execute(
             &format!(
                 "DELETE FROM undo WHERE (run, key) IN
-                     (SELECT run, key FROM outcome WHERE id IN ({old}) AND status IN ('ok', 'unknown'))"
+                     (SELECT run, coalesce((SELECT f.new FROM former_key f WHERE f.old = o.key AND f.sync = o.sync
+                                            AND f.upto >= o.id ORDER BY f.upto LIMIT 1), key)
+                      FROM outcome o WHERE id IN ({old}) AND status IN ('ok', 'unknown'))"
             ),
             step,
         )?;
@@ -60,6 +62,7 @@ impl Command for Prune {
             step,
         )?;
         let outcomes = db.execute(&format!("DELETE FROM outcome WHERE id IN ({old})"), step)?;
+        former_keys::prune(db)?;
         if outcomes == STEP as u64 {
             return Ok(Pruned { outcomes, more: true, ..Pruned::default() });
         }
@@ -110,7 +113,13 @@ mod tests {
 
     async fn run(state: &State, id: &str, at: &str, status: RunStatus) {
         state
-            .ask(BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false })
+            .ask(BeginRun {
+                id: id.into(),
+                sync: "staff".into(),
+                at: instant(at),
+                partial: false,
+                cause: Default::default(),
+            })
             .await
             .expect("begun");
         let finish = FinishRun {
@@ -123,6 +132,8 @@ mod tests {
             excluded: 0,
             unchanged: 0,
             reason: None,
+            figures: Default::default(),
+            error: None,
         };
         state.ask(finish).await.expect("finished");
     }

@@ -1,8 +1,10 @@
 //! A new key for somebody: HR issued their number anew, and what is known of them goes with it.
 
+use chrono::{DateTime, Utc};
+
 use super::db::args;
 use super::people_writer::PeopleWriter;
-use super::{Command, Db, StateError};
+use super::{Command, Db, StateError, former_keys};
 use crate::domain::ids::SyncId;
 use crate::domain::record::Key;
 
@@ -20,7 +22,8 @@ pub enum Rekeyed {
 }
 
 /// Gives a person the key that HR issued anew: everything that is known of them goes with it, and the next run
-/// compares their new record with it.
+/// compares their new record with it. Rows of the ledger stay as they were written, and are found by the new key from
+/// here on ([`super::former_keys`]).
 #[derive(Debug)]
 pub struct Rekey {
     /// Whose.
@@ -29,6 +32,8 @@ pub struct Rekey {
     pub old: Key,
     /// The key they have.
     pub new: Key,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 impl Command for Rekey {
@@ -67,6 +72,8 @@ impl Command for Rekey {
         ] {
             db.execute(sql, args![self.sync, old, new])?;
         }
+        let name: String = db.row("SELECT name FROM sync WHERE id = ?1", args![self.sync], |row| row.get(0))?;
+        former_keys::moved(db, &name, old, new, self.at)?;
         Ok(Rekeyed::Done)
     }
 }

@@ -32,9 +32,10 @@ pub(super) struct OfSync {
 }
 
 /// All tables that know a sync. A test compares them with the schema.
-pub(super) const TABLES: [OfSync; 9] = [
+pub(super) const TABLES: [OfSync; 10] = [
     OfSync { table: "announced", by: By::Name, once_a: Some("sync") },
     OfSync { table: "body", by: By::Number, once_a: Some("key") },
+    OfSync { table: "former_key", by: By::Name, once_a: None },
     OfSync { table: "journal", by: By::Number, once_a: None },
     OfSync { table: "outcome", by: By::Name, once_a: None },
     OfSync { table: "person", by: By::Number, once_a: Some("key") },
@@ -251,6 +252,10 @@ impl Command for ForgetSync {
             db.execute("UPDATE plan SET status = 'discarded' WHERE sync = ?1 AND status = 'held'", args![name])?;
         for table in ["plan", "run"] {
             let sql = format!("UPDATE {table} SET reason = ?2 WHERE sync = ?1 AND reason IS NOT NULL");
+            db.execute(&sql, args![name.as_str(), FORGOTTEN])?;
+        }
+        for column in ["said", "error_message"] {
+            let sql = format!("UPDATE run SET {column} = ?2 WHERE sync = ?1 AND {column} IS NOT NULL");
             db.execute(&sql, args![name.as_str(), FORGOTTEN])?;
         }
         db.execute("DELETE FROM request WHERE kind = 'trigger' AND subject = ?1", args![name])?;

@@ -3,9 +3,11 @@
 //!
 //! A line is text from anywhere: its control, format and bidirectional characters come out as `\u{202e}` (see
 //! [`crate::domain::visible`]), line breaks too. Colours are ours: they travel through a line as marks that nobody outside this
-//! process can guess, and become escape sequences when the line is written.
+//! process can guess, and become escape sequences when the line is written. On a terminal a line is broken between words
+//! where it would go beyond the right edge.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
@@ -13,6 +15,7 @@ use anstyle::{AnsiColor, Style};
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::visible;
 use crate::domain::visible::spell;
+use crate::domain::wrap::wrapped;
 
 /// The room for prose where nothing tells how wide the terminal is, and the most that is used of a wider one.
 const WIDEST: usize = 100;
@@ -145,11 +148,22 @@ pub fn room() -> usize {
     }
 }
 
+/// The columns of the terminal that a stream is; none where it is no terminal.
+fn width_of(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let told = rustix::termios::tcgetwinsize(stream).map_or(0, |size| usize::from(size.ws_col));
+    Some(if told == 0 { ORDINARY } else { told })
+}
+
 /// A stream, buffered; flushed when it is dropped. What standard output did not take is kept for [`lost`].
 pub struct Out {
     writer: Box<dyn Write>,
     /// How it may be styled.
     pub style: Styles,
+    /// How many columns it has; none where it is no terminal.
+    width: Option<usize>,
     /// Nobody is harmed by what does not get there, or it is known already.
     may_fail: bool,
 }
@@ -158,15 +172,20 @@ impl Out {
     /// Standard output.
     pub fn stdout() -> Out {
         let stdout = io::stdout();
-        let style = styles_for(stdout.is_terminal());
-        Out { writer: Box::new(BufWriter::new(stdout.lock())), style, may_fail: false }
+        let (style, width) = (styles_for(stdout.is_terminal()), width_of(&stdout));
+        Out { writer: Box::new(BufWriter::new(stdout.lock())), style, width, may_fail: false }
     }
 
     /// Standard error. There is nobody to tell of what it does not take.
     pub fn stderr() -> Out {
         let stderr = io::stderr();
-        let style = styles_for(stderr.is_terminal());
-        Out { writer: Box::new(BufWriter::new(stderr)), style, may_fail: true }
+        let (style, width) = (styles_for(stderr.is_terminal()), width_of(&stderr));
+        Out { writer: Box::new(BufWriter::new(stderr)), style, width, may_fail: true }
+    }
+
+    /// Whether somebody looks at it, rather than a program.
+    pub fn is_terminal(&self) -> bool {
+        self.width.is_some()
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
@@ -188,7 +207,10 @@ impl Out {
     /// # Errors
     /// Standard output can't be written; a reader that has gone away ends the process quietly.
     pub fn line(&mut self, text: &str) -> Result<()> {
-        self.write(&rendered(text))?;
+        match self.width {
+            Some(room) => self.write(&wrapped(&rendered(text), room))?,
+            None => self.write(&rendered(text))?,
+        }
         self.write("\n")
     }
 
@@ -201,12 +223,15 @@ impl Out {
         self.line(text)
     }
 
-    /// Writes text whose line breaks are ours.
+    /// Writes text whose line breaks are ours; its lines are as wide as they should be.
     ///
     /// # Errors
     /// As [`Out::line`].
     pub fn lines(&mut self, text: &str) -> Result<()> {
-        text.lines().try_for_each(|line| self.line(line))
+        text.lines().try_for_each(|line| {
+            self.write(&rendered(line))?;
+            self.write("\n")
+        })
     }
 
     /// Writes text that stands in this program: a definition, a script.
@@ -335,7 +360,12 @@ pub(crate) mod tests {
     impl Kept {
         /// An output that is kept here, as a pipe would have it or a terminal.
         pub fn out(&self, terminal: bool) -> Out {
-            Out { writer: Box::new(self.clone()), style: Styles { on: terminal }, may_fail: false }
+            Out {
+                writer: Box::new(self.clone()),
+                style: Styles { on: terminal },
+                width: terminal.then_some(ORDINARY),
+                may_fail: false,
+            }
         }
 
         /// What was written.

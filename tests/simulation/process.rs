@@ -18,7 +18,7 @@ use rosterd::domain::exit::Exit;
 use rosterd::domain::outcome::Outcome;
 use rosterd::domain::remedy::Remedy;
 use rosterd::os::clock::Clock;
-use rosterd::run::{Announcements, Purpose, RunRequest, RunSummary, Runner, read_sources};
+use rosterd::run::{Announcements, Asked, Purpose, RunRequest, RunSummary, Runner, read_sources};
 use rosterd::state::{Disk, State, StateError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -280,7 +280,7 @@ async fn repair(faults: &RunFaults, runner: &Runner, syncs: &[Arc<SyncSettings>]
     let mut summaries = Vec::new();
     for (read, syncs) in faults.for_real(runner.read_to_reconcile(syncs, remedy)).await? {
         for sync in syncs {
-            match runner.reconcile(&sync, &read, remedy, None, |_| Ok(())).await {
+            match runner.reconcile(&sync, &read, remedy, Asked::BySchedule, |_| Ok(())).await {
                 Ok(summary) => summaries.extend(summary),
                 // Nothing was compared, so there is nothing to tell.
                 Err(failure)

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use self::read::{NotRun, asks_for_json};
-pub use super::record_args::{OutcomesArgs, StateCommand};
+pub use super::record_args::{OutcomesArgs, RunsArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
 use crate::domain::ids::{PlanId, RunId};
 use crate::telemetry::logging::LogFormat;
@@ -291,7 +291,7 @@ pub enum Command {
     /// pauses the sync, since its next run would do the same again.
     #[command(after_help = "Example:\n  rosterd undo 01J…\n  rosterd approve 3f9a0c12be77 --reason \"wrong export\"")]
     Undo {
-        /// The run's id, from `rosterd outcomes`
+        /// The run's id, from `rosterd runs`
         run: RunId,
         /// How to print.
         #[command(flatten)]
@@ -321,7 +321,14 @@ pub enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// List the runs, newest first: when, what became of them, what began them, who approved and why
+    #[command(
+        after_help = "Examples:\n  rosterd runs\n  rosterd runs --sync staff --since 7d\n  rosterd runs --limit 1 --format json"
+    )]
+    Runs(RunsArgs),
     /// Search the ledger: what became of whom, when and why
+    ///
+    /// Text is newest first. JSON, one object a line, and CSV are oldest first; with --limit they are the newest so many.
     #[command(
         after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
     )]
@@ -437,6 +444,7 @@ impl Command {
             Command::Check { connect, .. } => !connect,
             Command::Plans { .. }
             | Command::Outcomes(_)
+            | Command::Runs(_)
             | Command::Status { .. }
             | Command::Targets { .. }
             | Command::Manual { .. }
@@ -469,6 +477,7 @@ impl Command {
             Command::State { format, .. } => *format == Format::Json,
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
+            Command::Runs(runs) => runs.printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
             Command::Demo
             | Command::Run

@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use self::person_report::{Field, HeldFor, InSource, Next, PersonReport, fields};
+use self::person_report::{AT, Field, HeldFor, InSource, Next, PersonReport, ToldOutcome, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::ids::SyncId;
+use crate::domain::ids::{RunId, SyncId};
 use crate::domain::local_time::LocalTime;
 use crate::domain::operation::OpKind;
+use crate::domain::outcome::Outcome;
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
 use crate::domain::remote_id::LoggableId;
 use crate::domain::rules::{PersonState, SkipReason};
-use crate::domain::time;
 use crate::domain::units::Span;
 use crate::domain::value::{Attributes, folded_each};
 use crate::mapping::{Desired, Mapped};
@@ -29,10 +29,12 @@ use crate::source::Intake;
 use crate::state::State;
 use crate::state::binding::BoundTo;
 use crate::state::bodies::{Bodies, Body, Confirmed};
+use crate::state::former_keys::KeyHistory;
 use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
 use crate::state::people::{FindSync, IsPaused, People, Person};
 use crate::state::plans::{HeldPlans, PlanOperations};
+use crate::state::runs::ConsentsTo;
 use crate::state::who_has::WhoHas;
 
 /// How many outcomes are told.
@@ -66,7 +68,8 @@ pub async fn explain(runner: &Runner, sync: &Arc<SyncSettings>, who: &str) -> Re
     teller.tell(key).await
 }
 
-/// Those whom the state knows by a key, or, where it knows nobody by that, by the id of an account or a value.
+/// Those whom the state knows by a key, or, where it knows nobody by that, by the id of an account or a value, or by a key
+/// that they had before.
 async fn known_by(
     state: &State,
     sync: &SyncSettings,
@@ -78,7 +81,13 @@ async fn known_by(
     if state.ask(People { sync: id, keys: vec![key.clone()] }).await?.contains_key(key) {
         return Ok([key.clone()].into());
     }
-    Ok(state.ask(WhoHas { sync: id, who: who.trim().to_string(), fields: telling_fields(sync) }).await?)
+    let found = state.ask(WhoHas { sync: id, who: who.trim().to_string(), fields: telling_fields(sync) }).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // It may be a key that somebody had before: then it is they who are meant, unless the source has it again.
+    let had = state.ask(KeyHistory { sync: Some(sync.name.clone()), key: key.to_string() }).await?;
+    Ok(had.now().into_iter().collect())
 }
 
 /// The target fields whose values tell who somebody is.
@@ -194,6 +203,8 @@ impl Teller<'_> {
         };
         let protected = self.is_protected(&key, &mapped, person.as_ref(), body.as_ref());
         let next = self.next(&key, &in_source, person.as_ref(), &mapped).await?;
+        let history = KeyHistory { sync: Some(self.sync.name.clone()), key: key.to_string() };
+        let former_keys = state.ask(history).await?.before.into_iter().map(|had| (had.old, had.at)).collect();
         let lately = LastOutcomes { sync: self.sync.name.clone(), key: key.to_string(), limit: LATELY };
         Ok(PersonReport {
             sync: self.sync.name.clone(),
@@ -210,7 +221,8 @@ impl Teller<'_> {
             paused,
             next,
             held: self.held(&key).await?,
-            outcomes: state.ask(lately).await?,
+            former_keys,
+            outcomes: told(state, state.ask(lately).await?).await?,
             key,
         })
     }
@@ -282,7 +294,7 @@ impl Teller<'_> {
         };
         Ok(match planned.await {
             Ok((Some(operation), _)) => self.planned(operation, in_source, mapped),
-            Ok((None, Some(reason))) => nothing(self.skipped(&reason, person)),
+            Ok((None, Some(reason))) => self.skipped(&reason, person),
             Ok((None, None)) => nothing(unchanged(in_source, person).into()),
             Err(failure) => nothing(format!("what it would do can't be told: {}", failure.chain())),
         })
@@ -297,7 +309,7 @@ impl Teller<'_> {
 
     /// They are looked up before anything else: what was sent may have been done.
     fn looked_up(&self, sent: &Unresolved, in_source: &InSource) -> Next {
-        let (kind, since) = (sent.operation.kind, time::rfc3339(sent.since));
+        let kind = sent.operation.kind;
         let settle = self.sync.target.settle;
         let wait = match settle.is_zero() || kind != OpKind::Create {
             true => String::new(),
@@ -309,8 +321,8 @@ impl Teller<'_> {
             _ if kind.takes_access() => (Some(kind), "if it was not done, it is sent again".into()),
             _ => (None, "if it was done, what is theirs is known again and they are treated as gone".into()),
         };
-        let reason = format!("a {kind} was sent at {since} and has no answer yet; {then}");
-        Next { op, reason, looks_up: true, ..Next::default() }
+        let reason = format!("a {kind} was sent at {AT} and has no answer yet; {then}");
+        Next { op, reason, at: Some(sent.since), looks_up: true, ..Next::default() }
     }
 
     fn planned(&self, operation: Planned, in_source: &InSource, mapped: &[Field]) -> Next {
@@ -344,21 +356,31 @@ impl Teller<'_> {
         }
         let in_the_way = operation.conflict().is_some();
         let op = Some(operation.kind);
-        Next { op, reason, in_the_way, looks_up: false, fields: operation.into_operation().fields }
+        Next { op, reason, at: None, in_the_way, looks_up: false, fields: operation.into_operation().fields }
     }
 
-    fn skipped(&self, reason: &str, person: Option<&Person>) -> String {
+    fn skipped(&self, reason: &str, person: Option<&Person>) -> Next {
+        if reason == SkipReason::Grace.name() {
+            return self.in_grace(person);
+        }
+        Next { reason: self.left_alone(reason), ..Next::default() }
+    }
+
+    fn in_grace(&self, person: Option<&Person>) -> Next {
+        let since = person.and_then(|p| p.absent_since);
+        let grace = TimeDelta::from_std(self.sync.leave_grace).unwrap_or(TimeDelta::MAX);
+        let at = since.and_then(|since| since.checked_add_signed(grace));
+        let reason = match at {
+            Some(_) => format!("they left, and their grace ends at {AT}"),
+            None => "they left, and their grace begins with the next run".into(),
+        };
+        Next { reason, at, ..Next::default() }
+    }
+
+    fn left_alone(&self, reason: &str) -> String {
         let is = |skip: SkipReason| reason == skip.name();
         if is(SkipReason::Protected) {
             "they are protected".into()
-        } else if is(SkipReason::Grace) {
-            let since = person.and_then(|p| p.absent_since);
-            let grace = TimeDelta::from_std(self.sync.leave_grace).unwrap_or(TimeDelta::MAX);
-            let end = since.and_then(|since| since.checked_add_signed(grace));
-            match end {
-                Some(end) => format!("they left, and their grace ends at {}", time::rfc3339(end)),
-                None => "they left, and their grace begins with the next run".into(),
-            }
         } else if is(SkipReason::InvitationPending) {
             "their invitation is not accepted yet".into()
         } else if is(SkipReason::KeylessRow) {
@@ -397,6 +419,14 @@ impl Teller<'_> {
         }
         Ok(held)
     }
+}
+
+/// Outcomes with what people said to their runs.
+async fn told(state: &State, outcomes: Vec<Outcome>) -> Result<Vec<ToldOutcome>> {
+    let runs: BTreeSet<RunId> = outcomes.iter().map(|outcome| outcome.run.clone()).collect();
+    let consents = state.ask(ConsentsTo(runs.into_iter().collect())).await?;
+    let of = |run: &RunId| consents.get(run).cloned().unwrap_or_default();
+    Ok(outcomes.into_iter().map(|outcome| ToldOutcome { consents: of(&outcome.run), outcome }).collect())
 }
 
 /// Why somebody's row was rejected by the reader.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
+use crate::domain::cause::Consented;
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
 use crate::domain::limits::LimitName;
@@ -19,6 +20,8 @@ use crate::domain::rules::PersonState;
 use crate::domain::time::rfc3339;
 use crate::domain::value::Attributes;
 use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
+use crate::os::zone;
+use crate::state::runs::Consents;
 
 /// Everything about one person.
 #[derive(Clone, Debug)]
@@ -41,9 +44,9 @@ pub struct PersonReport {
     pub remote_id: Option<RemoteId>,
     /// What the target acknowledged.
     pub snapshot: Option<Attributes>,
-    /// When, RFC 3339.
+    /// When.
     pub confirmed_at: Option<DateTime<Utc>>,
-    /// When a trusted read was first without them, RFC 3339.
+    /// When a trusted read was first without them.
     pub absent_since: Option<DateTime<Utc>>,
     /// They are on the sync's `protect` list.
     pub protected: bool,
@@ -53,8 +56,67 @@ pub struct PersonReport {
     pub next: Next,
     /// Plans that wait for approval and would do something to them.
     pub held: Vec<HeldFor>,
+    /// The keys that they had before, each with the time until which they had it.
+    pub former_keys: Vec<(String, DateTime<Utc>)>,
     /// What became of them lately, newest first.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ToldOutcome>,
+}
+
+/// An outcome, and what people said to its run.
+#[derive(Clone, Debug)]
+pub struct ToldOutcome {
+    /// The outcome. Its key is the one that they had then.
+    pub outcome: Outcome,
+    /// Who said yes to its run, and to what took the run back.
+    pub consents: Consents,
+}
+
+impl ToldOutcome {
+    /// The outcome as the contract's JSON, with who approved its run and who had it taken back, where somebody did.
+    fn to_json(&self) -> Value {
+        let mut told = json!(self.outcome);
+        let Consents { approved, undone, .. } = &self.consents;
+        for (consented, by, reason) in
+            [(approved, "approved_by", "approval_reason"), (undone, "undone_by", "undo_reason")]
+        {
+            if let Some(consented) = consented {
+                told[by] = json!(consented.by);
+                told[reason] = json!(consented.reason);
+            }
+        }
+        told
+    }
+
+    /// The outcome in a line, for the person of this key.
+    fn line(&self, key: &Key) -> String {
+        let (o, Consents { approved, undone, undoes }) = (&self.outcome, &self.consents);
+        let mut line = format!("  {}  {} {}", zone::told(o.ts), o.op.map_or("record", |op| op.name()), o.status.name());
+        if let Some(then) = o.key.as_ref().filter(|then| *then != key) {
+            line.push_str(&format!(", then {then}"));
+        }
+        if !o.fields.is_empty() {
+            line.push_str(&format!(" ({})", o.fields.join(", ")));
+        }
+        for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
+            line.push_str(&format!(": {why}"));
+        }
+        if let Some(approved) = approved {
+            let what = undoes.as_ref().map_or("approved".into(), |run| format!("in an undo of run {run}, approved"));
+            line.push_str(&format!("; {what} by {}", said(approved)));
+        }
+        if let Some(undone) = undone {
+            line.push_str(&format!("; its run was taken back, approved by {}", said(undone)));
+        }
+        line
+    }
+}
+
+/// Who said yes, and what they said.
+fn said(consented: &Consented) -> String {
+    match &consented.reason {
+        Some(reason) => format!("{}: “{reason}”", consented.by),
+        None => consented.by.clone(),
+    }
 }
 
 /// What the source has of somebody.
@@ -88,14 +150,29 @@ pub struct Field {
 pub struct Next {
     /// The operation, if any.
     pub op: Option<OpKind>,
-    /// Why, or why none.
+    /// Why, or why none; [`AT`] stands in it for `at`.
     pub reason: String,
+    /// The time that the reason tells.
+    pub at: Option<DateTime<Utc>>,
     /// It is due, and can't be done: the reason says what is in the way.
     pub in_the_way: bool,
     /// What an earlier run sent has no answer: they are looked up before anything else.
     pub looks_up: bool,
     /// The fields that it would write.
     pub fields: BTreeMap<String, Change>,
+}
+
+/// What stands for a time in a [`Next::reason`] that tells one.
+pub const AT: &str = "{at}";
+
+impl Next {
+    /// The reason with its time written so.
+    fn told(&self, written: fn(DateTime<Utc>) -> String) -> String {
+        match self.at {
+            Some(at) => self.reason.replace(AT, &written(at)),
+            None => self.reason.clone(),
+        }
+    }
 }
 
 /// A plan that waits.
@@ -151,8 +228,8 @@ impl PersonReport {
             "state": if self.state == PersonState::None { Value::Null } else { json!(self.state.name()) },
             "remote_id": self.remote_id,
             "snapshot": self.snapshot,
-            "next": { "op": self.next.op, "reason": self.next.reason },
-            "outcomes": self.outcomes,
+            "next": { "op": self.next.op, "reason": self.next.told(rfc3339) },
+            "outcomes": self.outcomes.iter().map(ToldOutcome::to_json).collect::<Vec<_>>(),
         });
         if let InSource::Unreadable(code, message) = &self.in_source {
             story["source_error"] = json!({ "code": code, "message": message });
@@ -186,7 +263,7 @@ impl PersonReport {
             InSource::Absent => {
                 let mut told = vec![format!("{key} is not in {source}, which was read to its end.")];
                 if let Some(since) = &self.absent_since {
-                    told.push(format!("The first trusted read without them was at {}.", rfc3339(*since)));
+                    told.push(format!("The first trusted read without them was at {}.", zone::told(*since)));
                 }
                 told
             }
@@ -242,7 +319,10 @@ impl PersonReport {
             }
         }];
         if let (Some(at), true) = (&self.confirmed_at, self.state != PersonState::None) {
-            told.push(format!("{target} last acknowledged something of them at {}.", rfc3339(*at)));
+            told.push(format!("{target} last acknowledged something of them at {}.", zone::told(*at)));
+        }
+        for (key, until) in &self.former_keys {
+            told.push(format!("They had the key {key} until {}.", zone::told(*until)));
         }
         if self.protected {
             told.push("They are protected: never updated, banned, deleted or reinstated.".into());
@@ -261,12 +341,11 @@ impl PersonReport {
             Some(OpKind::Delete) => "removes their account",
             Some(OpKind::Unlink) => "unlinks their account",
         };
+        let why = self.next.told(zone::told);
         let mut told = vec![match self.next.in_the_way {
-            _ if self.next.looks_up => {
-                format!("The next run looks them up on {} first: {}.", self.target, self.next.reason)
-            }
-            false => format!("The next run {what}: {}.", self.next.reason),
-            true => format!("The next run {what}, were it possible: {}.", self.next.reason),
+            _ if self.next.looks_up => format!("The next run looks them up on {} first: {why}.", self.target),
+            false => format!("The next run {what}: {why}."),
+            true => format!("The next run {what}, were it possible: {why}."),
         }];
         if self.next.op != Some(OpKind::Create) {
             let changes = self.next.fields.iter();
@@ -289,17 +368,7 @@ impl PersonReport {
             return vec!["The ledger has nothing about them.".into()];
         }
         let mut told = vec!["What became of them lately, newest first:".to_string()];
-        told.extend(self.outcomes.iter().map(|o| {
-            let mut line =
-                format!("  {}  {} {}", rfc3339(o.ts), o.op.map_or("record", |op| op.name()), o.status.name());
-            if !o.fields.is_empty() {
-                line.push_str(&format!(" ({})", o.fields.join(", ")));
-            }
-            for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
-                line.push_str(&format!(": {why}"));
-            }
-            line
-        }));
+        told.extend(self.outcomes.iter().map(|told| told.line(&self.key)));
         told
     }
 }

@@ -10,7 +10,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::overview::{Failures, Overview, SyncView};
 use super::timeline::timeline;
-use crate::domain::time::{rfc3339, spoken};
+use crate::domain::time::spoken;
+use crate::os::zone::Zone;
 use crate::server::Pace;
 
 const STYLE: &str = include_str!("../page.css");
@@ -54,7 +55,7 @@ pub(super) fn render(o: &Overview) -> Markup {
             body {
                 header class=(hurry.class()) {
                     h1 { (verdict) }
-                    p { "rosterd " (env!("CARGO_PKG_VERSION")) " · " (o.now.format("%Y-%m-%d %H:%M:%S UTC"))
+                    p { "rosterd " (env!("CARGO_PKG_VERSION")) " · " (o.zone.told(o.now))
                         " · up " (spoken(seconds(o.started_at, o.now))) }
                 }
                 main {
@@ -145,14 +146,14 @@ fn table(o: &Overview) -> Markup {
                     th { "Sync" } th { "State" } th { "Runs of 24 hours, now at the right" }
                     th { "Last good" } th { "Last run" } th { "Next" }
                 } }
-                tbody { @for sync in syncs { (row(sync, o.now)) } }
+                tbody { @for sync in syncs { (row(sync, o.now, o.zone)) } }
             }
             @if o.syncs.is_empty() { p { "None is configured." } }
         }
     }
 }
 
-fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
+fn row(sync: &SyncView, now: DateTime<Utc>, zone: Zone) -> Markup {
     let line = &sync.line;
     let since = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".into(), |at| ago(at, now));
     html! {
@@ -165,13 +166,13 @@ fn row(sync: &SyncView, now: DateTime<Utc>) -> Markup {
                 }
                 @if line.unresolved > 0 { " " span class="warn" { (line.unresolved) " unresolved" } }
             }
-            td class="runs" { (timeline(&sync.marks, now)) }
-            td title=[line.last_good_run.map(rfc3339)] { span class="key" { "good " } (since(line.last_good_run)) }
-            td title=[line.last_run.map(rfc3339)] { span class="key" { "ran " } (since(line.last_run)) }
+            td class="runs" { (timeline(&sync.marks, now, zone)) }
+            td title=[line.last_good_run.map(|at| zone.told(at))] { span class="key" { "good " } (since(line.last_good_run)) }
+            td title=[line.last_run.map(|at| zone.told(at))] { span class="key" { "ran " } (since(line.last_run)) }
             td { span class="key" { "next " } @match sync.next {
                 _ if line.state == "paused" => { "when resumed" },
                 Some(at) => { "in " (brief(seconds(now, at))) " "
-                    span class="quiet" { (at.with_timezone(&sync.zone).format("%H:%M %Z")) } },
+                    span class="quiet" { (zone.of_day(at)) } },
                 None => { "when asked" },
             } }
         }

@@ -55,6 +55,7 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
     };
     Overview {
         now,
+        zone: Zone::Named(chrono_tz::Tz::UTC),
         started_at: now,
         refused: None,
         stopping: false,
@@ -66,7 +67,6 @@ fn overview(states: &[&'static str], show_values: bool) -> Overview {
                 source: "hr".into(),
                 running: None,
                 next: None,
-                zone: chrono_tz::Tz::UTC,
                 marks: Vec::new(),
             })
             .collect(),

@@ -50,7 +50,13 @@ impl Place {
         let path = dir.path().join("deep/er/rosterd.db");
         let state = open(&path, Access::Write).expect("a new database").state;
         let sync = state.ask_blocking(BindSync(binding())).expect("a sync");
-        let begin = BeginRun { id: "R1".into(), sync: "staff".into(), at: instant(NOON), partial: false };
+        let begin = BeginRun {
+            id: "R1".into(),
+            sync: "staff".into(),
+            at: instant(NOON),
+            partial: false,
+            cause: Default::default(),
+        };
         state.ask_blocking(begin).expect("a run");
         Place { _dir: dir, path, state, sync }
     }

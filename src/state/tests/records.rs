@@ -114,6 +114,8 @@ fn runs_are_counted_from_their_outcomes() {
         excluded: 1,
         unchanged: 3,
         reason: None,
+        figures: Default::default(),
+        error: None,
     });
     let rows = place.seen("SELECT * FROM v_runs");
     assert_eq!(json!(rows), json!([["R1", "staff", NOON, NOON, "partial", 1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 3]]));
@@ -121,7 +123,13 @@ fn runs_are_counted_from_their_outcomes() {
 
 /// A run of this id that begins and ends at this time, and one ban in it.
 fn run_with_a_ban(place: &Place, id: &str, at: &str) {
-    place.ask(BeginRun { id: id.into(), sync: "staff".into(), at: instant(at), partial: false });
+    place.ask(BeginRun {
+        id: id.into(),
+        sync: "staff".into(),
+        at: instant(at),
+        partial: false,
+        cause: Default::default(),
+    });
     place.ask(Record(vec![Outcome { ts: instant(at), run: id.into(), ..outcome(id, OpKind::Ban, Status::Ok) }]));
     place.ask(FinishRun {
         id: id.into(),
@@ -133,6 +141,8 @@ fn run_with_a_ban(place: &Place, id: &str, at: &str) {
         excluded: 0,
         unchanged: 0,
         reason: None,
+        figures: Default::default(),
+        error: None,
     });
 }
 

@@ -58,7 +58,7 @@ const CHANGES: [Case; 17] = [
         p.ask(Rebind { old: p.sync, new, binding: binding() });
     }),
     ("another key", |p, _| {
-        p.ask(Rekey { sync: p.sync, old: key("E1"), new: key("X1") });
+        p.ask(Rekey { sync: p.sync, old: key("E1"), new: key("X1"), at: instant(NOON) });
     }),
     ("a person forgotten", |p, _| {
         p.ask(Forget { sync: p.sync, name: "staff".into(), key: key("E1") });
@@ -77,11 +77,13 @@ const CHANGES: [Case; 17] = [
             excluded: 0,
             unchanged: 0,
             reason: None,
+            figures: Default::default(),
+            error: None,
         };
         p.ask(finish);
         // Years later: the clock was far behind.
         let at = instant("2036-11-22T12:00:00.000Z");
-        p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at, partial: false });
+        p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at, partial: false, cause: Default::default() });
     }),
 ];
 
@@ -97,7 +99,13 @@ const NO_CHANGES: [Case; 5] = [
         p.ask(Observe { sync: p.sync, at: instant(NOON), people });
     }),
     ("a run that begins", |p, _| {
-        p.ask(BeginRun { id: "R2".into(), sync: "staff".into(), at: instant(NOON), partial: false });
+        p.ask(BeginRun {
+            id: "R2".into(),
+            sync: "staff".into(),
+            at: instant(NOON),
+            partial: false,
+            cause: Default::default(),
+        });
     }),
 ];
 

@@ -29,6 +29,7 @@ use self::journal::Journal;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::remote_id::LoggableId;
 use crate::domain::visible::visible;
+use crate::os::{clock, zone};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -152,12 +153,12 @@ fn spelled(line: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt:
     }
 }
 
-/// The time of a line for people: UTC, to the second.
+/// The time of a line for people: that of their zone, to the second.
 struct Seconds;
 
 impl FormatTime for Seconds {
     fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
-        write!(line, "{}", crate::os::clock::now().format("%Y-%m-%d %H:%M:%SZ"))
+        write!(line, "{}", zone::told(clock::now()))
     }
 }
 
