@@ -103,7 +103,7 @@ async fn grown(out: &mut Out, state: &State, plan: &HeldPlan, label: &LabelField
     if added == 0 {
         return out.line(&format!("  It took the place of plan {before}, and has nobody new; {waits}."));
     }
-    let who: Vec<String> = first.iter().map(|operation| words::person(operation, label)).collect();
+    let who: Vec<String> = first.iter().map(|operation| label.person(operation)).collect();
     let more = if added > who.len() as u64 { ", …" } else { "" };
     out.line(&format!(
         "  It has grown by {} since plan {before}: {}{more}; {waits}.",

@@ -12,8 +12,10 @@ use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::label::LabelFields;
 use crate::domain::operation::shown;
 use crate::domain::planned::Planned;
+use crate::domain::record::Key;
 use crate::domain::remedy::Remedy;
 use crate::domain::remote_id::RemoteId;
 use crate::domain::visible::padded;
@@ -151,23 +153,30 @@ impl Page {
             let mut comma = Comma::default();
             comparison.each(kind, |operation, protected| {
                 comma.next(&mut self.out)?;
-                self.out.piece(&element(kind, operation, protected).to_string())
+                self.out.piece(&element(kind, operation, protected, &sync.label).to_string())
             })?;
             self.out.piece("]")?;
         }
         self.out.piece(",\"orphaned\":[")?;
         let mut comma = Comma::default();
-        comparison.each_orphan(|id| comma.write(&mut self.out, &json!({ "remote_id": id })))?;
+        comparison.each_orphan(|id| {
+            let called = called(sync, comparison, id)?;
+            comma.write(&mut self.out, &labelled(json!({ "remote_id": id }), called))
+        })?;
         self.out.piece("],\"doubled\":[")?;
         let mut comma = Comma::default();
         comparison.each_doubled(|doubled| {
-            comma.write(&mut self.out, &json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }))
+            let called = first_called(sync, comparison, &doubled.remote_ids)?;
+            comma.write(
+                &mut self.out,
+                &labelled(json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }), called),
+            )
         })?;
         self.out.piece("],\"kept_by_target\":[")?;
         let mut comma = Comma::default();
         comparison.each_kept(|kept| {
-            let kept = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
-            comma.write(&mut self.out, &kept)
+            let told = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
+            comma.write(&mut self.out, &labelled(told, called(sync, comparison, &kept.remote_id)?))
         })?;
         self.out.piece(&format!("],\"unresolved\":{}", json!(comparison.plan.unresolved)))
     }
@@ -193,24 +202,28 @@ impl Page {
         for (kind, count) in Difference::ALL.into_iter().zip(figures.counts).filter(|(_, n)| *n > 0) {
             let heading = style.strong(&format!("{} {count}", heading(kind)));
             self.section(&heading, count, |visit| {
-                comparison.each(kind, |operation, protected| visit(&line(kind, operation, protected)))
+                comparison.each(kind, |operation, protected| visit(&line(kind, operation, protected, &sync.label)))
             })?;
         }
         let heading = format!("Orphaned {}: in no source and no snapshot; never touched", figures.orphaned);
         self.section(&style.warn(&heading), figures.orphaned, |visit| {
-            comparison.each_orphan(|id| visit(&format!("account {}", id.as_str())))
+            comparison.each_orphan(|id| {
+                let called = called(sync, comparison, id)?.map(|called| format!("  {called}")).unwrap_or_default();
+                visit(&format!("account {}{called}", id.as_str()))
+            })
         })?;
         let heading = format!("More than one account {}: never touched; see to them there", figures.doubled);
         self.section(&style.warn(&heading), figures.doubled, |visit| {
             comparison.each_doubled(|doubled| {
                 let ids: Vec<&str> = doubled.remote_ids.iter().map(RemoteId::as_str).collect();
-                visit(&format!("{}  accounts {}", padded(doubled.key.as_str(), 10), ids.join(", ")))
+                let key = key_and(&doubled.key, first_called(sync, comparison, &doubled.remote_ids)?);
+                visit(&format!("{key}  accounts {}", ids.join(", ")))
             })
         })?;
         let heading = format!("Kept otherwise by the target {}: not written again until it changes", figures.kept);
         self.section(&style.strong(&heading), figures.kept, |visit| {
             comparison.each_kept(|kept| {
-                let key = padded(kept.key.as_str(), 10);
+                let key = key_and(&kept.key, called(sync, comparison, &kept.remote_id)?);
                 visit(&format!("{key}  account {}  {}", kept.remote_id.as_str(), kept.fields.join(", ")))
             })
         })?;
@@ -317,9 +330,33 @@ const fn heading(kind: Difference) -> &'static str {
     }
 }
 
+/// What an account's owner is called, by what the listing shows.
+fn called(sync: &SyncSettings, comparison: &Comparison, id: &RemoteId) -> Result<Option<String>> {
+    let account = comparison.listing.by_id(id)?;
+    Ok(account.and_then(|account| sync.label.of(|field| account.attributes.get(field))))
+}
+
+fn first_called(sync: &SyncSettings, comparison: &Comparison, ids: &[RemoteId]) -> Result<Option<String>> {
+    ids.first().map_or(Ok(None), |id| called(sync, comparison, id))
+}
+
+fn labelled(mut told: Value, called: Option<String>) -> Value {
+    if let Some(called) = called {
+        told["label"] = json!(called);
+    }
+    told
+}
+
+fn key_and(key: &Key, called: Option<String>) -> String {
+    match called {
+        Some(called) => format!("{}  {called}", padded(key.as_str(), 10)),
+        None => padded(key.as_str(), 10),
+    }
+}
+
 /// One difference as the contract's JSON.
-fn element(kind: Difference, operation: &Planned, protected: bool) -> Value {
-    let mut element = json!({ "key": operation.key });
+fn element(kind: Difference, operation: &Planned, protected: bool, label: &LabelFields) -> Value {
+    let mut element = labelled(json!({ "key": operation.key }), label.of_operation(operation));
     if kind != Difference::Missing {
         element["remote_id"] = json!(operation.remote_id);
     }
@@ -339,8 +376,8 @@ fn element(kind: Difference, operation: &Planned, protected: bool) -> Value {
 }
 
 /// One difference as a person reads it.
-fn line(kind: Difference, operation: &Planned, protected: bool) -> String {
-    let mut text = padded(operation.key.as_str(), 10);
+fn line(kind: Difference, operation: &Planned, protected: bool, label: &LabelFields) -> String {
+    let mut text = key_and(&operation.key, label.of_operation(operation));
     if let Some(id) = &operation.remote_id {
         text.push_str(&format!("  account {}", id.as_str()));
     }

@@ -160,25 +160,40 @@ pub fn text(out: &mut Out, run: &RunSummary, notable: &[Outcome]) -> Result<()> 
     }
     troubles(out, run, notable)?;
     if let (Some(breach), Some(plan)) = (&run.held, &run.plan) {
-        return held(out, run, breach, plan);
+        held(out, run, breach, plan)?;
+        // What went wrong with the rest, where the bans alone are held.
+        return if run.status == RunStatus::Held { Ok(()) } else { failed(out, run) };
     }
     if let Some(note) = &run.note {
         out.line(&format!("  {}", style.warn(note)))?;
     }
-    if let Some(error) = &run.error {
-        out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
-        if let Some(help) = &error.help {
-            out.line(&format!("   {}: {help}", style.strong("help")))?;
-        }
-    }
-    Ok(())
+    failed(out, run)
 }
 
-/// Why nothing was sent, and how to go on.
+fn failed(out: &mut Out, run: &RunSummary) -> Result<()> {
+    let (style, Some(error)) = (out.style, &run.error) else { return Ok(()) };
+    out.line(&format!("  {}: {}", style.bad("error"), error.message))?;
+    match &error.help {
+        Some(help) => out.line(&format!("   {}: {help}", style.strong("help"))),
+        None => Ok(()),
+    }
+}
+
+/// Why nothing was sent, or the bans were not, and how to go on.
 fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &PlanId) -> Result<()> {
     let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
-    out.line(&format!("  planned:          {}; nothing was sent", planned.join(", ")))?;
-    out.line(&format!("  {}", out.style.warn(&breach.sentence(&run.first_keys))))?;
+    let sent = if run.apart { "the bans were not sent" } else { "nothing was sent" };
+    out.line(&format!("  planned:          {}; {sent}", planned.join(", ")))?;
+    let people = if run.first_people.is_empty() { &run.first_keys } else { &run.first_people };
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(people))))?;
+    if let (added @ 1.., newly) = &run.added {
+        let more = if *added > newly.len() as u64 { ", …" } else { "" };
+        let grown = words::count(*added, "operation", "operations");
+        out.line(&format!(
+            "  It has grown since the plan that was held before, by {grown}: {}{more}.",
+            newly.join(", ")
+        ))?;
+    }
     out.line(&format!("  look at it:       rosterd plans show {plan}"))?;
     out.line(&format!("  if it is right:   rosterd approve {plan} --reason \"…\""))?;
     out.line(&format!("  if it is wrong:   mend the source and run again; rosterd discard {plan} drops it"))?;

@@ -47,14 +47,6 @@ pub fn tally(counts: &BTreeMap<OpKind, Counted>, pick: impl Fn(&Counted) -> u64)
     parts.join(", ")
 }
 
-/// The person whom an operation is about: `E1002 Ann Meier`.
-pub fn person(operation: &Planned, label: &LabelFields) -> String {
-    match label.of_operation(operation) {
-        Some(called) => format!("{} {called}", operation.key),
-        None => operation.key.to_string(),
-    }
-}
-
 /// One operation as a person reads it: `E1002  Ann Meier  title “Nurse” → “Head nurse”; city “Bern” → “Zürich”`.
 ///
 /// The fields of a new account are counted unless `all` are asked for: a dozen values a person hide the people.

@@ -72,6 +72,14 @@ impl LabelFields {
         self.of(|field| value_of(operation, field))
     }
 
+    /// The person whom an operation is about, by key and label: `E1002 Ann Meier`.
+    pub fn person(&self, operation: &Operation) -> String {
+        match self.of_operation(operation) {
+            Some(called) => format!("{} {called}", operation.key),
+            None => operation.key.to_string(),
+        }
+    }
+
     /// The department of the person whom an operation is about; likewise.
     pub fn department_of_operation(&self, operation: &Operation) -> Option<String> {
         self.department_of(|field| value_of(operation, field))

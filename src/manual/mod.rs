@@ -12,7 +12,12 @@ pub struct Page {
 }
 
 /// All pages, by topic.
-pub const PAGES: [Page; 3] = [
+pub const PAGES: [Page; 4] = [
+    Page {
+        topic: "cel",
+        summary: "conditions and values: columns, text, dates, recipes",
+        text: include_str!("cel.md"),
+    },
     Page {
         topic: "restore",
         summary: "backups, and what happens after one was put back",
@@ -34,6 +39,9 @@ pub fn page(topic: &str) -> Option<&'static Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::local_time::LocalTime;
+    use crate::mapping::{Expression, Scope};
+    use serde_json::Value;
 
     #[test]
     fn pages_are_in_order_fit_a_terminal_and_name_pages_that_exist() {
@@ -47,6 +55,58 @@ mod tests {
                 let named = page.text[at + words.len()..].split(|c: char| !c.is_ascii_lowercase()).next();
                 assert!(named.is_some_and(|topic| super::page(topic).is_some()), "{}: {named:?}", page.topic);
             }
+        }
+    }
+
+    /// The record of the page on CEL, and its examples: an expression, and the JSON that it gives.
+    fn examples(page: &str) -> (Value, Vec<(String, String)>) {
+        let begin = page.find("    { \"employee_id\"").expect("a record");
+        let record = page[begin..].split("\n\n").next().expect("its end");
+        let cell = |text: &str| Some(text.trim().strip_prefix('`')?.strip_suffix('`')?.replace("\\|", "|"));
+        // A bar in a cell of a table is written `\\|`.
+        let row = |line: &str| {
+            let cells = line.strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{1}");
+            let (expression, gives) = cells.split_once('|')?;
+            Some((cell(&expression.replace('\u{1}', "|"))?, cell(&gives.replace('\u{1}', "|"))?))
+        };
+        (serde_json::from_str(record).expect("JSON"), page.lines().filter_map(row).collect())
+    }
+
+    #[test]
+    fn each_example_of_cel_gives_what_the_page_says() {
+        let (record, examples) = examples(page("cel").expect("the page").text);
+        assert!(examples.len() > 50, "{}", examples.len());
+        let instant = "2026-11-22T13:30:00Z".parse().expect("a time");
+        let time = LocalTime::new(instant, chrono_tz::Europe::Zurich);
+        let mut wrong = Vec::new();
+        for (expression, gives) in examples {
+            let cell = |name: &str| record.get(name);
+            let value = match Expression::compile(&expression) {
+                Ok(compiled) => compiled.evaluate(&Scope::new(&cell, time)),
+                Err(problems) => Err(format!("{problems:?}")),
+            };
+            if value != Ok(serde_json::from_str(&gives).unwrap_or_else(|error| panic!("{gives}: {error}"))) {
+                wrong.push(format!("{expression} gives {value:?}, not {gives}"));
+            }
+        }
+        assert_eq!(wrong, [""; 0]);
+    }
+
+    #[test]
+    fn each_recipe_of_cel_can_be_used() {
+        let text = page("cel").expect("the page").text;
+        let indented = text.split("## Recipes").nth(1).expect("recipes").lines();
+        let toml: Vec<&str> = indented.filter_map(|line| line.strip_prefix("    ")).collect();
+        let mut recipes = 0;
+        for block in toml.join("\n").split("\ninclude").flat_map(|part| part.split("\ncontract_end")) {
+            recipes += block.matches(['\'', '"']).count().min(1);
+        }
+        assert!(recipes >= 4, "{recipes}");
+        let expressions = text.match_indices("= '").chain(text.match_indices("cel = '"));
+        for (at, opening) in expressions {
+            let rest = text[at + opening.len()..].trim_start_matches('\'');
+            let expression = rest.split('\'').next().expect("its end");
+            Expression::compile(expression).unwrap_or_else(|problems| panic!("{expression}: {problems:?}"));
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::plan::{PAGE, Plan, basis};
 use crate::run::Resolution;
 use crate::state::ledger::Record;
 use crate::state::people::{Note, TakeNotes};
+use crate::state::plan_history::Added;
 use crate::state::plans::{
     DecidePlan, HeldPlan, Hold, HoldComplete, HoldOperations, MarkStale, Origin, PlanOperations, PlanStatus, Supersede,
 };
@@ -27,8 +28,8 @@ use super::Approval;
 /// How many of the operations that changed are named when an approval is stale.
 const NAMED: usize = 5;
 
-/// The first few people whom a breach is about; an ellipsis stands for the rest.
-fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
+/// The first few people whom a breach is about, each as `tell` names them; an ellipsis stands for the rest.
+fn first_people(plan: &Plan, breach: &Breach, tell: impl Fn(&Planned) -> String) -> Result<Vec<String>> {
     let (mut keys, more) = match &breach.limit {
         LimitName::Flap => return Ok(plan.flapping.iter().map(ToString::to_string).collect()),
         LimitName::Rekey => (plan.reformatted.clone(), breach.count > plan.reformatted.len() as u64),
@@ -37,7 +38,7 @@ fn first_keys(plan: &Plan, breach: &Breach) -> Result<Vec<String>> {
             plan.for_each(|operation| {
                 if limits::counts_towards(operation, limit) {
                     more = keys.len() == NAMED;
-                    keys.extend((!more).then(|| operation.key.to_string()));
+                    keys.extend((!more).then(|| tell(operation)));
                 }
             })?;
             (keys, more)
@@ -174,8 +175,16 @@ impl Run<'_> {
             apart,
         };
         let first = self.runner.keep_for_approval(&plan, &breach, holding, Some(self)).await?;
-        let named = first_keys(&plan, &breach)?;
-        summary.held(&plan, breach, HeldAs { first, apart, first_keys: named });
+        let called = |operation: &Planned| self.who.sync.label.person(operation);
+        let (added, newly) = self.runner.state.ask(Added { plan: plan.id.clone(), limit: NAMED }).await?;
+        let as_held = HeldAs {
+            first,
+            apart,
+            first_keys: first_people(&plan, &breach, |operation| operation.key.to_string())?,
+            first_people: first_people(&plan, &breach, called)?,
+            added: (added, newly.iter().map(called).collect()),
+        };
+        summary.held(&plan, breach, as_held);
         Ok(())
     }
 

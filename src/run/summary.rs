@@ -46,6 +46,11 @@ pub struct HeldAs {
     pub apart: bool,
     /// The first few people whom the limit is about.
     pub first_keys: Vec<String>,
+    /// The same with what they are called: for whoever asked for the run, and for no log.
+    pub first_people: Vec<String>,
+    /// How many operations the plan has that the one whose place it took had not, and the first few people of these,
+    /// likewise.
+    pub added: (u64, Vec<String>),
 }
 
 /// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
@@ -89,6 +94,12 @@ pub struct RunSummary {
     /// The first few people whom the limit is about.
     #[serde(skip)]
     pub first_keys: Vec<String>,
+    /// See [`HeldAs::first_people`].
+    #[serde(skip)]
+    pub first_people: Vec<String>,
+    /// See [`HeldAs::added`].
+    #[serde(skip)]
+    pub added: (u64, Vec<String>),
     /// Who approved the plan that was sent, and why.
     #[serde(skip)]
     pub approved: Option<String>,
@@ -124,6 +135,8 @@ impl RunSummary {
             apart: false,
             held_again: false,
             first_keys: Vec::new(),
+            first_people: Vec::new(),
+            added: (0, Vec::new()),
             approved: None,
             note: None,
             incomplete: false,
@@ -193,6 +206,8 @@ impl RunSummary {
         self.held = Some(breach);
         self.apart = held.apart;
         self.first_keys = held.first_keys;
+        self.first_people = held.first_people;
+        self.added = held.added;
         if !self.apart {
             self.still_held();
         }

@@ -335,7 +335,8 @@ impl Command for CameBack {
 }
 
 /// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
-/// which it was found out later that it was done is there twice, and counts once.
+/// which it was found out later that it was done is there twice, and counts once. One that was taken back by an undo of
+/// its run does not count.
 ///
 /// Where the clock was wrong, the order of runs tells: what a run stamped in the future counts until a later run began
 /// before `since`, and what came after a run of this span counts, whatever time it was stamped with.
@@ -369,7 +370,10 @@ impl Command for BansSince {
                              SELECT min(seq) FROM run WHERE sync = ?1 AND started_at BETWEEN ?2 AND ?3)))
                  AND (status = 'ok' OR status = 'unknown' AND NOT EXISTS (
                      SELECT 1 FROM outcome later WHERE later.sync = o.sync AND later.key = o.key
-                     AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))",
+                     AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))
+                 AND NOT EXISTS (
+                     SELECT 1 FROM run u JOIN outcome back ON back.run = u.id
+                     WHERE u.undoes = o.run AND back.key = o.key AND back.op = 'reinstate' AND back.status = 'ok')",
             args![self.sync, self.since, self.now],
             |row| row.get(0),
         )?;

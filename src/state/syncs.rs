@@ -323,7 +323,7 @@ mod tests {
                  VALUES ('', 'r{id}', '{name}', 'hr', 'juno', 'E1', 'ok', '[]', 1, 1, 'because of E1');
                  INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, status)
                  VALUES ('p{id}', '{name}', 'r{id}', '', 'ban', 1, 0, '{{}}', 'held');
-                 INSERT INTO plan_operation VALUES ('p{id}', 1, x'00', '{{}}');
+                 INSERT INTO plan_operation (plan, seq, digest, operation) VALUES ('p{id}', 1, x'00', '{{}}');
                  INSERT INTO announced VALUES ('{name}', 'held', '');
                  INSERT INTO request (kind, subject, by_whom, at) VALUES ('trigger', '{name}', 'ann', '');"
             ),

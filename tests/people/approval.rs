@@ -69,7 +69,7 @@ fn the_message_says_what_how_many_who_and_how_to_go_on() {
     for part in [
         "limit ban",
         "3 people would lose access, at most 2 allowed",
-        "E0001, E0002, E0003",
+        "E0001 Ann Miller1 p1@acme.example, E0002 Ann Miller2 p2@acme.example, E0003 Ann Miller3",
         &format!("rosterd plans show {plan}"),
         &format!("rosterd approve {plan} --reason"),
         &format!("rosterd discard {plan}"),

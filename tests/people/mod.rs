@@ -4,12 +4,14 @@
 //! word where both could be asked.
 
 mod addresses;
+mod apart;
 mod approval;
 mod compared;
 mod deletes;
 mod hand;
 mod leavers;
 mod limits;
+mod named;
 mod newcomers;
 mod ownership;
 mod protection;

@@ -48,7 +48,8 @@ fn a_leaver_by_whom_a_newcomer_is_recognised_is_not_banned() {
         home.people(&[vec![under("E905", 1)], rows(3..=6), rows([20])].concat());
         let plan = plan(&home, &[], 0);
         let skipped = plan["skipped"].as_array().expect("a list");
-        assert!(skipped.contains(&json!({"key": "E0001", "reason": "rekey_suspected"})), "{plan:#}");
+        let expected = json!({"key": "E0001", "reason": "rekey_suspected", "label": "Ann Miller1 p1@acme.example"});
+        assert!(skipped.contains(&expected), "{plan:#}");
         let conflict = planned(&plan, "E905")["conflict"].as_str().unwrap_or_default().to_string();
         assert!(conflict.contains(&format!("account {id}")) && conflict.contains("by email"), "{conflict}");
         let run = run_of(&home.run_json(&["sync"]).exits(75));

@@ -206,7 +206,12 @@ impl Teller<'_> {
         let history = KeyHistory { sync: Some(self.sync.name.clone()), key: key.to_string() };
         let former_keys = state.ask(history).await?.before.into_iter().map(|had| (had.old, had.at)).collect();
         let lately = LastOutcomes { sync: self.sync.name.clone(), key: key.to_string(), limit: LATELY };
+        let label = self.sync.label.of(|field| {
+            let mapped = mapped.iter().find(|m| m.field == *field).and_then(|m| m.value.as_ref());
+            mapped.or_else(|| body.as_ref().and_then(|body| body.attributes.get(field)))
+        });
         Ok(PersonReport {
+            label,
             sync: self.sync.name.clone(),
             source: self.sync.source.name.clone(),
             target: self.sync.target.name.clone(),

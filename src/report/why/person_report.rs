@@ -34,6 +34,8 @@ pub struct PersonReport {
     pub target: String,
     /// The person.
     pub key: Key,
+    /// What they are called.
+    pub label: Option<String>,
     /// What the source has of them.
     pub in_source: InSource,
     /// What the target should hold, field by field, and how that came about.
@@ -227,7 +229,7 @@ impl PersonReport {
             "mapped": if self.mapped.is_empty() { Value::Null } else { Value::Object(mapped) },
             "state": if self.state == PersonState::None { Value::Null } else { json!(self.state.name()) },
             "remote_id": self.remote_id,
-            "snapshot": self.snapshot,
+            "label": self.label, "snapshot": self.snapshot,
             "next": { "op": self.next.op, "reason": self.next.told(rfc3339) },
             "outcomes": self.outcomes.iter().map(ToldOutcome::to_json).collect::<Vec<_>>(),
         });
@@ -254,7 +256,11 @@ impl PersonReport {
     }
 
     fn of_source(&self) -> Vec<String> {
-        let (key, source) = (&self.key, &self.source);
+        let source = &self.source;
+        let key = match &self.label {
+            Some(label) => format!("{} ({label})", self.key),
+            None => self.key.to_string(),
+        };
         match &self.in_source {
             InSource::Unreadable(_, why) => vec![
                 format!("What {source} says of {key} can't be told: {why}."),
