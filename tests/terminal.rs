@@ -6,7 +6,16 @@ use std::process::Stdio;
 use serde_json::json;
 
 use crate::answers::{row, synced};
-use crate::support::{Home, Ran, Sim};
+use crate::support::{Home, Ran, Sim, skipped};
+
+/// Whether `script` (util-linux) is there.
+fn there_are_terminals() -> bool {
+    let found = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !found {
+        skipped("script (util-linux) is not there: what a terminal shows");
+    }
+    found
+}
 
 /// A command on a terminal of so many columns: what appears there.
 fn on_a_terminal(home: &Home, columns: usize, args: &[&str]) -> String {
@@ -41,6 +50,9 @@ fn is_broken_between_words(home: &Home, columns: usize, args: &[&str]) {
 
 #[test]
 fn no_word_is_broken_on_a_narrow_terminal() {
+    if !there_are_terminals() {
+        return;
+    }
     let long = "E".repeat(100);
     let sim = Sim::start();
     let home = synced(&sim, &["E1", "E2", "E3"]);
@@ -75,6 +87,9 @@ fn no_word_is_broken_on_a_narrow_terminal() {
 
 #[test]
 fn a_screen_has_the_newest_and_says_that_there_are_older_ones() {
+    if !there_are_terminals() {
+        return;
+    }
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());
     home.people(&(0..120).map(|n| row(&format!("E{n}"), "Nurse")).collect::<Vec<_>>());
