@@ -21,4 +21,5 @@ mod simulation;
 mod sources;
 mod support;
 mod targets;
+mod terminal;
 mod wire;

@@ -35,7 +35,7 @@ fn home(base_url: &str, right: bool) -> Home {
 fn talkative(home: &Home, args: &[&str]) -> Ran {
     let outcomes = home.path().join("outcomes.jsonl");
     let mut command = home.command(args);
-    command.arg("-vvv").env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+    command.args(["-vvv", "--log-format", "json"]).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
     if args.first() == Some(&"sync") {
         command.arg("--outcomes").arg(&outcomes);
     }

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio_util::sync::CancellationToken;
 
-use self::args::{Cli, Command, Global, NotRun, Printing, TargetsCommand};
+use self::args::{Cli, Command, Global, LedgerFormat, NotRun, Printing, TargetsCommand};
 use crate::api::Engine;
 use crate::config::{self, Settings};
 use crate::demo;
@@ -51,7 +51,7 @@ use crate::domain::exit::Exit;
 use crate::domain::record::Key;
 use crate::domain::remedy::Remedy;
 use crate::os::panics;
-use crate::telemetry::logging;
+use crate::telemetry::logging::{self, LogFormat};
 use crate::terminal::out;
 use crate::terminal::out::Out;
 
@@ -125,7 +125,8 @@ fn start(cli: Cli) -> Result<Exit> {
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
         rust_log: std::env::var("RUST_LOG").ok(),
-        told: std::io::stderr().is_terminal() && cli.global.verbose == 0 && cli.command.tells_people(),
+        beside_text: prints_text(&cli.command),
+        told: cli.global.verbose == 0 && cli.command.tells_people() && are_read_together(cli.global.log_format),
     });
     let mut builder = match cli.command.only_looks() {
         true => tokio::runtime::Builder::new_current_thread(),
@@ -139,6 +140,23 @@ fn start(cli: Cli) -> Result<Exit> {
     // What still waits for a file, on a network disk that does not answer for instance, is not waited for.
     runtime.shutdown_timeout(LAST_PATIENCE);
     result
+}
+
+/// Whether the result of a command, beside which its log stands, is text for people. The daemon and the sandbox have none.
+fn prints_text(command: &Command) -> bool {
+    match command {
+        Command::Run | Command::Sandbox(_) => false,
+        Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Text,
+        _ => !command.prints_json(),
+    }
+}
+
+/// Whether whoever reads the log has the result before their eyes too: standard output and standard error are one terminal,
+/// or one pipe or file where nobody asked for a format of the log.
+fn are_read_together(format: LogFormat) -> bool {
+    let (out, err) = (rustix::fs::fstat(std::io::stdout()), rustix::fs::fstat(std::io::stderr()));
+    let is_one = matches!((out, err), (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino));
+    is_one && (format == LogFormat::Auto || std::io::stderr().is_terminal())
 }
 
 /// How long a thread that reads or writes a file may take to end after everything has been done.

@@ -181,7 +181,7 @@ impl Table {
         for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
             line.push_str(&format!("  {why}"));
         }
-        line.push_str(&format!("  {}", style.faint(&format!("run {}", o.run))));
+        line.push_str(&format!("  {}", style.faint(o.run.as_str())));
         self.out.line(&line)
     }
 

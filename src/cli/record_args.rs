@@ -9,6 +9,9 @@ use crate::domain::ids::RunId;
 
 /// `runs`.
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  rosterd runs\n  rosterd runs --sync staff --since 7d\n  rosterd runs --limit 1 --format json"
+)]
 pub struct RunsArgs {
     /// Of this sync
     #[arg(long, value_name = "SYNC")]

@@ -156,7 +156,7 @@ impl List {
         };
         let begun = zone::told(run.started_at);
         self.out.line(&format!("{begun}  {}  {}: {status}", run.run, style.strong(&run.sync)))?;
-        self.out.line(&format!("    {}", [began(run), took(run, self.now)].join(", ")))?;
+        self.out.line(&format!("    {}", [took(run, self.now), began(run)].join(", ")))?;
         self.out.line(&format!("    {}", became(run)))?;
         match &run.error {
             Some(error) => self.out.line(&format!("    {}", error.message)),
@@ -199,7 +199,8 @@ fn became(run: &RunRecord) -> String {
     let counts = &run.figures.counts;
     let total = |pick: fn(&Counted) -> u64| counts.values().map(pick).sum::<u64>();
     let held: Vec<String> =
-        counts.iter().filter(|(_, n)| n.held > 0).map(|(op, n)| format!("{} {op} held", n.held)).collect();
+        counts.iter().filter(|(_, n)| n.held > 0).map(|(op, n)| format!("{} {op}", n.held)).collect();
+    let held = Some(format!("held: {}", held.join(", "))).filter(|_| !held.is_empty());
     let numbers = [
         (total(|n| n.failed), "failed"),
         (total(|n| n.unknown), "unknown"),
@@ -209,8 +210,9 @@ fn became(run: &RunRecord) -> String {
     ];
     let numbers = numbers.into_iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
     let done = Some(words::tally(counts, |n| n.ok)).filter(|done| !done.is_empty());
+    let numbers = Some(numbers.collect::<Vec<_>>().join(", ")).filter(|numbers| !numbers.is_empty());
     let all: Vec<String> = done.into_iter().chain(held).chain(numbers).collect();
-    if all.is_empty() { "nothing was written".into() } else { all.join(", ") }
+    if all.is_empty() { "nothing was written".into() } else { all.join("; ") }
 }
 
 #[cfg(test)]

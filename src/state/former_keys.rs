@@ -137,3 +137,101 @@ impl Command for KeyHistory {
         Ok(known)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::operation::OpKind;
+    use crate::domain::outcome::{OfRun, Outcome, Status};
+    use crate::domain::time::instant;
+    use crate::state::State;
+    use crate::state::ledger::{CameBack, Filter, LastOutcomes, Outcomes, Record};
+    use crate::state::prune::Prune;
+
+    const AT: &str = "2026-11-22T03:00:00.000Z";
+
+    /// Gives a key anew, as `Rekey` does within its transaction.
+    #[derive(Debug)]
+    struct Moved(&'static str, &'static str);
+
+    impl Command for Moved {
+        type Reply = ();
+
+        fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+            moved(db, "staff", self.0, self.1, instant(AT))
+        }
+    }
+
+    fn outcome(key: &str, n: usize) -> Outcome {
+        let of = OfRun { run: "r".into(), sync: "staff".into(), source: "hr".into(), target: "juno".into() };
+        let mut outcome = Outcome::new(instant(AT), of, Key::parse(key), Some(OpKind::Reinstate), Status::Ok);
+        outcome.attempts = n as u32;
+        outcome
+    }
+
+    fn numbers(outcomes: Vec<Outcome>) -> Vec<usize> {
+        let mut numbers: Vec<usize> = outcomes.into_iter().map(|o| o.attempts as usize).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[test]
+    fn a_number_that_is_given_to_another_row_after_a_prune_is_not_the_formers() {
+        let state = State::in_memory().expect("a state");
+        state.ask_blocking(Record(vec![outcome("A", 1), outcome("A", 2)])).expect("recorded");
+        state.ask_blocking(Moved("A", "B")).expect("moved");
+        let far = instant("2027-11-22T03:00:00.000Z");
+        state.ask_blocking(Prune { before: far, counted_since: far }).expect("pruned");
+        state.ask_blocking(Record(vec![outcome("A", 3)])).expect("recorded");
+        let of = |key: &str| {
+            let asked = LastOutcomes { sync: "staff".into(), key: key.into(), limit: 9 };
+            numbers(state.ask_blocking(asked).expect("read"))
+        };
+        assert_eq!((of("A"), of("B")), (vec![3], vec![]));
+    }
+
+    const KEYS: [&str; 4] = ["A", "B", "C", "D"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        /// People who get keys that others had, and get them back: each row is the person's who had its key then.
+        #[test]
+        fn every_row_is_of_whoever_had_its_key_then(steps in prop::collection::vec((0..3usize, 0..4usize, 0..4usize), 0..24)) {
+            let state = State::in_memory().expect("a state");
+            // Who has which key, and whose each row is.
+            let (mut holders, mut rows) = (BTreeMap::new(), Vec::new());
+            for (n, (step, one, other)) in steps.into_iter().enumerate() {
+                let (key, new) = (KEYS[one], KEYS[other]);
+                if step == 0 && holders.contains_key(key) && !holders.contains_key(new) {
+                    let person = holders.remove(key).expect("somebody");
+                    holders.insert(new, person);
+                    state.ask_blocking(Moved(key, new)).expect("moved");
+                } else {
+                    let person = *holders.entry(key).or_insert(n);
+                    rows.push((n, person, key));
+                    state.ask_blocking(Record(vec![outcome(key, n)])).expect("recorded");
+                }
+            }
+            for (key, person) in &holders {
+                let theirs: Vec<usize> = rows.iter().filter(|row| row.1 == *person).map(|row| row.0).collect();
+                let asked = LastOutcomes { sync: "staff".into(), key: (*key).into(), limit: 99 };
+                prop_assert_eq!(&numbers(state.ask_blocking(asked).expect("read")), &theirs, "{}", key);
+                let count = CameBack { sync: "staff".into(), keys: vec![Key::parse(key).expect("a key")], since: instant(AT) };
+                prop_assert_eq!(state.ask_blocking(count).expect("counted"), vec![theirs.len() as u64]);
+                // By key the ledger shows what was written under it, too, whosever it was.
+                let shown: Vec<usize> = rows.iter().filter(|row| row.1 == *person || row.2 == *key).map(|row| row.0).collect();
+                let filter = Filter { key: Some((*key).into()), ..Filter::default() };
+                let mut pages = state.pages(Outcomes { filter, after: 0, limit: 2 });
+                let mut found = Vec::new();
+                while let Some(page) = pages.next_blocking().expect("a page") {
+                    found.extend(page.into_iter().map(|(_, outcome)| outcome.attempts as usize));
+                }
+                prop_assert_eq!(found, shown, "{}", key);
+            }
+        }
+    }
+}

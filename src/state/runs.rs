@@ -245,3 +245,193 @@ impl Command for ConsentsTo {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::domain::time::instant;
+    use crate::state::ledger::{BeginRun, FinishRun, Record};
+    use crate::state::sqlite::of_version;
+    use crate::state::{Access, State};
+
+    fn begin(id: &str, sync: &str, at: &str, cause: RunCause) -> BeginRun {
+        BeginRun { id: id.into(), sync: sync.into(), at: instant(at), partial: false, cause }
+    }
+
+    fn all(state: &State, sync: Option<&str>, since: Option<&str>, page: usize) -> Vec<RunRecord> {
+        let since = since.map(instant);
+        let mut pages = state.pages(Runs { sync: sync.map(Into::into), since, before: None, limit: page });
+        let mut found = Vec::new();
+        while let Some(page) = pages.next_blocking().expect("a page") {
+            found.extend(page);
+        }
+        found
+    }
+
+    #[derive(Debug)]
+    struct HowFound(String);
+
+    impl Command for HowFound {
+        type Reply = String;
+
+        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
+            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
+            let mut rows = statement.raw_query();
+            let mut steps = Vec::new();
+            while let Some(row) = rows.next()? {
+                steps.push(row.get::<_, String>(3)?);
+            }
+            Ok(steps.join("; "))
+        }
+    }
+
+    #[test]
+    fn runs_are_found_over_an_index_in_their_order() {
+        let state = State::in_memory().expect("a state");
+        for given in (0..8).map(|bits| std::array::from_fn(|n| bits >> n & 1 == 1)) {
+            let found = state.ask_blocking(HowFound(statement(given))).expect("a plan");
+            let index = if given[0] { "INDEX run_sync (sync=?" } else { "INDEX run_started" };
+            assert!(found.contains(index) && !found.contains("TEMP"), "{given:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn runs_come_in_pages_newest_first_whatever_began_at_the_same_moment() {
+        let state = State::in_memory().expect("a state");
+        let (early, late) = ("2026-11-22T01:00:00.000Z", "2026-11-22T02:00:00.000Z");
+        for (id, sync, at) in [
+            ("r1", "staff", early),
+            ("r3", "staff", late),
+            ("r2", "staff", late),
+            ("r5", "other", late),
+            ("r4", "staff", late),
+        ] {
+            state.ask_blocking(begin(id, sync, at, RunCause::default())).expect("begun");
+        }
+        let ids = |found: Vec<RunRecord>| found.into_iter().map(|run| run.run.to_string()).collect::<Vec<_>>();
+        for page in 1..7 {
+            assert_eq!(ids(all(&state, None, None, page)), ["r5", "r4", "r3", "r2", "r1"], "{page}");
+            assert_eq!(ids(all(&state, Some("staff"), Some(late), page)), ["r4", "r3", "r2"], "{page}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_told_as_it_ended_and_one_under_way_by_its_outcomes() {
+        let state = State::in_memory().expect("a state");
+        let at = "2026-11-22T01:00:00.000Z";
+        let by = RunCause { trigger: Trigger::Command, by: Some("ann".into()), ..RunCause::default() };
+        for id in ["r1", "r2"] {
+            state.ask_blocking(begin(id, "staff", at, by.clone())).expect("begun");
+        }
+        let outcome = |key: &str, op, status| crate::domain::outcome::Outcome {
+            key: crate::domain::record::Key::parse(key),
+            op,
+            ..crate::domain::outcome::Outcome::new(
+                instant(at),
+                crate::domain::outcome::OfRun {
+                    run: "r2".into(),
+                    sync: "staff".into(),
+                    source: "hr".into(),
+                    target: "juno".into(),
+                },
+                None,
+                None,
+                status,
+            )
+        };
+        let written = vec![
+            outcome("E1", Some(OpKind::Create), Status::Ok),
+            outcome("E2", Some(OpKind::Create), Status::Failed),
+            outcome("E3", Some(OpKind::Ban), Status::Skipped),
+            outcome("E4", None, Status::Skipped),
+            outcome("E5", None, Status::Rejected),
+        ];
+        state.ask_blocking(Record(written)).expect("recorded");
+        let counts = BTreeMap::from([(OpKind::Ban, Counted { held: 3, ..Counted::default() })]);
+        let figures = Figures { counts, rejected: 1, skipped: 2 };
+        let error = Some(RunTrouble { code: Some(Exit::Held), message: "held".into() });
+        let finish = FinishRun {
+            id: "r1".into(),
+            at: instant(at),
+            status: RunStatus::Held,
+            plan: None,
+            planned: BTreeMap::new(),
+            source_records: 4,
+            excluded: 0,
+            unchanged: 1,
+            reason: Some("held".into()),
+            figures: figures.clone(),
+            error: error.clone(),
+        };
+        state.ask_blocking(finish).expect("finished");
+        let found = all(&state, None, None, 9);
+        let (open, ended) = (&found[0], &found[1]);
+        assert_eq!(
+            (&ended.figures, &ended.error, ended.unchanged),
+            (&figures, &error, 1),
+            "held again writes no outcome"
+        );
+        assert_eq!((ended.by.as_deref(), ended.trigger), (Some("ann"), Some(Trigger::Command)));
+        assert_eq!((open.status, open.finished_at), (None, None));
+        let creates = Counted { ok: 1, failed: 1, ..Counted::default() };
+        let bans = Counted { skipped: 1, ..Counted::default() };
+        assert_eq!(open.figures.counts, BTreeMap::from([(OpKind::Create, creates), (OpKind::Ban, bans)]));
+        assert_eq!((open.figures.rejected, open.figures.skipped), (1, 2));
+    }
+
+    #[test]
+    fn what_an_older_program_wrote_of_an_approval_is_told_apart() {
+        let (by, said) = (Some("ann (uid 7)"), Some("closed; for good"));
+        for (text, by, said, expected) in [
+            ("plan p1 approved by ann (uid 7): closed; for good", by, said, None),
+            ("plan p1 approved by ann (uid 7): closed; for good; stopped", by, said, Some("stopped")),
+            ("plan p1 approved by ann (uid 7)", by, None, None),
+            ("plan p1 approved by ann (uid 7); stopped", by, None, Some("stopped")),
+            ("held by the limit ban", None, None, Some("held by the limit ban")),
+            ("interrupted", by, said, Some("interrupted")),
+        ] {
+            assert_eq!(trouble(text, by, said), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn approvals_of_an_older_program_are_told_and_what_it_did_not_write_down_is_unknown() {
+        let dir = tempfile::TempDir::with_prefix("rosterd-state-").expect("a directory");
+        let path = dir.path().join("rosterd.db");
+        let db = rusqlite::Connection::open(&path).expect("a file");
+        of_version(&db, 16);
+        db.execute_batch(
+            "INSERT INTO plan (id, sync, run, made_at, held_by, count, allowed, counts, status, decided_by, reason, origin)
+             VALUES ('p1', 'staff', 'r1', '', 'ban', 2, 1, '{}', 'sent', 'ann', 'closed', 'sync'),
+                    ('p2', 'staff', 'r2', '', 'undo', 2, 0, '{}', 'sent', 'bob', NULL, 'undo r2');
+             INSERT INTO run (id, sync, started_at, finished_at, status, reason)
+             VALUES ('r1', 'staff', '2026-11-22T01:00:00.000Z', '2026-11-22T01:00:00.000Z', 'held', 'limit ban'),
+                    ('r2', 'staff', '2026-11-22T02:00:00.000Z', '2026-11-22T02:00:00.000Z', 'partial',
+                     'plan p1 approved by ann: closed; stopped'),
+                    ('r3', 'staff', '2026-11-22T03:00:00.000Z', '2026-11-22T03:00:00.000Z', 'ok',
+                     'plan p2 approved by bob');
+             INSERT INTO outcome (ts, run, sync, source, target, key, op, status, fields, attempts, duration_ms)
+             VALUES ('', 'r2', 'staff', 'hr', 'juno', 'E1', 'ban', 'ok', '[]', 1, 1);",
+        )
+        .expect("older data");
+        db.close().expect("closed");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
+        let state = crate::state::open(&path, Access::Write).expect("brought up").state;
+        let found = all(&state, None, None, 9);
+        let [undo, sent, held] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((undo.trigger, undo.by.as_deref(), &undo.error), (Some(Trigger::Undo), Some("bob"), &None));
+        assert_eq!(undo.undoes, Some("r2".into()));
+        assert_eq!((sent.trigger, sent.reason.as_deref()), (Some(Trigger::Approve), Some("closed")));
+        assert_eq!(sent.error, Some(RunTrouble { code: None, message: "stopped".into() }));
+        assert_eq!(sent.figures.counts.get(&OpKind::Ban).map(|counted| counted.ok), Some(1));
+        assert_eq!((held.trigger, &held.by), (None, &None));
+        assert_eq!(held.error, Some(RunTrouble { code: None, message: "limit ban".into() }));
+        let consents = state.ask_blocking(ConsentsTo(vec!["r1".into(), "r2".into()])).expect("an answer");
+        let said = |by: &str, reason: Option<&str>| Some(Consented { by: by.into(), reason: reason.map(Into::into) });
+        assert_eq!(consents[&RunId::from("r1")], Consents::default());
+        let of = &consents[&RunId::from("r2")];
+        assert_eq!((&of.approved, &of.undone), (&said("ann", Some("closed")), &said("bob", None)));
+    }
+}

@@ -360,12 +360,7 @@ pub(crate) mod tests {
     impl Kept {
         /// An output that is kept here, as a pipe would have it or a terminal.
         pub fn out(&self, terminal: bool) -> Out {
-            Out {
-                writer: Box::new(self.clone()),
-                style: Styles { on: terminal },
-                width: terminal.then_some(ORDINARY),
-                may_fail: false,
-            }
+            Out { writer: Box::new(self.clone()), style: Styles { on: terminal }, width: None, may_fail: false }
         }
 
         /// What was written.

@@ -29,14 +29,11 @@ fn settled(text: &str, sim: &Sim) -> String {
     }
     let stamp = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let time = bare.len() == 24 && bare.ends_with('Z') && bare.contains('T');
         let plan = bare.len() == 12 && bare.chars().all(|c| c.is_ascii_hexdigit());
-        match (time, plan) {
-            (true, _) => word.replace(bare, "<time>"),
-            (_, true) => word.replace(bare, "<plan>"),
-            _ => word.to_string(),
-        }
+        if plan { word.replace(bare, "<plan>") } else { word.to_string() }
     };
+    let time = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC").expect("a pattern");
+    let text = time.replace_all(&text, "<time>");
     text.split_inclusive([' ', '\n']).map(stamp).collect()
 }
 

@@ -1,9 +1,11 @@
-//! Answers about what is so, and putting it right: reconcile, why, undo, forget, notifications.
+//! Answers about what is so and what was done, and putting it right: reconcile, why, runs, outcomes, undo, forget,
+//! notifications.
 
 mod accounts;
 mod comparing;
 pub mod explaining;
 mod forgetting;
+mod history;
 mod standing;
 mod telling;
 mod undoing;

@@ -216,6 +216,13 @@ fn a_trigger_runs_it_now_and_wait_tells_what_came_of_it() {
     assert_eq!(told["runs"][0]["counts"]["create"]["ok"], 1, "{told}");
     assert_eq!(told["runs"][0]["status"], "ok");
 
+    let runs = home.run_json(&["runs"]).exits(0).json()["runs"].clone();
+    let uid = format!("(uid {})", rustix::process::getuid().as_raw());
+    for run in runs.as_array().expect("runs") {
+        assert_eq!((&run["trigger"], &run["reason"]), (&json!("command"), &Value::Null), "{run}");
+        assert!(run["by"].as_str().is_some_and(|by| by.contains(&uid)), "who asked the daemon, not the daemon: {run}");
+    }
+
     home.write("config/hr.csv", "employee_id\nE1\n");
     let told = home.run_json(&["trigger", "staff", "--wait"]).exits(65).json();
     assert_eq!(told["runs"][0]["status"], "untrusted", "{told}");
@@ -274,6 +281,9 @@ fn an_approval_is_handed_over_and_told_as_if_sent_from_here() {
     let run = sent["runs"][0]["run"].as_str().expect("a run");
     let kept = daemon.runs().into_iter().find(|r| r["run"] == run).expect("its row");
     assert!(kept["reason"].as_str().is_some_and(|why| why.contains("they did leave")), "{kept}");
+    let told = home.run_json(&["runs", "--limit", "1"]).exits(0).json()["runs"][0].clone();
+    assert_eq!((&told["run"], &told["trigger"]), (&json!(run), &json!("approve")));
+    assert_eq!((&told["reason"], &kept["by"]), (&json!("they did leave"), &told["by"]));
     let spent = home.run(&["approve", &plan]).exits(3);
     assert!(spent.stderr.contains("approved already"), "{}", spent.stderr);
     home.run(&["approve", "nonsense"]).exits(64);

@@ -218,7 +218,7 @@ impl Home {
                 command.env_remove(name);
             }
         }
-        command.env_remove("RUST_LOG").env("NO_COLOR", "1").current_dir(self.path());
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1").env("TZ", "UTC").current_dir(self.path());
         command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", self.path());
         command.arg("--config").arg(self.config()).args(args);
         command

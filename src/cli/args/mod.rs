@@ -49,7 +49,7 @@ pub struct Global {
     /// Configuration file; may be given several times, later files win
     #[arg(long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: Vec<PathBuf>,
-    /// How logs are written: text on a terminal and JSON elsewhere, unless you say which
+    /// How logs are written: auto is text on a terminal and beside a result that is text, JSON elsewhere
     #[arg(long, global = true, value_name = "FORMAT", value_enum, env = "ROSTERD_LOG_FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
     /// Log more; twice for everything
@@ -322,9 +322,6 @@ pub enum Command {
         printing: Printing,
     },
     /// List the runs, newest first: when, what became of them, what began them, who approved and why
-    #[command(
-        after_help = "Examples:\n  rosterd runs\n  rosterd runs --sync staff --since 7d\n  rosterd runs --limit 1 --format json"
-    )]
     Runs(RunsArgs),
     /// Search the ledger: what became of whom, when and why
     ///

@@ -94,7 +94,7 @@ impl ToldOutcome {
         let (o, Consents { approved, undone, undoes }) = (&self.outcome, &self.consents);
         let mut line = format!("  {}  {} {}", zone::told(o.ts), o.op.map_or("record", |op| op.name()), o.status.name());
         if let Some(then) = o.key.as_ref().filter(|then| *then != key) {
-            line.push_str(&format!(", then {then}"));
+            line.push_str(&format!(" (then {then})"));
         }
         if !o.fields.is_empty() {
             line.push_str(&format!(" ({})", o.fields.join(", ")));

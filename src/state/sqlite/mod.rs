@@ -19,6 +19,8 @@ pub use open::{
 };
 pub use restore::{RestoredState, restore};
 pub use schema::VERSION as SCHEMA_VERSION;
+#[cfg(test)]
+pub use schema::of_version;
 pub use session::{Row, Session, Statement};
 pub use worker::{Worker, inline};
 

@@ -1,6 +1,7 @@
 //! Where logs go, how they look, and what never gets into them.
 //!
-//! Logs go to standard error: text for people on a terminal, one JSON object a line elsewhere; or, asked for, to
+//! Logs go to standard error: text for people on a terminal and beside a result that is text, one JSON object a line
+//! elsewhere; or, asked for, to
 //! systemd's journal with a field for each thing that they tell. `RUST_LOG` and `-v` say
 //! how much of our own events is wanted. The crates below us are capped whatever anybody asks for: HTTP libraries
 //! log headers and bodies at their finer levels, and those hold people's values and our secrets.
@@ -29,12 +30,13 @@ use self::journal::Journal;
 use crate::domain::outcome::{Outcome, Status};
 use crate::domain::remote_id::LoggableId;
 use crate::domain::visible::visible;
+use crate::domain::wrap::wrapped;
 use crate::os::{clock, zone};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere
+    /// Text on a terminal and beside a result that is text, JSON elsewhere
     #[default]
     Auto,
     /// Lines for people
@@ -56,6 +58,8 @@ pub struct Options {
     pub quiet: bool,
     /// `RUST_LOG`.
     pub rust_log: Option<String>,
+    /// The command prints a result that is text: so is the log, unless a format was asked for.
+    pub beside_text: bool,
     /// Runs and outcomes are told by the command itself, to somebody who is reading: don't log them as well.
     pub told: bool,
 }
@@ -74,8 +78,10 @@ pub fn bars() -> &'static MultiProgress {
 pub fn start(options: &Options) {
     let terminal = io::stderr().is_terminal();
     let (layer, complaint) = match options.format {
-        LogFormat::Auto if terminal => (text_layer(AboveBars, colour()).boxed(), None),
         LogFormat::Text => (text_layer(AboveBars, terminal && colour()).boxed(), None),
+        LogFormat::Auto if terminal || options.beside_text => {
+            (text_layer(AboveBars, terminal && colour()).boxed(), None)
+        }
         LogFormat::Auto | LogFormat::Json => (json_layer(AboveBars).boxed(), None),
         LogFormat::Journald => match Journal::connect() {
             Ok(journal) => (journal.boxed(), None),
@@ -225,11 +231,34 @@ struct AboveBars;
 
 impl Write for AboveBars {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        bars().suspend(|| io::stderr().write(line))
+        bars().suspend(|| match terminal_width() {
+            None => io::stderr().write(line),
+            // A line comes whole, so that it can be broken at its words.
+            Some(room) => {
+                let text = String::from_utf8_lossy(line);
+                let broken: String = text.split_inclusive('\n').map(|line| wrapped_line(line, room)).collect();
+                io::stderr().write_all(broken.as_bytes()).map(|()| line.len())
+            }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// The columns of the terminal that standard error is; none where it is no terminal, or does not say.
+fn terminal_width() -> Option<usize> {
+    let stderr = io::stderr();
+    let size = stderr.is_terminal().then(|| rustix::termios::tcgetwinsize(stderr).ok()).flatten()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// A line with its end, broken at its words.
+fn wrapped_line(line: &str, room: usize) -> String {
+    match line.strip_suffix('\n') {
+        Some(text) => format!("{}\n", wrapped(text, room)),
+        None => wrapped(line, room),
     }
 }
 
