@@ -159,18 +159,12 @@ impl Page {
         }
         self.out.piece(",\"orphaned\":[")?;
         let mut comma = Comma::default();
-        comparison.each_orphan(|id| {
-            let called = called(sync, comparison, id)?;
-            comma.write(&mut self.out, &labelled(json!({ "remote_id": id }), called))
-        })?;
+        // Those whose account it is have a label in JSON: of these it is in doubt.
+        comparison.each_orphan(|id| comma.write(&mut self.out, &json!({ "remote_id": id })))?;
         self.out.piece("],\"doubled\":[")?;
         let mut comma = Comma::default();
         comparison.each_doubled(|doubled| {
-            let called = first_called(sync, comparison, &doubled.remote_ids)?;
-            comma.write(
-                &mut self.out,
-                &labelled(json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }), called),
-            )
+            comma.write(&mut self.out, &json!({ "key": doubled.key, "remote_ids": doubled.remote_ids }))
         })?;
         self.out.piece("],\"kept_by_target\":[")?;
         let mut comma = Comma::default();

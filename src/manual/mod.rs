@@ -12,12 +12,23 @@ pub struct Page {
 }
 
 /// All pages, by topic.
-pub const PAGES: [Page; 4] = [
+pub const PAGES: [Page; 7] = [
     Page {
         topic: "cel",
         summary: "conditions and values: columns, text, dates, recipes",
         text: include_str!("cel.md"),
     },
+    Page {
+        topic: "first-sync",
+        summary: "from an export to a scheduled sync, step by step",
+        text: include_str!("first-sync.md"),
+    },
+    Page {
+        topic: "leavers",
+        summary: "who counts as having left, and what is done then",
+        text: include_str!("leavers.md"),
+    },
+    Page { topic: "limits", summary: "how much may change at once, approvals, undo", text: include_str!("limits.md") },
     Page {
         topic: "restore",
         summary: "backups, and what happens after one was put back",
@@ -52,7 +63,7 @@ mod tests {
                 assert!(line.chars().count() <= 120, "{}: {line}", page.topic);
             }
             for (at, words) in page.text.match_indices("rosterd manual ") {
-                let named = page.text[at + words.len()..].split(|c: char| !c.is_ascii_lowercase()).next();
+                let named = page.text[at + words.len()..].split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next();
                 assert!(named.is_some_and(|topic| super::page(topic).is_some()), "{}: {named:?}", page.topic);
             }
         }

@@ -53,7 +53,8 @@ fn an_active_account_of_a_leaver_is_found_by_id_or_key_and_banned() {
             let mark = sim.mark();
             let report = home.run_json(&["reconcile", "--detailed-exitcode"]).exits(2).json();
             let staff = &report["syncs"][0];
-            assert_eq!(staff["active_there"], json!([{"key": "E5", "remote_id": id}]), "{was}: {staff}");
+            let expected = json!([{"key": "E5", "remote_id": id, "label": "Ann Lee e5@acme.com"}]);
+            assert_eq!(staff["active_there"], expected, "{was}: {staff}");
             assert_eq!((&staff["target_users"], &staff["in_step"]), (&json!(5), &json!(4)), "{was}");
             assert_eq!((&staff["orphaned"], &staff["doubled"]), (&json!([]), &json!([])), "{was}");
             let text = home.run(&["reconcile"]).exits(0).stdout;
@@ -105,7 +106,8 @@ fn who_is_back_in_scope_is_adoptable_and_no_leaver() {
     database(&home).execute_batch("UPDATE person SET state = 4, remote_id = NULL WHERE key = 'E5'").expect("deleted");
     home.people(&["E1", "E2", "E3", "E4", "E5"].map(|key| row(key, "Nurse")));
     let report = home.run_json(&["reconcile"]).exits(0).json();
-    assert_eq!(report["syncs"][0]["adoptable"], json!([{"key": "E5", "remote_id": id}]));
+    let expected = json!([{"key": "E5", "remote_id": id, "label": "Ann Lee e5@acme.com"}]);
+    assert_eq!(report["syncs"][0]["adoptable"], expected);
     assert_eq!(report["syncs"][0]["active_there"], json!([]));
 }
 

@@ -184,6 +184,7 @@ fn the_json_is_the_contracts() {
         "from",
         "in_source",
         "key",
+        "label",
         "mapped",
         "next",
         "outcomes",
