@@ -1,4 +1,5 @@
-//! What is told of syncs and of people: how a sync stands, and why somebody is treated as they are.
+//! What is told of syncs and of people: how a sync stands, why somebody is treated as they are, and who had it done.
 
 pub mod status;
+pub mod told;
 pub mod why;
