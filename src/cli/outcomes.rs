@@ -13,6 +13,7 @@ use crate::domain::time;
 use crate::domain::visible::{padded, visible};
 use crate::os::clock::Clock;
 use crate::os::zone;
+use crate::report::told::{ToldOutcome, said, told};
 use crate::run::chosen;
 use crate::state::former_keys::{KeyHistory, KnownKeys};
 use crate::state::ledger::{Filter, NewestOutcomes, Outcomes, ReachOf, RunExists};
@@ -61,7 +62,9 @@ async fn oldest_first(state: &State, table: &mut Table, filter: Filter, limit: O
     };
     let mut pages = state.pages(Outcomes { filter, after, limit: PAGE });
     while let Some(page) = pages.next().await? {
-        page.iter().try_for_each(|(id, outcome)| table.row(*id, outcome))?;
+        let (ids, outcomes): (Vec<i64>, Vec<Outcome>) = page.into_iter().unzip();
+        let page = told(state, outcomes).await?;
+        ids.into_iter().zip(&page).try_for_each(|(id, outcome)| table.row(id, outcome))?;
     }
     Ok(())
 }
@@ -75,12 +78,13 @@ async fn newest_first(state: &State, table: &mut Table, filter: Filter, limit: O
     let page = usize::try_from(left).unwrap_or(PAGE).saturating_add(1).min(PAGE);
     let mut pages = state.pages(NewestOutcomes { filter, between, limit: page });
     while let Some(page) = pages.next().await? {
-        for (id, outcome) in &page {
+        let (ids, outcomes): (Vec<i64>, Vec<Outcome>) = page.into_iter().unzip();
+        for (id, outcome) in ids.into_iter().zip(&told(state, outcomes).await?) {
             if left == 0 {
                 return table.end(limit.is_none());
             }
             left -= 1;
-            table.row(*id, outcome)?;
+            table.row(id, outcome)?;
         }
     }
     table.end(false)
@@ -104,7 +108,7 @@ struct Table {
     keys: KnownKeys,
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 18] = [
     "ts",
     "run",
     "sync",
@@ -121,6 +125,8 @@ const COLUMNS: [&str; 16] = [
     "reason",
     "error_kind",
     "error_message",
+    "approved_by",
+    "approval_reason",
 ];
 
 /// What a spreadsheet takes for the beginning of a formula, or skips to find one; full-width forms included, which some
@@ -136,10 +142,10 @@ impl Table {
         Ok(table)
     }
 
-    fn row(&mut self, id: i64, outcome: &Outcome) -> Result<()> {
+    fn row(&mut self, id: i64, outcome: &ToldOutcome) -> Result<()> {
         self.rows += 1;
         match self.format {
-            LedgerFormat::Json => self.out.json(outcome),
+            LedgerFormat::Json => self.out.json(&outcome),
             LedgerFormat::Csv => {
                 let cells = cells(outcome);
                 self.csv(&cells.iter().map(String::as_str).collect::<Vec<_>>())
@@ -161,7 +167,8 @@ impl Table {
         self.out.piece(&String::from_utf8_lossy(&line))
     }
 
-    fn text(&mut self, id: i64, o: &Outcome) -> Result<()> {
+    fn text(&mut self, id: i64, told: &ToldOutcome) -> Result<()> {
+        let o = &told.outcome;
         let style = self.out.style;
         let word = format!("{:<8}", o.status.name());
         let status = match o.status {
@@ -180,6 +187,9 @@ impl Table {
         }
         for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
             line.push_str(&format!("  {why}"));
+        }
+        if let Some(approved) = &told.consents.approved {
+            line.push_str(&format!("  approved by {}", said(approved)));
         }
         line.push_str(&format!("  {}", style.faint(o.run.as_str())));
         self.out.line(&line)
@@ -219,7 +229,8 @@ impl Table {
     }
 }
 
-fn cells(o: &Outcome) -> [String; 16] {
+fn cells(told: &ToldOutcome) -> [String; 18] {
+    let (o, approved) = (&told.outcome, told.consents.approved.as_ref());
     let text = |s: Option<&str>| s.unwrap_or_default().to_string();
     [
         time::rfc3339(o.ts),
@@ -238,6 +249,8 @@ fn cells(o: &Outcome) -> [String; 16] {
         text(o.reason.as_deref()),
         text(o.error.as_ref().map(|e| e.kind.name())),
         text(o.error.as_ref().map(|e| e.message.as_str())),
+        text(approved.map(|approved| approved.by.as_str())),
+        text(approved.and_then(|approved| approved.reason.as_deref())),
     ]
 }
 

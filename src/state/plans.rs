@@ -100,7 +100,7 @@ pub struct HeldPlan {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub apart: bool,
     /// Since when a plan of the sync has waited, whose place others took.
-    #[serde(with = "time::written")]
+    #[serde(skip)]
     pub waiting_since: DateTime<Utc>,
     /// The plan whose place it took while that was waiting.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -149,6 +149,14 @@ fn why_tells_who_approved_what_became_of_somebody_and_who_had_it_taken_back() {
     assert_eq!((&banned["op"], &banned["approval_reason"]), (&json!("ban"), &json!("the ward has closed")));
     assert_eq!((&banned["undo_reason"], &banned["undone_by"]), (&json!("wrong export"), &reinstated["approved_by"]));
     assert!(created.get("approved_by").is_none() && created.get("undone_by").is_none(), "{created}");
+    // The ledger says so, too, and nothing where nobody approved anything.
+    let rows = home.outcomes(&["--key", "E1"]);
+    assert_eq!(rows.iter().rev().collect::<Vec<_>>(), outcomes.iter().collect::<Vec<_>>());
+    let text = home.run(&["outcomes", "--key", "E1"]).exits(0).stdout;
+    assert_eq!(text.matches("approved by").count(), 2, "{text}");
+    assert!(text.contains(": “the ward has closed”  ") && text.contains(": “wrong export”  "), "{text}");
+    let csv = home.run(&["outcomes", "--key", "E1", "--format", "csv"]).exits(0).stdout;
+    assert!(csv.lines().any(|line| line.contains(",ban,ok,") && line.ends_with(",the ward has closed")), "{csv}");
     let text = home.run(&["why", "staff", "E1"]).exits(0).stdout;
     assert!(text.contains(&format!("in an undo of run {approved}, approved by")), "{text}");
     assert!(text.contains(": “the ward has closed”; its run was taken back, approved by"), "{text}");

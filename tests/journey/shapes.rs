@@ -86,8 +86,10 @@ fn an_operation_has_old_and_new_of_each_field() {
     let of = |key: &str| {
         let operations = plan["operations"].as_array().expect("a list");
         let found = operations.iter().find(|o| o["key"] == key).unwrap_or_else(|| panic!("no operation for {key}"));
-        members(found, &["op", "key", "remote_id", "fields"], &[]);
-        found.clone()
+        members(found, &["op", "key", "remote_id", "fields", "label"], &[]);
+        let mut found = found.clone();
+        found.as_object_mut().expect("an object").remove("label");
+        found
     };
     let id = |key: &str| json!(stage.sim.user(key).expect("an account")["id"].to_string());
     let update = json!({"op": "update", "key": "E0001", "remote_id": id("E0001"),

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use self::person_report::{AT, Field, HeldFor, InSource, Next, PersonReport, ToldOutcome, fields};
+use self::person_report::{AT, Field, HeldFor, InSource, Next, PersonReport, fields};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::ids::{RunId, SyncId};
+use crate::domain::ids::SyncId;
 use crate::domain::local_time::LocalTime;
 use crate::domain::operation::OpKind;
-use crate::domain::outcome::Outcome;
 use crate::domain::planned::Planned;
 use crate::domain::record::{Key, Record};
 use crate::domain::remote_id::LoggableId;
@@ -24,6 +23,7 @@ use crate::domain::units::Span;
 use crate::domain::value::{Attributes, folded_each};
 use crate::mapping::{Desired, Mapped};
 use crate::plan::PAGE;
+use crate::report::told::told;
 use crate::run::{Purpose, Read, Runner, binding, make_plan, read_sources_quietly};
 use crate::source::Intake;
 use crate::state::State;
@@ -34,7 +34,6 @@ use crate::state::journal::{Unresolved, UnresolvedOf};
 use crate::state::ledger::{Filter, LastOutcomes, Outcomes};
 use crate::state::people::{FindSync, IsPaused, People, Person};
 use crate::state::plans::{HeldPlans, PlanOperations};
-use crate::state::runs::ConsentsTo;
 use crate::state::who_has::WhoHas;
 
 /// How many outcomes are told.
@@ -424,14 +423,6 @@ impl Teller<'_> {
         }
         Ok(held)
     }
-}
-
-/// Outcomes with what people said to their runs.
-async fn told(state: &State, outcomes: Vec<Outcome>) -> Result<Vec<ToldOutcome>> {
-    let runs: BTreeSet<RunId> = outcomes.iter().map(|outcome| outcome.run.clone()).collect();
-    let consents = state.ask(ConsentsTo(runs.into_iter().collect())).await?;
-    let of = |run: &RunId| consents.get(run).cloned().unwrap_or_default();
-    Ok(outcomes.into_iter().map(|outcome| ToldOutcome { consents: of(&outcome.run), outcome }).collect())
 }
 
 /// Why somebody's row was rejected by the reader.

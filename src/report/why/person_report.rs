@@ -8,12 +8,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::domain::cause::Consented;
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
 use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, shown};
-use crate::domain::outcome::Outcome;
 use crate::domain::record::{Key, Position};
 use crate::domain::remote_id::RemoteId;
 use crate::domain::rules::PersonState;
@@ -21,7 +19,7 @@ use crate::domain::time::rfc3339;
 use crate::domain::value::Attributes;
 use crate::mapping::{FieldRule, Mapping, OnEmpty, ValueFrom, When};
 use crate::os::zone;
-use crate::state::runs::Consents;
+use crate::report::told::ToldOutcome;
 
 /// Everything about one person.
 #[derive(Clone, Debug)]
@@ -62,63 +60,6 @@ pub struct PersonReport {
     pub former_keys: Vec<(String, DateTime<Utc>)>,
     /// What became of them lately, newest first.
     pub outcomes: Vec<ToldOutcome>,
-}
-
-/// An outcome, and what people said to its run.
-#[derive(Clone, Debug)]
-pub struct ToldOutcome {
-    /// The outcome. Its key is the one that they had then.
-    pub outcome: Outcome,
-    /// Who said yes to its run, and to what took the run back.
-    pub consents: Consents,
-}
-
-impl ToldOutcome {
-    /// The outcome as the contract's JSON, with who approved its run and who had it taken back, where somebody did.
-    fn to_json(&self) -> Value {
-        let mut told = json!(self.outcome);
-        let Consents { approved, undone, .. } = &self.consents;
-        for (consented, by, reason) in
-            [(approved, "approved_by", "approval_reason"), (undone, "undone_by", "undo_reason")]
-        {
-            if let Some(consented) = consented {
-                told[by] = json!(consented.by);
-                told[reason] = json!(consented.reason);
-            }
-        }
-        told
-    }
-
-    /// The outcome in a line, for the person of this key.
-    fn line(&self, key: &Key) -> String {
-        let (o, Consents { approved, undone, undoes }) = (&self.outcome, &self.consents);
-        let mut line = format!("  {}  {} {}", zone::told(o.ts), o.op.map_or("record", |op| op.name()), o.status.name());
-        if let Some(then) = o.key.as_ref().filter(|then| *then != key) {
-            line.push_str(&format!(" (then {then})"));
-        }
-        if !o.fields.is_empty() {
-            line.push_str(&format!(" ({})", o.fields.join(", ")));
-        }
-        for why in [o.reason.as_deref(), o.error.as_ref().map(|e| e.message.as_str())].into_iter().flatten() {
-            line.push_str(&format!(": {why}"));
-        }
-        if let Some(approved) = approved {
-            let what = undoes.as_ref().map_or("approved".into(), |run| format!("in an undo of run {run}, approved"));
-            line.push_str(&format!("; {what} by {}", said(approved)));
-        }
-        if let Some(undone) = undone {
-            line.push_str(&format!("; its run was taken back, approved by {}", said(undone)));
-        }
-        line
-    }
-}
-
-/// Who said yes, and what they said.
-fn said(consented: &Consented) -> String {
-    match &consented.reason {
-        Some(reason) => format!("{}: “{reason}”", consented.by),
-        None => consented.by.clone(),
-    }
 }
 
 /// What the source has of somebody.
@@ -231,7 +172,7 @@ impl PersonReport {
             "remote_id": self.remote_id,
             "label": self.label, "snapshot": self.snapshot,
             "next": { "op": self.next.op, "reason": self.next.told(rfc3339) },
-            "outcomes": self.outcomes.iter().map(ToldOutcome::to_json).collect::<Vec<_>>(),
+            "outcomes": self.outcomes,
         });
         if let InSource::Unreadable(code, message) = &self.in_source {
             story["source_error"] = json!({ "code": code, "message": message });
