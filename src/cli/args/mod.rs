@@ -246,7 +246,7 @@ pub enum Command {
     },
     /// Tell a sync that HR gave somebody a new key
     ///
-    /// Everything that is known of the person goes with the new key; the account stays the same one, and the next run links
+    /// Everything that is known of the person goes with the new key, their history too; the account stays the same one, and the next run links
     /// it. The source is read first: while the old key is in scope there, these are two people, and it is refused.
     #[command(after_help = "Example:\n  rosterd rekey staff E1007 N-20044")]
     Rekey {
@@ -327,7 +327,7 @@ pub enum Command {
     ///
     /// Text is newest first. JSON, one object a line, and CSV are oldest first; with --limit they are the newest so many.
     #[command(
-        after_help = "Examples:\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
+        after_help = "Examples:\n  rosterd outcomes --limit 20\n  rosterd outcomes --key E1007\n  rosterd outcomes --sync staff --status failed --since 2d\n  rosterd outcomes --run 01J… --format csv > run.csv"
     )]
     Outcomes(OutcomesArgs),
     /// Show how each sync stands: last run, held plan, what is unresolved
