@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use self::read::{NotRun, asks_for_json};
+pub use super::init::InitArgs;
 pub use super::record_args::{OutcomesArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
 use crate::domain::ids::{PlanId, RunId};
@@ -92,6 +93,8 @@ pub struct Printing {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration from an export: commented, with two mapping tests, and judged
+    Init(Box<InitArgs>),
     /// Show the whole story on sample data and simulated targets, in under half a minute
     ///
     /// Nothing needs to be configured, and nothing leaves this machine.
@@ -466,7 +469,8 @@ impl Command {
             Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
             | Command::Plans { printing, .. } => printing.format == Format::Json,
             Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
-            Command::Demo
+            Command::Init(_)
+            | Command::Demo
             | Command::Run
             | Command::Sandbox(_)
             | Command::Targets { .. }

@@ -1,0 +1,406 @@
+//! The mapping as a model: which column goes into which field of the target, by what accounts are recognised, who is
+//! included, and two mapping tests. The text of it is [`super::write`]'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::guess::{KeyBy, Roles};
+use super::include::{Abilities, Include, propose as who};
+use super::samples::{self, ADDRESS, Cell, KEY};
+use super::table::Table;
+use super::vocabulary::{Meaning, normal};
+use super::words::EXACT;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::value::FieldType;
+
+/// What was told beforehand, or answered.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Field of the target, and the column for it; none: the field stays unmapped.
+    pub map: Vec<(String, Option<usize>)>,
+    /// The expression for `include`.
+    pub include: Option<String>,
+}
+
+/// Where a field's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// A column as it is.
+    Column(usize),
+    /// An address: trimmed, in small letters.
+    Address(usize),
+    /// A column, trimmed.
+    Trimmed(usize),
+    /// What stands before the comma of `Example, Ann`.
+    BeforeComma(usize),
+    /// What stands behind it.
+    BehindComma(usize),
+}
+
+impl From {
+    /// The column.
+    pub fn column(self) -> usize {
+        match self {
+            From::Column(at)
+            | From::Address(at)
+            | From::Trimmed(at)
+            | From::BeforeComma(at)
+            | From::BehindComma(at) => at,
+        }
+    }
+}
+
+/// One line of the mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The target's field.
+    pub field: String,
+    /// What its value comes from.
+    pub from: From,
+    /// What the field is about.
+    pub meaning: Option<Meaning>,
+}
+
+/// A mapping test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// What it shows.
+    pub name: &'static str,
+    /// The record, by column.
+    pub record: Vec<(usize, Cell)>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// What must come of a test's record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expect {
+    /// These values of fields.
+    Fields(Vec<(String, String)>),
+    /// It is out of scope.
+    Excluded,
+    /// It is rejected, with this in the reason.
+    Rejected(&'static str),
+}
+
+/// A mapping, proposed.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The key's column, and why it is that.
+    pub key: (usize, KeyBy),
+    /// The mapping.
+    pub rules: Vec<Rule>,
+    /// The fields by which accounts are recognised.
+    pub recognised_by: Vec<String>,
+    /// The fields by which people are named; none where the target has none for names.
+    pub label: Vec<String>,
+    /// Who is included.
+    pub include: Include,
+    /// The columns that nothing uses.
+    pub unused: Vec<usize>,
+    /// The tests.
+    pub tests: Vec<Test>,
+}
+
+/// What a proposal lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// No column is known to be the key.
+    Key,
+    /// The target creates no account without these fields, and no column is known for them.
+    Fields(Vec<String>),
+}
+
+/// What columns are about that are mapped without being asked for. What people hardly want on a platform is left out: where
+/// they live, whom they report to.
+const MAPPED: [Meaning; 17] = [
+    Meaning::Email,
+    Meaning::FirstName,
+    Meaning::MiddleName,
+    Meaning::LastName,
+    Meaning::FullName,
+    Meaning::Username,
+    Meaning::Title,
+    Meaning::Department,
+    Meaning::Division,
+    Meaning::CostCenter,
+    Meaning::Company,
+    Meaning::EmploymentType,
+    Meaning::Phone,
+    Meaning::Mobile,
+    Meaning::Fax,
+    Meaning::City,
+    Meaning::Country,
+];
+
+/// Fields that are paths with a filter, of which a part alone would tell too little (RFC 7643, section 4.1.2).
+const PATHS: [(&str, Meaning); 6] = [
+    ("emails[type eq \"work\"].value", Meaning::Email),
+    ("phoneNumbers[type eq \"work\"].value", Meaning::Phone),
+    ("phoneNumbers[type eq \"mobile\"].value", Meaning::Mobile),
+    ("phoneNumbers[type eq \"fax\"].value", Meaning::Fax),
+    ("addresses[type eq \"work\"].locality", Meaning::City),
+    ("addresses[type eq \"work\"].country", Meaning::Country),
+];
+
+/// What a field of a target is about, and the place of its name among those with that meaning: the first is the best.
+fn field_meaning(field: &str) -> Option<(Meaning, usize)> {
+    if let Some((_, meaning)) = PATHS.iter().find(|(path, _)| *path == field) {
+        return Some((*meaning, 0));
+    }
+    if field.contains(['[', '*']) {
+        return None;
+    }
+    // urn:…:User:department
+    let name = normal(field.rsplit(':').next().unwrap_or(field));
+    EXACT.iter().find_map(|(meaning, names)| Some((*meaning, names.iter().position(|known| *known == name)?)))
+}
+
+/// Whether this field can be given any text.
+fn takes_text(catalogue: &Catalogue, field: &str) -> bool {
+    let known = catalogue.fields.get(field);
+    known.is_some_and(|field| field.kind == FieldType::Text && field.writable.is_ok() && field.allowed.is_empty())
+}
+
+/// The best field for each meaning.
+fn fields_by_meaning(catalogue: &Catalogue) -> BTreeMap<Meaning, String> {
+    let mut best: BTreeMap<Meaning, (usize, &String)> = BTreeMap::new();
+    for field in catalogue.fields.keys().filter(|field| takes_text(catalogue, field)) {
+        let Some((meaning, place)) = field_meaning(field) else { continue };
+        let better = best.get(&meaning).is_none_or(|(known, _)| place < *known);
+        if better && catalogue.key_field.as_ref() != Some(field) {
+            best.insert(meaning, (place, field));
+        }
+    }
+    best.into_iter().map(|(meaning, (_, field))| (meaning, field.clone())).collect()
+}
+
+/// Proposes a mapping.
+///
+/// # Errors
+/// What it lacks.
+pub fn propose(
+    table: &Table,
+    roles: &Roles,
+    catalogue: &Catalogue,
+    choices: &Choices,
+    abilities: Abilities,
+) -> Result<Proposal, Lack> {
+    let key = roles.key.ok_or(Lack::Key)?;
+    let by_meaning = fields_by_meaning(catalogue);
+    let mut rules = Rules { table, catalogue, choices, rules: Vec::new() };
+    if let Some(field) = &catalogue.key_field {
+        rules.add(field, Meaning::Key, From::Column(key.0));
+    }
+    let employee_number = catalogue.fields.keys().find(|field| field.ends_with(":employeeNumber"));
+    if let Some(field) = employee_number {
+        rules.add(field, Meaning::Key, From::Column(key.0));
+    }
+    for meaning in MAPPED {
+        let Some(field) = by_meaning.get(&meaning) else { continue };
+        let is_required = catalogue.fields.get(field).is_some_and(|field| field.required);
+        match (roles.get(meaning), meaning) {
+            (Some(at), Meaning::Email) => rules.add(field, meaning, rules.address(at)),
+            (Some(at), Meaning::Username) => rules.add(field, meaning, rules.trimmed(at)),
+            (None, Meaning::Username) if is_required => {
+                if let Some(at) = roles.get(Meaning::Email) {
+                    rules.add(field, meaning, rules.address(at));
+                }
+            }
+            (Some(at), _) => rules.add(field, meaning, From::Column(at)),
+            (None, Meaning::FirstName | Meaning::LastName) => {
+                if let Some(at) = roles.get(Meaning::FullName).filter(|at| family_first(table, *at)) {
+                    let part = if meaning == Meaning::LastName { From::BeforeComma(at) } else { From::BehindComma(at) };
+                    rules.add(field, meaning, part);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    rules.add_chosen();
+    let rules = rules.rules;
+    let lacking: Vec<String> = catalogue
+        .fields
+        .iter()
+        .filter(|(name, field)| field.required && field.writable.is_ok() && !name.ends_with(".*"))
+        .map(|(name, _)| name.clone())
+        .filter(|name| !rules.iter().any(|rule| rule.field == *name))
+        .collect();
+    if !lacking.is_empty() {
+        return Err(Lack::Fields(lacking));
+    }
+    let include = match &choices.include {
+        Some(cel) => Include { cel: Some(cel.clone()), ..Include::default() },
+        None => who(table, roles, abilities),
+    };
+    let recognised_by = recognised_by(catalogue, &rules);
+    let label = label(&rules, &by_meaning);
+    let tests = tests(table, key.0, &rules, catalogue, &include);
+    let used: BTreeSet<usize> = rules
+        .iter()
+        .map(|rule| rule.from.column())
+        .chain(include.inside.iter().map(|(at, _)| *at))
+        .chain([key.0])
+        .collect();
+    let unused = (0..table.columns.len()).filter(|at| !used.contains(at)).collect();
+    Ok(Proposal { key, rules, recognised_by, label, include, unused, tests })
+}
+
+/// Whether names stand there as `Example, Ann`.
+fn family_first(table: &Table, at: usize) -> bool {
+    let column = &table.columns[at];
+    column.is_text && column.share(|name| name.split(',').filter(|part| !part.trim().is_empty()).count() == 2) > 0.95
+}
+
+/// Whether there is a column of whole names that can't be taken apart for certain.
+pub fn whole_names(table: &Table, roles: &Roles, proposal: &Proposal) -> Option<usize> {
+    let is_used = |at: &usize| proposal.rules.iter().any(|rule| rule.from.column() == *at);
+    roles.get(Meaning::FullName).filter(|at| !is_used(at) && table.columns[*at].filled_count() > 0)
+}
+
+/// The rules so far.
+struct Rules<'a> {
+    table: &'a Table,
+    catalogue: &'a Catalogue,
+    choices: &'a Choices,
+    rules: Vec<Rule>,
+}
+
+impl Rules<'_> {
+    /// Only of a text can anything be asked.
+    fn address(&self, at: usize) -> From {
+        if self.table.columns[at].is_text { From::Address(at) } else { From::Column(at) }
+    }
+
+    fn trimmed(&self, at: usize) -> From {
+        if self.table.columns[at].is_text { From::Trimmed(at) } else { From::Column(at) }
+    }
+
+    /// Adds a rule, unless something else was chosen for its field or stands for the same thing on the target.
+    fn add(&mut self, field: &str, meaning: Meaning, from: From) {
+        let same = |a: &str, b: &str| self.catalogue.field(a).and_then(|f| f.same_as.as_deref()) == Some(b);
+        let is_chosen =
+            self.choices.map.iter().any(|(chosen, _)| chosen == field || same(chosen, field) || same(field, chosen));
+        if !is_chosen && !self.rules.iter().any(|rule| rule.field == field) {
+            self.rules.push(Rule { field: field.into(), from, meaning: Some(meaning) });
+        }
+    }
+
+    fn add_chosen(&mut self) {
+        for (field, column) in &self.choices.map {
+            let Some(at) = *column else { continue };
+            let meaning = field_meaning(field).map(|(meaning, _)| meaning);
+            let is_text = takes_text(self.catalogue, field);
+            let from = match meaning {
+                Some(Meaning::Email) if is_text => self.address(at),
+                Some(Meaning::Username) if is_text => self.trimmed(at),
+                _ => From::Column(at),
+            };
+            self.rules.retain(|rule| rule.field != *field);
+            self.rules.push(Rule { field: field.clone(), from, meaning });
+        }
+    }
+}
+
+/// The mapped fields of which no two accounts have the same value, but for the key.
+fn recognised_by(catalogue: &Catalogue, rules: &[Rule]) -> Vec<String> {
+    let is_unique = |rule: &&Rule| catalogue.field(&rule.field).is_some_and(|field| field.unique);
+    let is_key = |rule: &&Rule| catalogue.key_field.as_ref() == Some(&rule.field);
+    let unique: Vec<String> =
+        rules.iter().filter(|rule| is_unique(rule) && !is_key(rule)).map(|rule| rule.field.clone()).collect();
+    if !unique.is_empty() {
+        return unique;
+    }
+    rules.iter().filter(|rule| rule.meaning == Some(Meaning::Email)).map(|rule| rule.field.clone()).take(1).collect()
+}
+
+fn label(rules: &[Rule], by_meaning: &BTreeMap<Meaning, String>) -> Vec<String> {
+    let mapped = |meaning: Meaning| {
+        by_meaning.get(&meaning).filter(|field| rules.iter().any(|rule| rule.field == **field)).cloned()
+    };
+    let parts: Vec<String> = [Meaning::FirstName, Meaning::LastName].into_iter().filter_map(mapped).collect();
+    if parts.is_empty() { mapped(Meaning::FullName).into_iter().collect() } else { parts }
+}
+
+/// What a rule makes of a cell.
+fn made(from: From, cell: &str) -> String {
+    match from {
+        From::Column(_) => cell.to_string(),
+        From::Address(_) => cell.trim().to_ascii_lowercase(),
+        From::Trimmed(_) => cell.trim().to_string(),
+        From::BeforeComma(_) => cell.split(',').next().unwrap_or_default().trim().to_string(),
+        From::BehindComma(_) => cell.split(',').nth(1).unwrap_or_default().trim().to_string(),
+    }
+}
+
+fn tests(table: &Table, key: usize, rules: &[Rule], catalogue: &Catalogue, include: &Include) -> Vec<Test> {
+    let mut record: BTreeMap<usize, Cell> = include.inside.iter().cloned().collect();
+    let is_address = |at: usize| rules.iter().any(|rule| rule.from == From::Address(at));
+    let is_only_address = |at: usize| {
+        at != key && rules.iter().filter(|rule| rule.from.column() == at).all(|rule| rule.from == From::Address(at))
+    };
+    for rule in rules {
+        let at = rule.from.column();
+        let invented = match rule.from {
+            From::BeforeComma(_) | From::BehindComma(_) => "Example, Ann".into(),
+            _ if is_only_address(at) => format!(" {ADDRESS} "),
+            _ if is_address(at) => ADDRESS.into(),
+            _ => samples::of(rule.meaning, catalogue.field(&rule.field)),
+        };
+        record.entry(at).or_insert(Cell::Text(invented));
+    }
+    record.entry(key).or_insert(Cell::text(KEY));
+    let text = |at: usize| match record.get(&at) {
+        Some(Cell::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let is_text = |rule: &&Rule| catalogue.field(&rule.field).is_none_or(|field| field.kind == FieldType::Text);
+    let expected = rules
+        .iter()
+        .filter(|rule| is_text(rule) && matches!(record.get(&rule.from.column()), Some(Cell::Text(_))))
+        .map(|rule| (rule.field.clone(), made(rule.from, &text(rule.from.column()))))
+        .collect();
+    let in_order = |record: &BTreeMap<usize, Cell>| record.iter().map(|(at, cell)| (*at, cell.clone())).collect();
+    let mut tests = vec![Test {
+        name: "somebody who works here is mapped",
+        record: in_order(&record),
+        expect: Expect::Fields(expected),
+    }];
+    if !include.outside.is_empty() {
+        let mut gone = record.clone();
+        gone.extend(include.outside.iter().cloned());
+        tests.push(Test {
+            name: "somebody who has left is not included",
+            record: in_order(&gone),
+            expect: Expect::Excluded,
+        });
+        return tests;
+    }
+    // Who is in scope and lacks what the target requires is told as rejected, and left alone.
+    let required = |rule: &&Rule| catalogue.field(&rule.field).is_some_and(|field| field.required);
+    let is_kept = |at: usize| at == key || include.inside.iter().any(|(kept, _)| *kept == at);
+    if let Some(rule) = rules.iter().find(|rule| required(rule) && !is_kept(rule.from.column())) {
+        let mut lacking = record;
+        lacking.remove(&rule.from.column());
+        tests.push(Test {
+            name: "somebody without what the target requires is left alone",
+            record: in_order(&lacking),
+            expect: Expect::Rejected(if matches!(rule.from, From::Address(_) | From::Column(_)) {
+                "is empty"
+            } else {
+                ""
+            }),
+        });
+    } else {
+        let mut other = record;
+        other.insert(key, Cell::text("e1002@example.com"));
+        let text = |at: usize| match other.get(&at) {
+            Some(Cell::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let of_key = rules.iter().filter(|rule| is_text(rule) && rule.from.column() == key);
+        let expected = of_key.map(|rule| (rule.field.clone(), made(rule.from, &text(key)))).collect();
+        tests.push(Test { name: "another key", record: in_order(&other), expect: Expect::Fields(expected) });
+    }
+    let _ = table;
+    tests
+}
