@@ -9,6 +9,7 @@ use super::samples::Cell;
 use super::status::{self, Statuses};
 use super::table::{Column, Table};
 use super::vocabulary::Meaning;
+use super::write::quoted;
 
 /// What the program that is written for can do.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +23,28 @@ pub struct Abilities {
 /// What this version can do.
 pub const ABILITIES: Abilities = Abilities { dates: false, label: false };
 
+/// A comment in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Sentences, broken into lines as there is room.
+    Text(String),
+    /// What may be copied, on a line of its own.
+    Code(String),
+}
+
+impl Remark {
+    fn text(text: impl Into<String>) -> Remark {
+        Remark::Text(text.into())
+    }
+}
+
 /// Who is included.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Include {
     /// The expression; none: everybody.
     pub cel: Option<String>,
-    /// What the comments above it say, a paragraph each.
-    pub comments: Vec<String>,
+    /// The comments above it.
+    pub comments: Vec<Remark>,
     /// What the user should look at.
     pub warnings: Vec<String>,
     /// By column: values of somebody who is included.
@@ -80,12 +96,13 @@ fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String
     }
     let statuses = status::of(column).filter(|statuses| column.is_text && statuses.is_understood());
     let Some(Statuses { active, left, unknown }) = statuses else {
-        include.comments.push(
+        include.comments.push(Remark::text(
             "The column for the status has no value that is understood. So everybody is included, and nobody is taken to \
-             have left: write here who works for you."
-                .into(),
-        );
-        include.comments.push(format!("e.g. include = '{}'", example(&name)));
+             have left: write here who works for you, for instance",
+        ));
+        include
+            .comments
+            .push(Remark::Code(format!("include = {}", quoted(&format!("{name}.trim().lowerAscii() == \"active\"")))));
         include.warnings.push(format!(
             "nothing in column {:?} says \"active\" in a way that is understood: everybody is included; say who with \
              --include",
@@ -99,10 +116,10 @@ fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String
     if !unknown.is_empty() {
         let told: Vec<String> =
             unknown.iter().map(|value| if value.is_empty() { "(empty)".into() } else { value.clone() }).collect();
-        include.comments.push(format!(
+        include.comments.push(Remark::Text(format!(
             "Whether these have left is not known, so they count as being here: {}. Take out who has left.",
             told.join(", ")
-        ));
+        )));
         include.warnings.push(format!(
             "{} of the values of column {:?} are not understood and count as being here: see `include`",
             unknown.len(),
@@ -114,7 +131,7 @@ fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String
         include.outside.push((at, Cell::Text(left[0].clone())));
         return Some(format!("!({compared} in [{}])", list(&left)));
     }
-    include.comments.push("A value that comes up later and is not listed here counts as having left.".into());
+    include.comments.push(Remark::text("A value that comes up later and is not listed here counts as having left."));
     include.inside.push((at, Cell::Text(active[0].clone())));
     include.outside.push((at, Cell::Text(left.first().cloned().unwrap_or_else(|| "left".into()))));
     let kept: Vec<String> = active.into_iter().chain(unknown).collect();
@@ -122,12 +139,6 @@ fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String
         [one] => format!("{compared} == {}", literal(one)),
         several => format!("{compared} in [{}]", list(several)),
     })
-}
-
-/// An example for a column that is not understood; short enough for a line.
-fn example(name: &str) -> String {
-    let name = if name.chars().count() > 40 || name.contains('\'') { "status".into() } else { name.to_string() };
-    format!("{name}.trim().lowerAscii() == \"active\"")
 }
 
 fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Include) -> Option<String> {
@@ -143,23 +154,25 @@ fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inc
         Notation::Certain(format) if abilities.dates && column.is_text => format!("date({name}, {})", literal(format)),
         Notation::Empty => return None,
         Notation::Certain(format) => {
-            include.comments.push(format!(
+            include.comments.push(Remark::Text(format!(
                 "The last day, column {:?}, is written as {format} and is not used: only dates like 2027-01-31 can be \
-                 compared. Have the export write them so, then add: && ({empty} || {name} >= today)",
+                 compared. Have the export write them so, then add",
                 column.name
-            ));
+            )));
+            include.comments.push(Remark::Code(format!("&& ({empty} || {name} >= today)")));
             return None;
         }
         Notation::Ambiguous(..) | Notation::Unknown => {
-            include.comments.push(format!(
+            include.comments.push(Remark::Text(format!(
                 "The last day, column {:?}, is not used: how its dates are written can't be told for certain. Have the \
-                 export write them as 2027-01-31, then add: && ({empty} || {name} >= today)",
+                 export write them as 2027-01-31, then add",
                 column.name
-            ));
+            )));
+            include.comments.push(Remark::Code(format!("&& ({empty} || {name} >= today)")));
             return None;
         }
     };
-    include.comments.push("The last day still counts as working here.".into());
+    include.comments.push(Remark::text("The last day still counts as working here."));
     include.inside.push((at, Cell::Text(String::new())));
     if include.outside.is_empty() {
         let long_ago = match found {
@@ -182,10 +195,10 @@ fn first_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inclu
         Notation::Certain(format) if abilities.dates => format!("date({name}, {})", literal(format)),
         _ => return,
     };
-    include.comments.push(format!(
-        "People whose first day is still to come are included, so that their accounts are ready. To wait for it, add: && \
-         {compared} <= today"
+    include.comments.push(Remark::text(
+        "People whose first day is still to come are included, so that their accounts are ready. To wait for it, add",
     ));
+    include.comments.push(Remark::Code(format!("&& {compared} <= today")));
 }
 
 /// Words that CEL, or this program, understands as something else than a column.
@@ -262,4 +275,82 @@ pub fn literal(text: &str) -> String {
     }
     spelled.push('"');
     spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::detect::{Told, table};
+    use super::super::guess::roles;
+    use super::*;
+
+    fn told(text: &str, dates: bool) -> Include {
+        let table = table(text.as_bytes(), true, &Told::default()).expect("a table");
+        propose(&table, &roles(&table), Abilities { dates, label: false })
+    }
+
+    fn said(include: &Include, part: &str) -> bool {
+        include.comments.iter().any(|remark| matches!(remark, Remark::Text(text) if text.contains(part)))
+    }
+
+    fn cel(text: &str) -> String {
+        told(text, true).cel.unwrap_or_default()
+    }
+
+    #[test]
+    fn who_works_here_is_told_by_status_and_last_day() {
+        for (text, is) in [
+            ("id,status\n1,active\n2,left\n", r#"status.trim().lowerAscii() == "active""#),
+            (
+                "id;Work Status\n1;Active\n2;On Leave\n3;Left\n",
+                r#"row["Work Status"].trim().lowerAscii() in ["active", "on leave"]"#,
+            ),
+            ("id,status\n1,terminated\n", r#"!(status.trim().lowerAscii() in ["terminated"])"#),
+            ("id,status\n1,active\n2,zombie\n", r#"status.trim().lowerAscii() in ["active", "zombie"]"#),
+            ("id,status\n1,zombie\n", ""),
+            ("id,city\n1,X\n", ""),
+            ("id,end_date\n1,\n2,2027-01-31\n", r#"end_date.trim() == "" || end_date >= today"#),
+            (
+                "id,status,end_date\n1,active,\n2,left,2020-01-31\n",
+                r#"status.trim().lowerAscii() == "active" && (end_date.trim() == "" || end_date >= today)"#,
+            ),
+            ("id,end_date\n1,\n2,31/01/2027\n", r#"end_date.trim() == "" || date(end_date, "%d/%m/%Y") >= today"#),
+            ("id,end_date\n1,\n2,03/04/2027\n", ""),
+            (
+                "id,end_date,hire date\n1,,31/01/2020\n2,03/04/2027,\n",
+                r#"end_date.trim() == "" || date(end_date, "%d/%m/%Y") >= today"#,
+            ),
+            ("id,end_date\n1,\n", ""),
+        ] {
+            assert_eq!(cel(text), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_and_nobody_is_taken_to_have_left() {
+        let include = told("id,status\n1,zombie\n", false);
+        assert!(include.cel.is_none() && include.warnings[0].contains("everybody is included"), "{include:?}");
+        let include = told("id,status\n1,active\n2,\n", false);
+        assert_eq!(include.cel.as_deref(), Some(r#"status.trim().lowerAscii() in ["active", ""]"#));
+        assert!(said(&include, "(empty)") && include.warnings.len() == 1, "{include:?}");
+        let include = told("id,end_date\n1,31.01.2020\n", false);
+        assert!(include.cel.is_none() && said(&include, "2027-01-31"), "{include:?}");
+        assert!(told("id,city\n1,X\n", false).warnings[0].contains("no column tells"));
+    }
+
+    #[test]
+    fn names_and_texts_are_spelled_as_expressions_have_them() {
+        for (name, is) in [
+            ("status", "status"),
+            ("Work Email", "row[\"Work Email\"]"),
+            ("today", "row[\"today\"]"),
+            ("in", "row[\"in\"]"),
+            ("a.b", "row[\"a.b\"]"),
+            ("1st", "row[\"1st\"]"),
+            ("Prénom", "row[\"Prénom\"]"),
+            ("a\"b\\c\nd", "row[\"a\\\"b\\\\c\\nd\"]"),
+            ("\u{1}", "row[\"\\u0001\"]"),
+        ] {
+            assert_eq!(spelled(name), is);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::guess::KeyBy;
-use super::include::{Abilities, literal, spelled};
+use super::include::{Abilities, Remark, literal, spelled};
 use super::proposal::{Expect, From, Proposal, Test};
 use super::samples::Cell;
 use super::table::{Form, Table};
@@ -201,9 +201,9 @@ fn source(out: &mut String, c: &Configuration<'_>) {
     }
     comment(
         out,
-        "An export with far fewer people than the last ones, or with many rows that can't be used, changes nothing: see",
+        "An export with far fewer people than the last ones, or with many rows that can't be used, changes nothing: see \
+         max_shrink, max_rejected, min_records and max_age in the reference.",
     );
-    comment(out, "max_shrink, max_rejected, min_records and max_age in the reference.");
 }
 
 fn target(out: &mut String, target: &Target) {
@@ -241,8 +241,12 @@ fn sync(out: &mut String, c: &Configuration<'_>) {
         and everybody who is missing from the export, is banned there as a leaver: never more than `limits` allow, 10 people \
         or 5 % in a run, unless you approve it.",
     );
-    for said in &c.proposal.include.comments {
-        comment(out, said);
+    for remark in &c.proposal.include.comments {
+        match remark {
+            Remark::Text(text) => comment(out, text),
+            // Whatever is quoted there, the line stays one.
+            Remark::Code(code) => out.push_str(&format!("#     {}\n", visible(code))),
+        }
     }
     match &c.proposal.include.cel {
         Some(cel) => out.push_str(&format!("include = {}\n", quoted(cel))),

@@ -174,7 +174,8 @@ fn proposed(
 
 fn known_field(catalogue: &Catalogue, field: &str) -> Result<()> {
     if let Some(why) = catalogue.field(field).and_then(|known| known.writable.as_ref().err()) {
-        return Err(Failure::new(Error::Usage, format!("--map: the field {field} can't be written: {why}")));
+        return Err(Failure::new(Error::Usage, format!("--map: the field {field} can't be written: {why}"))
+            .help("take it out of --map"));
     }
     if catalogue.admits(field) {
         return Ok(());
