@@ -145,7 +145,8 @@ fn key(table: &Table, roles: &Roles) -> Option<(usize, KeyBy)> {
         return Some((at, KeyBy::Name));
     }
     let looks_like_one = |column: &Column| {
-        meaning(&column.name).is_none()
+        // "Employee" may hold names, or numbers.
+        matches!(meaning(&column.name), None | Some((Meaning::FullName, _)))
             && column.cells.iter().all(|cell| {
                 cell.len() <= 20
                     && cell.bytes().any(|byte| byte.is_ascii_digit())
@@ -210,6 +211,7 @@ mod tests {
             ("id,mail\n1,a@x.example\n2,b@x.example\n", Some(("id", KeyBy::Name))),
             ("id,employee id,mail\n1,7,a@x.example\n1,8,b@x.example\n", Some(("employee id", KeyBy::Name))),
             ("ref,mail\nX-1,a@x.example\nX-2,b@x.example\n", Some(("ref", KeyBy::Values))),
+            ("Employee,mail\nX-1,a@x.example\nX-2,b@x.example\n", Some(("Employee", KeyBy::Values))),
             ("mail\na@x.example\nb@x.example\n", Some(("mail", KeyBy::Address))),
             ("mail\na@x.example\na@x.example\n", None),
             ("login,city\nann,X\nbo,Y\n", Some(("login", KeyBy::Name))),

@@ -53,12 +53,13 @@ pub struct Include {
     pub outside: Vec<(usize, Cell)>,
 }
 
-/// Who is included, as far as the columns tell.
-pub fn propose(table: &Table, roles: &Roles, abilities: Abilities) -> Include {
+/// Who is included, as far as the columns tell; `told`: the values of the status, trimmed and in small ASCII letters, of
+/// people who work here, where that was asked.
+pub fn propose(table: &Table, roles: &Roles, told: Option<&[String]>, abilities: Abilities) -> Include {
     let mut include = Include::default();
     let mut parts = Vec::new();
     match roles.get(Meaning::Status) {
-        Some(at) => parts.extend(by_status(&table.columns[at], at, &mut include)),
+        Some(at) => parts.extend(by_status(&table.columns[at], at, told, &mut include)),
         None => include.warnings.push(
             "no column tells who works here: everybody in the export is included, and only who is missing from it is \
              banned; say who with --include"
@@ -86,7 +87,7 @@ fn enclosed(part: &str) -> String {
     if part.contains("||") { format!("({part})") } else { part.to_string() }
 }
 
-fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String> {
+fn by_status(column: &Column, at: usize, told: Option<&[String]>, include: &mut Include) -> Option<String> {
     let name = spelled(&column.name);
     if column.is_truth {
         let gaps = column.cells.iter().any(String::is_empty);
@@ -94,7 +95,8 @@ fn by_status(column: &Column, at: usize, include: &mut Include) -> Option<String
         include.outside.push((at, Cell::Truth(false)));
         return Some(if gaps { format!("{name} != false") } else { format!("{name} == true") });
     }
-    let statuses = status::of(column).filter(|statuses| column.is_text && statuses.is_understood());
+    let statuses = status::of(column).map(|statuses| told.map_or(statuses.clone(), |told| statuses.as_told(told)));
+    let statuses = statuses.filter(|statuses| column.is_text && statuses.is_understood());
     let Some(Statuses { active, left, unknown }) = statuses else {
         include.comments.push(Remark::text(
             "The column for the status has no value that is understood. So everybody is included, and nobody is taken to \
@@ -285,7 +287,7 @@ mod tests {
 
     fn told(text: &str, dates: bool) -> Include {
         let table = table(text.as_bytes(), true, &Told::default()).expect("a table");
-        propose(&table, &roles(&table), Abilities { dates, label: false })
+        propose(&table, &roles(&table), None, Abilities { dates, label: false })
     }
 
     fn said(include: &Include, part: &str) -> bool {

@@ -162,6 +162,17 @@ impl Statuses {
     pub fn is_understood(&self) -> bool {
         !self.active.is_empty() || !self.left.is_empty()
     }
+
+    /// Every value: those that count as being here first, as long as nothing else is said, then those that do not.
+    pub fn all(&self) -> Vec<String> {
+        [self.active.as_slice(), &self.unknown, &self.left].concat()
+    }
+
+    /// The same values, of which these are of people who work here, and all others of people who have left.
+    pub fn as_told(&self, active: &[String]) -> Statuses {
+        let (active, left) = self.all().into_iter().partition(|value| active.contains(value));
+        Statuses { active, left, unknown: Vec::new() }
+    }
 }
 
 /// What the values of a column say as a status; none where there are too many or too long ones.
@@ -182,14 +193,12 @@ pub fn of(column: &Column) -> Option<Statuses> {
         let is = |table: &[&str], short: &[&str]| {
             table.contains(&folded.as_str()) || (yes_or_no && short.contains(&folded.as_str()))
         };
-        // What nobody filled in says nothing; it is listed for expressions all the same.
         match () {
             () if is(ACTIVE, YES) => found.active.push(value),
             () if is(LEFT, NO) => found.left.push(value),
             () => found.unknown.push(value),
         }
     }
-    // "Deceased" and "on leave" of one export are told apart; single letters alone that mean nothing are not.
     Some(found)
 }
 

@@ -3,8 +3,9 @@
 use std::io::{BufRead, IsTerminal};
 
 use crate::domain::error::{Error, Failure, LocalReason, Result};
+use crate::domain::visible::columns;
 use crate::init::write::short;
-use crate::terminal::out::Out;
+use crate::terminal::out::{Out, room};
 
 /// The longest answer, in bytes.
 const LONGEST: u64 = 100_000;
@@ -47,12 +48,7 @@ impl Asker {
     /// As [`Asker::text`].
     pub fn choice(self, question: &str, choices: &[String], has_default: bool, missing: &str) -> Result<usize> {
         self.required(missing)?;
-        let mut out = Out::stdout();
-        out.line(question)?;
-        for (at, choice) in choices.iter().enumerate() {
-            out.line(&format!("  {:>2}  {}", at + 1, short(choice)))?;
-        }
-        drop(out);
+        listed(question, choices)?;
         loop {
             let answer = line(if has_default { "Number [1]" } else { "Number" })?;
             let answer = answer.trim();
@@ -65,6 +61,32 @@ impl Asker {
             }
             Out::stdout().line(&format!("A number from 1 to {}, please.", choices.len()))?;
         }
+    }
+
+    /// Several of these, by their numbers; an empty line is the first so many.
+    ///
+    /// # Errors
+    /// The input ended.
+    pub fn several(self, question: &str, choices: &[String], default: usize) -> Result<Vec<usize>> {
+        listed(question, choices)?;
+        let shown: Vec<String> = (1..=default).map(|n| n.to_string()).collect();
+        loop {
+            let answer = line(&format!("Numbers, separated by commas [{}]", shown.join(",")))?;
+            if answer.trim().is_empty() {
+                return Ok((0..default).collect());
+            }
+            let number = |word: &str| word.parse::<usize>().ok().filter(|n| (1..=choices.len()).contains(n));
+            let words = answer.split([',', ' ', ';']).map(str::trim).filter(|word| !word.is_empty());
+            if let Some(numbers) = words.map(number).collect::<Option<Vec<usize>>>() {
+                return Ok(numbers.into_iter().map(|n| n - 1).collect());
+            }
+            Out::stdout().line(&format!("Numbers from 1 to {}, please.", choices.len()))?;
+        }
+    }
+
+    /// Whether somebody can be asked.
+    pub fn can_ask(self) -> bool {
+        self.someone_is_there
     }
 
     /// Yes or no; an empty line is yes.
@@ -84,7 +106,37 @@ impl Asker {
     }
 }
 
+/// How far sentences are moved in, in columns: as much as the word before them takes.
+const INDENT: usize = 6;
+
 const NOBODY: &str = "nobody can be asked here (no terminal, or --yes): give it as an option; see rosterd init --help";
+
+fn listed(question: &str, choices: &[String]) -> Result<()> {
+    let mut out = Out::stdout();
+    out.line(question)?;
+    choices.iter().enumerate().try_for_each(|(at, choice)| out.line(&format!("  {:>2}  {}", at + 1, short(choice))))
+}
+
+/// Sentences behind a word, broken into lines as the terminal is wide.
+pub fn prose(out: &mut Out, word: &str, text: &str) -> Result<()> {
+    let wide = room();
+    let mut line = word.to_string();
+    // What a word costs beside its letters is nothing that is seen.
+    let mut taken = INDENT;
+    for word in text.split(' ') {
+        let length = columns(word);
+        if taken + 1 + length > wide {
+            out.line(&line)?;
+            (line, taken) = (" ".repeat(INDENT), INDENT);
+        } else {
+            line.push(' ');
+            taken += 1;
+        }
+        line.push_str(word);
+        taken += length;
+    }
+    out.line(&line)
+}
 
 fn line(question: &str) -> Result<String> {
     let mut out = Out::stdout();

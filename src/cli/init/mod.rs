@@ -30,7 +30,9 @@ use crate::init::guess::{self, KeyBy, Roles};
 use crate::init::include::ABILITIES;
 use crate::init::json;
 use crate::init::proposal::{self, Choices, Expect, Lack, Proposal};
+use crate::init::status;
 use crate::init::table::{Form, Table};
+use crate::init::vocabulary::Meaning;
 use crate::init::write::{self, Configuration, Place, short};
 use crate::mapping::testing;
 use crate::os::clock::Clock;
@@ -146,7 +148,8 @@ fn proposed(
     catalogue: &Catalogue,
     asker: Asker,
 ) -> Result<Proposal> {
-    let mut choices = Choices { include: args.include.clone(), map: Vec::new() };
+    let active = who_works_here(args, table, roles, asker)?;
+    let mut choices = Choices { include: args.include.clone(), active, map: Vec::new() };
     for (field, name) in &args.map {
         known_field(catalogue, field)?;
         let at = if name.is_empty() { None } else { Some(column(table, name, &format!("--map {field}"))?) };
@@ -170,6 +173,27 @@ fn proposed(
             choices.map.push((field, Some(column(table, &names[chosen], "the answer")?)));
         }
     }
+}
+
+/// The values of the status of people who work here, where somebody can be asked what they mean.
+fn who_works_here(args: &InitArgs, table: &Table, roles: &Roles, asker: Asker) -> Result<Option<Vec<String>>> {
+    if args.include.is_some() || !asker.can_ask() {
+        return Ok(None);
+    }
+    let column = roles.get(Meaning::Status).map(|at| &table.columns[at]).filter(|column| column.is_text);
+    let Some(statuses) = column.and_then(status::of).filter(|statuses| !statuses.unknown.is_empty()) else {
+        return Ok(None);
+    };
+    let values = statuses.all();
+    let named: Vec<String> =
+        values.iter().map(|value| if value.is_empty() { "(empty)".into() } else { value.clone() }).collect();
+    let question = format!(
+        "Which values of {} are of people who work for you?",
+        short(column.map_or("", |column| column.name.as_str()))
+    );
+    let here = statuses.active.len() + statuses.unknown.len();
+    let chosen = asker.several(&question, &named, here)?;
+    Ok(Some(chosen.into_iter().map(|at| values[at].clone()).collect()))
 }
 
 fn known_field(catalogue: &Catalogue, field: &str) -> Result<()> {
@@ -231,7 +255,7 @@ fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
     let repeated = (table.columns[proposal.key.0].repeated() > 0)
         .then(|| "some rows have the same key: who is in several that differ is left alone".to_string());
     for warning in key_warning.iter().chain(&repeated).chain(&proposal.include.warnings).chain(&chosen.taken) {
-        out.line(&format!("{}: {warning}", style.warn("note")))?;
+        ask::prose(&mut out, &style.warn("note:"), warning)?;
     }
     out.line("")
 }

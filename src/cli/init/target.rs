@@ -64,10 +64,8 @@ pub fn choose(args: &InitArgs, out: &Path, asker: Asker) -> Result<Chosen> {
             default
         }
         (None, default) => {
-            let question = match default {
-                Some(_) => format!("Where is {kind}? The default is the sandbox on this machine"),
-                None => format!("Where is {kind}"),
-            };
+            let question =
+                format!("The address of {kind}{}", if default.is_some() { " (Enter: the sandbox)" } else { "" });
             let missing = format!("where {kind} is, is not given: --base-url URL");
             asker.text(&question, default.as_deref(), &missing)?
         }
