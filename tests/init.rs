@@ -207,6 +207,46 @@ fn json_in_a_file_and_behind_an_address_is_read() {
 }
 
 #[test]
+fn an_address_that_wants_a_token_or_has_pages_is_asked_as_told() {
+    let desk = Desk::new();
+    let users: Vec<Value> = (1..=5)
+        .map(|n| json!({"externalId": format!("S{n}"), "userName": format!("s{n}@x.example"), "active": true}))
+        .collect();
+    desk.sim.seed_in("scim", json!(users));
+    let url = format!("{}/scim/v2/Users?count=2", desk.sim.url());
+    let columns = ["--key", "externalId", "--map", "email=userName"];
+    let refused = desk.init(&url, "juno", &columns).exits(77);
+    assert!(
+        refused.stderr.contains("--source-token-file") && !refused.stderr.contains("count=2"),
+        "{}",
+        refused.stderr
+    );
+    desk.home.secret("token", "sandbox");
+    let paging = "{ kind = \"offset\", param = \"startIndex\", start = 1 }";
+    let told =
+        [&columns[..], &["--source-token-file", "token", "--pagination", paging, "--token-file", "token"]].concat();
+    desk.init(&url, "juno", &told).exits(0);
+    let text = desk.written();
+    assert!(text.contains("auth = { kind = \"bearer\", token = { file = \"../token\" } }"), "{text}");
+    assert!(text.contains("start = 1 }"), "{text}");
+    fs::remove_file(desk.home.config()).expect("removed");
+    // A page of several, and nothing said of the others: it is told how to say it.
+    let alone = [&columns[..], &["--source-token-file", "token", "--token-file", "token"]].concat();
+    let page = desk.init(&url, "juno", &alone).exits(65);
+    assert!(page.stderr.contains("--pagination"), "{}", page.stderr);
+    desk.init(&url.replace("count=2", "count=10"), "juno", &alone).exits(0);
+    let planned = desk.home.run_json(&["plan"]).exits(0).json();
+    assert_eq!(planned["syncs"][0]["counts"], json!({ "create": 5 }), "{planned}");
+    fs::remove_file(desk.home.config()).expect("removed");
+    let open = ["--source-token-file", "token"];
+    let clear = desk.init("http://hr.example.com/people", "juno", &open);
+    assert_eq!(clear.code, 64, "{}", clear.stderr);
+    for wrong in ["page", "1", "{ kind = \"page\" }\nrate = 1", "{"] {
+        desk.init(&url, "juno", &["--pagination", wrong]).exits(64);
+    }
+}
+
+#[test]
 fn what_can_not_be_configured_is_refused_with_the_reason_and_nothing_is_written() {
     let wide = "id;mail\n1;a@x.example\n";
     let cases: &[(&[u8], &[&str], i32, &str)] = &[
@@ -218,13 +258,15 @@ fn what_can_not_be_configured_is_refused_with_the_reason_and_nothing_is_written(
         (b"[]", &[], 65, "no list of records"),
         (b"city;country\nX;Y\nX;Y\n", &[], 64, "--key COLUMN"),
         (b"id;city\n1;X\n", &[], 64, "--map email=COLUMN"),
+        (b"id;mail;mail\n1;a@x.example;\n", &[], 64, "\"mail\": another column has the same name"),
+        (b"id;id;mail\n1;1;a@x.example\n", &["--key", "id"], 64, "another column has the same name"),
         (wide.as_bytes(), &["--key", "idd"], 64, "did you mean"),
         (wide.as_bytes(), &["--map", "titel=id"], 64, "did you mean"),
         (wide.as_bytes(), &["--map", "title=nobody"], 64, "has no column"),
         (wide.as_bytes(), &["--map", "banned=id"], 64, "can't be written"),
         (wide.as_bytes(), &["--include", "status = 1"], 78, "include"),
         (wide.as_bytes(), &["--include", "nope == \"1\""], 65, "nope"),
-        (wide.as_bytes(), &["--sync", "No Name"], 78, "syncs"),
+        (wide.as_bytes(), &["--sync", "No Name"], 64, "small letter"),
         (wide.as_bytes(), &["--option", "colour=1"], 64, "no option"),
         (wide.as_bytes(), &["--encoding", "utf-9"], 64, "is not an encoding"),
         (b"id;mail\n1;\"a@x.example\n2;b\n", &["--key", "id", "--map", "email=mail"], 65, "quote"),
@@ -233,7 +275,11 @@ fn what_can_not_be_configured_is_refused_with_the_reason_and_nothing_is_written(
         let desk = Desk::new();
         desk.export("people.csv", bytes);
         let ran = desk.init("people.csv", "juno", more).exits(*code);
-        assert!(ran.stderr.contains(part) && ran.stderr.contains("help:"), "{part}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(part) && (ran.stderr.contains("help:") || ran.stderr.contains("--help")),
+            "{part}: {}",
+            ran.stderr
+        );
         desk.nothing_is_written();
     }
     let desk = Desk::new();

@@ -81,10 +81,21 @@ fn fit(meaning: Meaning, column: &Column) -> Option<i32> {
         Meaning::Email => (column.share(is_address) >= MOSTLY).then_some(all + i32::from(column.repeated() == 0) * 2),
         Meaning::Key => Some(if column.repeated() > 0 { -12 } else { all * 4 }),
         Meaning::Status => {
-            // A status that nobody understands is still one; a region called "state" is none.
-            let understood = column.is_truth || status::of(column).is_some_and(|statuses| statuses.is_understood());
-            Some(if understood { 5 } else { -5 })
+            // A status that nobody understands is still one; a region called "state" is none. What tells who has left is
+            // better than "full-time" and "part-time".
+            let told = status::of(column);
+            let tells_leavers = told.as_ref().is_some_and(|told| !told.left.is_empty() && !told.active.is_empty());
+            let is_understood = column.is_truth || told.is_some_and(|told| told.is_understood());
+            Some(if tells_leavers {
+                9
+            } else if is_understood {
+                5
+            } else {
+                -5
+            })
         }
+        Meaning::Title if column.share(is_salutation) >= MOSTLY => None,
+        Meaning::Username if column.repeated() > 0 => None,
         Meaning::Region if status::of(column).is_some_and(|statuses| statuses.is_understood()) => None,
         Meaning::HireDate | Meaning::LeaveDate => {
             let known = notation::of(column.cells.iter().map(String::as_str), None) != notation::Notation::Unknown;
@@ -97,17 +108,28 @@ fn fit(meaning: Meaning, column: &Column) -> Option<i32> {
     }
 }
 
+/// Whether this is how somebody is addressed, which is no title of a job.
+fn is_salutation(text: &str) -> bool {
+    const SALUTATIONS: [&str; 18] = [
+        "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "prof dr", "herr", "frau", "m", "mme", "mlle", "sr", "sra",
+        "srta", "monsieur", "madame",
+    ];
+    SALUTATIONS.contains(&text.replace('.', "").trim().to_lowercase().as_str())
+}
+
 /// "Name" beside "Vorname", "Nom" beside "Prénom" is the family name; "Nombre" without "Apellidos" is the whole name.
 fn name_alone(table: &Table, roles: &mut Roles) {
     let called = |at: usize| normal(&table.columns[at].name);
-    let (first, last, full) =
-        (roles.get(Meaning::FirstName), roles.get(Meaning::LastName), roles.get(Meaning::FullName));
-    match (first, last, full) {
-        (Some(_), None, Some(full)) if ["name", "nom"].contains(&called(full).as_str()) => {
-            roles.columns.remove(&Meaning::FullName);
-            roles.columns.insert(Meaning::LastName, full);
+    let short = table.usable().map(|(at, _)| at).find(|at| ["name", "nom"].contains(&called(*at).as_str()));
+    let (first, last) = (roles.get(Meaning::FirstName), roles.get(Meaning::LastName));
+    match (first, last, short) {
+        (Some(_), None, Some(short)) => {
+            if roles.get(Meaning::FullName) == Some(short) {
+                roles.columns.remove(&Meaning::FullName);
+            }
+            roles.columns.insert(Meaning::LastName, short);
         }
-        (Some(first), None, None) if called(first) == "nombre" => {
+        (Some(first), None, None) if called(first) == "nombre" && roles.get(Meaning::FullName).is_none() => {
             roles.columns.remove(&Meaning::FirstName);
             roles.columns.insert(Meaning::FullName, first);
         }
@@ -201,8 +223,15 @@ mod tests {
             (columns[&Meaning::FirstName].as_str(), columns[&Meaning::LastName].as_str()),
             ("Nombre", "Apellidos")
         );
-        let (columns, _) = told("ID;Nom;Prénom\n1;Paz;Ana\n");
-        assert_eq!(columns[&Meaning::LastName], "Nom");
+        let (columns, _) = told("ID;Nom;Prénom;Nom complet\n1;Paz;Ana;Ana Paz\n");
+        assert_eq!(
+            (columns[&Meaning::LastName].as_str(), columns[&Meaning::FullName].as_str()),
+            ("Nom", "Nom complet")
+        );
+        let (columns, _) =
+            told("ID;Employment Status;Status;Title\n1;Full-time;Active;Mr.\n2;Part-time;Terminated;Mrs.\n");
+        assert_eq!(columns[&Meaning::Status], "Status");
+        assert!(!columns.contains_key(&Meaning::Title), "a salutation is no title of a job");
     }
 
     #[test]

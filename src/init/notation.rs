@@ -1,6 +1,9 @@
 //! How dates are written: told from all values of a column at once, since `03/04/2026` alone may be either day.
 
+use std::sync::LazyLock;
+
 use chrono::NaiveDate;
+use regex::Regex;
 
 /// ISO 8601, by itself or before a time: what expressions compare with `today` as it stands.
 pub const ISO: &str = "%Y-%m-%d";
@@ -34,10 +37,16 @@ pub enum Notation {
     Empty,
 }
 
+/// A date, by itself or before a time with or without its zone: those that expressions take.
+static SHAPE: LazyLock<Regex> = LazyLock::new(|| {
+    let time = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?(?:[.,][0-9]+)? ?(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?";
+    Regex::new(&format!("^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:[Tt ]{time})?$")).expect("a pattern of ours")
+});
+
 /// Whether a text is a date that expressions compare with `today` as it stands.
 fn is_iso(text: &str) -> bool {
-    let (day, rest) = text.split_at_checked(10).unwrap_or((text, ""));
-    is_written(day, ISO) && (rest.is_empty() || (rest.starts_with(['T', 't', ' ']) && rest[1..].contains(':')))
+    let day = SHAPE.captures(text).and_then(|found| found.get(1)).map(|day| day.as_str());
+    day.is_some_and(|day| is_written(day, ISO))
 }
 
 /// Whether a text is a date in this notation, to the letter where it is in figures.
@@ -111,6 +120,8 @@ mod tests {
             (&["31.01.26"], Notation::Unknown),
             (&["0000-00-00"], Notation::Unknown),
             (&["2026-01-31", "n/a"], Notation::Unknown),
+            (&["2026-01-31 8:00"], Notation::Unknown),
+            (&["2026-01-31 08:00:00 +0100", "2026-01-31T08:00"], Notation::Certain(ISO)),
             (&["", ""], Notation::Empty),
         ] {
             assert_eq!(told(values, None), notation, "{values:?}");

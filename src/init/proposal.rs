@@ -8,7 +8,7 @@ use super::include::{Abilities, Include, propose as who};
 use super::samples::{self, ADDRESS, Cell, KEY};
 use super::table::Table;
 use super::vocabulary::{Meaning, normal};
-use super::words::EXACT;
+use super::words::exact;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::value::FieldType;
 
@@ -154,7 +154,7 @@ fn field_meaning(field: &str) -> Option<(Meaning, usize)> {
     }
     // urn:…:User:department
     let name = normal(field.rsplit(':').next().unwrap_or(field));
-    EXACT.iter().find_map(|(meaning, names)| Some((*meaning, names.iter().position(|known| *known == name)?)))
+    exact(&name)
 }
 
 /// Whether this field can be given any text.

@@ -213,6 +213,16 @@ proptest! {
         }
     }
 
+    /// Whatever bytes a file holds, it is a table or it is said why not, also where they are but a beginning.
+    #[test]
+    fn any_bytes_are_a_table_or_a_reason(bytes in prop::collection::vec(any::<u8>(), 0..200), text in any::<String>(), whole in any::<bool>()) {
+        for bytes in [bytes.as_slice(), text.as_bytes(), &[text.as_bytes(), b"\n", &bytes].concat()] {
+            if let Err(failure) = detect::table(bytes, whole, &Told::default()) {
+                prop_assert!(failure.help.is_some(), "{failure:?}");
+            }
+        }
+    }
+
     /// Any text stays what it is in TOML.
     #[test]
     fn quoted_texts_are_read_back(name in any::<String>(), value in any::<String>()) {

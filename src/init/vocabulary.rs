@@ -6,7 +6,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::words::{EMAIL_WORDS, EXACT, FOREIGN_WORDS, MANAGER_WORDS, PRIVATE_WORDS, SENSITIVE_WORDS, WORDS};
+use super::words::{EMAIL_WORDS, FOREIGN_WORDS, MANAGER_WORDS, PRIVATE_WORDS, SENSITIVE_WORDS, WORDS, each, exact};
 
 /// What a column, or a field of a target, is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,14 +78,14 @@ pub fn meaning(name: &str) -> Option<(Meaning, u8)> {
         return None;
     }
     let words: Vec<&str> = normal.split(' ').collect();
-    let has = |table: &[&str]| words.iter().any(|word| table.contains(word));
+    let has = |table: &'static str| each(table).any(|known| words.contains(&known));
     if has(FOREIGN_WORDS) {
         return None;
     }
     if has(SENSITIVE_WORDS) {
         return Some((Meaning::Sensitive, 3));
     }
-    let exact = EXACT.iter().find(|(_, names)| names.contains(&normal.as_str())).map(|(meaning, _)| *meaning);
+    let exact = exact(&normal).map(|(meaning, _)| meaning);
     if has(MANAGER_WORDS) && exact.is_none() {
         return Some((Meaning::Manager, 3));
     }
@@ -105,7 +105,7 @@ pub fn meaning(name: &str) -> Option<(Meaning, u8)> {
 /// Whether a name may be of something of the person's own: it does not tell of somebody else.
 pub fn may_be_own(name: &str) -> bool {
     let normal = normal(name);
-    !normal.split(' ').any(|word| FOREIGN_WORDS.contains(&word) || MANAGER_WORDS.contains(&word))
+    !normal.split(' ').any(|word| each(FOREIGN_WORDS).chain(each(MANAGER_WORDS)).any(|known| known == word))
 }
 
 /// Lower case, without accents, with `ß`, `œ`, `æ` and `ø` in plain letters.
@@ -162,6 +162,7 @@ pub fn normal(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::EXACT;
     use super::*;
 
     #[test]
@@ -263,19 +264,19 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         let mut wrong = Vec::new();
         for (meaning, names) in EXACT {
-            for name in *names {
-                if normal(name) != *name {
+            for name in each(names) {
+                if normal(name) != name {
                     wrong.push(format!("{name} of {meaning:?} is not normalised"));
                 }
-                if let Some(other) = seen.insert(*name, meaning) {
+                if let Some(other) = seen.insert(name, meaning) {
                     wrong.push(format!("{name} is of {other:?} and of {meaning:?}"));
                 }
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
         let others = [EMAIL_WORDS, FOREIGN_WORDS, MANAGER_WORDS, PRIVATE_WORDS, SENSITIVE_WORDS];
-        for word in others.into_iter().chain(WORDS.iter().map(|(_, table)| *table)).flatten() {
-            assert_eq!(normal(word), *word);
+        for word in others.into_iter().chain(WORDS.iter().map(|(_, table)| *table)).flat_map(each) {
+            assert_eq!(normal(word), word);
         }
     }
 }

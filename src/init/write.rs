@@ -24,6 +24,8 @@ pub enum Place {
     Url {
         /// It.
         url: String,
+        /// The inline table of `auth`.
+        auth: Option<String>,
         /// The inline table of `pagination`, where the first answer says how to go on.
         pagination: Option<String>,
     },
@@ -195,6 +197,9 @@ fn source(out: &mut String, c: &Configuration<'_>) {
             setting(out, &format!("records = {}", quoted(records)), "where the list of records is")
         }
         Form::Ndjson => {}
+    }
+    if let Place::Url { auth: Some(auth), .. } = c.place {
+        setting(out, &format!("auth = {auth}"), "");
     }
     if let Place::Url { pagination: Some(pagination), .. } = c.place {
         setting(out, &format!("pagination = {pagination}"), "how one page leads to the next");

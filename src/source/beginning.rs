@@ -11,11 +11,12 @@ use super::transport::file::{Input, unusable};
 use crate::config::settings::{
     FileSettings, FormatSettings, OnIncomplete, RowsPerPerson, SourceKind, SourceSettings, TrustSettings,
 };
-use crate::domain::address::shown;
+use crate::domain::address::{is_private, shown};
 use crate::domain::error::{Error, Failure, Result, SourceReason};
 use crate::domain::limits::Limit;
+use crate::http::auth;
 use crate::http::client::{Client, builder, clock_can_judge_certificates};
-use crate::http::settings::NetworkSettings;
+use crate::http::settings::{AuthSettings, NetworkSettings};
 
 /// How much is looked at, in bytes: forty thousand people take a tenth of it, and a JSON document has to be whole.
 const MOST: u64 = 32_000_000;
@@ -54,20 +55,30 @@ fn taken(source: &SourceSettings, input: Input) -> Result<Beginning> {
     Ok(Beginning { bytes, whole, linked: false })
 }
 
-/// The first answer of an address, asked without credentials. Redirects are followed within the same host.
+/// The first answer of an address. Redirects are followed within the same host.
 ///
 /// # Errors
-/// 69 when there is no answer, or one that is none; 77 when it wants credentials; 65 when it is too large.
-pub async fn of_address(url: &Url) -> Result<Beginning> {
+/// 69 when there is no answer, or one that is none; 77 when it wants credentials, or others; 65 when it is too large; 78
+/// when the secret can't be read, 64 when it would be sent in the clear.
+pub async fn of_address(url: &Url, auth: &AuthSettings) -> Result<Beginning> {
     const OWNER: &str = "source hr";
     clock_can_judge_certificates(OWNER, url)?;
     let client = Client::new(OWNER, builder(OWNER, &NetworkSettings::default(), PATIENCE)?, PATIENCE)?;
     let unreachable = |why: String| {
         Failure::new(Error::Source(SourceReason::Unreachable), format!("source hr: {} {why}", shown(url)))
     };
+    if auth.secret().is_some() && !is_private(url) {
+        let message = format!("source hr: {} would be sent a secret over the network in the clear", shown(url));
+        return Err(Failure::new(Error::Usage, message).help("write https://"));
+    }
+    let header = auth::fixed(OWNER, auth)?;
+    let request = |url: Url| match &header {
+        Some((name, value)) => client.get(url).header(name.clone(), value.clone()),
+        None => client.get(url),
+    };
     let mut asked = url.clone();
     for _ in 0..=REDIRECTS {
-        let answer = client.send(client.get(asked.clone()), MOST).await.map_err(|error| {
+        let answer = client.send(request(asked.clone()), MOST).await.map_err(|error| {
             unreachable(format!("gives no usable answer: {}", error.message))
                 .help("see whether it can be fetched by hand")
         })?;
@@ -94,10 +105,11 @@ pub async fn of_address(url: &Url) -> Result<Beginning> {
                 }
             }
             401 | 403 => {
-                let message = format!("source hr: {} wants credentials (HTTP {})", shown(url), answer.status);
+                let wants = if auth.secret().is_some() { "does not take this secret" } else { "wants credentials" };
+                let message = format!("source hr: {} {wants} (HTTP {})", shown(url), answer.status);
                 return Err(Failure::new(Error::Source(SourceReason::Denied), message).help(
-                    "save one page of it as a file and name that with --source; then write kind = \"http\", url and auth \
-                     into the source's section",
+                    "a bearer token is given by --source-token-file or --source-token-env; for anything else save one page \
+                     of it as a file, name that with --source, and write kind, url and auth into the source's section",
                 ));
             }
             status => {

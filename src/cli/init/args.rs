@@ -35,6 +35,15 @@ pub struct InitArgs {
     /// Its encoding, e.g. windows-1252
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<String>,
+    /// The file that holds the bearer token of an address
+    #[arg(long, value_name = "FILE", conflicts_with = "source_token_env")]
+    pub source_token_file: Option<PathBuf>,
+    /// The environment variable that holds the bearer token of an address
+    #[arg(long, value_name = "NAME")]
+    pub source_token_env: Option<String>,
+    /// How one page of an address leads to the next, as the configuration has it, e.g. '{ kind = "page", param = "page" }'
+    #[arg(long, value_name = "TOML", value_parser = inline_table)]
+    pub pagination: Option<String>,
     /// The target's kind, of those that `rosterd targets` lists; with --from-target also a target of the configuration
     #[arg(long, value_name = "KIND")]
     pub target: Option<String>,
@@ -63,7 +72,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "CEL")]
     pub include: Option<String>,
     /// The name of the sync
-    #[arg(long, value_name = "NAME", default_value = "staff")]
+    #[arg(long, value_name = "NAME", default_value = "staff", value_parser = name)]
     pub sync: String,
     /// The directory to write to; made where it is missing
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -74,7 +83,7 @@ pub struct InitArgs {
     /// Write the accounts that the target has into KIND.csv instead: an export to begin from
     ///
     /// The target is that of --target, --base-url and --token-…, or, without --base-url, one of the configuration.
-    #[arg(long, conflicts_with_all = ["source", "source_format", "delimiter", "encoding", "key", "map", "include"])]
+    #[arg(long, conflicts_with_all = ["source", "source_format", "delimiter", "encoding", "key", "map", "include", "pagination"])]
     pub from_target: bool,
 }
 
@@ -100,11 +109,29 @@ impl SourceFormat {
     }
 }
 
+/// A name, as the configuration has them.
+fn name(text: &str) -> Result<String, String> {
+    let is_rest = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
+    match text.starts_with(|letter: char| letter.is_ascii_lowercase()) && text.chars().all(is_rest) {
+        true => Ok(text.into()),
+        false => Err("a name begins with a small letter, and holds small letters, digits, _ and -".into()),
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     // A SCIM field has = in no name; a column may.
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
         _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+/// A table on one line, and nothing else.
+fn inline_table(text: &str) -> Result<String, String> {
+    let table = format!("it = {text}").parse::<toml::Table>();
+    match table.as_ref().map(|table| (table.len(), table.get("it"))) {
+        Ok((1, Some(toml::Value::Table(_)))) if !text.contains(['\n', '\r']) => Ok(text.to_string()),
+        _ => Err("write a table on one line, e.g. { kind = \"page\", param = \"page\" }".into()),
     }
 }
 

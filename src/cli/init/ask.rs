@@ -146,7 +146,11 @@ fn line(question: &str) -> Result<String> {
     let mut answer = String::new();
     let read = std::io::Read::take(std::io::stdin().lock(), LONGEST).read_line(&mut answer);
     match read {
-        Ok(0) => Err(given_up()),
+        Ok(0) => {
+            // The question still stands on the line.
+            Out::stdout().line("")?;
+            Err(given_up())
+        }
         Ok(_) => Ok(answer),
         Err(error) => Err(Failure::new(Error::Local(LocalReason::Io), "the answer can't be read").because(error)),
     }

@@ -25,6 +25,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
+use crate::http::secret::Secret;
+use crate::http::settings::AuthSettings;
 use crate::init::detect::{self, Told};
 use crate::init::guess::{self, KeyBy, Roles};
 use crate::init::include::ABILITIES;
@@ -95,14 +97,29 @@ async fn look(args: &InitArgs, asker: Asker) -> Result<(Place, Table)> {
         let table = detect::table(&bytes, whole, &told)?;
         return Ok((Place::File(place::relative(&args.out, &path)?), table));
     };
-    let Beginning { bytes, whole, linked } = beginning::of_address(&url).await?;
+    let (auth, written) = source_auth(args)?;
+    let Beginning { bytes, whole, linked } = beginning::of_address(&url, &auth).await?;
     let table = detect::table(&bytes, whole, &told)?;
-    let pagination = match &table.form {
+    let found = || match &table.form {
         Form::Json { .. } if !linked => json::next_page(&bytes)
             .map(|pointer| format!("{{ kind = \"next\", pointer = {} }}", write::quoted(&pointer))),
         _ => linked.then(|| "{ kind = \"link\" }".to_string()),
     };
-    Ok((Place::Url { url: source, pagination }, table))
+    let pagination = args.pagination.clone().or_else(found);
+    Ok((Place::Url { url: source, auth: written, pagination }, table))
+}
+
+/// How an address is asked, and the inline table of that.
+fn source_auth(args: &InitArgs) -> Result<(AuthSettings, Option<String>)> {
+    let (secret, written) = match (&args.source_token_file, &args.source_token_env) {
+        (Some(file), _) => {
+            let path = place::relative(&args.out, file)?;
+            (Secret::File(file.clone()), format!("file = {}", write::quoted(&path)))
+        }
+        (None, Some(name)) => (Secret::Env(name.clone()), format!("env = {}", write::quoted(name))),
+        (None, None) => return Ok((AuthSettings::None, None)),
+    };
+    Ok((AuthSettings::Bearer(secret), Some(format!("{{ kind = \"bearer\", token = {{ {written} }} }}"))))
 }
 
 /// The place of the column with this name.
@@ -124,6 +141,14 @@ fn column(table: &Table, name: &str, option: &str) -> Result<usize> {
     Err(Failure::new(Error::Usage, format!("{option}: the export has no column {:?}", short(name))).help(help))
 }
 
+/// The named columns that can't be used, and why, to follow what is missing.
+fn unusable(table: &Table) -> String {
+    let named = table.columns.iter().filter(|column| !column.name.is_empty());
+    let told: Vec<String> =
+        named.filter_map(|column| Some(format!("{:?}: {}", short(&column.name), column.unusable?))).take(10).collect();
+    if told.is_empty() { String::new() } else { format!("; columns that can't be used: {}", told.join("; ")) }
+}
+
 /// Settles which column is the key.
 fn key(args: &InitArgs, table: &Table, roles: &mut Roles, asker: Asker) -> Result<()> {
     if let Some(name) = &args.key {
@@ -134,8 +159,11 @@ fn key(args: &InitArgs, table: &Table, roles: &mut Roles, asker: Asker) -> Resul
     }
     let names: Vec<String> = table.names().into_iter().map(str::to_owned).collect();
     let question = "Which column names a person for good, such as an employee number?";
-    let missing = "no column is known to name a person for good, such as an employee number: --key COLUMN";
-    let chosen = asker.choice(question, &names, false, missing)?;
+    let missing = format!(
+        "no column is known to name a person for good, such as an employee number: --key COLUMN{}",
+        unusable(table)
+    );
+    let chosen = asker.choice(question, &names, false, &missing)?;
     roles.set_key(column(table, &names[chosen], "--key")?, KeyBy::Told);
     Ok(())
 }
@@ -166,7 +194,8 @@ fn proposed(
         for field in fields {
             let question = format!("Which column is {field}? The target creates no account without it.");
             let missing = format!(
-                "the target creates no account without {field}, and no column is known for it: --map {field}=COLUMN"
+                "the target creates no account without {field}, and no column is known for it: --map {field}=COLUMN{}",
+                unusable(table)
             );
             let chosen = asker.choice(&question, &names, false, &missing)?;
             choices.map.retain(|(known, _)| *known != field);
@@ -248,10 +277,15 @@ fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
             .collect();
         out.line(&format!("{}  {}", style.strong("unused "), names.join("; ")))?;
     }
-    let key_warning = (proposal.key.1 == KeyBy::Address).then(|| {
-        "the key is the address, since no column of numbers is there: whose address changes is another person then; better \
-         --key COLUMN".to_string()
-    });
+    let key_warning = match proposal.key.1 {
+        KeyBy::Address => Some(
+            "the key is the address, since no column of numbers is there: whose address changes is another person then; \
+             better --key COLUMN",
+        ),
+        KeyBy::Values => Some("that this is the key is a guess from its values: they are all there, and all different"),
+        KeyBy::Told | KeyBy::Name => None,
+    };
+    let key_warning = key_warning.map(str::to_owned);
     let repeated = (table.columns[proposal.key.0].repeated() > 0)
         .then(|| "some rows have the same key: who is in several that differ is left alone".to_string());
     for warning in key_warning.iter().chain(&repeated).chain(&proposal.include.warnings).chain(&chosen.taken) {
@@ -324,7 +358,14 @@ async fn readable(settings: &Settings) -> Result<()> {
         let of_source = settings.syncs.values().filter(|sync| sync.source.name == source.name);
         let wanted = of_source.flat_map(|sync| sync.mapping.columns().iter().cloned()).collect();
         let mut connector = connect(&Arc::clone(source));
-        off_thread("reading broke off", move || connector.check(&wanted)).await??;
+        off_thread("reading broke off", move || connector.check(&wanted)).await?.map_err(|failure| {
+            let pages = failure.message.contains("pagination");
+            match &failure.help {
+                Some(_) => failure,
+                None if pages => failure.help("say it as an option: --pagination '{ kind = …, … }'"),
+                None => failure.help("nothing was written; have the export mended, then run init again"),
+            }
+        })?;
     }
     Ok(())
 }
