@@ -67,13 +67,13 @@ pub fn propose(table: &Table, roles: &Roles, told: Option<&[String]>, abilities:
         ),
     }
     if let Some(at) = roles.get(Meaning::LeaveDate) {
-        parts.extend(by_last_day(table, at, abilities, &mut include));
+        parts.extend(by_last_day(table, at, (abilities, parts.is_empty()), &mut include));
         if !parts.is_empty() && roles.get(Meaning::Status).is_none() {
             include.warnings.clear();
         }
     }
     if let Some(at) = roles.get(Meaning::HireDate) {
-        first_day(table, at, abilities, &mut include);
+        first_day(table, at, (abilities, parts.is_empty()), &mut include);
     }
     include.cel = match parts.as_slice() {
         [] => None,
@@ -143,7 +143,12 @@ fn by_status(column: &Column, at: usize, told: Option<&[String]>, include: &mut 
     })
 }
 
-fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Include) -> Option<String> {
+fn by_last_day(
+    table: &Table,
+    at: usize,
+    (abilities, is_first): (Abilities, bool),
+    include: &mut Include,
+) -> Option<String> {
     let column = &table.columns[at];
     let name = spelled(&column.name);
     let found = notation::of(column.cells.iter().map(String::as_str), day_first(table));
@@ -161,7 +166,7 @@ fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inc
                  compared. Have the export write them so, then add",
                 column.name
             )));
-            include.comments.push(Remark::Code(format!("&& ({empty} || {name} >= today)")));
+            include.comments.push(addition(is_first, &format!("{empty} || {name} >= today")));
             return None;
         }
         Notation::Ambiguous(..) | Notation::Unknown => {
@@ -170,7 +175,7 @@ fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inc
                  export write them as 2027-01-31, then add",
                 column.name
             )));
-            include.comments.push(Remark::Code(format!("&& ({empty} || {name} >= today)")));
+            include.comments.push(addition(is_first, &format!("{empty} || {name} >= today")));
             return None;
         }
     };
@@ -188,8 +193,13 @@ fn by_last_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inc
     Some(format!("{empty} || {compared} >= today"))
 }
 
+/// What may be added to the expression, or be it where there is none.
+fn addition(is_first: bool, part: &str) -> Remark {
+    Remark::Code(if is_first { format!("include = {}", quoted(part)) } else { format!("&& {}", enclosed(part)) })
+}
+
 /// How to wait for somebody's first day, where dates can be compared.
-fn first_day(table: &Table, at: usize, abilities: Abilities, include: &mut Include) {
+fn first_day(table: &Table, at: usize, (abilities, is_first): (Abilities, bool), include: &mut Include) {
     let column = &table.columns[at];
     let name = spelled(&column.name);
     let compared = match notation::of(column.cells.iter().map(String::as_str), day_first(table)) {
@@ -200,7 +210,7 @@ fn first_day(table: &Table, at: usize, abilities: Abilities, include: &mut Inclu
     include.comments.push(Remark::text(
         "People whose first day is still to come are included, so that their accounts are ready. To wait for it, add",
     ));
-    include.comments.push(Remark::Code(format!("&& {compared} <= today")));
+    include.comments.push(addition(is_first, &format!("{compared} <= today")));
 }
 
 /// Words that CEL, or this program, understands as something else than a column.

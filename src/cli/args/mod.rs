@@ -95,6 +95,10 @@ pub struct Printing {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write a configuration from an export: commented, with two mapping tests, and judged
+    ///
+    /// Looks at the export's columns and at the values under them, finds out how it is written, which column names a
+    /// person, who works here and what the target can take, and writes rosterd.toml. On a terminal it asks for what it
+    /// can't know; elsewhere, and with --yes, options say it.
     Init(Box<InitArgs>),
     /// Show the whole story on sample data and simulated targets, in under half a minute
     ///

@@ -6,22 +6,19 @@ use clap::{Args, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
-  rosterd init                                             asks for what it needs
-  rosterd init --source hr.csv --target juno --yes         for the sandbox on this machine
-  rosterd init --source hr.csv --target scim --base-url https://acme.example.com/scim/v2 --token-env SCIM_TOKEN
-  rosterd init --source hr.csv --target juno --key 'Employee #' --map title='Job Title' --out /etc/rosterd
-  rosterd init --from-target --target juno --base-url https://acme.junolive.com/api --token-file juno.token
+  rosterd init                                      asks for what it needs
+  rosterd init --source hr.csv --target juno --yes  for the sandbox here
+  rosterd init --source hr.csv --target scim --token-env SCIM_TOKEN \\
+    --base-url https://acme.example.com/scim/v2 --key 'Employee #'
+  rosterd init --from-target --target juno --token-file juno.token \\
+    --base-url https://acme.junolive.com/api        its accounts, as a CSV
 
-Nothing is ever overwritten: where there is a rosterd.toml it ends with 64. Nothing is sent to the target.";
+Nothing is overwritten: where there is a rosterd.toml it ends with 64.
+Nothing is sent to the target.";
 
 /// `init`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
-#[command(long_about = "Write a configuration from an export: commented, with two mapping tests, and judged
-
-Looks at the columns of the export and at the values under them, finds out how it is written, which column names a person, \
-who works here and which columns the target can take, and writes rosterd.toml. On a terminal it asks for what it can't know; \
-elsewhere, and with --yes, options say it.")]
 pub struct InitArgs {
     /// The export: a CSV or JSON file, or an address
     #[arg(long, value_name = "FILE|URL")]
