@@ -163,7 +163,7 @@ fn by_last_day(
         Notation::Certain(format) => {
             include.comments.push(Remark::Text(format!(
                 "The last day, column {:?}, is written as {format} and is not used: only dates like 2027-01-31 can be \
-                 compared. Have the export write them so, then add",
+                 compared. Have the export write them so, then write",
                 column.name
             )));
             include.comments.push(addition(is_first, &format!("{empty} || {name} >= today")));
@@ -172,7 +172,7 @@ fn by_last_day(
         Notation::Ambiguous(..) | Notation::Unknown => {
             include.comments.push(Remark::Text(format!(
                 "The last day, column {:?}, is not used: how its dates are written can't be told for certain. Have the \
-                 export write them as 2027-01-31, then add",
+                 export write them as 2027-01-31, then write",
                 column.name
             )));
             include.comments.push(addition(is_first, &format!("{empty} || {name} >= today")));
@@ -208,7 +208,7 @@ fn first_day(table: &Table, at: usize, (abilities, is_first): (Abilities, bool),
         _ => return,
     };
     include.comments.push(Remark::text(
-        "People whose first day is still to come are included, so that their accounts are ready. To wait for it, add",
+        "People whose first day is still to come are included, so that their accounts are ready. To wait for it, write",
     ));
     include.comments.push(addition(is_first, &format!("{compared} <= today")));
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::guess::{KeyBy, Roles};
 use super::include::{Abilities, Include, propose as who};
-use super::samples::{self, ADDRESS, Cell, KEY};
+use super::samples::{self, Cell};
 use super::table::Table;
 use super::vocabulary::{Meaning, normal};
 use super::words::exact;
@@ -25,7 +25,7 @@ pub struct Choices {
 
 /// Where a field's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     /// A column as it is.
     Column(usize),
     /// An address: trimmed, in small letters.
@@ -38,15 +38,15 @@ pub enum From {
     BehindComma(usize),
 }
 
-impl From {
+impl Origin {
     /// The column.
     pub fn column(self) -> usize {
         match self {
-            From::Column(at)
-            | From::Address(at)
-            | From::Trimmed(at)
-            | From::BeforeComma(at)
-            | From::BehindComma(at) => at,
+            Origin::Column(at)
+            | Origin::Address(at)
+            | Origin::Trimmed(at)
+            | Origin::BeforeComma(at)
+            | Origin::BehindComma(at) => at,
         }
     }
 }
@@ -57,7 +57,7 @@ pub struct Rule {
     /// The target's field.
     pub field: String,
     /// What its value comes from.
-    pub from: From,
+    pub from: Origin,
     /// What the field is about.
     pub meaning: Option<Meaning>,
 }
@@ -189,44 +189,16 @@ pub fn propose(
 ) -> Result<Proposal, Lack> {
     let key = roles.key.ok_or(Lack::Key)?;
     let by_meaning = fields_by_meaning(catalogue);
-    let mut rules = Rules { table, catalogue, choices, rules: Vec::new() };
-    if let Some(field) = &catalogue.key_field {
-        rules.add(field, Meaning::Key, From::Column(key.0));
-    }
-    let employee_number = catalogue.fields.keys().find(|field| field.ends_with(":employeeNumber"));
-    if let Some(field) = employee_number {
-        rules.add(field, Meaning::Key, From::Column(key.0));
-    }
+    let mut rules = Rules { table, roles, catalogue, choices, rules: Vec::new() };
+    rules.add_key(key.0);
     for meaning in MAPPED {
-        let Some(field) = by_meaning.get(&meaning) else { continue };
-        let is_required = catalogue.fields.get(field).is_some_and(|field| field.required);
-        match (roles.get(meaning), meaning) {
-            (Some(at), Meaning::Email) => rules.add(field, meaning, rules.address(at)),
-            (Some(at), Meaning::Username) => rules.add(field, meaning, rules.trimmed(at)),
-            (None, Meaning::Username) if is_required => {
-                if let Some(at) = roles.get(Meaning::Email) {
-                    rules.add(field, meaning, rules.address(at));
-                }
-            }
-            (Some(at), _) => rules.add(field, meaning, From::Column(at)),
-            (None, Meaning::FirstName | Meaning::LastName) => {
-                if let Some(at) = roles.get(Meaning::FullName).filter(|at| family_first(table, *at)) {
-                    let part = if meaning == Meaning::LastName { From::BeforeComma(at) } else { From::BehindComma(at) };
-                    rules.add(field, meaning, part);
-                }
-            }
-            (None, _) => {}
+        if let Some(field) = by_meaning.get(&meaning) {
+            rules.add_known(field, meaning);
         }
     }
     rules.add_chosen();
     let rules = rules.rules;
-    let lacking: Vec<String> = catalogue
-        .fields
-        .iter()
-        .filter(|(name, field)| field.required && field.writable.is_ok() && !name.ends_with(".*"))
-        .map(|(name, _)| name.clone())
-        .filter(|name| !rules.iter().any(|rule| rule.field == *name))
-        .collect();
+    let lacking = lacking(catalogue, &rules);
     if !lacking.is_empty() {
         return Err(Lack::Fields(lacking));
     }
@@ -236,7 +208,7 @@ pub fn propose(
     };
     let recognised_by = recognised_by(catalogue, &rules);
     let label = label(&rules, &by_meaning);
-    let tests = tests(key.0, &rules, catalogue, &include);
+    let tests = samples::tests(key.0, &rules, catalogue, &include);
     let used: BTreeSet<usize> = rules
         .iter()
         .map(|rule| rule.from.column())
@@ -245,6 +217,16 @@ pub fn propose(
         .collect();
     let unused = (0..table.columns.len()).filter(|at| !used.contains(at)).collect();
     Ok(Proposal { key, rules, recognised_by, label, include, unused, tests })
+}
+
+/// The fields without which no account is made, and which nothing maps.
+fn lacking(catalogue: &Catalogue, rules: &[Rule]) -> Vec<String> {
+    let needed = catalogue
+        .fields
+        .iter()
+        .filter(|(name, field)| field.required && field.writable.is_ok() && !name.ends_with(".*"));
+    let is_mapped = |name: &String| rules.iter().any(|rule| rule.field == *name);
+    needed.map(|(name, _)| name.clone()).filter(|name| !is_mapped(name)).collect()
 }
 
 /// Whether names stand there as `Example, Ann`.
@@ -262,23 +244,56 @@ pub fn whole_names(table: &Table, roles: &Roles, proposal: &Proposal) -> Option<
 /// The rules so far.
 struct Rules<'a> {
     table: &'a Table,
+    roles: &'a Roles,
     catalogue: &'a Catalogue,
     choices: &'a Choices,
     rules: Vec<Rule>,
 }
 
 impl Rules<'_> {
-    /// Only of a text can anything be asked.
-    fn address(&self, at: usize) -> From {
-        if self.table.columns[at].is_text { From::Address(at) } else { From::Column(at) }
+    /// The key goes where the target keeps it.
+    fn add_key(&mut self, key: usize) {
+        let catalogue = self.catalogue;
+        let employee_number = catalogue.fields.keys().find(|field| field.ends_with(":employeeNumber"));
+        for field in catalogue.key_field.iter().chain(employee_number) {
+            self.add(field, Meaning::Key, Origin::Column(key));
+        }
     }
 
-    fn trimmed(&self, at: usize) -> From {
-        if self.table.columns[at].is_text { From::Trimmed(at) } else { From::Column(at) }
+    /// The column with this meaning goes into the field with it.
+    fn add_known(&mut self, field: &str, meaning: Meaning) {
+        let is_required = self.catalogue.fields.get(field).is_some_and(|field| field.required);
+        let from = match (self.roles.get(meaning), meaning) {
+            (Some(at), Meaning::Email) => Some(self.address(at)),
+            (Some(at), Meaning::Username) => Some(self.trimmed(at)),
+            (Some(at), _) => Some(Origin::Column(at)),
+            // Where a user name has to be, the address is what people know.
+            (None, Meaning::Username) if is_required => self.roles.get(Meaning::Email).map(|at| self.address(at)),
+            (None, Meaning::FirstName | Meaning::LastName) => {
+                let whole = self.roles.get(Meaning::FullName).filter(|at| family_first(self.table, *at));
+                whole.map(|at| match meaning {
+                    Meaning::LastName => Origin::BeforeComma(at),
+                    _ => Origin::BehindComma(at),
+                })
+            }
+            (None, _) => None,
+        };
+        if let Some(from) = from {
+            self.add(field, meaning, from);
+        }
+    }
+
+    /// Only of a text can anything be asked.
+    fn address(&self, at: usize) -> Origin {
+        if self.table.columns[at].is_text { Origin::Address(at) } else { Origin::Column(at) }
+    }
+
+    fn trimmed(&self, at: usize) -> Origin {
+        if self.table.columns[at].is_text { Origin::Trimmed(at) } else { Origin::Column(at) }
     }
 
     /// Adds a rule, unless something else was chosen for its field or stands for the same thing on the target.
-    fn add(&mut self, field: &str, meaning: Meaning, from: From) {
+    fn add(&mut self, field: &str, meaning: Meaning, from: Origin) {
         let same = |a: &str, b: &str| self.catalogue.field(a).and_then(|f| f.same_as.as_deref()) == Some(b);
         let is_chosen =
             self.choices.map.iter().any(|(chosen, _)| chosen == field || same(chosen, field) || same(field, chosen));
@@ -295,7 +310,7 @@ impl Rules<'_> {
             let from = match meaning {
                 Some(Meaning::Email) if is_text => self.address(at),
                 Some(Meaning::Username) if is_text => self.trimmed(at),
-                _ => From::Column(at),
+                _ => Origin::Column(at),
             };
             self.rules.retain(|rule| rule.field != *field);
             self.rules.push(Rule { field: field.clone(), from, meaning });
@@ -321,87 +336,4 @@ fn label(rules: &[Rule], by_meaning: &BTreeMap<Meaning, String>) -> Vec<String> 
     };
     let parts: Vec<String> = [Meaning::FirstName, Meaning::LastName].into_iter().filter_map(mapped).collect();
     if parts.is_empty() { mapped(Meaning::FullName).into_iter().collect() } else { parts }
-}
-
-/// What a rule makes of a cell.
-fn made(from: From, cell: &str) -> String {
-    match from {
-        From::Column(_) => cell.to_string(),
-        From::Address(_) => cell.trim().to_ascii_lowercase(),
-        From::Trimmed(_) => cell.trim().to_string(),
-        From::BeforeComma(_) => cell.split(',').next().unwrap_or_default().trim().to_string(),
-        From::BehindComma(_) => cell.split(',').nth(1).unwrap_or_default().trim().to_string(),
-    }
-}
-
-fn tests(key: usize, rules: &[Rule], catalogue: &Catalogue, include: &Include) -> Vec<Test> {
-    let mut record: BTreeMap<usize, Cell> = include.inside.iter().cloned().collect();
-    let is_address = |at: usize| rules.iter().any(|rule| rule.from == From::Address(at));
-    let is_only_address = |at: usize| {
-        at != key && rules.iter().filter(|rule| rule.from.column() == at).all(|rule| rule.from == From::Address(at))
-    };
-    for rule in rules {
-        let at = rule.from.column();
-        let invented = match rule.from {
-            From::BeforeComma(_) | From::BehindComma(_) => "Example, Ann".into(),
-            _ if is_only_address(at) => format!(" {ADDRESS} "),
-            _ if is_address(at) => ADDRESS.into(),
-            _ => samples::of(rule.meaning, catalogue.field(&rule.field)),
-        };
-        record.entry(at).or_insert(Cell::Text(invented));
-    }
-    record.entry(key).or_insert(Cell::text(KEY));
-    let text = |at: usize| match record.get(&at) {
-        Some(Cell::Text(text)) => text.clone(),
-        _ => String::new(),
-    };
-    let is_text = |rule: &&Rule| catalogue.field(&rule.field).is_none_or(|field| field.kind == FieldType::Text);
-    let expected = rules
-        .iter()
-        .filter(|rule| is_text(rule) && matches!(record.get(&rule.from.column()), Some(Cell::Text(_))))
-        .map(|rule| (rule.field.clone(), made(rule.from, &text(rule.from.column()))))
-        .collect();
-    let in_order = |record: &BTreeMap<usize, Cell>| record.iter().map(|(at, cell)| (*at, cell.clone())).collect();
-    let mut tests = vec![Test {
-        name: "somebody who works here is mapped",
-        record: in_order(&record),
-        expect: Expect::Fields(expected),
-    }];
-    if !include.outside.is_empty() {
-        let mut gone = record.clone();
-        gone.extend(include.outside.iter().cloned());
-        tests.push(Test {
-            name: "somebody who has left is not included",
-            record: in_order(&gone),
-            expect: Expect::Excluded,
-        });
-        return tests;
-    }
-    // Who is in scope and lacks what the target requires is told as rejected, and left alone.
-    let required = |rule: &&Rule| catalogue.field(&rule.field).is_some_and(|field| field.required);
-    let is_kept = |at: usize| at == key || include.inside.iter().any(|(kept, _)| *kept == at);
-    if let Some(rule) = rules.iter().find(|rule| required(rule) && !is_kept(rule.from.column())) {
-        let mut lacking = record;
-        lacking.remove(&rule.from.column());
-        tests.push(Test {
-            name: "somebody without what the target requires is left alone",
-            record: in_order(&lacking),
-            expect: Expect::Rejected(if matches!(rule.from, From::Address(_) | From::Column(_)) {
-                "is empty"
-            } else {
-                ""
-            }),
-        });
-    } else {
-        let mut other = record;
-        other.insert(key, Cell::text("e1002@example.com"));
-        let text = |at: usize| match other.get(&at) {
-            Some(Cell::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
-        let of_key = rules.iter().filter(|rule| is_text(rule) && rule.from.column() == key);
-        let expected = of_key.map(|rule| (rule.field.clone(), made(rule.from, &text(key)))).collect();
-        tests.push(Test { name: "another key", record: in_order(&other), expect: Expect::Fields(expected) });
-    }
-    tests
 }

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use super::guess::KeyBy;
 use super::include::{Abilities, Remark, literal, spelled};
-use super::proposal::{Expect, From, Proposal, Test};
+use super::proposal::{Expect, Origin, Proposal, Test};
 use super::samples::Cell;
 use super::table::{Form, Table};
+use super::vocabulary::{Meaning, meaning};
 use crate::domain::visible::visible;
 
 /// How wide a comment is, in characters.
@@ -280,11 +281,11 @@ fn map(out: &mut String, c: &Configuration<'_>) {
         let column = &c.table.columns[rule.from.column()].name;
         let name = spelled(column);
         let cel = match rule.from {
-            From::Column(_) => None,
-            From::Address(_) => Some(format!("{name}.trim().lowerAscii()")),
-            From::Trimmed(_) => Some(format!("{name}.trim()")),
-            From::BeforeComma(_) => Some(format!("{name}.split(\",\")[0].trim()")),
-            From::BehindComma(_) => {
+            Origin::Column(_) => None,
+            Origin::Address(_) => Some(format!("{name}.trim().lowerAscii()")),
+            Origin::Trimmed(_) => Some(format!("{name}.trim()")),
+            Origin::BeforeComma(_) => Some(format!("{name}.split(\",\")[0].trim()")),
+            Origin::BehindComma(_) => {
                 Some(format!("{name}.contains(\",\") ? {name}.split(\",\")[1].trim() : {}", literal("")))
             }
         };
@@ -301,23 +302,28 @@ fn map(out: &mut String, c: &Configuration<'_>) {
             ),
         );
     }
-    if !c.proposal.unused.is_empty() {
-        let name = |at: &usize| match c.table.columns[*at].name.as_str() {
-            "" => format!("(column {})", at + 1),
-            name => short(name),
-        };
-        let shown: Vec<String> = c.proposal.unused.iter().take(LISTED).map(name).collect();
-        let more = c.proposal.unused.len().saturating_sub(LISTED);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        comment(out, &format!("Columns that nothing uses: {}{more}.", shown.join("; ")));
-        if c.table.columns.iter().any(|column| {
-            super::vocabulary::meaning(&column.name).is_some_and(|(m, _)| m == super::vocabulary::Meaning::Sensitive)
-        }) {
-            comment(
-                out,
-                "Some of them look like what a platform does not need (birth, pay, bank, sex): better leave them out of the export.",
-            );
-        }
+    unused(out, c);
+}
+
+/// The columns that nothing uses.
+fn unused(out: &mut String, c: &Configuration<'_>) {
+    let unused = &c.proposal.unused;
+    if unused.is_empty() {
+        return;
+    }
+    let name = |at: &usize| match c.table.columns[*at].name.as_str() {
+        "" => format!("(column {})", at + 1),
+        name => short(name),
+    };
+    let shown: Vec<String> = unused.iter().take(LISTED).map(name).collect();
+    let more = unused.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    comment(out, &format!("Columns that nothing uses: {}{more}.", shown.join("; ")));
+    let is_sensitive = |at: &usize| matches!(meaning(&c.table.columns[*at].name), Some((Meaning::Sensitive, _)));
+    if unused.iter().any(is_sensitive) {
+        let told = "Some of them look like what a platform does not need (birth, pay, bank, sex): better leave them out of \
+                    the export.";
+        comment(out, told);
     }
 }
 

@@ -19,6 +19,7 @@ use self::ask::Asker;
 use self::place::Directory;
 use self::target::Chosen;
 use super::args::{Format, Global};
+use super::words;
 use crate::config::settings::SyncSettings;
 use crate::config::{self, Settings};
 use crate::domain::catalogue::Catalogue;
@@ -254,10 +255,11 @@ fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
         Form::Json { .. } => "a JSON document".into(),
         Form::Ndjson => "a JSON record a line".into(),
     };
-    let rows =
-        format!("{}{} rows, {} columns", if table.whole { "" } else { "more than " }, table.rows, table.columns.len());
+    let more = if table.whole { "" } else { "more than " };
+    let rows = words::count(table.rows as u64, "row", "rows");
+    let columns = words::count(table.columns.len() as u64, "column", "columns");
     let name = |at: usize| short(&table.columns[at].name);
-    out.line(&format!("{}  {rows}; {form}", style.strong("export ")))?;
+    out.line(&format!("{}  {more}{rows}, {columns}; {form}", style.strong("export ")))?;
     out.line(&format!("{}  {}", style.strong("key    "), name(proposal.key.0)))?;
     match &proposal.include.cel {
         Some(cel) => out.line(&format!("{}  {cel}", style.strong("include")))?,
