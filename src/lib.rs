@@ -72,5 +72,8 @@ pub mod daemon;
 // Four days of a directory, told.
 pub mod demo;
 
+// From an export to a configuration.
+pub mod init;
+
 // The command line.
 pub mod cli;

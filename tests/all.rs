@@ -8,6 +8,7 @@ mod daemon;
 mod disk;
 mod faults;
 mod files;
+mod init;
 mod journey;
 mod kill;
 mod kill_sweep;

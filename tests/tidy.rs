@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, in the order in which they build on each other, and which of those above each may use. `src/lib.rs` lists
 /// them in the same order.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("os", &["domain"]),
     ("failpoints", &["domain"]),
@@ -45,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("server", &["domain", "os", "telemetry", "config", "state", "account", "run", "report"]),
     ("daemon", &["domain", "os", "telemetry", "config", "state", "account", "delivery", "run", "server"]),
     ("demo", &["domain", "os", "terminal", "sandbox"]),
+    ("init", &["domain"]),
     ("cli", EVERYTHING),
 ];
 
@@ -71,10 +72,11 @@ const EVERYTHING: &[&str] = &[
     "server",
     "daemon",
     "demo",
+    "init",
 ];
 
 /// Folders that do no input or output, know no clock and no chance.
-const PURE: [&str; 3] = ["domain", "mapping", "api"];
+const PURE: [&str; 4] = ["domain", "mapping", "api", "init"];
 
 /// What a pure module must not mention.
 const IMPURE: [&str; 14] = [

@@ -145,6 +145,15 @@ impl Listing {
         )
     }
 
+    /// The accounts after this id, in the order of ids.
+    pub fn page(&self, after: &str, limit: usize) -> Result<Vec<Account>, StateError> {
+        self.several(
+            "SELECT remote_id, key, state, attributes FROM listed WHERE remote_id > ?1 ORDER BY remote_id
+             LIMIT CAST(?2 AS INTEGER)",
+            &[after, &limit.to_string()],
+        )
+    }
+
     pub(crate) fn several(&self, sql: &str, arguments: &[&str]) -> Result<Vec<Account>, StateError> {
         let db = self.db();
         let mut statement = db.prepare_cached(sql)?;

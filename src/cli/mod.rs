@@ -11,6 +11,7 @@ pub mod args;
 pub mod check;
 mod connect;
 mod forget;
+mod init;
 mod manual;
 mod outcomes;
 mod people;
@@ -171,6 +172,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
     let _heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE));
     let global = &cli.global;
     match cli.command {
+        Command::Init(wanted) => init::command(global, wanted).await,
         Command::Demo => demo::command().await.map(|()| Exit::Ok),
         Command::Sandbox(options) => {
             let latency = std::time::Duration::from_millis(options.latency);

@@ -4,6 +4,7 @@
 //! their positions, and both say whether that was the end. The [`Intake`] keeps what it gave on disk, in the order of keys, so that memory is bounded whatever the source's size.
 //! Whether the read may be believed is judged elsewhere, by [`crate::source::trust`].
 
+pub mod beginning;
 pub mod trust;
 
 mod batch;

@@ -8,11 +8,13 @@ use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use self::read::{NotRun, asks_for_json};
+pub use super::init::InitArgs;
 pub use super::record_args::{OutcomesArgs, RunsArgs, StateCommand};
 pub use super::sandbox_args::SandboxArgs;
 use crate::domain::ids::{PlanId, RunId};
 use crate::telemetry::logging::LogFormat;
 
+mod printed;
 mod read;
 
 /// The configuration that is used when none is named.
@@ -21,6 +23,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 const EXAMPLES: &str = "\
 Examples:
   rosterd demo                                see the whole story, nothing configured
+  rosterd init --source hr.csv --target juno  write a configuration from an export
   rosterd check                               is the configuration right?
   rosterd plan                                what would change, and for whom
   rosterd sync                                change it
@@ -93,6 +96,12 @@ pub struct Printing {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration from an export: commented, with two mapping tests, and judged
+    ///
+    /// Looks at the export's columns and at the values under them, finds out how it is written, which column names a
+    /// person, who works here and what the target can take, and writes rosterd.toml. On a terminal it asks for what it
+    /// can't know; elsewhere, and with --yes, options say it.
+    Init(Box<InitArgs>),
     /// Show the whole story on sample data and simulated targets, in under half a minute
     ///
     /// Nothing needs to be configured, and nothing leaves this machine.
@@ -423,69 +432,6 @@ pub enum TargetsCommand {
         /// The kind, e.g. juno
         kind: String,
     },
-}
-
-impl Command {
-    /// Whether it tells people what became of a run, in words of its own.
-    pub fn tells_people(&self) -> bool {
-        let printing = match self {
-            Command::Sync { printing, .. } | Command::Approve { printing, .. } => printing,
-            _ => return false,
-        };
-        printing.format == Format::Text
-    }
-
-    /// Whether it looks at the configuration and the state alone, one thing after the other.
-    pub fn only_looks(&self) -> bool {
-        match self {
-            Command::Check { connect, .. } => !connect,
-            Command::Plans { .. }
-            | Command::Outcomes(_)
-            | Command::Runs(_)
-            | Command::Status { .. }
-            | Command::Targets { .. }
-            | Command::Manual { .. }
-            | Command::Schema { .. }
-            | Command::Completions { .. }
-            | Command::Man { .. } => true,
-            _ => false,
-        }
-    }
-
-    /// Whether its result is JSON, so that a failure is printed as JSON too.
-    pub fn prints_json(&self) -> bool {
-        match self {
-            Command::Check { printing, .. }
-            | Command::Accept { printing, .. }
-            | Command::Test { printing, .. }
-            | Command::Plan { printing, .. }
-            | Command::Sync { printing, .. }
-            | Command::Approve { printing, .. }
-            | Command::Discard { printing, .. }
-            | Command::Pause { printing, .. }
-            | Command::Resume { printing, .. }
-            | Command::Rekey { printing, .. }
-            | Command::Reconcile { printing, .. }
-            | Command::Forget { printing, .. }
-            | Command::Why { printing, .. }
-            | Command::Undo { printing, .. }
-            | Command::Trigger { printing, .. }
-            | Command::Status { printing, .. } => printing.format == Format::Json,
-            Command::State { format, .. } => *format == Format::Json,
-            Command::Plans { show: Some(PlansCommand::Show { printing, .. }), .. }
-            | Command::Plans { printing, .. } => printing.format == Format::Json,
-            Command::Runs(runs) => runs.printing.format == Format::Json,
-            Command::Outcomes(outcomes) => outcomes.format == LedgerFormat::Json,
-            Command::Demo
-            | Command::Run
-            | Command::Sandbox(_)
-            | Command::Targets { .. }
-            | Command::Manual { .. }
-            | Command::Schema { .. }
-            | Command::Completions { .. }
-            | Command::Man { .. } => false,
-        }
-    }
 }
 
 #[cfg(test)]
