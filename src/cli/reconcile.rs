@@ -169,8 +169,8 @@ impl Page {
         self.out.piece("],\"kept_by_target\":[")?;
         let mut comma = Comma::default();
         comparison.each_kept(|kept| {
-            let told = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
-            comma.write(&mut self.out, &labelled(told, called(sync, comparison, &kept.remote_id)?))
+            let kept = json!({ "key": kept.key, "remote_id": kept.remote_id, "fields": kept.fields });
+            comma.write(&mut self.out, &kept)
         })?;
         self.out.piece(&format!("],\"unresolved\":{}", json!(comparison.plan.unresolved)))
     }

@@ -522,7 +522,8 @@ fn whose_id_has_changed_is_followed_when_they_leave() {
         }
         moved(&bench);
         let report = bench.home.run_json(&["reconcile"]).exits(0).json();
-        assert_eq!(report["syncs"][0]["active_there"], json!([{"key": "E0002", "remote_id": "92"}]), "{report}");
+        let there = json!([{"key": "E0002", "remote_id": "92", "label": "Ann2 Ash p2@acme.example"}]);
+        assert_eq!(report["syncs"][0]["active_there"], there, "{report}");
         bench.home.run_json(&["reconcile", "--repair"]).exits(0);
         assert_eq!(bench.account("E0002")["banned"], true);
         bench.links_are_right();

@@ -180,12 +180,9 @@ impl Shown<'_> {
         out.piece("],\"rejected\":[")?;
         let mut comma = Comma::default();
         for page in plan.reject_pages() {
-            let page = page?;
-            let called = self.labels(plan, page.iter().filter_map(|(_, reject)| reject.key.as_ref())).await?;
-            for (_, reject) in &page {
+            for (_, reject) in &page? {
                 let position = reject.position.to_string();
-                let told = json!({ "key": reject.key, "position": position, "reason": reject.reason });
-                comma.write(out, &labelled(told, reject.key.as_ref().and_then(|key| called.get(key))))?;
+                comma.write(out, &json!({ "key": reject.key, "position": position, "reason": reject.reason }))?;
             }
         }
         out.piece("],\"operations\":[")?;
