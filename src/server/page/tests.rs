@@ -121,7 +121,7 @@ fn the_heading_says_whether_somebody_has_to_do_something() {
     let lost = Unconfigured { sync: "interns".into(), users: 7 };
     let lost = Overview { unconfigured: vec![lost], ..overview(&["ok"], false) };
     assert_eq!(verdict(&lost), (Hurry::Odd, "1 sync: 1 not configured".to_string()));
-    let page = render(&lost).into_string();
+    let page = render(&lost, None).into_string();
     assert!(page.contains("7 users") && page.contains("rosterd state forget-sync interns"), "{page}");
     let mut left = overview(&["ok", "ok"], false);
     left.syncs[0].line.unresolved = 2;
@@ -132,20 +132,20 @@ fn the_heading_says_whether_somebody_has_to_do_something() {
 fn what_needs_somebody_stands_first_and_what_fails_alike_is_told_once() {
     let mut states = vec!["ok"; 30];
     states.extend(["failed"; 20]);
-    let page = render(&overview(&states, false)).into_string();
+    let page = render(&overview(&states, false), None).into_string();
     assert_eq!(page.matches("too small").count(), 1, "one reason, one card: {page}");
     assert!(page.contains("s30, s31, s32, s33, s34, s35 and 14 more: failed"), "{page}");
     let place = |sync: &str| page.find(&format!("<td class=\"name\">{sync}</td>")).expect(sync);
     assert!(place("s30") < place("s49") && place("s49") < place("s0") && place("s0") < place("s29"), "{page}");
 
-    let paused = render(&overview(&["paused", "untrusted"], false)).into_string();
+    let paused = render(&overview(&["paused", "untrusted"], false), None).into_string();
     let at = |words: &str| paused.find(words).expect(words);
     assert!(at("rosterd accept hr") < at("rosterd approve") && at("rosterd approve") < at("rosterd resume s0"));
 }
 
 #[test]
 fn values_of_people_are_shown_only_where_that_is_configured() {
-    let without = render(&overview(&["held"], false)).into_string();
+    let without = render(&overview(&["held"], false), None).into_string();
     assert!(
         without.contains("3 update; limit <b>update</b>: 3, allowed 1")
             && without.contains("E7 and 2 more")
@@ -153,7 +153,7 @@ fn values_of_people_are_shown_only_where_that_is_configured() {
         "{without}"
     );
     assert!(!without.contains("urse"), "a value");
-    let with = render(&overview(&["held"], true)).into_string();
+    let with = render(&overview(&["held"], true), None).into_string();
     assert!(with.contains("“Nurse” → “Head nurse”"), "{with}");
 }
 
@@ -170,7 +170,7 @@ fn a_held_plan_names_those_whom_its_limit_is_about_and_counts_the_rest_of_them()
         ..held.plan.clone()
     };
     (held.operations, held.concerned) = ((1..=8).map(ban).map(Into::into).collect(), 62);
-    let page = render(&overview).into_string();
+    let page = render(&overview, None).into_string();
     assert!(page.contains("62, allowed 10") && page.contains("E1, E2, E3, E4, E5 and 57 more"), "{page}");
 }
 
@@ -180,7 +180,7 @@ fn it_is_whole_in_itself_and_escapes_what_it_shows() {
         failures: together(vec![failure("<E1>"), failure("E2"), failure("<E1>")]),
         ..overview(&["untrusted", "ok"], true)
     };
-    let page = render(&overview).into_string();
+    let page = render(&overview, None).into_string();
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
     assert!(page.contains("not trusted: &lt;too small&gt;") && page.contains("&lt;E1&gt;"), "{page}");
     assert_eq!(page.matches("&lt;E1&gt;").count(), 1, "the same failure is shown once: {page}");
