@@ -13,8 +13,14 @@ use maud::{Markup, PreEscaped, html};
 const DAY: f64 = 10.0;
 const HEIGHT: f64 = 100.0;
 
-/// How much higher the highest bar must be than the next, so that it is cut: the others would not be seen beside it.
+/// How much higher a bar must be than the next, so that it is cut: the others would not be seen beside it. Of few bars none
+/// is cut, and no more than some.
 const OUTLIER: f64 = 8.0;
+const FEW: usize = 5;
+const MOST_CUT: usize = 4;
+
+/// How far labels of a scale are apart at least.
+const APART: f64 = 12.0;
 
 /// A row of bars, or two: one up, one down.
 pub(super) struct Bars<'b> {
@@ -53,14 +59,18 @@ fn ceiling(figure: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|n| *n >= figure * 0.999_999).unwrap_or(figure)
 }
 
-/// Up to which figure bars are drawn. One that stands far above all others is cut.
+/// Up to which figure bars are drawn. Those that stand far above all others are cut.
 fn top(figures: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = figures.iter().copied().filter(|figure| *figure > 0.0).collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.as_slice() {
-        [.., next, highest] if *highest > next * OUTLIER => ceiling(next * 2.0),
-        [.., highest] => ceiling(*highest),
-        [] => 0.0,
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let highest = sorted.first().copied().unwrap_or(0.0);
+    if sorted.len() < FEW {
+        return ceiling(highest);
+    }
+    let gap = |n: &usize| sorted[*n] > sorted[n + 1] * OUTLIER;
+    match (0..MOST_CUT.min(sorted.len() - 1)).rev().find(gap) {
+        Some(last_cut) => ceiling(sorted[last_cut + 1] * 1.2),
+        None => ceiling(highest),
     }
 }
 
@@ -100,8 +110,11 @@ pub(super) fn bars(picture: &Bars<'_>) -> Markup {
         hit(&mut svg, n, &told(picture, n, *day));
     }
     svg.push_str("</svg>");
-    let mut labels = vec![(0.0, (picture.tell)(above)), (zero, "0".to_string())];
-    if below > 0.0 {
+    let mut labels = vec![(zero, "0".to_string())];
+    if zero > APART {
+        labels.push((0.0, (picture.tell)(above)));
+    }
+    if HEIGHT - zero > APART {
         labels.push((HEIGHT, (picture.tell)(below)));
     }
     let series: Vec<&Series<'_>> =
@@ -234,7 +247,7 @@ fn frame(title: &str, sum: &str, legend: &Markup, labels: &[(f64, String)], svg:
     let middle = days.get(days.len() / 2);
     html! {
         figure class="picture" {
-            figcaption { b { (title) } span class="hint" { (sum) } span class="legend" { (legend) } }
+            figcaption { b { (title) } span class="legend" { (legend) } span class="hint" { (sum) } }
             div class="plot" {
                 div class="scale" {
                     @for (at, label) in labels { span style={ "top:" (format!("{at:.1}")) "%" } { (label) } }
@@ -302,9 +315,11 @@ mod tests {
 
     #[test]
     fn a_first_load_is_cut_so_that_other_days_are_seen() {
-        let svg = drawn(&[40_000.0, 3.0, 5.0], None);
-        assert!(svg.contains("class=\"gap\"") && svg.contains("2026-11-01: 40000 joined"), "{svg}");
-        assert!(svg.contains("y=\"50.0\" width=\"8\" height=\"50.0\""), "5 of 10: {svg}");
+        let svg = drawn(&[40_000.0, 3.0, 4.0, 300.0, 2.0, 1.0], None);
+        assert!(svg.contains("2026-11-01: 40000 joined"), "{svg}");
+        assert_eq!(svg.matches("class=\"gap\"").count(), 2, "{svg}");
+        assert!(svg.contains("x=\"21\" y=\"20.0\" width=\"8\" height=\"80.0\""), "4 of 5: {svg}");
+        assert!(!drawn(&[40_000.0, 3.0], None).contains("class=\"gap\""), "of two there is room for both");
     }
 
     #[test]

@@ -177,6 +177,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
                     @let first = &held.operations[..held.operations.len().min(KEYS)];
                     span class="quiet" { ": " (keys(&plan.sync, first)) @if more(first.len()) > 0 { " and " (more(first.len())) " more" } }
                 }
+                " · " a href=(Root::TOP.plan(plan.id.as_str())) { "the whole plan" }
             }
             @if o.show_values {
                 ul {
@@ -185,7 +186,6 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
                 }
             }
             @if let Some(why) = &held.stale { p { "It can't be approved any more: " (why) } }
-            p { a href=(Root::TOP.plan(plan.id.as_str())) { "See plan " (plan.id) } }
             (commands(&[
                 ("look", format!("rosterd plans show {}", plan.id)),
                 match held.stale {

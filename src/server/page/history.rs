@@ -24,8 +24,12 @@ pub(in crate::server) fn render(shell: &Shell<'_>, syncs: &[String], chosen: Opt
     let body = html! {
         @if syncs.len() > 1 { section { (shell.choice_of_sync("history", syncs, chosen)) } }
         @if trend.has_runs() {
-            (pictures(trend, &[people, flow, failures, durations, rates]))
+            div class="large" { (pictures(trend, &[people, flow, failures, durations, rates])) }
             section {
+                p class="quiet" {
+                    "Failures: operations that the target refused or left unanswered and rejected records, a person each; below \
+                     the line, runs that failed or did not trust their source."
+                }
                 details { summary { "The same in figures" } (figures(&trend.0)) }
                 p class="quiet" {
                     "Days begin at midnight of the zone above. A run belongs to the day on which it began, and counts once it \
@@ -109,8 +113,8 @@ fn failures(dates: &[NaiveDate], days: &[Day]) -> Markup {
     bars(&Bars {
         title: "Failures",
         days: dates,
-        up: series("failed, unknown or rejected", "bad", days, |d| d.figures.failed as f64),
-        down: Some(series("runs failed or not trusted", "run", days, |d| d.figures.bad_runs as f64)),
+        up: series("people", "bad", days, |d| d.figures.failed as f64),
+        down: Some(series("runs", "run", days, |d| d.figures.bad_runs as f64)),
         line: None,
         tell: whole,
         sum: format!("{failures}, {runs}"),

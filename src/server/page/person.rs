@@ -124,7 +124,7 @@ fn known(shell: &Shell<'_>, view: &PersonView, target: &str) -> Markup {
         known.push((
             "Held",
             html! {
-                "a " b { (held.op) } " of theirs, in plan " a href=(shell.root.plan(held.plan.as_str())) { (held.plan) }
+                b { (held.op) } ", in plan " a href=(shell.root.plan(held.plan.as_str())) { (held.plan) }
                 ", by the limit " (held.limit)
             },
         ));
@@ -133,7 +133,7 @@ fn known(shell: &Shell<'_>, view: &PersonView, target: &str) -> Markup {
         known.push((
             "Without an answer",
             html! {
-                "a " b { (open.op) } ", since " (shell.time(open.since))
+                b { (open.op) } ", since " (shell.time(open.since))
                 @if open.unknown { "; they are looked up before anything else is sent" } @else { "; it is on its way" }
             },
         ));

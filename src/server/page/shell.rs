@@ -114,7 +114,7 @@ impl Shell<'_> {
                     @else if let Some(key) = &o.key { a href=(self.root.person(&o.sync, key.as_str())) { (key) } }
                     @else { span class="quiet" { "(no key)" } }
                 }
-                td { (o.op.map_or("record", |op| op.name())) }
+                td { (o.op.map_or(if o.status == Status::Rejected { "record" } else { "none" }, |op| op.name())) }
                 td { span class={ "pill " (o.status) } { (o.status) } }
                 td class="wide" {
                     (o.fields.join(", "))
