@@ -101,7 +101,7 @@ mod tests {
             .iter()
             .filter_map(|parameter| parameter["name"].as_str())
             .collect();
-        assert_eq!(names, ["sync", "run", "key", "status", "since", "limit"]);
+        assert_eq!(names, ["key", "limit", "run", "since", "status", "sync"]);
     }
 
     #[test]
