@@ -160,7 +160,7 @@ pub(super) fn line(title: &str, days: &[NaiveDate], figures: &[f64], tell: fn(f6
 
 /// Two round figures with all others between them. Where nearly nothing changes, the line is in the middle.
 fn around(lowest: f64, highest: f64) -> (f64, f64) {
-    let step = ceiling((highest - lowest).max(2.0)) / 2.0;
+    let step = ceiling((highest - lowest).max(2.0) / 2.0);
     let low = (lowest / step).floor() * step;
     let high = (highest / step).ceil() * step;
     if high - low < step * 2.0 { ((low - step).max(0.0), (low - step).max(0.0) + step * 2.0) } else { (low, high) }
@@ -295,9 +295,12 @@ mod tests {
         {
             assert!((ceiling(figure) - expected).abs() < 1e-9, "{figure}");
         }
-        for (lowest, highest, expected) in
-            [(40_003.0, 40_011.0, (40_000.0, 40_015.0)), (7.0, 7.0, (6.0, 8.0)), (0.0, 3.0, (0.0, 5.0))]
-        {
+        for (lowest, highest, expected) in [
+            (40_003.0, 40_011.0, (40_000.0, 40_015.0)),
+            (7.0, 7.0, (6.0, 8.0)),
+            (0.0, 3.0, (0.0, 4.0)),
+            (40_037.0, 40_242.0, (40_000.0, 40_400.0)),
+        ] {
             assert_eq!(around(lowest, highest), expected, "{lowest} {highest}");
         }
     }

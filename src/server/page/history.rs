@@ -85,10 +85,11 @@ fn series<'s>(name: &'s str, class: &'s str, days: &[Day], pick: fn(&Day) -> f64
 fn people(dates: &[NaiveDate], days: &[Day]) -> Markup {
     let figures: Vec<f64> = days.iter().map(|day| day.provisioned as f64).collect();
     let (first, last) = (days.first().map_or(0, |d| d.provisioned), days.last().map_or(0, |d| d.provisioned));
+    let then = dates.first().map(|date| date.format("%-d %b").to_string()).unwrap_or_default();
     let change = match last.cast_signed() - first.cast_signed() {
-        0 => "as many as 90 days ago".to_string(),
-        n if n > 0 => format!("{} more than 90 days ago", super::number(n.unsigned_abs())),
-        n => format!("{} fewer than 90 days ago", super::number(n.unsigned_abs())),
+        0 => format!("as many as on {then}"),
+        n if n > 0 => format!("{} more than on {then}", super::number(n.unsigned_abs())),
+        n => format!("{} fewer than on {then}", super::number(n.unsigned_abs())),
     };
     line("People provisioned", dates, &figures, whole, &format!("{} today, {change}", super::number(last)))
 }
@@ -109,7 +110,11 @@ fn flow(dates: &[NaiveDate], days: &[Day]) -> Markup {
 fn failures(dates: &[NaiveDate], days: &[Day]) -> Markup {
     let (failed, bad) = (total(days, |d| d.figures.failed), total(days, |d| d.figures.bad_runs));
     let failures = if failed == 1 { "1 failure".into() } else { format!("{} failures", super::number(failed)) };
-    let runs = if bad == 1 { "1 run of no use".into() } else { format!("{} runs of no use", super::number(bad)) };
+    let runs = if bad == 1 {
+        "1 run failed or not trusted".into()
+    } else {
+        format!("{} runs failed or not trusted", super::number(bad))
+    };
     bars(&Bars {
         title: "Failures",
         days: dates,

@@ -165,9 +165,12 @@ pub(in crate::server) fn one(shell: &Shell<'_>, page: &RunPage) -> Markup {
     shell.page(&heading, &body)
 }
 
+/// A column of figures: its name, and which figure it shows.
+type Column = (&'static str, fn(&Counted) -> u64);
+
 /// What became of its operations, kind by kind.
 fn by_operation(run: &RunRecord) -> Markup {
-    let columns: [(&str, fn(&Counted) -> u64); 5] = [
+    let columns: [Column; 5] = [
         ("ok", |n| n.ok),
         ("failed", |n| n.failed),
         ("unknown", |n| n.unknown),

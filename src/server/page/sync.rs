@@ -93,6 +93,9 @@ fn standing(shell: &Shell<'_>, page: &SyncPage) -> Markup {
     facts(&known)
 }
 
+/// A column of figures: its name, and which figure it shows.
+type Column = (&'static str, fn(&Reconciled) -> u64);
+
 /// What the last reconcile found, and the ones before it in a row each.
 fn reconciled(shell: &Shell<'_>, sync: &str, all: &[Reconciled]) -> Markup {
     let Some(last) = all.first() else {
@@ -101,7 +104,7 @@ fn reconciled(shell: &Shell<'_>, sync: &str, all: &[Reconciled]) -> Markup {
             p class="do" { "compare: " code { "rosterd reconcile " (sync) } }
         };
     };
-    let figures: [(&str, fn(&Reconciled) -> u64); 8] = [
+    let figures: [Column; 8] = [
         ("missing", |r| r.missing),
         ("drifted", |r| r.drifted),
         ("banned there", |r| r.banned_there),
