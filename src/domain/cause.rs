@@ -1,11 +1,12 @@
 //! Why there was a run: what began it, who asked for it or approved it, and what they said.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::ids::RunId;
 
 /// What began a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trigger {
     /// Somebody typed `sync`, or asked the daemon with `trigger`.

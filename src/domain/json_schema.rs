@@ -1,7 +1,10 @@
-//! JSON Schemas of what people write, as the configuration and definitions of targets share them.
+//! JSON Schemas of what people write, as the configuration and definitions of targets share them, and of what answers to
+//! programs have in common.
 
-use schemars::Schema;
+use std::borrow::Cow;
+
 use schemars::transform::transform_subschemas;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 /// Takes out what is Rust's and not TOML's: there is no null in a configuration, and no width of an integer.
@@ -30,4 +33,22 @@ pub fn without_null(schema: &mut Schema) {
         schema.remove("format");
     }
     transform_subschemas(&mut without_null, schema);
+}
+
+/// A time as JSON has it ([`crate::domain::time::rfc3339`]), in a schema.
+#[derive(Debug)]
+pub struct Rfc3339;
+
+impl JsonSchema for Rfc3339 {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
 }

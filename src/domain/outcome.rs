@@ -6,16 +6,18 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::RunId;
+use crate::domain::json_schema::Rfc3339;
 use crate::domain::operation::OpKind;
 use crate::domain::record::Key;
 use crate::domain::remote_id::LoggableId;
 use crate::domain::time;
 
 /// What became of one operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The target acknowledged it.
@@ -90,7 +92,7 @@ impl Counted {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Everything that was to be done was done.
@@ -143,7 +145,7 @@ impl fmt::Display for RunStatus {
 }
 
 /// What kind of trouble an operation met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The target understood and said no.
@@ -189,7 +191,7 @@ impl ErrorKind {
 }
 
 /// Why an operation failed, in our words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpError {
     /// What kind of trouble.
     pub kind: ErrorKind,
@@ -205,10 +207,11 @@ impl OpError {
 }
 
 /// One row of the ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// When it was settled.
     #[serde(with = "time::written")]
+    #[schemars(with = "Rfc3339")]
     pub ts: DateTime<Utc>,
     /// The run's id.
     pub run: RunId,

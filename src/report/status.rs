@@ -1,11 +1,13 @@
 //! How a sync stands, in one line: for `rosterd status`, `/api/v1/status` and the status page.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::ids::PlanId;
+use crate::domain::json_schema::Rfc3339;
 use crate::domain::outcome::RunStatus;
 use crate::domain::time;
 use crate::run::stale_because;
@@ -19,7 +21,7 @@ use crate::state::plans::{HeldPlan, HeldPlans};
 pub const STATES: [&str; 8] = ["ok", "partial", "held", "failed", "untrusted", "paused", "running", "never"];
 
 /// One element of `syncs`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Line {
     /// The sync.
     pub sync: String,
@@ -27,14 +29,17 @@ pub struct Line {
     pub state: &'static str,
     /// When its last run of everybody began.
     #[serde(serialize_with = "time::written::serialize_if_any")]
+    #[schemars(with = "Option<Rfc3339>")]
     pub last_run: Option<DateTime<Utc>>,
     /// When its last good run ended.
     #[serde(serialize_with = "time::written::serialize_if_any")]
+    #[schemars(with = "Option<Rfc3339>")]
     pub last_good_run: Option<DateTime<Utc>>,
     /// How long ago that is.
     pub age_seconds: Option<u64>,
     /// When the schedule has it run next.
     #[serde(serialize_with = "time::written::serialize_if_any")]
+    #[schemars(with = "Option<Rfc3339>")]
     pub next_run: Option<DateTime<Utc>>,
     /// The plan that waits for approval, and could have it as far as can be seen without planning.
     pub held_plan: Option<PlanId>,
@@ -48,7 +53,7 @@ pub struct Line {
 }
 
 /// A held plan that would not be planned the same any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StalePlan {
     /// The plan.
     pub plan: PlanId,

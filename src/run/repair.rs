@@ -18,6 +18,7 @@ use crate::run::Resolved;
 use crate::run::reconcile::{Comparison, compare};
 use crate::state::people::{BindSync, FindSync};
 use crate::state::plans::Origin;
+use crate::state::reconciled::NoteReconciled;
 
 /// Who asks for a reconcile.
 #[derive(Debug)]
@@ -74,7 +75,9 @@ impl Runner {
         if !remedy.any() {
             let client = self.clients.of(&sync.target)?;
             let comparison = panics::caught_in(self.comparison(sync, &client, read, false));
-            report(&resting(&client, comparison).await?)?;
+            let comparison = resting(&client, comparison).await?;
+            self.note_reconciled(sync, &comparison).await?;
+            report(&comparison)?;
             return Ok(None);
         }
         let (approval, by) = match asked {
@@ -111,6 +114,12 @@ impl Runner {
         }
     }
 
+    /// Writes down what was found, for those who look at the sync later.
+    async fn note_reconciled(&self, sync: &SyncSettings, comparison: &Comparison) -> Result<()> {
+        let found = comparison.figures(self.clock.stamp())?;
+        Ok(self.state.ask(NoteReconciled { sync: sync.name.clone(), found }).await?)
+    }
+
     async fn repair(
         &self,
         life: &mut RunLife<'_>,
@@ -130,6 +139,7 @@ impl Runner {
             };
             let mut comparison = self.comparison(sync, &client, read, remedy.adopt).await?;
             read.judged(sync, Some(true), &self.state).await?;
+            self.note_reconciled(sync, &comparison).await?;
             report(&comparison)?;
             if self.state.ask(FindSync(binding(sync))).await?.paused {
                 life.summary.paused();

@@ -7,12 +7,20 @@
 pub mod live;
 
 mod api;
+mod endpoints;
 mod host;
+mod links;
 mod listen;
+mod openapi;
 mod overview;
 mod page;
+mod pages;
+mod person;
+mod pictures;
+mod plan;
 mod prometheus;
 mod timeline;
+mod trend;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -21,10 +29,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +40,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::settings::ServerSettings;
 use crate::domain::error::{Error, Failure, LocalReason, Result};
 use crate::domain::exit::Exit;
-use crate::domain::visible::visible_lines;
 use crate::os::clock::Clock;
 use crate::state::State;
 use crate::state::history::Ping;
 use host::Hosts;
-use overview::Overview;
 
 /// How long answers under way may take when the server ends.
 const GRACE: Duration = Duration::from_secs(2);
@@ -56,6 +62,13 @@ pub struct Context {
     pub clock: Clock,
     /// What was counted.
     pub measured: PrometheusHandle,
+}
+
+impl Context {
+    /// Whether values of people may be shown.
+    fn shows_values(&self) -> bool {
+        self.live.view().settings.server.as_ref().is_some_and(|server| server.show_values)
+    }
 }
 
 /// The state, as soon as it is there.
@@ -125,20 +138,13 @@ fn taken(address: SocketAddr, error: std::io::Error) -> Failure {
 }
 
 fn routes(context: Context) -> Router {
-    Router::new()
-        .route("/", get(status_page))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(prometheus::answer))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/runs", get(api::runs))
-        .route("/api/v1/outcomes", get(api::outcomes))
-        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, Exit::Usage, "there is no such page"))
+    endpoints::router()
+        .fallback(async || api::nowhere())
         .layer(axum::middleware::map_response(careful))
         .with_state(context)
 }
 
-/// What a browser may do with an answer: show it, and nothing else.
+/// What a browser may do with an answer: show it, and send its form, which finds a person, back here.
 async fn careful(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 4] = [
         (header::CACHE_CONTROL, "no-store"),
@@ -147,7 +153,7 @@ async fn careful(mut response: Response) -> Response {
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
-             form-action 'none'",
+             form-action 'self'",
         ),
     ];
     for (name, value) in HEADERS {
@@ -168,19 +174,31 @@ async fn readiness(Extract(context): Extract<Context>) -> Result<&'static str, R
     }
 }
 
-async fn status_page(Extract(context): Extract<Context>) -> Result<Html<String>, Refusal> {
-    let state = context.ready.state()?;
-    let overview = Overview::look(&context.live.view(), state, context.clock.now()).await?;
-    // HTML's own characters are escaped where the page is drawn; what nobody would see is spelled here, wherever it is.
-    Ok(Html(visible_lines(&page::render(&overview).into_string()).into_owned()))
-}
-
 /// An answer that is none, as JSON in the shape that every command prints.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
     code: Exit,
     message: String,
+}
+
+/// What stands in the place of an answer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refused {
+    /// Why there is none.
+    error: RefusedBecause,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RefusedBecause {
+    /// The exit code that a command would have.
+    #[schemars(with = "u8")]
+    code: Exit,
+    /// What is wrong, in a sentence.
+    message: String,
+    /// What one can do about it.
+    help: Option<String>,
 }
 
 impl Refusal {
@@ -202,8 +220,8 @@ impl<E: Into<Failure>> From<E> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let error = json!({"error": {"code": self.code, "message": self.message, "help": null}});
-        (self.status, axum::Json(error)).into_response()
+        let error = RefusedBecause { code: self.code, message: self.message, help: None };
+        (self.status, axum::Json(Refused { error })).into_response()
     }
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Settings;
+use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::limits::{LimitName, counts_towards};
 use crate::domain::operation::OpKind;
@@ -82,6 +83,33 @@ pub struct SyncView {
     pub marks: Vec<Mark>,
 }
 
+impl SyncView {
+    /// Looks at these syncs.
+    ///
+    /// # Errors
+    /// The state fails.
+    pub async fn look(view: &View, state: &State, names: &[String], now: DateTime<Utc>) -> Result<Vec<SyncView>> {
+        let settings = &view.settings;
+        let configured =
+            settings.syncs.values().map(AsRef::as_ref).filter(|sync: &&SyncSettings| names.contains(&sync.name));
+        let configured: Vec<&SyncSettings> = configured.collect();
+        let mut syncs = Vec::with_capacity(names.len());
+        for line in status::lines(configured, state, Some(Holder::Daemon), now).await? {
+            let marks = RunsSince { sync: line.sync.clone(), since: now - SPAN, limit: MOST_MARKS };
+            let mut marks = state.ask(marks).await?;
+            marks.reverse();
+            syncs.push(SyncView {
+                running: view.running.get(&line.sync).copied(),
+                next: view.next.get(&line.sync).copied(),
+                source: settings.syncs.get(&line.sync).map(|sync| sync.source.name.clone()).unwrap_or_default(),
+                marks,
+                line,
+            });
+        }
+        Ok(syncs)
+    }
+}
+
 /// A failure on the page.
 pub struct Failures {
     /// Its latest occurrence.
@@ -109,20 +137,8 @@ impl Overview {
     /// The state fails.
     pub async fn look(view: &View, state: &State, now: DateTime<Utc>) -> Result<Overview> {
         let settings = &view.settings;
-        let lines = status::lines(settings.syncs.values().map(AsRef::as_ref), state, Some(Holder::Daemon), now).await?;
-        let mut syncs = Vec::with_capacity(lines.len());
-        for line in lines {
-            let marks = RunsSince { sync: line.sync.clone(), since: now - SPAN, limit: MOST_MARKS };
-            let mut marks = state.ask(marks).await?;
-            marks.reverse();
-            syncs.push(SyncView {
-                running: view.running.get(&line.sync).copied(),
-                next: view.next.get(&line.sync).copied(),
-                source: settings.syncs.get(&line.sync).map(|sync| sync.source.name.clone()).unwrap_or_default(),
-                marks,
-                line,
-            });
-        }
+        let names: Vec<String> = settings.syncs.keys().cloned().collect();
+        let syncs = SyncView::look(view, state, &names, now).await?;
         Ok(Overview {
             now,
             zone: zone::local(),
@@ -142,19 +158,28 @@ impl Overview {
 async fn held(settings: &Settings, state: &State) -> Result<Vec<HeldView>> {
     let mut held = Vec::new();
     for plan in state.ask(HeldPlans).await? {
-        let (mut operations, mut looked_through) = (Vec::new(), 0);
-        let mut pages = state.pages(PlanOperations { plan: plan.id.clone(), from: 0, limit: PAGE });
-        while operations.len() < OPERATIONS && looked_through < LOOKED_THROUGH {
-            let Some(page) = pages.next().await? else { break };
-            looked_through += page.len() as u64;
-            operations.extend(page.into_iter().filter(|operation| is_about(&plan.limit, operation)));
-        }
-        operations.truncate(OPERATIONS);
+        let operations = the_first_concerned(state, &plan, OPERATIONS).await?;
         let sync = settings.syncs.get(&plan.sync);
         let stale = sync.map_or_else(|| plan.stale.clone(), |sync| stale_because(sync, &plan));
         held.push(HeldView { concerned: concerned(&plan), operations, stale, plan });
     }
     Ok(held)
+}
+
+/// The first of those operations of a plan whom its limit is about, as far as it is looked through.
+///
+/// # Errors
+/// The state fails.
+pub(super) async fn the_first_concerned(state: &State, plan: &HeldPlan, most: usize) -> Result<Vec<Planned>> {
+    let (mut operations, mut looked_through) = (Vec::new(), 0);
+    let mut pages = state.pages(PlanOperations { plan: plan.id.clone(), from: 0, limit: PAGE });
+    while operations.len() < most && looked_through < LOOKED_THROUGH {
+        let Some(page) = pages.next().await? else { break };
+        looked_through += page.len() as u64;
+        operations.extend(page.into_iter().filter(|operation| is_about(&plan.limit, operation)));
+    }
+    operations.truncate(most);
+    Ok(operations)
 }
 
 /// Whether the limit that holds a plan is about this operation.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::db::args;
@@ -11,11 +12,12 @@ use super::outcomes;
 use super::{Arg, Command, Db, Row, StateError};
 use crate::domain::cause::Trigger;
 use crate::domain::ids::RunId;
+use crate::domain::json_schema::Rfc3339;
 use crate::domain::outcome::{Outcome, RunStatus};
 use crate::domain::time;
 
 /// A run with what became of it: a row of `v_runs`, why it ended as it did, and what began it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunRow {
     /// Its id.
     pub run: RunId,
@@ -23,9 +25,11 @@ pub struct RunRow {
     pub sync: String,
     /// When it began.
     #[serde(with = "time::written")]
+    #[schemars(with = "Rfc3339")]
     pub started_at: DateTime<Utc>,
     /// When it ended; none while it is under way.
     #[serde(serialize_with = "time::written::serialize_if_any")]
+    #[schemars(with = "Option<Rfc3339>")]
     pub finished_at: Option<DateTime<Utc>>,
     /// How it ended.
     pub status: Option<RunStatus>,
@@ -43,7 +47,7 @@ pub struct RunRow {
 }
 
 /// What became of a run: outcomes that are `ok` by operation, the others by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Accounts made.
     pub created: u64,

@@ -138,9 +138,12 @@ impl Command for FinishRun {
     type Reply = ();
 
     fn run(&self, db: &Db<'_>) -> Result<(), StateError> {
+        let began: Option<DateTime<Utc>> =
+            db.one("SELECT started_at FROM run WHERE id = ?1", args![self.id], |row| row.get(0))?;
+        let took = began.map(|began| (self.at - began).num_milliseconds().max(0));
         db.execute(
             "UPDATE run SET finished_at = ?2, status = ?3, plan = ?4, planned = ?5, source_records = ?6, excluded = ?7,
-                            unchanged = ?8, reason = ?9 WHERE id = ?1",
+                            unchanged = ?8, reason = ?9, took_ms = ?10 WHERE id = ?1",
             args![
                 self.id,
                 self.at,
@@ -151,6 +154,7 @@ impl Command for FinishRun {
                 self.excluded as i64,
                 self.unchanged as i64,
                 self.reason,
+                took,
             ],
         )?;
         runs::ended(db, &self.id, &self.figures, self.error.as_ref())?;

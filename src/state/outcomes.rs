@@ -275,11 +275,12 @@ impl Command for LastOutcomes {
 }
 
 /// What [`outcome`] reads.
-const COLUMNS: &str = "id, ts, run, sync, source, target, key, op, status, remote_id,
+pub(super) const COLUMNS: &str = "id, ts, run, sync, source, target, key, op, status, remote_id,
     coalesce((SELECT l.fields FROM field_list l WHERE l.id = outcome.field_list), fields), attempts, http_status,
     duration_ms, reason, error_kind, error_message";
 
-fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
+/// Reads [`COLUMNS`].
+pub(super) fn outcome(row: &Row<'_>) -> Result<Outcome, StateError> {
     let kind = row.get::<Option<String>>(15)?.and_then(|k| ErrorKind::parse(&k));
     let message: Option<String> = row.get(16)?;
     Ok(Outcome {

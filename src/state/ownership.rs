@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::db::args;
@@ -119,7 +120,7 @@ fn smaller(db: &Db<'_>, one: SyncId, other: SyncId) -> Result<SyncId, StateError
 }
 
 /// A sync that the state knows and the configuration does not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unconfigured {
     /// Its name.
     pub sync: String,

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::db::args;
 use super::{Command, Db, Page, Row, StateError};
 use crate::domain::ids::{PlanId, RunId};
+use crate::domain::json_schema::Rfc3339;
 use crate::domain::limits::{Basis, LimitName};
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
@@ -67,7 +69,7 @@ impl Serialize for Origin {
 }
 
 /// A held plan, without its operations.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct HeldPlan {
     /// Its id: a hash of the sync and the operations.
     pub id: PlanId,
@@ -78,8 +80,10 @@ pub struct HeldPlan {
     pub resource: Resource,
     /// When it was first held.
     #[serde(with = "time::written")]
+    #[schemars(with = "Rfc3339")]
     pub made_at: DateTime<Utc>,
     /// What held it.
+    #[schemars(with = "String")]
     pub limit: LimitName,
     /// How many there are.
     pub count: u64,
@@ -89,6 +93,7 @@ pub struct HeldPlan {
     pub counts: BTreeMap<OpKind, u64>,
     /// Where it comes from; not said of an ordinary run.
     #[serde(skip_serializing_if = "Origin::is_sync")]
+    #[schemars(with = "String")]
     pub origin: Origin,
     /// What it was made and judged by; unknown of one that an earlier version of this program held.
     #[serde(skip)]

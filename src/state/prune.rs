@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::args;
-use super::{Command, Db, StateError, former_keys, history};
+use super::{Command, Db, StateError, former_keys, history, reconciled};
 
 /// How many rows of the ledger one step may delete: some ten milliseconds of work.
 pub const STEP: usize = 2_000;
@@ -69,6 +69,7 @@ impl Command for Prune {
         let plans = prune_plans(db, self.before)?;
         let runs = prune_runs(db, self.before)?;
         history::count(db, "created IS NULL AND finished_at IS NOT NULL", args![])?;
+        reconciled::prune(db, self.before)?;
         db.execute("DELETE FROM request WHERE ended_at < ?1", args![self.before])?;
         Ok(Pruned { outcomes, runs, plans, more: false })
     }

@@ -117,6 +117,16 @@ impl Page for Runs {
     }
 }
 
+/// The run of this id.
+pub(super) fn one(db: &Db<'_>, id: &RunId) -> Result<Option<RunRecord>, StateError> {
+    let sql = format!("SELECT {COLUMNS} FROM run WHERE id = ?1");
+    let Some((mut run, known)) = db.one(&sql, args![id], record)? else { return Ok(None) };
+    if !known {
+        run.figures = count(&mut db.prepare(COUNTED)?, id)?;
+    }
+    Ok(Some(run))
+}
+
 /// A run, and whether it is kept what it came to.
 fn record(row: &Row<'_>) -> Result<(RunRecord, bool), StateError> {
     let figures = row.get::<Option<String>>(9)?.map(|text| serde_json::from_str(&text)).transpose()?;

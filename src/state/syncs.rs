@@ -32,7 +32,7 @@ pub(super) struct OfSync {
 }
 
 /// All tables that know a sync. A test compares them with the schema.
-pub(super) const TABLES: [OfSync; 10] = [
+pub(super) const TABLES: [OfSync; 11] = [
     OfSync { table: "announced", by: By::Name, once_a: Some("sync") },
     OfSync { table: "body", by: By::Number, once_a: Some("key") },
     OfSync { table: "former_key", by: By::Name, once_a: None },
@@ -40,6 +40,7 @@ pub(super) const TABLES: [OfSync; 10] = [
     OfSync { table: "outcome", by: By::Name, once_a: None },
     OfSync { table: "person", by: By::Number, once_a: Some("key") },
     OfSync { table: "plan", by: By::Name, once_a: None },
+    OfSync { table: "reconciled", by: By::Name, once_a: None },
     OfSync { table: "run", by: By::Name, once_a: None },
     OfSync { table: "source_version", by: By::Name, once_a: Some("sync") },
     OfSync { table: "undo", by: By::Number, once_a: None },

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{Home, Sim};
 
 mod observed;
+mod pages;
 mod strangers;
 
 /// A running `rosterd run`; it is killed when this is dropped.

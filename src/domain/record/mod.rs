@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
@@ -22,9 +23,9 @@ pub use rows::{LISTED, Members, Places, Row, Several, same_cell};
 ///
 /// Trimmed of surrounding white space, normalised to Unicode NFC, case-sensitive, never empty; `00123` stays
 /// `00123`. Two spellings that differ only by space or Unicode form are therefore one key.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Key(Arc<str>);
+pub struct Key(#[schemars(with = "String")] Arc<str>);
 
 impl Key {
     /// The key that this cell spells, or nothing when it is blank.

@@ -11,6 +11,7 @@ mod rebind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 use crate::account::Client;
@@ -32,6 +33,7 @@ use crate::run::{Read, Runner, binding, make_plan_against};
 use crate::state::binding::BoundTo;
 use crate::state::bodies::{Bodies, Observe};
 use crate::state::people::{CountPeople, FindSync, PeoplePage, Person};
+use crate::state::reconciled::Reconciled;
 
 /// A kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,33 @@ impl Comparison {
             })?;
         }
         Ok((counts, self.listing.nobodys_count()?))
+    }
+
+    /// Everything that was found, in numbers.
+    ///
+    /// # Errors
+    /// The temporary directory.
+    pub fn figures(&self, at: DateTime<Utc>) -> Result<Reconciled> {
+        let ([missing, drifted, banned_there, active_there, adoptable], orphaned) = self.counts()?;
+        let mut kept = 0;
+        self.each_kept(|_| {
+            kept += 1;
+            Ok(())
+        })?;
+        Ok(Reconciled {
+            at,
+            target_users: self.target_users,
+            in_step: self.plan.in_step,
+            missing,
+            drifted,
+            banned_there,
+            active_there,
+            adoptable,
+            orphaned,
+            doubled: self.listing.doubled_count()?,
+            kept,
+            unresolved: self.plan.unresolved.len() as u64,
+        })
     }
 }
 

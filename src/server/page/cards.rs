@@ -4,10 +4,12 @@
 
 use maud::{Markup, html};
 
+use super::super::links::Root;
 use super::super::overview::{HeldView, Overview, SyncView};
 use super::{ago, rank};
 use crate::domain::limits::LimitName;
 use crate::domain::operation::{Operation, shown};
+use crate::domain::planned::Planned;
 use crate::state::ownership::Unconfigured;
 
 /// The most cards that are drawn; what is beyond them is in the table, whose first rows are the troubled ones.
@@ -57,7 +59,7 @@ fn groups(o: &Overview) -> Vec<Vec<&SyncView>> {
     groups
 }
 
-fn card(class: &str, who: &str, what: &str, since: Option<String>, body: &Markup) -> Markup {
+fn card(class: &str, who: &Markup, what: &str, since: Option<String>, body: &Markup) -> Markup {
     html! {
         section class={ "alert " (class) } {
             h2 { (who) ": " (what) @if let Some(since) = since { span class="hint" { (since) } } }
@@ -71,10 +73,27 @@ fn commands(commands: &[(&str, String)]) -> Markup {
     html! { p class="do" { @for (what, command) in commands { span { (what) ": " code { (command) } } " " } } }
 }
 
-fn names(syncs: &[&SyncView]) -> String {
-    let named: Vec<&str> = syncs.iter().take(NAMED).map(|sync| sync.line.sync.as_str()).collect();
-    let more = syncs.len() - named.len();
-    if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+fn names(syncs: &[&SyncView]) -> Markup {
+    let more = syncs.len().saturating_sub(NAMED);
+    html! {
+        @for (n, sync) in syncs.iter().take(NAMED).enumerate() { @if n > 0 { ", " } (linked(&sync.line.sync)) }
+        @if more > 0 { " and " (more) " more" }
+    }
+}
+
+/// The name of a sync, and the way to its page.
+fn linked(sync: &str) -> Markup {
+    html! { a href=(Root::TOP.sync(sync)) { (sync) } }
+}
+
+/// People by key, and the way to the page of each.
+fn keys(sync: &str, operations: &[Planned]) -> Markup {
+    html! {
+        @for (n, operation) in operations.iter().enumerate() {
+            @if n > 0 { ", " }
+            a href=(Root::TOP.person(sync, operation.key.as_str())) { (operation.key) }
+        }
+    }
 }
 
 /// A sync that the configuration no longer has.
@@ -83,7 +102,7 @@ fn unconfigured(known: &Unconfigured) -> Markup {
     let users = format!("{users} {}", if *users == 1 { "user" } else { "users" });
     card(
         "",
-        sync,
+        &html! { (sync) },
         "not in the configuration",
         None,
         &html! {
@@ -147,7 +166,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     let more = |named: usize| held.concerned.saturating_sub(named as u64);
     card(
         "",
-        &plan.sync,
+        &linked(&plan.sync),
         what,
         Some(ago(plan.made_at, o.now)),
         &html! {
@@ -155,9 +174,10 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
                 (counts.join(", ")) "; limit " b { (plan.limit) }
                 @if plan.limit != LimitName::Undo { ": " (plan.count) ", allowed " (plan.allowed) }
                 @if !o.show_values {
-                    @let keys: Vec<&str> = held.operations.iter().take(KEYS).map(|operation| operation.key.as_str()).collect();
-                    span class="quiet" { ": " (keys.join(", ")) @if more(keys.len()) > 0 { " and " (more(keys.len())) " more" } }
+                    @let first = &held.operations[..held.operations.len().min(KEYS)];
+                    span class="quiet" { ": " (keys(&plan.sync, first)) @if more(first.len()) > 0 { " and " (more(first.len())) " more" } }
                 }
+                " · " a href=(Root::TOP.plan(plan.id.as_str())) { "the whole plan" }
             }
             @if o.show_values {
                 ul {

@@ -1,20 +1,27 @@
-//! The page `/`: what one would want to know at three in the morning, most urgent first, on one screen of a phone.
+//! The pages for people. This one is `/`: what one would want to know at three in the morning, most urgent first, on one
+//! screen of a phone. It loads itself anew every half minute; the pages below stand still.
 //!
-//! One document without anything from elsewhere: no script, no font, no picture but the drawn ones. It loads itself
-//! anew every half minute.
+//! Each is one document without anything from elsewhere: no script, no font, no picture but the drawn ones.
 
 mod cards;
+pub(super) mod history;
+pub(super) mod person;
+pub(super) mod plan;
+pub(super) mod runs;
+pub(super) mod shell;
+pub(super) mod sync;
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
+use self::shell::Shell;
+use super::links::Root;
 use super::overview::{Failures, Overview, SyncView};
 use super::timeline::timeline;
+use super::trend::Trend;
 use crate::domain::time::spoken;
 use crate::os::zone::Zone;
 use crate::server::Pace;
-
-const STYLE: &str = include_str!("../page.css");
 
 /// How much of a hurry somebody is in who sees the page; each is a colour of its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,48 +45,31 @@ impl Hurry {
 }
 
 /// Draws the page.
-pub(super) fn render(o: &Overview) -> Markup {
+pub(super) fn render(o: &Overview, trend: Option<&Trend>) -> Markup {
     let (hurry, verdict) = verdict(o);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="refresh" content="30";
-                title { (verdict) " · rosterd" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
+    let shell = Shell { title: &verdict, root: Root::TOP, now: o.now, zone: o.zone, refresh: true };
+    let below = html! {
+        "rosterd " (env!("CARGO_PKG_VERSION")) " · " (o.zone.told(o.now)) " · up " (spoken(seconds(o.started_at, o.now)))
+    };
+    let body = html! {
+        (cards::all(o))
+        (table(o))
+        @if let Some(trend) = trend { (history::pictures(trend, &[history::PEOPLE, history::FLOW, history::FAILURES])) }
+        div class="halves" {
+            section {
+                h2 { "Last failures" span class="hint" { "24 hours" } }
+                @if o.failures.is_empty() { p class="quiet" { "None." } }
+                @for failure in &o.failures { (one_failure(failure, o.now)) }
             }
-            body {
-                header class=(hurry.class()) {
-                    h1 { (verdict) }
-                    p { "rosterd " (env!("CARGO_PKG_VERSION")) " · " (o.zone.told(o.now))
-                        " · up " (spoken(seconds(o.started_at, o.now))) }
-                }
-                main {
-                    (cards::all(o))
-                    (table(o))
-                    section {
-                        h2 { "Last failures" span class="hint" { "24 hours" } }
-                        @if o.failures.is_empty() { p class="quiet" { "None." } }
-                        @for failure in &o.failures { (one_failure(failure, o.now)) }
-                    }
-                    @if !o.paces.is_empty() {
-                        section {
-                            h2 { "Requests" span class="hint" { "a second, of the last minute" } }
-                            @for pace in &o.paces { (one_pace(pace)) }
-                        }
-                    }
-                }
-                footer {
-                    a href="metrics" { "metrics" } " · " a href="api/v1/status" { "status" } " · "
-                    a href="api/v1/runs" { "runs" } " · " a href="api/v1/outcomes" { "outcomes" }
+            @if !o.paces.is_empty() {
+                section {
+                    h2 { "Requests" span class="hint" { "a second, of the last minute" } }
+                    @for pace in &o.paces { (one_pace(pace)) }
                 }
             }
         }
-    }
+    };
+    shell.document(hurry.class(), &html! { (verdict) }, &below, &body)
 }
 
 /// The page in a sentence, and how much of a hurry there is.
@@ -158,7 +148,7 @@ fn row(sync: &SyncView, now: DateTime<Utc>, zone: Zone) -> Markup {
     let since = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".into(), |at| ago(at, now));
     html! {
         tr {
-            td class="name" { (line.sync) }
+            td class="name" { a href=(Root::TOP.sync(&line.sync)) { (line.sync) } }
             td class="state" {
                 @match sync.running {
                     Some(since) => span class="pill running" title={ "so far: " (line.state) } { "running " (brief(seconds(since, now))) },
@@ -201,8 +191,14 @@ fn one_failure(failure: &Failures, now: DateTime<Utc>) -> Markup {
     let op = outcome.op.map_or("record", |op| op.name());
     html! {
         div class="failure" {
-            span class="quiet" { (ago(outcome.ts, now)) }
-            b { (outcome.sync) " " (outcome.key.as_ref().map_or("(no key)", |key| key.as_str())) }
+            a class="quiet" href=(Root::TOP.run(outcome.run.as_str())) { (ago(outcome.ts, now)) }
+            b {
+                (outcome.sync) " "
+                @match &outcome.key {
+                    Some(key) => a href=(Root::TOP.person(&outcome.sync, key.as_str())) { (key) },
+                    None => "(no key)",
+                }
+            }
             span {
                 (op) " " (outcome.status) @if !why.is_empty() { ": " (why) }
                 @if failure.times > 1 { span class="quiet" { " (" (failure.times) " times)" } }
@@ -227,6 +223,19 @@ fn brief(seconds: u64) -> String {
 
 fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     (to - from).num_seconds().max(0).unsigned_abs()
+}
+
+/// A number with its thousands apart.
+fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            told.push(',');
+        }
+        told.push(digit);
+    }
+    told
 }
 
 fn percent(share: f64) -> String {

@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0016.sql"),
     include_str!("0017.sql"),
     include_str!("0018.sql"),
+    include_str!("0019.sql"),
 ];
 
 /// Applies the migrations that are missing, all in one transaction.
