@@ -11,6 +11,7 @@ mod files;
 mod journey;
 mod kill;
 mod kill_sweep;
+mod messages;
 mod output;
 mod people;
 mod rate;

@@ -12,6 +12,8 @@ pub mod check;
 mod connect;
 mod forget;
 mod manual;
+#[cfg(test)]
+mod named_commands;
 mod outcomes;
 mod people;
 mod plan;
