@@ -12,6 +12,7 @@ mod init;
 mod journey;
 mod kill;
 mod kill_sweep;
+mod messages;
 mod output;
 mod people;
 mod rate;

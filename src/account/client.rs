@@ -24,8 +24,10 @@ use crate::domain::retry::{self, Backoff};
 use crate::domain::value::folded;
 use crate::failpoints;
 use crate::failpoints::Failpoint;
+use crate::http;
 use crate::http::error::SendError;
 use crate::http::rate::{GateCounters, RateGate};
+use crate::http::settings::AuthSettings;
 use crate::os::clock::Clock;
 use crate::state::State;
 use crate::telemetry::metrics;
@@ -370,11 +372,25 @@ impl Client {
             ),
             (ErrorKind::Protocol, _) => (
                 format!("target {name} answers, and not as it should: {why}"),
-                format!("check targets.{name}: kind, base_url, proxy; {nothing_lost}"),
+                format!("check {}: http or https, host, port and path; then kind and proxy", self.addresses()),
             ),
-            _ => (format!("target {name} can't be reached: {why}"), nothing_lost.to_string()),
+            _ => {
+                let connecting = http::error::connecting(&self.settings.base_url, why);
+                let help = connecting.map(|help| format!("{help}; the address is {}", self.addresses()));
+                (format!("target {name} can't be reached: {why}"), help.unwrap_or_else(|| nothing_lost.to_string()))
+            }
         };
         Failure::new(Error::Target(TargetReason::Unreachable), message).help(help)
+    }
+
+    /// Where this target's addresses stand, and the first of them.
+    fn addresses(&self) -> String {
+        let (name, address) = (&self.settings.name, &self.settings.base_url);
+        let tokens = match &self.settings.auth {
+            AuthSettings::OAuth2 { token_url, .. } => format!(", and targets.{name}.auth.token_url, {token_url}"),
+            _ => String::new(),
+        };
+        format!("targets.{name}.base_url, {address}{tokens}")
     }
 
     /// What a read's refusal means for the run.

@@ -31,7 +31,7 @@ mod xml;
 
 pub use crate::domain::catalogue::{Catalogue, Field};
 pub use call::Call;
-pub use engine::{Engine, Takes};
+pub use engine::{Engine, KindFields, Takes};
 pub use exchange::{ApiRequest, ApiResponse, Current, Held, Needs, Page, Verdict};
 pub use identity::{Identity, Ownership};
 pub use load::DefinitionError;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::Format;
 use crate::config::settings::{NotifySettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
-use crate::config::{self, Diagnostic, Judged, Settings};
+use crate::config::{self, Diagnostic, Judged, Places, Settings};
 use crate::domain::address;
 use crate::domain::error::{Error, Failure};
 use crate::domain::exit::Exit;
@@ -31,10 +31,10 @@ pub fn run(
     format: Format,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let Judged { settings, mut errors, mut warnings } = config::judge(files, env);
+    let Judged { settings, mut errors, mut warnings, places } = config::judge(files, env);
     if let Some(settings) = &settings {
         let is_right = errors.is_empty();
-        for (is_mistake, diagnostic) in unusable_secrets(settings) {
+        for (is_mistake, diagnostic) in unusable_secrets(settings, &places) {
             if is_mistake { &mut errors } else { &mut warnings }.push(diagnostic);
         }
         if is_right {
@@ -55,13 +55,13 @@ pub fn run(
 
 /// Secrets that a run would not get, as things stand here; of each, whether that is a mistake for certain: it is missing
 /// or empty, or everybody can read it. What this user can't read, or systemd gives to the service alone, may be right.
-fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
+fn unusable_secrets(settings: &Settings, places: &Places) -> Vec<(bool, Diagnostic)> {
     let of_targets =
-        settings.targets.iter().map(|(name, target)| (format!("targets.{name}.auth"), target.auth.secret()));
+        settings.targets.iter().map(|(name, target)| (vec!["targets", name, "auth"], target.auth.secret()));
     let of_sources =
-        settings.sources.iter().map(|(name, source)| (format!("sources.{name}.auth"), source.kind.secret()));
+        settings.sources.iter().map(|(name, source)| (vec!["sources", name, "auth"], source.kind.secret()));
     let of_notify = settings.notify.iter().filter_map(|notify| match notify {
-        NotifySettings::Webhook { url } => Some(("notify.webhook.url".to_string(), Some(url))),
+        NotifySettings::Webhook { url } => Some((vec!["notify", "webhook", "url"], Some(url))),
         NotifySettings::Command(_) => None,
     });
     let secrets = of_sources.chain(of_targets).chain(of_notify);
@@ -71,15 +71,9 @@ fn unusable_secrets(settings: &Settings) -> Vec<(bool, Diagnostic)> {
             let is_missing = failure.error == Error::Config && !secret.is_for_the_service_alone();
             let is_mistake = is_missing || secret.is_open_to_all();
             let consequence = format!("a run started here would end with {}: ", Exit::from(failure.error).code());
-            let diagnostic = Diagnostic {
-                file: "secrets".into(),
-                line: None,
-                key,
-                message: format!("{}{}", if is_mistake { "" } else { &consequence }, failure.chain()),
-                help: failure.help.clone(),
-                error: failure.error,
-            };
-            (is_mistake, diagnostic)
+            let found = places.diagnostic(&key, &failure);
+            let message = format!("{}{}", if is_mistake { "" } else { &consequence }, found.message);
+            (is_mistake, Diagnostic { message, ..found })
         })
         .collect()
 }
@@ -120,7 +114,9 @@ fn text(
     }
     let Some(settings) = settings else {
         let things = counted(errors.len(), "error");
-        return out.line(&format!("{things} in {}. Nothing was read or sent.", shown(files)));
+        let by_variable = errors.iter().any(|error| error.file.starts_with("environment "));
+        let and = if by_variable { " and the environment" } else { "" };
+        return out.line(&format!("{things} in {}{and}. Nothing was read or sent.", shown(files)));
     };
     if !warnings.is_empty() {
         out.line("")?;

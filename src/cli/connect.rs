@@ -17,15 +17,15 @@ use super::words;
 use crate::account::{Client, Clients};
 use crate::api::Proof;
 use crate::config::settings::{SourceSettings, SyncSettings, TargetSettings};
-use crate::config::{self, Diagnostic, Loaded, Settings};
-use crate::domain::error::{Error, Failure, Result, SourceReason};
+use crate::config::{self, Diagnostic, Loaded, Places, Settings};
+use crate::domain::error::{Error, Failure, Result, SourceReason, TargetReason};
 use crate::domain::exit::Exit;
 use crate::domain::local_time::LocalTime;
 use crate::domain::nearest::nearest;
 use crate::domain::operation::shown;
 use crate::domain::visible::padded;
 use crate::failpoints;
-use crate::mapping::{Finding, FindingAt, Mapped, ValueFrom};
+use crate::mapping::{self, Finding, FindingAt, Mapped, ValueFrom};
 use crate::os::clock::Clock;
 use crate::os::panics;
 use crate::source::{self, Preview};
@@ -85,17 +85,17 @@ pub async fn command(
         // A configuration that is wrong is reported as `check` does.
         Err(_) => return super::check::run(files, config::environment(), printing.format, &mut Out::stdout()),
     };
-    let settings = loaded.settings;
-    let warnings = [loaded.warnings, super::check::unconfigured(&settings)].concat();
+    let Loaded { settings, warnings, places } = loaded;
+    let warnings = [warnings, super::check::unconfigured(&settings)].concat();
     let mut found = Found::default();
     for source in settings.sources.values() {
         let syncs: Vec<_> = settings.syncs.values().filter(|sync| sync.source.name == source.name).collect();
         match panics::caught_in(look(source, &syncs, show_values)).await {
             Ok(lines) => found.sources.extend(lines),
-            Err(failure) => found.errors.push(diagnostic(files, &format!("sources.{}", source.name), &failure)),
+            Err(failure) => found.errors.push(places.diagnostic(&["sources", &source.name], &failure)),
         }
     }
-    let warnings = [warnings, in_quotes(files, &settings, &found.sources)].concat();
+    let warnings = [warnings, in_quotes(&places, &settings, &found.sources)].concat();
     let clients = read_only::look(&settings, settings.targets.values().map(|target| &**target))?.clients;
     for target in settings.targets.values() {
         match panics::caught_in(log_in(&clients, target)).await {
@@ -105,11 +105,17 @@ pub async fn command(
                     let samples = found.sources.iter().flat_map(|line| &line.mapped);
                     let samples: Vec<&MappedLine> = samples.filter(|line| line.sync == sync.name).collect();
                     let strangers = proven.iter().flat_map(|(proof, ids)| strangers(sync, proof, ids, &samples));
-                    let strangers: Vec<_> = strangers.map(|(key, why)| diagnostic(files, &key, &why)).collect();
+                    let told = |(field, why): (String, Failure)| {
+                        places.diagnostic(&["syncs", &sync.name, "map", &field], &why)
+                    };
+                    let strangers: Vec<_> = strangers.map(told).collect();
                     found.errors.extend(strangers);
                 }
             }
-            Err(failure) => found.errors.push(diagnostic(files, &format!("targets.{}", target.name), &failure)),
+            Err(failure) => {
+                let key = ["targets", &target.name].into_iter().chain(key_of_target(&failure));
+                found.errors.push(places.diagnostic(&key.collect::<Vec<_>>(), &failure));
+            }
         }
     }
     let exit = found.errors.iter().fold(Exit::Ok, |worst, error| worst.worse(error.error.into()));
@@ -125,7 +131,7 @@ pub async fn command(
 }
 
 /// Constants of mappings that are the names of columns which the sources turned out to have.
-fn in_quotes(files: &[PathBuf], settings: &Settings, sources: &[SourceLine]) -> Vec<Diagnostic> {
+fn in_quotes(places: &Places, settings: &Settings, sources: &[SourceLine]) -> Vec<Diagnostic> {
     let of_sync = |sync: &SyncSettings| {
         let members = sync.source.kind.members();
         let is_its = |line: &&SourceLine| {
@@ -138,24 +144,21 @@ fn in_quotes(files: &[PathBuf], settings: &Settings, sources: &[SourceLine]) -> 
         sync.mapping.columns_in_quotes(|text| columns.contains(text) && !is_named(text))
     };
     let told = |sync: &SyncSettings, finding: Finding| {
-        let key = match &finding.place {
-            FindingAt::Include => format!("syncs.{}.include", sync.name),
-            FindingAt::Field(field) => format!("syncs.{}.map.{field}", sync.name),
-        };
         let failure = Failure::new(Error::Config, finding.message).help(finding.help.unwrap_or_default());
-        diagnostic(files, &key, &failure)
+        match &finding.place {
+            FindingAt::Include => places.diagnostic(&["syncs", &sync.name, "include"], &failure),
+            FindingAt::Field(field) => places.diagnostic(&["syncs", &sync.name, "map", field], &failure),
+        }
     };
     settings.syncs.values().flat_map(|sync| of_sync(sync).into_iter().map(|f| told(sync, f))).collect()
 }
 
-fn diagnostic(files: &[PathBuf], key: &str, failure: &Failure) -> Diagnostic {
-    Diagnostic {
-        file: files.last().map(|file| file.display().to_string()).unwrap_or_default(),
-        line: None,
-        key: key.into(),
-        message: failure.chain(),
-        help: failure.help.clone(),
-        error: failure.error,
+/// The key of a target that its failure is about.
+fn key_of_target(failure: &Failure) -> Option<&'static str> {
+    match failure.error {
+        Error::Target(TargetReason::Unreachable) => Some("base_url"),
+        Error::Target(TargetReason::Denied) => Some("auth"),
+        _ => None,
     }
 }
 
@@ -266,7 +269,7 @@ async fn ask(client: &Client) -> Result<Vec<(Proof, Vec<String>)>> {
 /// are not.
 fn strangers(sync: &SyncSettings, proof: &Proof, ids: &[String], samples: &[&MappedLine]) -> Vec<(String, Failure)> {
     let Some(field) = &proof.field else { return Vec::new() };
-    let key = format!("syncs.{}.map.{field}", sync.name);
+    let key = field;
     let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let values = |value: &Value| match value {
         Value::Array(items) => items.iter().map(one).collect(),
@@ -304,10 +307,7 @@ fn text(out: &mut Out, settings: &Settings, warnings: &[Diagnostic], found: &Fou
         out.line(&format!("target {}: {}, it lets us in", style.strong(target), style.good("ok")))?;
     }
     for error in &found.errors {
-        out.line(&format!("{}: {}: {}", style.bad("error"), error.key, error.message))?;
-        if let Some(help) = &error.help {
-            out.line(&format!("   {}: {help}", style.strong("help")))?;
-        }
+        super::check::told(out, &style.bad("error"), error)?;
     }
     let masked = found.sources.iter().any(|line| !line.mapped.is_empty()) && !show;
     if masked {
@@ -339,6 +339,9 @@ fn source_text(out: &mut Out, line: &SourceLine) -> Result<()> {
             (None, false) => "becomes".into(),
         };
         out.line(&format!("  sync {}: {} {outcome}", mapped.sync, mapped.key))?;
+        if let Some(help) = mapped.rejected.as_deref().and_then(mapping::remedy) {
+            out.line(&format!("    {}: {help}", style.strong("help")))?;
+        }
         for (field, value) in mapped.fields.iter().flatten() {
             out.line(&format!("    {} {}", padded(field, 20), shown(value)))?;
         }

@@ -13,6 +13,8 @@ mod connect;
 mod forget;
 mod init;
 mod manual;
+#[cfg(test)]
+mod named_commands;
 mod outcomes;
 mod people;
 mod plan;

@@ -13,8 +13,10 @@ use serde::de::DeserializeOwned;
 use toml_edit::Document;
 
 use super::diagnostic::Diagnostic;
-use super::locate::{EnvLayer, FileLayer, KeyPath, Layers, line_of};
+use super::examples;
+use super::locate::{EnvLayer, FileLayer, KeyPath, Layers};
 use super::resolve::Report;
+use super::syntax::{self, Explained};
 use crate::domain::nearest::nearest;
 use crate::domain::units::HELP_MARK;
 use crate::domain::wording;
@@ -92,19 +94,24 @@ fn read_file(file: &Path) -> Result<(FileLayer, Dict), Diagnostic> {
             std::io::ErrorKind::FileTooLarge => {
                 "check the path: a configuration of a thousand syncs has about 1 MB".into()
             }
-            _ => "name it with --config FILE or ROSTERD_CONFIG; config/rosterd.toml is one to copy".into(),
+            _ => "name the file with --config FILE, or in the variable ROSTERD_CONFIG".into(),
         });
         error
     })?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let mut error = Diagnostic::file(&shown, "the configuration file is UTF-16 text, and UTF-8 is wanted");
+        error.help = Some("save it again with the encoding UTF-8; editors offer that under \"save as\"".into());
+        return Err(error);
+    }
     let text = String::from_utf8(bytes).map_err(|e| {
-        let mut error = Diagnostic::file(&shown, "the configuration file is not UTF-8 text");
+        let mut error = Diagnostic::file(&shown, "this line has a byte that is not UTF-8 text");
         error.line = Some(1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count());
+        error.help = Some("save the file again with the encoding UTF-8".into());
         error
     })?;
     let syntax_error = |message: &str, span: Option<std::ops::Range<usize>>| {
-        let mut error = Diagnostic::file(&shown, format!("not valid TOML: {}", message.replace('\n', ", ")));
-        error.line = span.map(|s| line_of(&text, s.start));
-        error
+        let Explained { line, message, help } = syntax::explain(&text, message, span.as_ref());
+        Diagnostic { line, help: Some(help), ..Diagnostic::file(&shown, format!("not valid TOML: {message}")) }
     };
     let document = Document::parse(text.clone()).map_err(|e| syntax_error(e.message(), e.span()))?;
     let table: toml::Table = toml::from_str(&text).map_err(|e| syntax_error(e.message(), e.span()))?;
@@ -270,14 +277,31 @@ fn meant(kind: &Kind, path: &KeyPath) -> Option<KeyPath> {
     Some(KeyPath::of(above).join(nearest(name, known.iter().copied())?))
 }
 
+/// Whether a name begins with that of a section and goes on after one underscore.
+fn is_joined_to(name: &str, section: &str) -> bool {
+    name.strip_prefix(section).is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// What serde has to say, in words for people.
 fn describe(kind: &Kind, path: &KeyPath) -> (String, Option<String>) {
     let (message, help) = wording::of_kind(kind);
     let in_map = path.0.len() > 4 && path.0[0] == "syncs" && path.0[2] == "map";
     match kind {
+        Kind::UnknownField(name, _) if in_map && name == "person" => {
+            let help = "map a column that holds the id which that person has on the target, or leave the field out";
+            ("this version does not look up people for a field".into(), Some(help.into()))
+        }
         Kind::UnknownField(name, known) if in_map && nearest(name, known.iter().copied()).is_none() => {
             (message, Some(format!("a dotted path is quoted: {:?} = …", path.0[3..].join("."))))
         }
+        // `ROSTERD_TARGETS_JUNO_RATE`: one underscore where two belong.
+        Kind::UnknownField(name, known)
+            if path.0.len() == 1 && known.iter().any(|section| is_joined_to(name, section)) =>
+        {
+            let help = "names are joined by two underscores in a variable: ROSTERD_TARGETS__JUNO__RATE";
+            (message, Some(help.into()))
+        }
+        Kind::InvalidType(_, wanted) => (message, examples::of(path, wanted)),
         Kind::Message(text) => match text.split_once(HELP_MARK) {
             Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
             None => (message, help),

@@ -67,6 +67,16 @@ impl FileLayer {
         line_of(self.document.raw(), offset)
     }
 
+    /// Whether a value that is no table stands at this key.
+    fn has_value(&self, path: &KeyPath) -> bool {
+        let mut at = Node::Table(self.document.as_table());
+        for segment in &path.0 {
+            let Some((next, _)) = at.child(segment) else { return false };
+            at = next;
+        }
+        !at.is_table()
+    }
+
     /// How many segments of `path` this file has, and the line of the last one found.
     fn depth(&self, path: &KeyPath) -> (usize, Option<usize>) {
         let mut at = Node::Table(self.document.as_table());
@@ -93,6 +103,15 @@ enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// Whether keys can stand below it.
+    fn is_table(&self) -> bool {
+        match self {
+            Node::Table(_) => true,
+            Node::Item(item) => item.is_table_like() || item.is_array_of_tables(),
+            Node::Value(value) => value.is_inline_table(),
+        }
+    }
+
     /// What stands below under this key or index, and where.
     fn child(&self, segment: &str) -> Option<(Node<'a>, Option<usize>)> {
         let table = match *self {
@@ -172,9 +191,15 @@ impl Layers {
                 best = Some((depth, line, file));
             }
         }
-        // A variable that names more than is known: `ROSTERD_STAET__PATH` for the key `staet`.
-        let beyond = self.env.iter().find(|e| e.path.0.starts_with(&path.0));
-        if let Some(env) = beyond.filter(|_| best.as_ref().is_none_or(|(depth, _, _)| *depth < path.0.len())) {
+        // A variable that names more than the files know: `ROSTERD_STAET__PATH` for the key `staet`, or for a key that
+        // is missing beside it; or one that puts a table where a file has a value.
+        let of_files = best.as_ref().map_or(0, |(depth, _, _)| *depth);
+        let shared = |e: &&EnvLayer| e.path.0.iter().zip(&path.0).take_while(|(a, b)| a == b).count();
+        let beyond = self.env.iter().max_by_key(shared).filter(|e| {
+            let replaces = e.path.0.starts_with(&path.0) && self.files.iter().any(|file| file.has_value(path));
+            shared(e) > of_files || replaces
+        });
+        if let Some(env) = beyond {
             return Located { file: format!("environment {}", env.name), line: None, layer: None };
         }
         match best {
@@ -186,6 +211,21 @@ impl Layers {
     /// The variable that sets this key or something around it.
     pub fn env_of(&self, path: &KeyPath) -> Option<&EnvLayer> {
         self.env.iter().rev().find(|e| path.0.starts_with(&e.path.0))
+    }
+
+    /// Whether variables alone speak of this element of a section, and no file does; then the elements that files have.
+    pub fn known_to_variables_alone(&self, path: &KeyPath) -> Option<Vec<String>> {
+        let [section, name, ..] = path.0.as_slice() else { return None };
+        let element = KeyPath::of([section, name]);
+        let by_variable = self.env.iter().any(|e| e.path.0.len() > 2 && e.path.0.starts_with(&element.0));
+        if !by_variable || self.files.iter().any(|file| file.depth(&element).0 == 2) {
+            return None;
+        }
+        let names = |file: &FileLayer| {
+            let table = file.document.as_table().get(section).and_then(|item| item.as_table_like());
+            table.map(|table| table.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        Some(self.files.iter().flat_map(names).collect())
     }
 
     /// A path that stands at this key, absolute: relative to its file's directory, or to the working directory when
@@ -232,7 +272,8 @@ mod tests {
     fn the_layer_that_wins_is_the_place() {
         let files = vec![layer("one.toml", TEXT), layer("two.toml", "\n[a]\nx = 2\n")];
         let env = vec![EnvLayer { name: "ROSTERD_B__K".into(), text: "1".into(), path: KeyPath::of(["b", "k"]) }];
-        let layers = Layers { files, env };
+        let z = EnvLayer { name: "ROSTERD_Z__K".into(), text: "1".into(), path: KeyPath::of(["z", "k"]) };
+        let layers = Layers { files, env: [env, vec![z]].concat() };
         let place = |path: &[&str]| {
             let place = layers.locate(&KeyPath::of(path));
             (place.file, place.line)
@@ -240,7 +281,18 @@ mod tests {
         assert_eq!(place(&["a", "x"]), ("two.toml".into(), Some(3)));
         assert_eq!(place(&["a", "y"]), ("one.toml".into(), Some(3)));
         assert_eq!(place(&["b", "k", "deeper"]), ("environment ROSTERD_B__K".into(), None));
+        assert_eq!(place(&["z", "missing"]), ("environment ROSTERD_Z__K".into(), None), "files know nothing of z");
         assert_eq!(layers.absolute(&KeyPath::of(["a", "y"]), Path::new("../s")), Path::new("/etc/rosterd/../s"));
+    }
+
+    #[test]
+    fn a_variable_that_puts_a_table_in_place_of_a_value_is_the_place() {
+        let path = KeyPath::of(["a", "x", "y"]);
+        let env = vec![EnvLayer { name: "ROSTERD_A__X__Y".into(), text: "1".into(), path }];
+        let layers = Layers { files: vec![layer("one.toml", TEXT)], env };
+        assert_eq!(layers.locate(&KeyPath::of(["a", "x"])).file, "environment ROSTERD_A__X__Y");
+        // What a table of the file lacks is still missing there.
+        assert_eq!(layers.locate(&KeyPath::of(["a", "missing"])).file, "one.toml");
     }
 
     #[test]

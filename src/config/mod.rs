@@ -6,18 +6,21 @@
 //! there is, each with its place.
 
 mod diagnostic;
+mod examples;
 mod layers;
 mod locate;
 mod raw;
 mod resolve;
 pub mod schema;
 pub mod settings;
+mod syntax;
 mod typed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::address;
+use crate::domain::error::Failure;
 
 pub use diagnostic::{Diagnostic, did_you_mean, failure};
 pub use settings::Settings;
@@ -29,14 +32,36 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// Where its keys stand.
+    pub places: Places,
+}
+
+/// Where the keys of a configuration stand.
+#[derive(Debug, Default)]
+pub struct Places(locate::Layers);
+
+impl Places {
+    /// A finding about a key, at its place: `targets`, `juno`, `base_url`. Where it stands nowhere, its nearest parent's.
+    pub fn diagnostic(&self, key: &[&str], failure: &Failure) -> Diagnostic {
+        let path = locate::KeyPath::of(key);
+        let place = self.0.locate(&path);
+        Diagnostic {
+            file: place.file,
+            line: place.line,
+            key: path.to_string(),
+            message: failure.chain(),
+            help: failure.help.clone(),
+            error: failure.error,
+        }
+    }
 }
 
 /// Reads these files, later ones winning, and this environment (`ROSTERD_…`, which wins over files).
 ///
 /// All errors are returned together, in the order of files and lines; [`failure`] makes them the end of a command.
 pub fn load(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Vec<Diagnostic>> {
-    let Judged { settings, errors, warnings } = judge(files, env);
-    settings.filter(|_| errors.is_empty()).map(|settings| Loaded { settings, warnings }).ok_or(errors)
+    let Judged { settings, errors, warnings, places } = judge(files, env);
+    settings.filter(|_| errors.is_empty()).map(|settings| Loaded { settings, warnings, places }).ok_or(errors)
 }
 
 /// A configuration, and everything that there is to say of it.
@@ -48,13 +73,18 @@ pub struct Judged {
     pub errors: Vec<Diagnostic>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// Where its keys stand.
+    pub places: Places,
 }
 
 /// As [`load`], for those who want the warnings beside the errors too.
 pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>) -> Judged {
     let (layers, merged) = match layers::read(files, env) {
         Ok(read) => read,
-        Err(errors) => return Judged { settings: None, errors: without_secrets(errors), warnings: Vec::new() },
+        Err(errors) => {
+            let (errors, places) = (without_secrets(errors), Places::default());
+            return Judged { settings: None, errors, warnings: Vec::new(), places };
+        }
     };
     let mut report = resolve::Report::new(&layers);
     let typed = typed::Typed::of(&merged);
@@ -66,7 +96,8 @@ pub fn judge(files: &[PathBuf], env: impl IntoIterator<Item = (String, String)>)
         }
     }
     let (errors, warnings) = report.into_parts();
-    Judged { settings, errors: without_secrets(errors), warnings: without_secrets(warnings) }
+    let (errors, warnings) = (without_secrets(errors), without_secrets(warnings));
+    Judged { settings, errors, warnings, places: Places(layers) }
 }
 
 /// What is said quotes what was typed: where an address was typed, whatever was wanted there, its query and user are left

@@ -117,6 +117,8 @@ pub fn scrubbed(text: &str) -> String {
         .rfind(|letter: char| !letter.is_ascii_alphanumeric())
         .map_or(0, |place| place + text[place..].chars().next().map_or(0, char::len_utf8));
     let end = text[at..].find(char::is_whitespace).map_or(text.len(), |length| at + length);
+    // The quote and the comma after it are the sentence's, not the address's.
+    let end = begin + text[begin..end].trim_end_matches(['"', '\'', '`', ',', ':', ';', ')']).len();
     format!("{}{}{}", &text[..begin], typed(&text[begin..end]), scrubbed(&text[end..]))
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::nearest::nearest;
 use super::scim_path;
 use super::value::FieldType;
 
@@ -50,6 +51,8 @@ pub struct Catalogue {
     pub open: bool,
     /// Lists whose entries are fields by id, where the ids are whole numbers.
     pub numbered: BTreeSet<String>,
+    /// The command that lists the fields, where the definition is built in.
+    pub listed_by: Option<String>,
     /// Names of fields are attribute paths of SCIM, by which one can tell custom fields from mistakes.
     pub scim: bool,
 }
@@ -122,6 +125,18 @@ impl Catalogue {
             let help = "a list is mapped whole, or its entries by id where the definition has [lists]".to_string();
             (format!("{name} leads into a list by position, which can't be written"), Some(help))
         })
+    }
+
+    /// What to do about a name that no field has: the nearest one, or how the names are found out.
+    pub fn hint(&self, name: &str) -> String {
+        let names = || self.fields.keys().map(String::as_str).filter(|name| !name.ends_with(".*"));
+        if let Some(near) = nearest(name, names()) {
+            return format!("did you mean `{near}`?");
+        }
+        match self.listed_by.as_deref() {
+            Some(command) => format!("its fields are listed by: {command}"),
+            None => format!("its fields are {}", names().collect::<Vec<_>>().join(", ")),
+        }
     }
 
     /// The type by which a field's values are compared; text where nothing is known.

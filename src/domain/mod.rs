@@ -35,6 +35,7 @@ pub mod resource;
 pub mod retry;
 pub mod rules;
 pub mod schedule;
+pub mod schedule_field;
 pub mod scim_path;
 pub mod target_identity;
 pub mod time;

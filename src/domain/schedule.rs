@@ -17,6 +17,8 @@ use std::str::FromStr;
 use chrono::{DateTime, Duration, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
+use super::schedule_field::{self, WEEKDAY};
+
 /// A cron line in a time zone.
 #[derive(Clone, Debug)]
 pub struct Schedule {
@@ -52,8 +54,8 @@ impl PartialEq for Schedule {
 
 impl Eq for Schedule {}
 
-const HELP: &str =
-    r#"six fields: second minute hour day-of-month month weekday, e.g. "0 */15 * * * *"; or crontab's five"#;
+const HELP: &str = "write six fields: second minute hour day-of-month month weekday. \"0 30 3 * * 1-5\" is 03:30 from \
+                    Monday to Friday, \"0 */15 * * * *\" is every 15 minutes. Five fields are read as crontab does.";
 
 /// The longest that the clock has ever been moved at once (Samoa left out a day), and an hour to spare.
 const LONGEST_SHIFT: TimeDelta = TimeDelta::hours(25);
@@ -75,9 +77,17 @@ impl Schedule {
             }
             5 => fields.insert(0, "0".into()),
             6 => {}
-            n => return Err(error(format!("{text:?} has {n} fields, not six or five"))),
+            _ if text.trim_start().starts_with('@') => {
+                return Err(error(format!("{text:?} is a short form of crontab, which is not understood here")));
+            }
+            1 => return Err(error(format!("{text:?} has 1 field, and a schedule has six"))),
+            n => return Err(error(format!("{text:?} has {n} fields, and a schedule has six"))),
         }
-        fields[5] = weekdays(&fields[5]).map_err(|bad| error(format!("{text:?}: {bad:?} is not a weekday")))?;
+        if let Some(fault) = schedule_field::fault(&fields) {
+            return Err(error(format!("in {text:?}, {fault}")));
+        }
+        fields[WEEKDAY] = weekdays(&fields[WEEKDAY])
+            .map_err(|bad| error(format!("in {text:?}, {}", schedule_field::told(WEEKDAY, &bad))))?;
         let cron =
             cron::Schedule::from_str(&fields.join(" ")).map_err(|_| error(format!("{text:?} is not a schedule")))?;
         let follows_clock = fields[2].contains(['*', '/', '?']);
@@ -290,6 +300,26 @@ mod tests {
             assert!(!error.message.is_empty() && !error.help.is_empty());
         }
         assert!(Schedule::parse("0 0 9 1-7 * 1", ZURICH).is_ok(), "first Monday of the month");
+    }
+
+    #[test]
+    fn the_field_that_is_wrong_is_named() {
+        for (line, part) in [
+            ("0 0 25 * * *", "\"25\" is not an hour: hours are 0 to 23"),
+            ("60 3 * * *", "\"60\" is not a minute: minutes are 0 to 59"),
+            ("0 0 0,31 * * *", "\"31\" is not an hour"),
+            ("0 0 3 32 * *", "\"32\" is not a day of the month"),
+            ("0 0 3 * 13 *", "\"13\" is not a month"),
+            ("0 0 3 * * Lundi", "\"Lundi\" is not a weekday"),
+            ("0 3 * * 5-1", "\"5-1\" is not a weekday or a range"),
+            ("*/0 * * * *", "\"*/0\" is not a minute or a range"),
+            ("0 0 3 *", "has 4 fields"),
+            ("@daily", "short form"),
+        ] {
+            let error = Schedule::parse(line, ZURICH).expect_err(line);
+            assert!(error.message.contains(part), "{line}: {error}");
+            assert!(error.help.contains("second minute hour day-of-month month weekday"), "{}", error.help);
+        }
     }
 
     #[test]

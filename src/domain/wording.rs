@@ -10,11 +10,16 @@ pub fn of_kind(kind: &Kind) -> (String, Option<String>) {
     match kind {
         Kind::UnknownField(name, known) => (format!("unknown key `{name}`"), did_you_mean(name, known)),
         Kind::UnknownVariant(name, known) => {
-            (format!("{name:?} is not one of {}", known.join(", ")), did_you_mean(name, known))
+            let words: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
+            let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            (format!("{name:?} is not one of {}", words.join(", ")), near)
         }
         Kind::MissingField(name) => (format!("{name} is missing"), None),
         Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) => {
-            (format!("{} is wanted here, not {}", expected(wanted), actual(found)), None)
+            let wanted = expected(wanted);
+            // Some name an example, and a second comma ends it.
+            let comma = if wanted.contains(", such as") { "," } else { "" };
+            (format!("{wanted}{comma} is wanted here, not {}", actual(found)), None)
         }
         other => (other.to_string(), None),
     }
@@ -24,7 +29,7 @@ fn did_you_mean(name: &str, known: &[&'static str]) -> Option<String> {
     match nearest(name, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() => None,
-        None => Some(format!("one of {}", known.join(", "))),
+        None => Some(format!("known here: {}", known.join(", "))),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use url::Url;
+
 use crate::domain::outcome::{ErrorKind, OpError};
 
 /// Why no answer came.
@@ -49,6 +51,32 @@ pub fn explained(error: &reqwest::Error) -> SendError {
     SendError { kind, maybe_sent, message }
 }
 
+/// What no connection came about begins with, in [`SendError::message`].
+const NO_CONNECTION: &str = "no connection";
+
+/// What to check where no connection came about, by what the error says; `None` where there was one. Of the address only
+/// host and port are told: the rest can hold secrets.
+pub fn connecting(at: &Url, why: &str) -> Option<String> {
+    if !why.starts_with(NO_CONNECTION) {
+        return None;
+    }
+    let host = at.host_str().unwrap_or_default();
+    let place = at.port_or_known_default().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+    let why = why.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    Some(if says(&["certificate"]) {
+        format!("if {place} has a certificate of your own authority, name that as ca_file")
+    } else if says(&["refused"]) {
+        format!("nothing listens at {place}: check host and port, and whether the service runs")
+    } else if says(&["lookup", "dns", "not known", "no such host"]) {
+        format!("the name {host} has no address here: check its spelling; behind a proxy, set proxy")
+    } else if says(&["in time", "timed out"]) {
+        format!("{place} does not answer: check host and port, and firewalls between; behind a proxy, set proxy")
+    } else {
+        format!("see whether {place} can be reached from this machine; behind a proxy, set proxy")
+    })
+}
+
 /// What speaks there, where something does and it is not what was expected: a server for mail, a port without TLS.
 fn another_protocol(error: &reqwest::Error) -> Option<&'static str> {
     let mut cause = std::error::Error::source(error);
@@ -94,5 +122,26 @@ fn detail(error: &reqwest::Error, connecting: bool) -> Option<String> {
 impl From<SendError> for OpError {
     fn from(error: SendError) -> Self {
         OpError::new(error.kind, error.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_check_follows_from_the_cause() {
+        let at = Url::parse("https://ann:S3CRET@api.example.com/x?key=S3CRET").expect("an address");
+        for (why, part) in [
+            ("no connection: Connection refused (os error 111)", "nothing listens at api.example.com:443"),
+            ("no connection: failed to lookup address information: Name or service not known", "check its spelling"),
+            ("no connection in time", "firewalls"),
+            ("no connection: invalid peer certificate: UnknownIssuer", "ca_file"),
+            ("no connection: No route to host (os error 113)", "see whether api.example.com:443"),
+        ] {
+            let help = connecting(&at, why).unwrap_or_default();
+            assert!(help.contains(part) && !help.contains("S3CRET"), "{why}: {help}");
+        }
+        assert_eq!(connecting(&at, "no answer in time"), None, "there was a connection");
     }
 }

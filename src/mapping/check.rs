@@ -61,11 +61,13 @@ impl Checked {
         if matches!(include.gives(), ValueKind::Truth | ValueKind::Unknown) {
             return Some(include);
         }
-        let message =
-            format!("include gives {}, not true or false, so every record would be rejected", include.gives().named());
+        let gives = include.gives().named();
+        let message = format!("include says who belongs there: true or false is needed, and this gives {gives}");
         let help = match text.trim() {
-            column if include.columns() == [column] => format!("compare it: {column} == \"active\""),
-            _ => "compare something with something: status == \"active\"".into(),
+            column if include.columns() == [column] => {
+                format!("compare the column with a value: include = '{column} == \"active\"'")
+            }
+            _ => "write a comparison: include = 'status == \"active\"'".into(),
         };
         self.found(Severity::Error, FindingAt::Include, message, Some(help));
         None
@@ -78,8 +80,16 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, identifies: bool, ch
     let before = checked.errors();
     match known {
         None => unknown_field(&rule.field, catalogue, checked),
-        Some(Field { writable: Err(why), .. }) => checked.error(&rule.field, why.clone(), None),
+        Some(Field { writable: Err(why), .. }) => {
+            checked.error(&rule.field, format!("it can't be mapped: {why}"), Some(instead(&rule.field, catalogue)));
+        }
         Some(_) => {}
+    }
+    if catalogue.scim && is_id_of_manager(&rule.field) && gives_address(&rule.from) {
+        let message = "this is the id that the manager's account has on the target, and an address is mapped to it";
+        let help =
+            "map a column that holds that id, or leave the field out: rosterd does not look managers up by address";
+        checked.warning(&rule.field, message, Some(help.into()));
     }
     let admits = Admits::of(known);
     let from = match &rule.from {
@@ -103,6 +113,21 @@ pub(super) fn rule(rule: &FieldRule, catalogue: &Catalogue, identifies: bool, ch
     Some(Rule { field: rule.field.clone(), from, admits, required, identifies, when: rule.when, empty: rule.empty })
 }
 
+/// Whether a SCIM path is the reference to a manager's account (RFC 7643, section 4.3).
+fn is_id_of_manager(path: &str) -> bool {
+    path.rsplit(':').next().is_some_and(|attribute| attribute.eq_ignore_ascii_case("manager.value"))
+}
+
+/// Whether what is mapped is called an address, or is one.
+fn gives_address(from: &ValueFrom) -> bool {
+    let is_called = |text: &str| text.to_lowercase().contains("mail");
+    match from {
+        ValueFrom::Column(name) => is_called(name) || name.contains('@'),
+        ValueFrom::Cel(text) => is_called(text) || text.contains('@'),
+        ValueFrom::Value(value) => value.as_str().is_some_and(|text| text.contains('@')),
+    }
+}
+
 fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Field>, checked: &mut Checked) -> Value {
     match admits.coerce(value.clone()) {
         Ok(Value::Null) if known.is_some_and(|field| field.required) => {
@@ -116,10 +141,19 @@ fn constant(rule: &FieldRule, value: &Value, admits: &Admits, known: Option<&Fie
         }
         Ok(value) => value,
         Err(message) => {
-            let help = value.is_string().then(|| format!("a column is written {} = \"column\"", rule.field));
+            let help = value.as_str().map(|column| format!("a column is written {} = {column:?}", rule.field));
             checked.error(&rule.field, format!("the constant {value} {message}"), help);
             Value::Null
         }
+    }
+}
+
+/// What to do about a rule for a field that can't be written.
+fn instead(field: &str, catalogue: &Catalogue) -> String {
+    let is_id = ["id", "uid", "guid"].iter().any(|name| field.to_lowercase().ends_with(name));
+    match catalogue.key_field.as_deref().filter(|key| is_id && *key != field && catalogue.admits(key)) {
+        Some(key) => format!("take the rule for `{field}` out; the key of a person goes into `{key}`"),
+        None => format!("take the rule for `{field}` out"),
     }
 }
 
@@ -133,7 +167,7 @@ fn unknown_field(field: &str, catalogue: &Catalogue, checked: &mut Checked) {
     } else if let Some((why, remedy)) = catalogue.why_not(field) {
         checked.error(field, why, remedy.or(help));
     } else {
-        checked.error(field, message, help.or_else(|| Some("its fields are listed by `rosterd targets show`".into())));
+        checked.error(field, message, Some(catalogue.hint(field)));
     }
 }
 
@@ -191,7 +225,8 @@ mod tests {
         let email = || column("email", "mail");
         let rows = [
             (vec![email(), column("tittle", "t")], "tittle", "no field tittle", Some("title")),
-            (vec![email(), column("id", "t")], "id", "the target assigns it", None),
+            (vec![email(), column("id", "t")], "id", "can't be mapped: the target assigns it", Some("take the rule")),
+            (vec![email(), column("xyz", "t")], "xyz", "no field xyz", Some("its fields are client_id")),
             (vec![email(), value("level", json!("abc"))], "level", "must be a whole number", Some("column")),
             (vec![email(), value("level", json!(7))], "level", "must be one of 0, 1", None),
             (vec![email(), value("share", json!(101))], "share", "must be between 0 and 100", None),
@@ -252,6 +287,23 @@ mod tests {
         let told: Vec<(Severity, &FindingAt)> = found.iter().map(|f| (f.severity, &f.place)).collect();
         let field = |name: &str| FindingAt::Field(name.into());
         assert_eq!(told, [(Severity::Warning, &field("shoe_size")), (Severity::Error, &field("id"))]);
+    }
+
+    #[test]
+    fn a_manager_given_by_address_is_told_of() {
+        let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value";
+        let mut scim = Catalogue { scim: true, open: true, ..catalogue() };
+        let text = scim.fields["title"].clone();
+        scim.fields.insert(manager.into(), text);
+        let told = |rule: FieldRule| {
+            let spec = MappingSpec { fields: vec![column("email", "mail"), rule], ..MappingSpec::default() };
+            let (_, warnings) = Mapping::compile(&spec, &scim).expect("it compiles");
+            warnings.iter().filter(|w| w.help.as_deref().unwrap_or_default().contains("holds that id")).count()
+        };
+        assert_eq!(told(column(manager, "Manager Email")), 1);
+        assert_eq!(told(cel(manager, "boss.trim() + '@acme.com'")), 1);
+        assert_eq!(told(column(manager, "manager_scim_id")), 0);
+        assert_eq!(told(column("urn:x:y:manager_email.text", "Manager Email")), 0);
     }
 
     #[test]

@@ -132,9 +132,13 @@ impl<'t> Infer<'t> {
             sides.push(self.node(argument));
         }
         let function = name.as_deref().unwrap_or(&call.func_name);
-        if let Some((_, written)) = COMPARED.iter().find(|(operator, _)| *operator == function) {
-            self.compared(call, written, &sides);
+        if let Some((_, operator)) = COMPARED.iter().find(|(name, _)| *name == function) {
+            self.compared(call, operator, &sides);
+            self.compared_with_null(call, operator, &sides);
             return ValueKind::Truth;
+        }
+        if function == operators::ADD {
+            self.joined(call, &sides);
         }
         match function {
             operators::CONDITIONAL if sides.get(1) == sides.get(2) => sides[1],
@@ -161,7 +165,7 @@ impl<'t> Infer<'t> {
     }
 
     /// A number and a text are never equal, and there is no order of them.
-    fn compared(&mut self, call: &CallExpr, written: &str, sides: &[ValueKind]) {
+    fn compared(&mut self, call: &CallExpr, operator: &str, sides: &[ValueKind]) {
         let (&left, &right) = match sides {
             [left, right] => (left, right),
             _ => return,
@@ -176,7 +180,7 @@ impl<'t> Infer<'t> {
             }),
             _ => false,
         };
-        if written == "in" {
+        if operator == "in" {
             right = if call.args.get(1).is_some_and(|list| numbers(&list.expr)) {
                 ValueKind::Number
             } else {
@@ -189,25 +193,66 @@ impl<'t> Infer<'t> {
             _ => return,
         };
         let [Some(text), Some(number)] = [call.args.get(at), call.args.get(1 - at)] else { return };
-        let shown = shown(&text.expr).unwrap_or_else(|| "…".into());
-        let figure = match &number.expr {
-            Expr::Literal(LiteralValue::Int(number)) => Some(number.inner().to_string()),
-            _ => None,
+        let is_column = self.is_column(&text.expr);
+        let text_node = text;
+        let [text, number] = [written(&text.expr), written(&number.expr)];
+        let both = |text: &str, number: &str| match at {
+            0 => format!("{text} {operator} {number}"),
+            _ => format!("{number} {operator} {text}"),
         };
-        let message = match self.is_column(&text.expr) {
-            true => format!("{shown} {written} compares a text with a number: every column of this source is text"),
-            false => format!("{shown} {written} compares a text with a number"),
+        let figures = if number.contains('.') { "double" } else { "int" };
+        let as_number = both(&format!("{figures}({text})"), &number);
+        let kind = if figures == "int" { "whole number" } else { "number" };
+        let rejected = format!("a record whose {text} is no {kind} is rejected then");
+        let quoted = match number.as_str() {
+            UNSHOWN => both(&text, "\"5\""),
+            list if list.starts_with('[') => both(&text, "[\"1\", \"2\"]"),
+            figure => both(&text, &format!("{figure:?}")),
         };
-        let never = if matches!(written, "==" | "!=" | "in") { "they are never equal" } else { "they have no order" };
-        let as_text = match (figure, written) {
-            (Some(figure), "==" | "!=") => format!(", or as texts: {shown} {written} \"{figure}\""),
-            (_, "in") => format!(", or with texts: {shown} in [\"1\", \"2\"]"),
-            _ => String::new(),
+        let help = match (is_literal_text(&text_node.expr), operator) {
+            (true, _) => {
+                format!("write the number without quotes, or make the other side text: {}", both(&text, "string(…)"))
+            }
+            (false, "==" | "!=" | "in") => format!("compare texts: {quoted}; or numbers: {as_number}, and {rejected}"),
+            _ => format!("compare numbers: {as_number}; {rejected}"),
         };
-        let help = format!(
-            "compare numbers: int({shown}) {written} …, which rejects a record where it is no whole number{as_text}"
-        );
-        self.problems.push(Problem::new(format!("{message}, and {never}")).help(help));
+        let why = match is_column {
+            true => "compares text with a number: every column of this source is text",
+            false => "compares text with a number",
+        };
+        let never = match operator {
+            "==" | "!=" | "in" => "text never equals a number",
+            _ => "text and numbers have no order",
+        };
+        self.problems.push(Problem::new(format!("{} {why}, and {never}", both(&text, &number))).help(help));
+    }
+
+    /// A text is never null: a cell without content is an empty text.
+    fn compared_with_null(&mut self, call: &CallExpr, operator: &str, sides: &[ValueKind]) {
+        let is_null =
+            |side: usize| call.args.get(side).is_some_and(|arg| matches!(arg.expr, Expr::Literal(LiteralValue::Null)));
+        let at = if is_null(1) { 0 } else { 1 };
+        if !(is_null(0) || is_null(1)) || sides.get(at) != Some(&ValueKind::Text) || !matches!(operator, "==" | "!=") {
+            return;
+        }
+        let Some(text) = call.args.get(at).map(|arg| written(&arg.expr)) else { return };
+        let message = format!("{text} {operator} null asks for what never is: an empty cell is an empty text");
+        self.problems.push(Problem::new(message).help(format!("write {text} {operator} \"\"")));
+    }
+
+    /// Text and numbers are not joined by a plus.
+    fn joined(&mut self, call: &CallExpr, sides: &[ValueKind]) {
+        let number = match sides {
+            [ValueKind::Text, ValueKind::Number] => 1,
+            [ValueKind::Number, ValueKind::Text] => 0,
+            _ => return,
+        };
+        let [Some(left), Some(right)] = [call.args.first(), call.args.get(1)] else { return };
+        let (left, right) = (written(&left.expr), written(&right.expr));
+        let (text, figure) = if number == 1 { (&left, &right) } else { (&right, &left) };
+        let help = format!("to count, write int({text}) + …; to join texts, string({figure})");
+        self.problems
+            .push(Problem::new(format!("{left} + {right} adds text and a number, which can't be done")).help(help));
     }
 
     fn is_column(&self, expr: &Expr) -> bool {
@@ -215,13 +260,33 @@ impl<'t> Infer<'t> {
     }
 }
 
-/// An operand as it is written, where it is a column.
-fn shown(expr: &Expr) -> Option<String> {
-    let path = path_of(expr)?.join(".");
-    Some(match path.strip_prefix(ROW_PREFIX) {
-        Some(column) => super::dates::spelled(column),
-        None => path,
-    })
+/// What stands for an operand that is not shown.
+const UNSHOWN: &str = "…";
+
+/// Whether it is a text in quotes.
+fn is_literal_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(LiteralValue::String(_)))
+}
+
+/// An operand as it is written, where it is a column or a constant.
+fn written(expr: &Expr) -> String {
+    if let Some(path) = path_of(expr).map(|path| path.join(".")) {
+        return match path.strip_prefix(ROW_PREFIX) {
+            Some(column) => super::dates::spelled(column),
+            None => path,
+        };
+    }
+    match expr {
+        Expr::Literal(LiteralValue::Int(number)) => number.inner().to_string(),
+        Expr::Literal(LiteralValue::UInt(number)) => number.inner().to_string(),
+        Expr::Literal(LiteralValue::Double(number)) => format!("{:?}", number.inner()),
+        Expr::Literal(LiteralValue::String(text)) => format!("{:?}", text.inner()),
+        Expr::List(list) => {
+            let items: Vec<String> = list.elements.iter().map(|item| written(&item.expr)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => UNSHOWN.into(),
+    }
 }
 
 #[cfg(test)]
@@ -267,13 +332,17 @@ mod tests {
     #[test]
     fn a_number_compared_with_a_text_is_told_with_the_remedy() {
         for (text, parts) in [
-            ("level > 3", ["level > compares a text with a number", "int(level) > …"]),
-            ("30 == age", ["age == compares", "age == \"30\""]),
-            ("row['Cost Center'] != 7", ["row[\"Cost Center\"] != compares", "row[\"Cost Center\"] != \"7\""]),
-            ("level in [1, 2]", ["level in compares", "level in [\"1\", \"2\"]"]),
-            ("status == 'x' && level >= 3", ["level >= compares", "int(level)"]),
-            ("level.trim() < 3", ["compares a text with a number", "int("]),
-            ("size(name) == '3'", ["compares a text with a number", "int("]),
+            ("level > 3", ["level > 3 compares text with a number", "int(level) > 3"]),
+            ("30 == age", ["30 == age compares", "\"30\" == age"]),
+            ("row['Cost Center'] != 7", ["row[\"Cost Center\"] != 7 compares", "row[\"Cost Center\"] != \"7\""]),
+            ("level in [1, 2]", ["level in [1, 2] compares", "level in [\"1\", \"2\"]"]),
+            ("status == 'x' && level >= 3", ["level >= 3 compares", "int(level) >= 3"]),
+            ("level.trim() < 3", ["… < 3 compares text with a number", "int(…) < 3"]),
+            ("size(name) == '3'", ["… == \"3\" compares text with a number", "without quotes"]),
+            ("level > 1.5", ["level > 1.5 compares", "double(level) > 1.5"]),
+            ("level != null", ["level != null asks for what never is", "level != \"\""]),
+            ("level + 1 == 2", ["level + 1 adds text and a number", "int(level) + …"]),
+            ("2 + level == '2x'", ["2 + level adds", "string(2)"]),
         ] {
             let told = told(text, true).expect_err(text);
             assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");
@@ -287,10 +356,20 @@ mod tests {
             "name.split(',').exists(x, x.size() > 1)",
             "level == '' ? false : double(level) > 1.5",
             "name.indexOf('a') == -1",
+            "int(level) + 1 == 2",
+            "name + 'x' + string(1) == 'ax1'",
+            "size(name) + 1 > 3",
         ] {
             told(text, true).unwrap_or_else(|told| panic!("{text}: {told}"));
         }
-        for text in ["level > 3", "age == 30", "level in [1, 2]", "people.exists(p, p.age > 3)"] {
+        for text in [
+            "level > 3",
+            "age == 30",
+            "level in [1, 2]",
+            "level != null",
+            "level + 1 > 2",
+            "people.exists(p, p.age > 3)",
+        ] {
             assert!(told(text, false).is_ok(), "{text} of JSON");
         }
     }

@@ -18,6 +18,7 @@ mod infer;
 mod input_bounds;
 mod match_values;
 mod meter;
+mod remedy;
 mod scan;
 pub mod testing;
 mod walk;
@@ -33,6 +34,7 @@ pub use comparator::{Comes, Comparator};
 pub use expression::{Expression, Problem, Scope, TimeUse};
 pub use fingerprint::{Fingerprinter, KnownRow, Room};
 pub use infer::ValueKind;
+pub use remedy::remedy;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::record::Columns;

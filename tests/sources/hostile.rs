@@ -448,5 +448,5 @@ fn hostile_answers_are_refused() {
     drop(export);
     set_source(&home, &http_source(&url, ""));
     refused(&home, &sim, "nobody listens", NONE, 69, "it can't be reached: no connection");
-    refused(&home, &sim, "nobody listens", NONE, 69, "can be reached from this machine");
+    refused(&home, &sim, "nobody listens", NONE, 69, "nothing listens at");
 }

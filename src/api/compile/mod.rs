@@ -150,6 +150,7 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
         label: parts.account.label.clone(),
         open: parts.account.open,
         numbered,
+        listed_by: None,
         scim,
     }
 }

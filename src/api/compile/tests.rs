@@ -469,7 +469,7 @@ fn each_of_the_rarer_keys_is_judged() {
         ),
         (format!("{GOOD}\n[discovery]\npath = \"/can\"\npatch = \"patch\""), "discovery.patch", "JSON pointer"),
         (format!("{GOOD}\n[request]\nidempotency_header = \"a b\""), "request.idempotency_header", "name of a header"),
-        (format!("{GOOD}\n[request]\nformat = \"yaml\""), "request.format", "json, xml"),
+        (format!("{GOOD}\n[request]\nformat = \"yaml\""), "request.format", "\"json\", \"xml\""),
         (format!("{GOOD}\n[success]\nbody = [{{ pointer = \"ok\", is = [1] }}]"), "success.body", "JSON pointer"),
         (
             format!("{GOOD}\n[options.mode]\ntype = \"integer\"\ndefault = \"x\""),

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::definition::{
-    AnswerStyle, BodyStyle, DiscoveryDef, ErrorsDef, Escape, ListDef, Meaning, PagingStyle, PathStyle, RequestDef,
-    SessionDef, SetStyle,
+    AnswerStyle, BodyStyle, DiscoveryDef, ErrorsDef, Escape, IdType, ListDef, Meaning, PagingStyle, PathStyle,
+    RequestDef, SessionDef, SetStyle,
 };
 use super::load::{DefinitionError, nearest};
 use super::proof::Proof;
@@ -70,6 +70,19 @@ pub struct Takes {
     pub auth_kinds: Vec<String>,
     /// The JSON Schema of `options`.
     pub options: Value,
+    /// The fields of its accounts; `None` where they have fields that the definition does not list.
+    pub fields: Option<KindFields>,
+}
+
+/// The fields of a kind's accounts, as far as their names tell.
+#[derive(Clone, Debug)]
+pub struct KindFields {
+    /// Names, and whether they can be mapped; a name that ends in `.*` stands for any last segment.
+    pub fields: Vec<(String, bool)>,
+    /// Those of the latter whose last segment is a whole number.
+    pub numbered: Vec<String>,
+    /// Names are attribute paths of SCIM, of which extensions may have others.
+    pub is_scim: bool,
 }
 
 /// How a field stands on the wire, where that is not its name.
@@ -161,7 +174,10 @@ impl Engine {
     /// The kind is unknown, or options are (keys `kind` and `options.NAME`).
     pub fn builtin(kind: &str, options: &toml::Table) -> Result<Engine, Vec<DefinitionError>> {
         match Engine::builtin_text(kind) {
-            Some(text) => super::compile::compile(text, options),
+            Some(text) => super::compile::compile(text, options).map(|mut engine| {
+                engine.catalogue.listed_by = Some(format!("rosterd targets show {kind}"));
+                engine
+            }),
             None => Err(vec![DefinitionError {
                 key: "kind".into(),
                 line: None,
@@ -197,7 +213,13 @@ impl Engine {
     /// What a target of a built-in kind may say: its kinds of authentication, and its options.
     pub fn builtin_takes(kind: &str) -> Option<Takes> {
         let (parts, _) = super::load::load(Engine::builtin_text(kind)?).ok()?;
-        Some(Takes { auth_kinds: parts.auth.kinds, options: super::options::schema(&parts.options) })
+        let is_scim = parts.account.paths == PathStyle::Scim;
+        let is_closed = is_scim || !parts.account.open;
+        let fields = parts.fields.iter().map(|(name, def)| (name.clone(), def.read_only.is_none())).collect();
+        let is_numbered = |list: &ListDef| list.id_type == IdType::Integer;
+        let numbered = parts.lists.iter().filter(|(_, list)| is_numbered(list)).map(|(name, _)| name.clone()).collect();
+        let fields = is_closed.then_some(KindFields { fields, numbered, is_scim });
+        Some(Takes { auth_kinds: parts.auth.kinds, options: super::options::schema(&parts.options), fields })
     }
 
     /// The name under which targets ask for it.

@@ -7,6 +7,7 @@ use crate::domain::error::Result;
 use crate::domain::limits::{self, Breach, LimitName, Measured};
 use crate::domain::record::{Key, Reject};
 use crate::domain::visible::padded;
+use crate::mapping;
 use crate::plan::Plan;
 use crate::state::plan_history::LastApproved;
 use crate::terminal::out::Out;
@@ -71,13 +72,14 @@ impl Shown<'_> {
         if plan.rejected > 0 {
             let heading = format!("Rejected {}: nothing is done to these people", plan.rejected);
             out.section(&format!("  {}", out.style.warn(&heading)))?;
-            let mut left = most;
+            let (mut left, mut help) = (most, None);
             for page in plan.reject_pages() {
                 let page: Vec<Reject> = page?.into_iter().map(|(_, reject)| reject).take(left).collect();
                 if page.is_empty() {
                     break;
                 }
                 left -= page.len();
+                help = help.or_else(|| page.iter().find_map(|reject| mapping::remedy(&reject.reason)));
                 let called = self.labels(plan, page.iter().filter_map(|reject| reject.key.as_ref())).await?;
                 for reject in &page {
                     let who = named(reject.key.as_ref(), reject.key.as_ref().and_then(|key| called.get(key)));
@@ -85,6 +87,7 @@ impl Shown<'_> {
                 }
             }
             more(out, "    ", plan.rejected, most)?;
+            help.iter().try_for_each(|help| out.line(&format!("    help: {help}")))?;
         }
         if plan.skipped > 0 {
             out.section(&format!("  {}", out.style.strong(&format!("Skipped {}", plan.skipped))))?;

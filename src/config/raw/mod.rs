@@ -20,6 +20,7 @@ pub use self::source::{
     RawTrust, RawUnion, fields,
 };
 use super::schema::{auth_kinds, pagination_kinds, target_kinds};
+use crate::domain::schedule_field;
 use crate::domain::units::{Rate, Span, TypedLimit};
 
 /// The configuration of rosterd: where people come from, where they go, and how.
@@ -66,6 +67,7 @@ pub struct RawState {
 #[schemars(extend("required" = ["listen"]))]
 pub struct RawServer {
     /// Address and port, e.g. "127.0.0.1:9464".
+    #[schemars(regex(pattern = r"^([0-9.]+|\[.*\]):[0-9]+$"))]
     pub listen: Option<String>,
     /// Whether the page may show values of people; keys and field names are shown in any case.
     #[schemars(extend("default" = false))]
@@ -146,7 +148,7 @@ pub struct RawAuth {
     /// Of kinds basic and session.
     pub password: Option<RawSecret>,
     /// Of kind oauth2: where tokens are issued.
-    #[schemars(length(min = 1))]
+    #[schemars(regex(pattern = super::schema::ADDRESS))]
     pub token_url: Option<String>,
     /// Of kind oauth2.
     #[schemars(length(min = 1))]
@@ -183,6 +185,7 @@ pub struct RawTarget {
     /// Of kind rest: the file that describes the API; `rosterd targets show juno` prints one to copy.
     pub definition: Option<PathBuf>,
     /// Where the API is. http:// with credentials is for this machine alone.
+    #[schemars(regex(pattern = super::schema::ADDRESS))]
     pub base_url: Option<String>,
     /// How to log in.
     pub auth: Option<RawAuth>,
@@ -214,6 +217,7 @@ pub struct RawTarget {
     /// A PEM file with the certificate and key that we show.
     pub client_cert: Option<PathBuf>,
     /// A proxy for every request, e.g. "http://proxy.example.com:3128".
+    #[schemars(regex(pattern = super::schema::ADDRESS))]
     pub proxy: Option<String>,
 }
 
@@ -227,9 +231,10 @@ pub struct RawSync {
     /// The name of a target.
     pub target: Option<String>,
     /// When the daemon runs it: cron with seconds first ("0 */15 * * * *"), or five fields; weekdays 0 and 7 are Sunday.
+    #[schemars(regex(pattern = schedule_field::pattern()))]
     pub schedule: Option<String>,
     /// The zone of the schedules, and of `today` and `now` in expressions, e.g. "Europe/Zurich".
-    #[schemars(extend("default" = "UTC"))]
+    #[schemars(extend("default" = "UTC", "enum" = super::schema::time_zones()))]
     pub timezone: Option<String>,
     /// Whether a run that was missed is made up, once.
     #[schemars(extend("default" = true))]
@@ -238,6 +243,7 @@ pub struct RawSync {
     #[schemars(extend("default" = "0s"))]
     pub jitter: Option<Span>,
     /// When the daemon compares source, snapshot and target: cron, as `schedule`.
+    #[schemars(regex(pattern = schedule_field::pattern()))]
     pub reconcile_schedule: Option<String>,
     /// Whether a scheduled reconcile also repairs, under the same limits; it only reports otherwise.
     #[schemars(extend("default" = false))]

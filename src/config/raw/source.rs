@@ -96,6 +96,7 @@ pub struct RawHttp {
     #[schemars(length(min = 1))]
     pub key: Option<String>,
     /// Of kind http: the address.
+    #[schemars(regex(pattern = crate::config::schema::ADDRESS))]
     pub url: Option<String>,
     /// How the file or the answer is written; of kind http json unless said.
     pub format: Option<RawFormat>,
@@ -129,6 +130,7 @@ pub struct RawHttp {
     /// A PEM file with the certificate and key that we show.
     pub client_cert: Option<PathBuf>,
     /// A proxy for every request, e.g. "http://proxy.example.com:3128".
+    #[schemars(regex(pattern = crate::config::schema::ADDRESS))]
     pub proxy: Option<String>,
 }
 

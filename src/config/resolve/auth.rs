@@ -27,9 +27,14 @@ pub(super) fn resolve(
 ) -> Option<AuthSettings> {
     let kinds = KINDS.iter().map(|(kind, _)| *kind).filter(|k| allowed.is_empty() || allowed.iter().any(|a| a == k));
     let wanted: Vec<&str> = kinds.collect();
-    let help = format!("write auth = {{ kind = \"{}\", … }}", wanted.first().unwrap_or(&"bearer"));
+    let help = format!("write auth = {}", example(wanted.first().unwrap_or(&"bearer")));
     let raw = report.required(path, raw, &help)?;
-    let kind = report.required(&path.join("kind"), raw.kind.clone(), &format!("one of {}", wanted.join(", ")))?;
+    let first = wanted.first().unwrap_or(&"bearer");
+    let help = match wanted.as_slice() {
+        [only] => format!("write kind = {only:?}"),
+        _ => format!("write kind = {first:?}, or another of {}", wanted.join(", ")),
+    };
+    let kind = report.required(&path.join("kind"), raw.kind.clone(), &help)?;
     let Some((_, keys)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         let help = did_you_mean(&kind, wanted.iter().copied());
         report.error(&path.join("kind"), format!("{kind:?} is not a kind of auth"), help);
@@ -37,11 +42,30 @@ pub(super) fn resolve(
     };
     if !wanted.contains(&kind.as_str()) {
         let message = format!("auth of kind {kind:?} can't be used here");
-        report.error(&path.join("kind"), message, Some(format!("it takes {}", wanted.join(", "))));
+        let help = match wanted.as_slice() {
+            [only] => format!("this platform takes kind = {only:?} alone"),
+            _ => format!("use one of {}", wanted.join(", ")),
+        };
+        report.error(&path.join("kind"), message, Some(help));
         return None;
     }
     refuse_foreign(report, path, &kind, keys, &raw);
     by_kind(report, path, &kind, raw)
+}
+
+/// A kind of auth as it is written.
+fn example(kind: &str) -> &'static str {
+    match kind {
+        "token" => r#"{ kind = "token", token = { file = "api.token" } }"#,
+        "header" => r#"{ kind = "header", name = "X-Api-Key", value = { file = "api.token" } }"#,
+        "basic" => r#"{ kind = "basic", username = "rosterd", password = { file = "api.password" } }"#,
+        "session" => r#"{ kind = "session", username = "rosterd", password = { file = "api.password" } }"#,
+        "oauth2" => {
+            r#"{ kind = "oauth2", token_url = "https://…", client_id = "…", client_secret = { file = "api.secret" } }"#
+        }
+        "none" => r#"{ kind = "none" }"#,
+        _ => r#"{ kind = "bearer", token = { file = "api.token" } }"#,
+    }
 }
 
 /// Refuses keys that belong to another kind.

@@ -1,6 +1,5 @@
 //! `[syncs.NAME] label`: the target fields by which people are named.
 
-use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::settings::TargetSettings;
 use super::Report;
@@ -47,8 +46,7 @@ fn judge(
     for (i, field) in typed.iter().enumerate() {
         let at = at.join(i.to_string());
         if !catalogue.admits(field) {
-            let known = catalogue.fields.keys().map(String::as_str);
-            report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+            report.error(&at, format!("the target has no field {field:?}"), Some(catalogue.hint(field)));
         } else if !is_mapped(field) {
             let help = format!("add `{field}` to the mapping, or take it out of label");
             report.warning(&at, format!("{field:?} is not mapped, so nobody can be named by it"), Some(help));

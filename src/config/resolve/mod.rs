@@ -10,6 +10,7 @@ mod overlap;
 pub(super) mod source;
 mod sync;
 pub(super) mod target;
+mod times;
 
 use crate::domain::error::{Error, LocalReason};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::locate::{KeyPath, Layers};
 use super::raw::{Raw, RawNotify, RawSecret, RawServer, RawState};
 use super::settings::{NotifySettings, ServerSettings, Settings, StateSettings};
+use crate::domain::nearest::nearest;
 use crate::http::secret::Secret;
 
 /// How long outcomes are kept unless told otherwise: half a year, enough for an audit.
@@ -33,6 +37,9 @@ const MAX_CONNECTIONS: u32 = 64;
 
 /// The most that can be asked for.
 const MOST_CONNECTIONS: u32 = 10_000;
+
+/// The longest path that is looked for, in bytes.
+const LONGEST_NAME: usize = 4096;
 
 /// The mode bits by which others than owner and group can do anything with a file.
 const OPEN_TO_OTHERS: u32 = 0o007;
@@ -110,15 +117,37 @@ impl<'a> Report<'a> {
     /// A value that must be there.
     fn required<T>(&mut self, path: &KeyPath, value: Option<T>, help: &str) -> Option<T> {
         if value.is_none() && !self.is_unreadable(path) {
-            self.error(path, "this is missing", Some(help.to_owned()));
+            self.missing(path, "this is missing", help);
         }
         value
+    }
+
+    /// Notes that something is missing. Where a variable alone speaks of the element, its name is the likelier mistake.
+    fn missing(&mut self, path: &KeyPath, message: &str, help: &str) {
+        let Some(known) = self.layers.known_to_variables_alone(path) else {
+            return self.error(path, message, Some(help.to_owned()));
+        };
+        let element = KeyPath::of(&path.0[..2]);
+        let (section, name) = (path.0[0].trim_end_matches('s'), &path.0[1]);
+        let near = nearest(name, known.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? "));
+        let known = if known.is_empty() { String::new() } else { format!("the files have: {}; ", known.join(", ")) };
+        let help = format!(
+            "{}A {section} that is set by variables alone needs its {} too",
+            near.unwrap_or(known),
+            path.0[2..].join(".")
+        );
+        let message = format!("no file of the configuration has a {section} {name:?}");
+        let diagnostic = self.diagnostic(&element, message, Some(help));
+        if !self.errors.iter().any(|e| (&e.key, &e.message) == (&diagnostic.key, &diagnostic.message)) {
+            self.errors.push(diagnostic);
+        }
     }
 
     /// A number that must be at least 1.
     fn positive<T: Default + PartialEq>(&mut self, path: &KeyPath, value: Option<T>) -> Option<T> {
         if value.as_ref() == Some(&T::default()) {
-            self.error(path, "0 would mean that nothing is ever done", Some("write 1 or more".into()));
+            let key = path.0.last().map_or("it", String::as_str);
+            self.error(path, "0 would mean that nothing is ever done", Some(format!("write {key} = 1, or more")));
         }
         value
     }
@@ -149,6 +178,7 @@ impl<'a> Report<'a> {
         let table = match raw {
             RawSecret::Literal(text) => {
                 self.refuse_open_literal(path);
+                self.warn_of_file_name(path, text.expose_secret());
                 return Some(Secret::Literal(text));
             }
             RawSecret::Table(table) => table,
@@ -165,7 +195,9 @@ impl<'a> Report<'a> {
             (None, Some(file), None) => Some(Secret::File(self.path(&path.join("file"), &file))),
             (None, None, Some(name)) if !name.is_empty() && !name.contains('/') => Some(Secret::Credential(name)),
             (None, None, Some(_)) => {
-                self.error(path, "a credential's name has no slash and is not empty", None);
+                let help =
+                    "write the name alone, as LoadCredential= of the unit has it: { credential = \"juno.token\" }";
+                self.error(path, "a credential's name has no slash and is not empty", Some(help.into()));
                 None
             }
             _ => {
@@ -175,6 +207,16 @@ impl<'a> Report<'a> {
                 }
                 None
             }
+        }
+    }
+
+    /// Warns of a secret that is the name of a file: the file was meant. It is not shown, for it may be a secret.
+    fn warn_of_file_name(&mut self, path: &KeyPath, text: &str) {
+        let may_be_name = !text.is_empty() && text.len() <= LONGEST_NAME && !text.contains(['\n', '\0']);
+        if may_be_name && self.path(path, Path::new(text)).is_file() {
+            let message = "this text is taken for the secret itself, and it is the name of a file";
+            let help = "if the secret is in that file, write { file = \"…\" } with its name";
+            self.warning(path, message, Some(help.into()));
         }
     }
 
@@ -257,8 +299,8 @@ fn section<R, T>(
     for (name, raw) in raw {
         let path = KeyPath::of([section, &name]);
         if !is_name(&name) {
-            let help = "names begin with a small letter; then small letters, digits, - and _";
-            report.error(&path, format!("{name:?} is not a name"), Some(help.into()));
+            let help = "a name is small letters, digits, - and _, and begins with a letter: hr, hr-2";
+            report.error(&path, format!("{name:?} can't be a name"), Some(help.into()));
         }
         let made = one(report, &path, &name, raw);
         all.insert(name, made);
@@ -286,7 +328,7 @@ fn state(raw: RawState, report: &mut Report<'_>) -> Option<StateSettings> {
     let path = KeyPath::of(["state", "path"]);
     let file = report.required(&path, raw.path, r#"write [state] and path = "rosterd.db": the database goes there"#)?;
     if file.as_os_str().is_empty() {
-        report.error(&path, "a path is empty", None);
+        report.error(&path, "the path is empty", Some(r#"write path = "rosterd.db": the database goes there"#.into()));
         return None;
     }
     Some(StateSettings {
@@ -301,7 +343,11 @@ fn server(raw: RawServer, report: &mut Report<'_>) -> Option<ServerSettings> {
     let listen = report.required(&path, raw.listen, help)?;
     let address = listen.parse();
     if address.is_err() {
-        report.error(&path, format!("{listen:?} is not an address and a port"), Some(help.into()));
+        let help = match listen.rsplit_once(':') {
+            Some(("localhost", port)) => format!("write the address of localhost: listen = \"127.0.0.1:{port}\""),
+            _ => help.to_owned(),
+        };
+        report.error(&path, format!("{listen:?} is not an IP address and a port"), Some(help));
     }
     let hosts = raw.hosts.unwrap_or_default();
     for host in hosts.iter().filter(|host| !is_host(host)) {
@@ -355,7 +401,7 @@ fn notify(raw: RawNotify, report: &mut Report<'_>) -> Option<NotifySettings> {
         }
         _ => {
             if report.unreadable_below(&path).is_empty() {
-                let help = "write webhook = { url = … } or command = [ … ]";
+                let help = r#"write webhook = { url = "https://…" } or command = ["/usr/local/bin/page", "ops"]"#;
                 report.error(&path, "exactly one of webhook and command belongs here", Some(help.into()));
             }
             None
@@ -365,7 +411,6 @@ fn notify(raw: RawNotify, report: &mut Report<'_>) -> Option<NotifySettings> {
 
 /// A webhook's address. It often carries a secret, yet may stand in any file: it opens nothing but a mailbox.
 fn webhook_url(report: &mut Report<'_>, path: &KeyPath, raw: RawSecret) -> Option<Secret> {
-    use secrecy::ExposeSecret;
     let RawSecret::Literal(text) = raw else { return report.secret(path, raw) };
     network::url(report, path, text.expose_secret(), network::Use::Secret)?;
     Some(Secret::Literal(text))

@@ -34,12 +34,9 @@ pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use
     let help = |text: &str| Some(text.to_owned());
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
-        _ => {
-            report.error(
-                path,
-                format!("{shown} is not an address"),
-                help("write it whole, e.g. \"https://acme.example.com/api\""),
-            );
+        other => {
+            let (why, remedy) = no_address(path, text, other.err());
+            report.error(path, format!("{shown} is not an address: {why}"), Some(remedy));
             return None;
         }
     };
@@ -57,6 +54,28 @@ pub(super) fn url(report: &mut Report<'_>, path: &KeyPath, text: &str, used: Use
         return None;
     }
     Some(url.into())
+}
+
+/// Why a text is no address that can be used, and what to write.
+fn no_address(path: &KeyPath, text: &str, error: Option<url::ParseError>) -> (String, String) {
+    let example = match path.0.last().map(String::as_str) {
+        Some("proxy") => "http://proxy.example.com:3128",
+        _ => "https://acme.example.com/api",
+    };
+    let whole = format!("write it whole, e.g. \"{example}\"");
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    if error == Some(url::ParseError::InvalidPort) {
+        return ("its port is not a number from 1 to 65535".into(), whole);
+    }
+    if !scheme.is_empty() && !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+        return ("it begins with neither https:// nor http://".into(), whole);
+    }
+    let is_host = !rest.is_empty() && !rest.contains(['@', '?', '#']) && !rest.contains(char::is_whitespace);
+    if scheme.is_empty() && is_host && Url::parse(&format!("https://{rest}")).is_ok_and(|url| url.has_host()) {
+        let begin = if example.starts_with("https") { "https://" } else { "http://" };
+        return (format!("{begin} is missing before it"), format!("write \"{begin}{}\"", address::typed(rest)));
+    }
+    ("https:// and the name of a host are needed".into(), whole)
 }
 
 /// `retry`, with its defaults.
@@ -95,7 +114,9 @@ pub(super) fn network(
         let key = path.join(key);
         let file = report.path(&key, &file?);
         if !file.is_file() {
-            report.error(&key, format!("there is no file {}", address::scrubbed(&file.display().to_string())), None);
+            let message = format!("there is no file {}", address::scrubbed(&file.display().to_string()));
+            let help = "name a PEM file; a relative path begins in the directory of the configuration";
+            report.error(&key, message, Some(help.into()));
         }
         Some(file)
     };

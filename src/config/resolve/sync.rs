@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-
 use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
-use super::super::raw::{RawEmpty, RawHold, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
+use super::super::raw::{self, RawEmpty, RawHold, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
 use super::super::settings::{DaemonSettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
+use super::times::{due, refuse_standard_input, timezone};
 use super::{Made, Report, label};
 use crate::domain::catalogue::{Catalogue, Field};
 use crate::domain::limits::Limit;
 use crate::domain::limits::{HoldBack, Limits};
 use crate::domain::nearest::nearest;
-use crate::domain::schedule::Schedule;
 use crate::domain::units::TypedLimit;
 use crate::domain::value::FieldType;
 use crate::mapping::protect::Protection;
@@ -172,38 +169,6 @@ fn reference<T>(
     }
 }
 
-fn timezone(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>) -> Option<Tz> {
-    let Some(name) = raw else { return Some(Tz::UTC) };
-    let zone = name.parse().ok();
-    if zone.is_none() {
-        let near = did_you_mean(name, chrono_tz::TZ_VARIANTS.iter().map(|z| z.name()));
-        let help = near.filter(|n| n.len() < 80).unwrap_or_else(|| "e.g. \"Europe/Zurich\" or \"UTC\"".into());
-        report.error(&path.join("timezone"), format!("{name:?} is not a time zone"), Some(help));
-    }
-    zone
-}
-
-/// A schedule must be readable, and due at some time.
-fn due(report: &mut Report<'_>, path: &KeyPath, raw: Option<&str>, zone: Option<Tz>) -> Option<Schedule> {
-    let text = raw?;
-    match Schedule::parse(text, zone.unwrap_or(Tz::UTC)) {
-        Err(error) => report.error(path, error.message, Some(error.help)),
-        // Any instant will do: a line that is ever due is due within eight years of any (29 February around 2100).
-        Ok(schedule) if schedule.next_after(DateTime::<Utc>::UNIX_EPOCH).is_none() => {
-            report.error(path, format!("{text:?} is never due"), Some("there is no such day".into()));
-        }
-        Ok(schedule) => return Some(schedule),
-    }
-    None
-}
-
-fn refuse_standard_input(report: &mut Report<'_>, path: &KeyPath, source: &SourceSettings) {
-    if source.kind.is_read_once() {
-        let help = "name a file as the source's path, or take the schedule out and run `rosterd sync`";
-        report.error(&path.join("schedule"), "standard input can't be read on a schedule", Some(help.into()));
-    }
-}
-
 /// The rules that can be understood.
 fn spec(
     report: &mut Report<'_>,
@@ -213,7 +178,8 @@ fn spec(
 ) -> MappingSpec {
     let path = path.join("map");
     if map.is_empty() && !report.is_unreadable(&path) {
-        report.error(&path, "nothing is mapped", Some("write one line a target field: email = \"email\"".into()));
+        let help = "write [syncs.NAME.map], and below it one line for each field: email = \"email\"";
+        report.missing(&path, "nothing is mapped", help);
     }
     let fields =
         map.into_iter().filter_map(|(field, rule)| self::rule(report, &path.join(&field), field, rule)).collect();
@@ -223,7 +189,8 @@ fn spec(
 fn rule(report: &mut Report<'_>, path: &KeyPath, field: String, RawRule(raw): RawRule) -> Option<FieldRule> {
     let from = match (raw.column, raw.cel, raw.value) {
         (Some(column), None, None) if column.trim().is_empty() => {
-            report.error(path, "the name of a column is empty", None);
+            let help = "name the column of the source, or take the line out";
+            report.error(path, "the name of a column is empty", Some(help.into()));
             return None;
         }
         (Some(column), None, None) => ValueFrom::Column(column),
@@ -231,10 +198,10 @@ fn rule(report: &mut Report<'_>, path: &KeyPath, field: String, RawRule(raw): Ra
         (None, None, Some(value)) => ValueFrom::Value(value),
         _ => {
             if report.unreadable_below(path).is_empty() {
-                let help = "write \"COLUMN\", { cel = \"…\" } or { value = … }";
+                let help = "write \"COLUMN\", { cel = 'EXPRESSION' } or { value = CONSTANT }";
                 report.error(
                     path,
-                    "a field's value comes from exactly one of column, cel and value",
+                    "a field takes its value from exactly one of column, cel and value",
                     Some(help.into()),
                 );
             }
@@ -278,7 +245,16 @@ fn mapping(
         Err(findings) => (None, findings),
     };
     let is_told = |place: &FindingAt| matches!(place, FindingAt::Field(field) if told.contains(field));
-    findings.into_iter().filter(|f| !is_told(&f.place)).for_each(|finding| self::told(report, path, finding));
+    for mut finding in findings.into_iter().filter(|f| !is_told(&f.place)) {
+        if let FindingAt::Field(field) = &finding.place
+            && !catalogue.admits(field)
+            && raw::fields::<RawSync>().contains(&field.as_str())
+        {
+            let sync = path.0.last().map_or("", String::as_str);
+            finding.help = Some(format!("`{field}` is a key of the sync: put it above [syncs.{sync}.map]"));
+        }
+        self::told(report, path, finding);
+    }
     compiled
 }
 
@@ -329,8 +305,7 @@ fn match_fields_known(
     for (i, field) in typed.iter().enumerate() {
         let at = at.join(i.to_string());
         if !catalogue.admits(field) {
-            let known = catalogue.fields.keys().map(String::as_str);
-            report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+            report.error(&at, format!("the target has no field {field:?}"), Some(catalogue.hint(field)));
         } else if !fields.contains(field) {
             let help = format!("add `{field}` to the mapping, or take it out of match");
             report.error(&at, format!("{field:?} is not mapped, so there is nothing to recognise by"), Some(help));
@@ -385,8 +360,7 @@ fn protection(
     });
     let Some(catalogue) = catalogue.filter(|c| !c.open) else { return protection };
     for field in protection.fields().filter(|field| catalogue.field(field).is_none()) {
-        let known = catalogue.fields.keys().map(String::as_str);
-        report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, known));
+        report.error(&at, format!("the target has no field {field:?}"), Some(catalogue.hint(field)));
     }
     protection
 }
@@ -401,9 +375,14 @@ fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue
                 report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, unique));
             }
             Some(known) => match &known.writable {
-                Err(why) => report.error(&at, format!("{field:?} can't be written: {why}"), None),
+                Err(why) => {
+                    let help = Some(format!("take {field:?} out"));
+                    report.error(&at, format!("{field:?} can't be written: {why}"), help);
+                }
                 Ok(()) if !known.unique => {
-                    report.warning(&at, format!("{field:?} is not unique there, so nobody waits for it"), None);
+                    let help = "take it out, or name a field that no two accounts can share, such as an address";
+                    let message = format!("several accounts may have the same {field:?}, so nobody waits for it");
+                    report.warning(&at, message, Some(help.into()));
                 }
                 Ok(()) => {}
             },

@@ -87,8 +87,8 @@ fn base_url(report: &mut Report<'_>, path: &KeyPath, raw: Option<String>, auth: 
     if address.query().is_some() {
         report.error(
             &path,
-            format!("{:?} has a query", address::typed(&text)),
-            Some("the API's paths are put behind it: take it out".into()),
+            format!("{:?} has a query (what follows the ?)", address::typed(&text)),
+            Some("take the query out: the paths of the API are put behind the address".into()),
         );
         return None;
     }
@@ -101,7 +101,11 @@ fn engine(report: &mut Report<'_>, path: &KeyPath, name: &str, raw: &RawTarget) 
     let kinds = Engine::builtin_kinds();
     let known = || kinds.iter().copied().chain([OWN]);
     let all = known().collect::<Vec<_>>().join(", ");
-    let Some(kind) = report.required(&path.join("kind"), raw.kind.clone(), &format!("one of {all}")) else {
+    let Some(kind) = report.required(
+        &path.join("kind"),
+        raw.kind.clone(),
+        &format!("write kind = {:?}, or another of {all}", kinds[0]),
+    ) else {
         return Made::Broken;
     };
     let definition = path.join("definition");

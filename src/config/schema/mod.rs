@@ -3,21 +3,33 @@
 //! It is made from the types that the configuration is read with ([`super::raw`]), and from the tables by which
 //! [`super::resolve`] judges what belongs to which kind, so that it can't say anything else than the program does. What
 //! a kind of target takes comes from its definition. A schema can't know everything that `rosterd check` does: columns,
-//! fields of the target, expressions and references are judged there alone.
+//! expressions and references are judged there alone, and fields where a target is not of a built-in kind.
 
 use crate::domain::json_schema::without_null;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+mod target_fields;
+
 use super::raw::{Raw, RawKind, RawTrust};
 use super::resolve::{auth, source, target};
 use crate::api::Engine;
 
+/// Addresses of http and https. Parsers of addresses take much for one (`https:host`); what they take is in it.
+pub(super) const ADDRESS: &str = r"^\s*[hH][tT][tT][pP][sS]?:.";
+
+/// The names of time zones.
+pub(super) fn time_zones() -> Vec<&'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect()
+}
+
 /// The schema of a whole configuration.
 pub fn configuration() -> Value {
     let generator = SchemaSettings::draft2020_12().with_transform(without_null).into_generator();
-    generator.into_root_schema_for::<Raw>().to_value()
+    let mut schema = generator.into_root_schema_for::<Raw>().to_value();
+    target_fields::add(&mut schema);
+    schema
 }
 
 /// The kinds of source.

@@ -74,7 +74,7 @@ fn a_key_that_no_source_has_and_one_that_another_kind_has_are_told_apart() {
     assert_eq!(of_json.format.json(), Some(&JsonSettings::default()));
     for (lines, parts) in [
         ("", &["sources.f.format: this is missing", "ndjson"][..]),
-        ("format = \"xml\"\n", &["sources.f.format", "\"xml\" is not one of json, ndjson, csv"]),
+        ("format = \"xml\"\n", &["sources.f.format", "\"xml\" is not one of \"json\", \"ndjson\", \"csv\""]),
         ("format = \"json\"\nrecord = \"/d\"\n", &["unknown key `record`", "did you mean `records`?"]),
         ("format = \"json\"\nurll = \"/d\"\n", &["unknown key `urll`", "`url`? It belongs to kind = \"http\""]),
         (

@@ -120,7 +120,7 @@ fn every_mistake_is_told_at_once_with_its_line() {
         ("10 targets.juno.rate: \"10/sec\" is not a rate", "10/s"),
         ("11 targets.juno.timeot: unknown key `timeot`", "did you mean `timeout`?"),
         ("14 syncs.staff.source: there is no source \"hrr\"", "did you mean `hr`?"),
-        ("16 syncs.staff.on_leave: \"bann\" is not one of ban, delete, ignore", "did you mean `ban`?"),
+        ("16 syncs.staff.on_leave: \"bann\" is not one of \"ban\", \"delete\", \"ignore\"", "did you mean `ban`?"),
         ("18 syncs.staff.map.emial", "did you mean `email`?"),
         ("21 syncs.staff.limits.ban: \"5 percent\" is not a limit", "5%"),
     ];
@@ -260,7 +260,7 @@ fn references_are_checked_with_the_nearest_name() {
 
 #[test]
 fn names_are_small_letters() {
-    one_error(&minimal().replace("[syncs.staff", "[syncs.Staff"), &["\"Staff\" is not a name"]);
+    one_error(&minimal().replace("[syncs.staff", "[syncs.Staff"), &["\"Staff\" can't be a name"]);
 }
 
 #[test]

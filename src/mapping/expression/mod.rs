@@ -19,7 +19,7 @@ use serde_json::{Number, Value};
 use super::infer::{self, ValueKind};
 use super::meter::{self, LARGEST, METER};
 use super::scan::{self, LEVELS};
-use super::walk::{self, ROW_PREFIX};
+use super::walk::{self, CONDITION, ROW_PREFIX};
 use super::{dates, guard, input_bounds};
 use crate::domain::local_time::LocalTime;
 use crate::os::stack::roomy;
@@ -152,7 +152,8 @@ impl Expression {
     /// exist, wrong uses of `row`, patterns that are no regular expressions.
     pub fn over(text: &str, all_text: bool) -> Result<Expression, Vec<Problem>> {
         if text.trim().is_empty() {
-            return Err(vec![Problem::new("the expression is empty")]);
+            let help = "write an expression, such as status == \"active\", or take the line out";
+            return Err(vec![Problem::new("the expression is empty").help(help)]);
         }
         scan::bounded(text).map_err(|problem| vec![problem])?;
         roomy(text.len(), || Expression::parse(text, all_text)).unwrap_or_else(|error| {
@@ -452,7 +453,15 @@ fn spaced_name(text: &str) -> Option<String> {
 fn habit(text: &str) -> Option<&'static str> {
     let word = |w: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|t| t.eq_ignore_ascii_case(w));
     let bare = ["==", "!=", "<=", ">="].iter().fold(text.to_string(), |t, op| t.replace(op, " "));
-    if word("and") || word("or") || word("not") {
+    if word("if") || word("then") || word("else") {
+        Some(CONDITION)
+    } else if word("null") && word("is") {
+        Some("an empty cell is an empty text: compare with \"\"")
+    } else if word("like") {
+        Some("write name.startsWith(\"A\"), name.endsWith(\"x\") or name.contains(\"x\")")
+    } else if text.contains(" in (") {
+        Some("a list stands in square brackets: status in [\"active\", \"leave\"]")
+    } else if word("and") || word("or") || word("not") {
         Some("CEL writes && for and, || for or, ! for not")
     } else if bare.contains('=') {
         Some("compare with ==")

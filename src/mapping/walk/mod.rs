@@ -7,6 +7,8 @@
 mod names;
 mod times;
 
+pub(super) use names::CONDITION;
+
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;

@@ -87,9 +87,22 @@ const ALIASES: [(&str, &str); 24] = [
     ("math.minimum", "math.least"),
 ];
 
+/// How one of two is chosen.
+pub(in crate::mapping) const CONDITION: &str =
+    r#"a choice is written CONDITION ? THIS : OTHER, as in title == "" ? "none" : title"#;
+
 /// What is said of a call of a function that there is not.
 pub(super) fn unknown_function(name: &str) -> Problem {
     let problem = Problem::new(format!("there is no function {name}()"));
+    let habit = match name {
+        "today" | "now" => Some(format!("{name} is a value: write it without the brackets")),
+        "concat" | "concatenate" => Some("texts are joined by a plus: first_name + \" \" + last_name".into()),
+        "iif" | "ifelse" | "case" => Some(CONDITION.into()),
+        _ => None,
+    };
+    if let Some(habit) = habit {
+        return problem.help(habit);
+    }
     let alias = ALIASES.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
     let near = alias.or_else(|| nearest(name, FUNCTIONS.iter().copied()));
     match near {

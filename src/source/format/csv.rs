@@ -321,7 +321,7 @@ fn check_header(
     let missing: Vec<String> = needed
         .into_iter()
         .filter(|name| !header.contains(name) && !source.also_key.contains(name))
-        .map(|name| match nearest(name, header.iter().map(|name| shortened(name))) {
+        .map(|name| match nearest(name, header.iter().map(|name| shortened(name)).filter(|_| header.len() > 1)) {
             Some(near) => format!("{name:?} (did you mean “{}”?)", printable(near)),
             None => format!("{name:?}"),
         })
@@ -340,8 +340,13 @@ fn check_header(
         failure.help("there are NUL bytes between the letters: set encoding = \"utf-16le\" or \"utf-16be\"")
     } else if header.len() == 1 {
         let delimiter = char::from(settings.delimiter).escape_default();
-        failure.help(format!("there is one column only: is “{delimiter}” the right delimiter?"))
+        let there = [';', '\t', '|', ','].into_iter().find(|other| header[0].contains(*other));
+        let write = there.map(|other| format!(" Write delimiter = \"{}\"", other.escape_default()));
+        let write = write.unwrap_or_default();
+        failure.help(format!("there is one column only: is “{delimiter}” the right delimiter?{write}"))
     } else {
-        failure.help("have the export mended, or name the columns as they are")
+        failure.help(
+            "have the export mended, or name the columns as they are; a text in an expression is in quotes: \"active\"",
+        )
     })
 }

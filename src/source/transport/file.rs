@@ -273,7 +273,9 @@ pub(in crate::source) fn unusable(source: &SourceSettings, what: String) -> Fail
 fn open_file(source: &SourceSettings, path: &Path) -> Result<(File, Metadata)> {
     let failed = |error: io::Error| {
         let (what, help) = match error.kind() {
-            io::ErrorKind::NotFound => ("does not exist", "see whether the export was made"),
+            io::ErrorKind::NotFound => {
+                ("does not exist", "see whether the export was made; a relative path begins where the configuration is")
+            }
             io::ErrorKind::PermissionDenied => ("may not be read by this user", "give this user the right to read it"),
             _ => ("can't be opened", "see whether it can be read by hand"),
         };

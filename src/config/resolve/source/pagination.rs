@@ -27,7 +27,11 @@ pub(super) fn pagination(
 ) -> Option<Pagination> {
     let kinds = PAGINATION.iter().map(|(kind, _, _)| *kind);
     let help = kinds.clone().collect::<Vec<_>>().join(", ");
-    let kind = report.required(&path.join("kind"), raw.kind.as_deref(), &format!("one of {help}"))?;
+    let kind = report.required(
+        &path.join("kind"),
+        raw.kind.as_deref(),
+        &format!("write kind = \"link\", or another of {help}"),
+    )?;
     let Some((_, must, may)) = PAGINATION.iter().find(|(name, _, _)| *name == kind) else {
         report.error(&path.join("kind"), format!("{kind:?} is not a kind of paging"), did_you_mean(kind, kinds));
         return None;
@@ -43,9 +47,17 @@ pub(super) fn pagination(
     for (key, there) in present {
         let at = path.join(key);
         if there && !must.contains(&key) && !may.contains(&key) {
-            report.error(&at, format!("`{key}` does not belong to paging of kind {kind:?}"), None);
+            let takes: Vec<&str> = must.iter().chain(*may).copied().collect();
+            let takes = if takes.is_empty() { "nothing else".to_owned() } else { takes.join(", ") };
+            let help = format!("take it out: kind {kind:?} takes {takes}");
+            report.error(&at, format!("`{key}` does not belong to paging of kind {kind:?}"), Some(help));
         } else if !there && must.contains(&key) {
-            report.required(&at, None::<()>, &format!("paging of kind {kind:?} needs it"));
+            let example = match key {
+                "pointer" => "pointer = \"/next\", the JSON pointer to it in the answer",
+                "name" => "name = \"X-Next\", the header that has it",
+                _ => "param = \"page\", the query parameter that asks for it",
+            };
+            report.required(&at, None::<()>, &format!("paging of kind {kind:?} needs it: write {example}"));
         }
     }
     report.positive(&path.join("size"), raw.size);

@@ -26,6 +26,7 @@ use crate::http::auth::{self, Carried, Credential, Exchange, Issued, Renewal, Se
 use crate::http::body::{Body, BodyError, BodyReadError, Deadline, Store};
 use crate::http::client::{self, Client, in_bytes};
 use crate::http::error::SendError;
+use crate::http::error::connecting;
 use crate::http::oauth::{ClientCredentials, token_in};
 use crate::http::rate::{Memory, RateGate};
 
@@ -256,12 +257,12 @@ impl Fetcher {
                     .help("check url: scheme, host and port")
             }
             _ => {
-                let help = reaching(at, &error.message);
-                Trouble::passing(
-                    Error::Source(SourceReason::Unreachable),
-                    format!("it can't be reached: {}", error.message),
-                )
-                .help(help)
+                let message = format!("it can't be reached: {}", error.message);
+                let trouble = Trouble::passing(Error::Source(SourceReason::Unreachable), message);
+                match connecting(at, &error.message) {
+                    Some(help) => trouble.help(help),
+                    None => trouble.help("run again; if it stays so, see what breaks the connection"),
+                }
             }
         })?;
         self.judge(at, response, &mut patience, known.is_some()).await
@@ -429,16 +430,6 @@ fn shows_its_end(response: &Response) -> bool {
 enum Answer {
     Got(Got),
     Elsewhere(Url),
-}
-
-/// What to do where no connection comes about. Of the address only host and port are told: the rest can hold secrets.
-fn reaching(at: &Url, why: &str) -> String {
-    let host = at.host_str().unwrap_or_default();
-    let place = at.port_or_known_default().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-    match why.to_ascii_lowercase().contains("certificate") {
-        true => format!("if {place} has a certificate of your own authority, name that as ca_file"),
-        false => format!("see whether {place} can be reached from this machine; behind a proxy, set proxy"),
-    }
 }
 
 fn accepted(format: &FormatSettings) -> &'static str {
