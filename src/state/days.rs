@@ -142,6 +142,34 @@ mod tests {
         state.ask_blocking(finish).expect("finished");
     }
 
+    #[derive(Debug)]
+    struct HowFound(String);
+
+    impl Command for HowFound {
+        type Reply = String;
+
+        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
+            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
+            let mut rows = statement.raw_query();
+            let mut steps = Vec::new();
+            while let Some(row) = rows.next()? {
+                steps.push(row.get::<_, String>(3)?);
+            }
+            Ok(steps.join("; "))
+        }
+    }
+
+    #[test]
+    fn a_day_is_found_over_an_index() {
+        let state = State::in_memory().expect("a state");
+        for (of, index) in
+            [("", "INDEX run_started (started_at>?"), (" AND sync = ?3", "INDEX run_sync (sync=? AND started_at>?")]
+        {
+            let found = state.ask_blocking(HowFound(format!("{FIGURES}{of}"))).expect("a plan");
+            assert!(found.contains(index), "{found}");
+        }
+    }
+
     #[test]
     fn each_day_has_the_runs_that_began_on_it() {
         let state = State::in_memory().expect("a state");

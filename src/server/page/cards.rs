@@ -181,7 +181,7 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
             }
             @if o.show_values {
                 ul {
-                    @for operation in &held.operations { li { (with_values(operation)) } }
+                    @for operation in &held.operations { li { (with_values(&plan.sync, operation)) } }
                     @if more(held.operations.len()) > 0 { li class="quiet" { "and " (more(held.operations.len())) " more" } }
                 }
             }
@@ -198,9 +198,9 @@ fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     )
 }
 
-fn with_values(operation: &Operation) -> Markup {
+fn with_values(sync: &str, operation: &Operation) -> Markup {
     html! {
-        (operation.kind) " " b { (operation.key.as_str()) }
+        (operation.kind) " " b { a href=(Root::TOP.person(sync, operation.key.as_str())) { (operation.key.as_str()) } }
         @for (field, change) in &operation.fields { " " (field) " " (shown(&change.old)) " → " (shown(&change.new)) }
     }
 }

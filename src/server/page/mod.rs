@@ -54,7 +54,6 @@ pub(super) fn render(o: &Overview, trend: Option<&Trend>) -> Markup {
     let body = html! {
         (cards::all(o))
         (table(o))
-        @if let Some(trend) = trend { (history::pictures(trend, &[history::PEOPLE, history::FLOW, history::FAILURES])) }
         div class="halves" {
             section {
                 h2 { "Last failures" span class="hint" { "24 hours" } }
@@ -68,6 +67,7 @@ pub(super) fn render(o: &Overview, trend: Option<&Trend>) -> Markup {
                 }
             }
         }
+        @if let Some(trend) = trend { (history::pictures(trend, &[history::PEOPLE, history::FLOW, history::FAILURES])) }
     };
     shell.document(hurry.class(), &html! { (verdict) }, &below, &body)
 }

@@ -109,7 +109,7 @@ impl Shell<'_> {
         html! {
             tr class=(class) {
                 td { (self.time(o.ts)) }
-                td class="name" {
+                td class={ "name" @if with == Told::Runs { " id" } } {
                     @if with == Told::Runs { a href=(self.root.run(o.run.as_str())) { (o.run) } }
                     @else if let Some(key) = &o.key { a href=(self.root.person(&o.sync, key.as_str())) { (key) } }
                     @else { span class="quiet" { "(no key)" } }
