@@ -25,6 +25,7 @@ use crate::domain::nearest::nearest;
 use crate::domain::operation::shown;
 use crate::domain::visible::padded;
 use crate::failpoints;
+use crate::mapping::Severity;
 use crate::mapping::{self, Finding, FindingAt, Mapped, ValueFrom};
 use crate::os::clock::Clock;
 use crate::os::panics;
@@ -141,7 +142,21 @@ fn in_quotes(places: &Places, settings: &Settings, sources: &[SourceLine]) -> Ve
             sources.iter().filter(is_its).flat_map(|line| line.columns.iter().map(String::as_str)).collect();
         // Of those that the configuration names, `check` tells by itself.
         let is_named = |text: &str| sync.source.is_key(text) || sync.mapping.columns().iter().any(|c| c == text);
-        sync.mapping.columns_in_quotes(|text| columns.contains(text) && !is_named(text))
+        let mut found = sync.mapping.columns_in_quotes(|text| columns.contains(text) && !is_named(text));
+        let uses = sync.mapping.uses();
+        for (name, is_used) in [("today", uses.today), ("now", uses.now)] {
+            if is_used && columns.contains(name) && !sync.mapping.columns().iter().any(|column| column == name) {
+                found.push(Finding {
+                    severity: Severity::Warning,
+                    place: FindingAt::Include,
+                    message: format!(
+                        "{name} in an expression is the time of the run, and the source has a column {name}"
+                    ),
+                    help: Some(format!("if the column is meant, write row[\"{name}\"]")),
+                });
+            }
+        }
+        found
     };
     let told = |sync: &SyncSettings, finding: Finding| {
         let failure = Failure::new(Error::Config, finding.message).help(finding.help.unwrap_or_default());

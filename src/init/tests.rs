@@ -72,7 +72,7 @@ fn wrong(text: &str, export: Option<&[u8]>) -> Vec<String> {
     let home = tempfile::tempdir().expect("a directory");
     let path: PathBuf = home.path().join("rosterd.toml");
     std::fs::write(&path, text).expect("written");
-    let Judged { settings, errors, warnings } = config::judge(&[path], []);
+    let Judged { settings, errors, warnings, .. } = config::judge(&[path], []);
     let mut wrong: Vec<String> = errors.iter().chain(&warnings).map(ToString::to_string).collect();
     // What a guess can't get right, it is refused for.
     let refused = ["text follows a closing quote", "cut off inside", "longer than 1 MB"];

@@ -4,9 +4,10 @@
 //! Days are compared as text, since in `YYYY-MM-DD` the order of texts is that of days. Any other spelling would give an
 //! answer as well, a wrong one, and somebody who is still here would be taken to have left.
 
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
-use cel::common::types::{CelBool, CelString, CelTimestamp, DYN_TYPE, STRING_TYPE};
+use cel::common::types::{CelBool, CelInt, CelString, CelTimestamp, DYN_TYPE, STRING_TYPE};
 use cel::common::value::CowVal;
 use cel::{DeclarationError, Env, ExecutionError, Value};
 use chrono::format::{Item, StrftimeItems};
@@ -21,8 +22,9 @@ use crate::domain::local_time::resolved;
 pub(super) const DAY: &str = "@day";
 /// Whether a day is one of the days of a list; likewise.
 pub(super) const DAY_IN: &str = "@day_in";
-/// Gives the moment of a time, or fails; its third argument is the zone of times that name none.
-pub(super) const INSTANT: &str = "@instant";
+/// How two times stand to each other, below, at or above 0, or it fails; after them what either is and the zone of times
+/// that name none. Where one of them is a day without a time, days are compared.
+pub(super) const ORDER: &str = "@order";
 /// Whether a moment is one of a list; likewise.
 pub(super) const INSTANT_IN: &str = "@instant_in";
 /// `date(text, format)`, with what is read as a third argument.
@@ -89,22 +91,27 @@ fn moment(text: &str, zone: Tz) -> Option<DateTime<FixedOffset>> {
     })
 }
 
-/// The years that ISO 8601 writes with four digits.
-fn is_plausible(date: NaiveDate) -> bool {
-    (1..=9999).contains(&date.year())
+/// Whether a date is what its text means. A year of two digits where four are expected is a typing error, and where numbers
+/// follow each other directly, one with a digit too few shifts all others.
+fn is_meant(date: NaiveDate, text: &str, format: &str) -> bool {
+    let written = || date.and_time(NaiveTime::MIN).and_utc().format(format).to_string();
+    (1000..=9999).contains(&date.year()) && (!ADJACENT.is_match(format) || written().len() == text.len())
 }
+
+/// Two numbers of a format with nothing between them.
+static ADJACENT: LazyLock<Regex> = LazyLock::new(|| Regex::new("%[YymdHMSj]%[YymdHMSj]").expect("a pattern of ours"));
 
 fn date_in(text: &str, format: &str) -> Option<NaiveDate> {
     let date = || NaiveDate::parse_from_str(text, format).ok();
     let date_of_time = || NaiveDateTime::parse_from_str(text, format).ok().map(|time| time.date());
-    date().or_else(date_of_time).filter(|date| is_plausible(*date))
+    date().or_else(date_of_time).filter(|date| is_meant(*date, text, format))
 }
 
 fn moment_in(text: &str, format: &str, zone: Tz) -> Option<DateTime<FixedOffset>> {
     let with_zone = || DateTime::parse_from_str(text, format).ok();
     let without = || NaiveDateTime::parse_from_str(text, format).ok().map(|local| resolved(local, zone));
     let date = || date_in(text, format).map(|date| resolved(date.and_time(NaiveTime::MIN), zone));
-    with_zone().or_else(without).or_else(date).filter(|time| is_plausible(time.date_naive()))
+    with_zone().or_else(without).or_else(date).filter(|time| is_meant(time.date_naive(), text, format))
 }
 
 /// Judges a format that stands in an expression: it must name a day, and each of its parts.
@@ -133,7 +140,8 @@ pub(super) fn judge_format(format: &str, is_date: bool) -> Result<(), Problem> {
 pub(super) fn extension(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(DAY, "day_of_any", vec![DYN_TYPE, STRING_TYPE], day_of)?;
     env.add_overload(DAY_IN, "day_in_any", vec![DYN_TYPE, DYN_TYPE, STRING_TYPE], day_in)?;
-    env.add_overload(INSTANT, "instant_of_any", vec![DYN_TYPE, STRING_TYPE, STRING_TYPE], instant_of)?;
+    let order = vec![DYN_TYPE, DYN_TYPE, STRING_TYPE, STRING_TYPE, STRING_TYPE];
+    env.add_overload(ORDER, "order_of_any", order, order_of)?;
     env.add_overload(INSTANT_IN, "instant_in_any", vec![DYN_TYPE, DYN_TYPE, STRING_TYPE, STRING_TYPE], instant_in)?;
     env.add_overload(DATE, "date_of_any", vec![DYN_TYPE, DYN_TYPE, STRING_TYPE], date_of)?;
     env.add_overload(DATETIME, "datetime_of_any", vec![DYN_TYPE, DYN_TYPE, STRING_TYPE, STRING_TYPE], datetime_of)
@@ -152,15 +160,17 @@ fn day_in<'b, 'v>(args: Arguments<'b, 'v>) -> Given<'b, 'v> {
     let [value, list, what] = args.as_slice() else {
         return Err(ExecutionError::invalid_argument_count(3, args.len()));
     };
-    among(value, list, |value| checked_day(value, what))
+    among(value, list, |value| checked_day(value, what), |a, b| a == b)
 }
 
-fn instant_of<'b, 'v>(args: Arguments<'b, 'v>) -> Given<'b, 'v> {
-    let [value, what, zone] = args.as_slice() else {
-        return Err(ExecutionError::invalid_argument_count(3, args.len()));
+fn order_of<'b, 'v>(args: Arguments<'b, 'v>) -> Given<'b, 'v> {
+    let [one, other, what_one, what_other, zone] = args.as_slice() else {
+        return Err(ExecutionError::invalid_argument_count(5, args.len()));
     };
-    let instant = checked_moment(&value.as_ref().try_into()?, what, zone_of(zone)?)?;
-    Ok(CowVal::owned(CelTimestamp::from(instant)))
+    let zone = zone_of(zone)?;
+    let one = checked_time(&one.as_ref().try_into()?, what_one, zone)?;
+    let other = checked_time(&other.as_ref().try_into()?, what_other, zone)?;
+    Ok(CowVal::owned(CelInt::from(one.order(&other, zone) as i64)))
 }
 
 fn instant_in<'b, 'v>(args: Arguments<'b, 'v>) -> Given<'b, 'v> {
@@ -168,14 +178,15 @@ fn instant_in<'b, 'v>(args: Arguments<'b, 'v>) -> Given<'b, 'v> {
         return Err(ExecutionError::invalid_argument_count(4, args.len()));
     };
     let zone = zone_of(zone)?;
-    among(value, list, |value| checked_moment(value, what, zone))
+    among(value, list, |value| checked_time(value, what, zone), |a, b| a.order(b, zone).is_eq())
 }
 
 /// Whether a value is one of a list, both as `read` reads them. Each item is looked at, so that a broken one is told.
-fn among<'b, 'v, T: PartialEq>(
+fn among<'b, 'v, T>(
     value: &CowVal<'b, 'v>,
     list: &CowVal<'b, 'v>,
     read: impl Fn(&Value) -> Result<T, ExecutionError>,
+    is_same: impl Fn(&T, &T) -> bool,
 ) -> Given<'b, 'v> {
     let wanted = read(&value.as_ref().try_into()?)?;
     let Value::List(items) = list.as_ref().try_into()? else {
@@ -183,7 +194,7 @@ fn among<'b, 'v, T: PartialEq>(
     };
     let mut found = false;
     for item in items.iter() {
-        found |= read(item)? == wanted;
+        found |= is_same(&read(item)?, &wanted);
     }
     Ok(CowVal::owned(CelBool::from(found)))
 }
@@ -312,7 +323,27 @@ fn checked_day(value: &Value, what: &CowVal<'_, '_>) -> Result<String, Execution
     }
 }
 
-fn checked_moment(value: &Value, what: &CowVal<'_, '_>, zone: Tz) -> Result<DateTime<FixedOffset>, ExecutionError> {
+/// One side of a comparison of times.
+enum Side {
+    /// A day, the whole of it.
+    Day(NaiveDate),
+    Moment(DateTime<FixedOffset>),
+}
+
+impl Side {
+    fn order(&self, other: &Side, zone: Tz) -> Ordering {
+        let day = |side: &Side| match side {
+            Side::Day(day) => *day,
+            Side::Moment(time) => time.with_timezone(&zone).date_naive(),
+        };
+        match (self, other) {
+            (Side::Moment(one), Side::Moment(other)) => one.cmp(other),
+            (one, other) => day(one).cmp(&day(other)),
+        }
+    }
+}
+
+fn checked_time(value: &Value, what: &CowVal<'_, '_>, zone: Tz) -> Result<Side, ExecutionError> {
     let refused = |fault: &str| {
         let (what, spelled) = named(what).unwrap_or_else(|| ("what a time is compared with".into(), "…".into()));
         let message = format!(
@@ -321,8 +352,11 @@ fn checked_moment(value: &Value, what: &CowVal<'_, '_>, zone: Tz) -> Result<Date
         ExecutionError::function_error(DATES, message)
     };
     match compared(value) {
-        Compared::Text(text) => moment(&text, zone).ok_or_else(|| refused("holds a text that is no time")),
-        Compared::Time(time) => Ok(time),
+        Compared::Text(text) => match iso(&text) {
+            Some(Iso { time: None, date, .. }) => Ok(Side::Day(date)),
+            _ => moment(&text, zone).map(Side::Moment).ok_or_else(|| refused("holds a text that is no time")),
+        },
+        Compared::Time(time) => Ok(Side::Moment(time)),
         Compared::Fault(fault) => Err(refused(fault)),
     }
 }

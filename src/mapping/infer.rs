@@ -4,7 +4,7 @@
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 
-use super::dates::{DATE, DAY, DAY_IN, INSTANT_IN};
+use super::dates::{DATE, DATETIME, DAY, DAY_IN, INSTANT_IN, ORDER};
 use super::expression::Problem;
 use super::guard::runs_once;
 use super::meter::{MATCHES, MATCHES_ANY};
@@ -19,6 +19,8 @@ pub enum ValueKind {
     Number,
     /// True or false.
     Truth,
+    /// A date with a time.
+    Time,
     /// A list or a map.
     Several,
     /// There is no telling.
@@ -32,6 +34,7 @@ impl ValueKind {
             ValueKind::Text => "a text",
             ValueKind::Number => "a number",
             ValueKind::Truth => "true or false",
+            ValueKind::Time => "a time",
             ValueKind::Several => "a list or a map",
             ValueKind::Unknown => "anything",
         }
@@ -113,7 +116,7 @@ impl<'t> Infer<'t> {
         let root = path_of(expr).map(|path| path[0]).unwrap_or_default();
         match root {
             "today" => ValueKind::Text,
-            "now" => ValueKind::Unknown,
+            "now" => ValueKind::Time,
             _ if self.locals.contains(&root) || (root.starts_with('@') && !root.starts_with(ROW_PREFIX)) => {
                 ValueKind::Unknown
             }
@@ -151,12 +154,15 @@ impl<'t> Infer<'t> {
             | MATCHES
             | MATCHES_ANY => ValueKind::Truth,
             "contains" | "startsWith" | "endsWith" | "bool" => ValueKind::Truth,
+            DATETIME | "timestamp" => ValueKind::Time,
             operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO
                 if sides.contains(&ValueKind::Number) =>
             {
                 ValueKind::Number
             }
-            operators::NEGATE | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => ValueKind::Number,
+            operators::NEGATE | ORDER | "size" | "int" | "uint" | "double" | "indexOf" | "lastIndexOf" => {
+                ValueKind::Number
+            }
             "string" | "trim" | "lowerAscii" | "upperAscii" | "replace" | "substring" | "charAt" | "join"
             | "format" | "strings.quote" | DAY | DATE => ValueKind::Text,
             "split" | "sort" | "distinct" | "flatten" | "slice" | "lists.range" => ValueKind::Several,

@@ -67,6 +67,8 @@ pub struct Planner {
     pub client: Arc<Client>,
     /// The time of the run.
     pub now: DateTime<Utc>,
+    /// What the clock shows, where the plan is one of another day: whoever is missing now is missing since now.
+    pub pretended_at: Option<DateTime<Utc>>,
     /// What is known of the clock that tells it.
     pub clock: ClockReading,
     /// The time at which its expressions are evaluated, in the zone of the sync.

@@ -392,9 +392,11 @@ pub async fn make_plan_against(
 ) -> Result<Plan> {
     nothing_is_shared(&runner.state, sync, known).await?;
     let now = runner.clock.now();
-    let since = now - TimeDelta::hours(24);
-    let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now }).await?;
     let time = read.at.time(sync);
+    // On a later day, what was banned lately has been forgotten.
+    let then = if read.at.is_pretended() { now.max(time.instant()) } else { now };
+    let since = then - TimeDelta::hours(24);
+    let bans_before = runner.state.ask(ledger::BansSince { sync: sync.name.clone(), since, now: then }).await?;
     let reading = runner.state.ask(ReadClock { sync: sync.name.clone(), now }).await?;
     let planner = Planner {
         sync: Arc::clone(sync),
@@ -405,6 +407,7 @@ pub async fn make_plan_against(
         state: runner.state.clone(),
         client: Arc::clone(client),
         now: if read.at.is_pretended() { time.instant() } else { now },
+        pretended_at: read.at.is_pretended().then_some(now),
         time,
         incomplete: read.incomplete.is_some(),
         only: only.clone(),

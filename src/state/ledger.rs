@@ -340,7 +340,7 @@ impl Command for CameBack {
 
 /// How many bans and deletes were, or may have been, carried out since a time; the base of `ban_per_day`. One of
 /// which it was found out later that it was done is there twice, and counts once. One that was taken back by an undo of
-/// its run does not count.
+/// its run does not count, whatever key the person has now.
 ///
 /// Where the clock was wrong, the order of runs tells: what a run stamped in the future counts until a later run began
 /// before `since`, and what came after a run of this span counts, whatever time it was stamped with.
@@ -377,7 +377,11 @@ impl Command for BansSince {
                      AND later.id > o.id AND later.op = o.op AND later.status IN ('ok', 'unknown')))
                  AND NOT EXISTS (
                      SELECT 1 FROM run u JOIN outcome back ON back.run = u.id
-                     WHERE u.undoes = o.run AND back.key = o.key AND back.op = 'reinstate' AND back.status = 'ok')",
+                     WHERE u.undoes = o.run AND back.op = 'reinstate'
+                     AND (back.key = o.key OR back.remote_id = o.remote_id)
+                     AND (back.status = 'ok' OR back.status = 'unknown' AND EXISTS (
+                         SELECT 1 FROM outcome found WHERE found.sync = back.sync AND found.key = back.key
+                         AND found.id > back.id AND found.op = 'reinstate' AND found.status = 'ok')))",
             args![self.sync, self.since, self.now],
             |row| row.get(0),
         )?;

@@ -14,7 +14,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunObserver;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::limits::{self, Breach, Measured, breach};
+use crate::domain::limits::{self, Breach, Measured};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Key;
 use crate::failpoints;
@@ -134,7 +134,7 @@ impl Shown<'_> {
                 Ok(failure.error.into())
             }
             Ok(plan) => {
-                let held = breach(plan.tally(), &self.sync.limits);
+                let held = limits::exceeded(plan.tally(), &self.sync.limits);
                 match json {
                     true => self.json(out, &plan, held.as_ref()).await?,
                     false => self.text(out, &plan, held.as_ref()).await?,

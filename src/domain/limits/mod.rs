@@ -356,12 +356,21 @@ pub enum Judged<P> {
 /// # Errors
 /// The plan's operations can't be read.
 pub fn judge<P: Measured>(mut plan: P, limits: &Limits) -> Result<Judged<P>, P::Error> {
-    let Some(breach) = breach(plan.tally(), limits) else { return Ok(Judged::Approved(Approved(plan))) };
+    let Some(breach) = exceeded(plan.tally(), limits) else { return Ok(Judged::Approved(Approved(plan))) };
     if !holds_bans_alone(plan.tally(), limits, &breach) {
         return Ok(Judged::Held(Box::new(Held { plan, breach })));
     }
     let bans = Box::new(Held { plan: plan.bans_apart()?, breach });
     Ok(Judged::Apart { rest: Approved(plan), bans })
+}
+
+/// The limit under which a plan is held: the first that it exceeds; and where bans alone would be held back, the one for
+/// which the rest is held too.
+pub fn exceeded(tally: &Tally, limits: &Limits) -> Option<Breach> {
+    let first = breach(tally, limits)?;
+    let rest = Tally { bans: 0, ..tally.clone() };
+    let of_the_rest = (limits.hold == HoldBack::Bans && first.limit.is_of_bans()).then(|| breach(&rest, limits));
+    Some(of_the_rest.flatten().unwrap_or(first))
 }
 
 /// Whether what exceeds this limit are the bans alone, and the operator wants them alone held back.

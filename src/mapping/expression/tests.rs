@@ -268,7 +268,14 @@ fn now_is_a_time_in_the_zone_of_the_sync() {
         ("now", json!("2026-11-22T18:30:00+01:00")),
         ("now < datetime(last_day + ' 18:00', '%d.%m.%Y %H:%M')", json!(false)),
         ("now < datetime(last_day + ' 18:31', '%d.%m.%Y %H:%M')", json!(true)),
-        ("now > end", json!(true)),
+        ("now > end", json!(false)),
+        ("now >= end", json!(true)),
+        ("now <= end", json!(true)),
+        ("now == end", json!(true)),
+        ("now < end", json!(false)),
+        ("end < now", json!(false)),
+        ("now in [end]", json!(true)),
+        ("now > datetime(end)", json!(true)),
         ("now < stamp", json!(true)),
         ("stamp > now", json!(true)),
         ("now < '2026-11-22T18:31'", json!(true)),
@@ -277,6 +284,7 @@ fn now_is_a_time_in_the_zone_of_the_sync() {
         ("today == now", json!(true)),
         ("datetime(stamp) - now == duration('1s')", json!(true)),
         ("now - duration('24h') < end", json!(true)),
+        ("now + duration('6h') > end", json!(true)),
         ("row['now'] == ''", json!(false)),
     ] {
         if text.starts_with("row") {
@@ -300,6 +308,10 @@ fn what_is_no_date_is_told_with_the_way_to_write_it() {
         ("date(word.trim(), '%d.%m.%Y')", ["column word holds no date of the format", "word == \"\" || …"]),
         ("now < word", ["column word holds a text that is no time", "datetime(word, \"%d.%m.%Y %H:%M\")"]),
         ("date('31.02.2026', '%d.%m.%Y')", ["its text holds no date", "%d.%m.%Y"]),
+        ("date('31.12.26', '%d.%m.%Y')", ["its text holds no date", "%d.%m.%Y"]),
+        ("date('31.12.202', '%d.%m.%Y')", ["its text holds no date", "%d.%m.%Y"]),
+        ("date('2026123', '%Y%m%d')", ["its text holds no date", "%Y%m%d"]),
+        ("datetime('31.12.26 18:00', '%d.%m.%Y %H:%M')", ["its text holds no date", "%d.%m.%Y %H:%M"]),
     ] {
         let told = evening(text, &cells).expect_err(text);
         assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");

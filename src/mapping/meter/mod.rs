@@ -160,7 +160,7 @@ fn is_question(function: &str) -> bool {
         operators::IN,
         super::dates::DAY_IN,
         super::dates::INSTANT_IN,
-        super::dates::INSTANT,
+        super::dates::ORDER,
         super::dates::DATE,
         super::dates::DATETIME,
     ]

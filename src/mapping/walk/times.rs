@@ -20,11 +20,6 @@ pub(super) enum Temporal {
 }
 
 impl Temporal {
-    /// The function that reads one side of a comparison.
-    fn reader(self) -> &'static str {
-        if self == Temporal::Time { dates::INSTANT } else { dates::DAY }
-    }
-
     /// The function that finds one side among the others.
     fn finder(self) -> &'static str {
         if self == Temporal::Time { dates::INSTANT_IN } else { dates::DAY_IN }
@@ -63,14 +58,22 @@ impl Walk {
 
     /// A comparison with what may be a date or a time: both sides must be one, and their days or moments are compared.
     pub(super) fn comparison(&mut self, call: &mut CallExpr, kind: Temporal) {
+        let what: Vec<Expr> = call.args.iter().map(|side| literal(&self.column_of(&side.expr))).collect();
         for side in &mut call.args {
-            let what = self.column_of(&side.expr);
             self.check_constant(&side.expr, kind);
             self.node(side);
-            let zone = self.zone(kind);
-            wrap(side, |side| {
-                call_on(kind.reader(), None, [side, literal(&what)].into_iter().chain(zone).collect()).expr
-            });
+        }
+        if let Some(zone) = self.zone(kind) {
+            // `one < other` becomes `@order(one, other) < 0`.
+            let sides = call.args.drain(..).map(|side| side.expr).chain(what).chain([zone]).collect();
+            call.args = vec![
+                call_on(dates::ORDER, None, sides),
+                IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int(0.into())) },
+            ];
+            return;
+        }
+        for (side, what) in call.args.iter_mut().zip(what) {
+            wrap(side, |side| call_on(dates::DAY, None, vec![side, what]).expr);
         }
     }
 

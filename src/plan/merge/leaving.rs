@@ -62,6 +62,7 @@ impl Merge<'_> {
 
     fn in_grace(&self, stamped: Option<DateTime<Utc>>) -> bool {
         let grace = TimeDelta::from_std(self.planner.sync.leave_grace).unwrap_or(TimeDelta::MAX);
+        let stamped = stamped.or(self.planner.pretended_at);
         let since = self.planner.clock.absent_since(stamped, self.planner.now);
         !grace.is_zero() && self.planner.now.signed_duration_since(since) < grace
     }

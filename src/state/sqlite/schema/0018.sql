@@ -6,3 +6,8 @@ ALTER TABLE plan ADD COLUMN waiting_since TEXT;
 ALTER TABLE plan_operation ADD COLUMN kind TEXT;
 ALTER TABLE plan_operation ADD COLUMN key TEXT;
 ALTER TABLE plan_operation ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+
+-- What waits already has waited since it was made, and its operations are known by what they say.
+UPDATE plan SET waiting_since = made_at;
+UPDATE plan_operation SET kind = json_extract(operation, '$.kind'), key = json_extract(operation, '$.key')
+WHERE plan IN (SELECT id FROM plan WHERE status = 'held');
