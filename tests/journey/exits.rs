@@ -122,7 +122,8 @@ fn a_wrong_configuration_is_78() {
     // What systemd gives to the service alone can't be judged outside of it.
     let text = std::fs::read_to_string(home.config()).expect("the configuration");
     home.write("config/rosterd.toml", &text.replace("{ file = \"juno.token\" }", "{ credential = \"juno.token\" }"));
-    assert!(home.run(&["check"]).exits(0).stdout.contains("warning: secrets: targets.juno.auth"));
+    let told = home.run(&["check"]).exits(0).stdout;
+    assert!(told.contains("warning: ") && told.contains("targets.juno.auth"), "{told}");
     home.run(&["sync"]).exits(78);
     home.run(&["--config", "nowhere.toml", "plan"]).exits(78);
 }

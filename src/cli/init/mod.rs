@@ -234,9 +234,7 @@ fn known_field(catalogue: &Catalogue, field: &str) -> Result<()> {
     if catalogue.admits(field) {
         return Ok(());
     }
-    let names = catalogue.fields.keys().map(String::as_str).filter(|name| !name.ends_with(".*"));
-    let help = nearest(field, names).map_or("see rosterd targets show".into(), |near| format!("did you mean {near}?"));
-    Err(Failure::new(Error::Usage, format!("--map: the target has no field {field:?}")).help(help))
+    Err(Failure::new(Error::Usage, format!("--map: the target has no field {field:?}")).help(catalogue.hint(field)))
 }
 
 /// Says what was found out.
