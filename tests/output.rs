@@ -132,7 +132,8 @@ fn what_people_are_called_is_shown_as_it_is_and_stays_in_its_column() {
     }
     // Both begin their fields in the same column: the key of two wide characters takes four.
     assert!(
-        text.contains("    山田        Zoë O'Brien z@acme.com  account_level") && text.contains("    E1          "),
+        text.contains("    山田        Zoë O'Brien z@acme.com  account_level")
+            && text.contains("    E1          Ann Lee e1@acme.com  account_level"),
         "{text}"
     );
 }

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::limits::Breach;
 use crate::domain::planned::PlannedView;
 use crate::domain::time;
@@ -103,12 +103,12 @@ async fn grown(out: &mut Out, state: &State, plan: &HeldPlan, label: &LabelField
     if added == 0 {
         return out.line(&format!("  It took the place of plan {before}, and has nobody new; {waits}."));
     }
-    let who: Vec<String> = first.iter().map(|operation| label.person(operation)).collect();
+    let who: Vec<Label> = first.iter().map(|operation| label.person(operation)).collect();
     let more = if added > who.len() as u64 { ", …" } else { "" };
     out.line(&format!(
         "  It has grown by {} since plan {before}: {}{more}; {waits}.",
         words::count(added, "operation", "operations"),
-        who.join(", ")
+        words::listed(&who)
     ))
 }
 

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::operation::shown;
 use crate::domain::planned::Planned;
 use crate::domain::record::Key;
@@ -325,23 +325,23 @@ const fn heading(kind: Difference) -> &'static str {
 }
 
 /// What an account's owner is called, by what the listing shows.
-fn called(sync: &SyncSettings, comparison: &Comparison, id: &RemoteId) -> Result<Option<String>> {
+fn called(sync: &SyncSettings, comparison: &Comparison, id: &RemoteId) -> Result<Option<Label>> {
     let account = comparison.listing.by_id(id)?;
     Ok(account.and_then(|account| sync.label.of(|field| account.attributes.get(field))))
 }
 
-fn first_called(sync: &SyncSettings, comparison: &Comparison, ids: &[RemoteId]) -> Result<Option<String>> {
+fn first_called(sync: &SyncSettings, comparison: &Comparison, ids: &[RemoteId]) -> Result<Option<Label>> {
     ids.first().map_or(Ok(None), |id| called(sync, comparison, id))
 }
 
-fn labelled(mut told: Value, called: Option<String>) -> Value {
+fn labelled(mut told: Value, called: Option<Label>) -> Value {
     if let Some(called) = called {
         told["label"] = json!(called);
     }
     told
 }
 
-fn key_and(key: &Key, called: Option<String>) -> String {
+fn key_and(key: &Key, called: Option<Label>) -> String {
     match called {
         Some(called) => format!("{}  {called}", padded(key.as_str(), 10)),
         None => padded(key.as_str(), 10),

@@ -184,14 +184,17 @@ fn held(out: &mut Out, run: &RunSummary, breach: &Breach, plan: &PlanId) -> Resu
     let planned: Vec<String> = run.planned.iter().map(|(op, n)| format!("{n} {op}")).collect();
     let sent = if run.apart { "the bans were not sent" } else { "nothing was sent" };
     out.line(&format!("  planned:          {}; {sent}", planned.join(", ")))?;
-    let people = if run.first_people.is_empty() { &run.first_keys } else { &run.first_people };
-    out.line(&format!("  {}", out.style.warn(&breach.sentence(people))))?;
+    let people: Vec<String> = match run.first_people.as_slice() {
+        [] => run.first_keys.clone(),
+        people => people.iter().map(ToString::to_string).collect(),
+    };
+    out.line(&format!("  {}", out.style.warn(&breach.sentence(&people))))?;
     if let (added @ 1.., newly) = &run.added {
         let more = if *added > newly.len() as u64 { ", …" } else { "" };
         let grown = words::count(*added, "operation", "operations");
         out.line(&format!(
             "  It has grown since the plan that was held before, by {grown}: {}{more}.",
-            newly.join(", ")
+            words::listed(newly)
         ))?;
     }
     out.line(&format!("  look at it:       rosterd plans show {plan}"))?;

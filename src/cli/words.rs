@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::operation::{OpKind, shown};
 use crate::domain::outcome::Counted;
 use crate::domain::planned::Planned;
@@ -12,6 +12,11 @@ use crate::domain::visible::padded;
 /// `1 record`, `2 records`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// `E1 Ann Meier, E2 Bo Ng`.
+pub fn listed(people: &[Label]) -> String {
+    people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What an operation is called once it is done.

@@ -2,6 +2,11 @@
 //!
 //! Pure. A label is made of values of a person: it goes to whoever asked, and into no log.
 
+use std::fmt;
+use std::ops::Deref;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::operation::Operation;
@@ -20,6 +25,37 @@ const DEPARTMENTS: [&str; 8] = [
     "departement",
     "departamento",
 ];
+
+/// What a person is called. It is made of their values, which its `Debug` does not show.
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Label(String);
+
+impl From<String> for Label {
+    fn from(text: String) -> Label {
+        Label(text)
+    }
+}
+
+impl Deref for Label {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Label(…)")
+    }
+}
 
 /// The target fields by which a sync names people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +82,7 @@ impl LabelFields {
 
     /// The label of a person whose fields have these values; nothing where all of them are empty. A value that the label
     /// has already is not repeated.
-    pub fn of<'v>(&self, value: impl Fn(&str) -> Option<&'v Value>) -> Option<String> {
+    pub fn of<'v>(&self, value: impl Fn(&str) -> Option<&'v Value>) -> Option<Label> {
         let mut label = String::new();
         for part in self.fields.iter().filter_map(|field| value(field)).filter_map(text) {
             if label.to_lowercase().contains(&part.to_lowercase()) {
@@ -57,7 +93,7 @@ impl LabelFields {
             }
             label.push_str(&part);
         }
-        (!label.is_empty()).then(|| shortened(&label))
+        (!label.is_empty()).then(|| Label(shortened(&label)))
     }
 
     /// The department of a person whose fields have these values.
@@ -68,16 +104,16 @@ impl LabelFields {
 
 impl LabelFields {
     /// The label of the person whom an operation is about: by what it writes, and of a leaver by what is known.
-    pub fn of_operation(&self, operation: &Operation) -> Option<String> {
+    pub fn of_operation(&self, operation: &Operation) -> Option<Label> {
         self.of(|field| value_of(operation, field))
     }
 
     /// The person whom an operation is about, by key and label: `E1002 Ann Meier`.
-    pub fn person(&self, operation: &Operation) -> String {
-        match self.of_operation(operation) {
+    pub fn person(&self, operation: &Operation) -> Label {
+        Label(match self.of_operation(operation) {
             Some(called) => format!("{} {called}", operation.key),
             None => operation.key.to_string(),
-        }
+        })
     }
 
     /// The department of the person whom an operation is about; likewise.
@@ -115,7 +151,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn label(fields: &[&str], values: &Value) -> Option<String> {
+    fn label(fields: &[&str], values: &Value) -> Option<Label> {
         LabelFields::new(fields.iter().map(ToString::to_string).collect(), []).of(|field| values.get(field))
     }
 
@@ -132,6 +168,12 @@ mod tests {
         ] {
             assert_eq!(label(fields, &ann).as_deref(), expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let called = label(&["x"], &json!({ "x": "Ann Meier" })).expect("a label");
+        assert_eq!((format!("{called:?}"), called.to_string()), ("Label(…)".into(), "Ann Meier".into()));
     }
 
     #[test]

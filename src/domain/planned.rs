@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::account::AccountState;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::operation::{Change, Fingerprint, InOrder, OpKind, Operation};
 use crate::domain::outcome::OpError;
 use crate::domain::record::Key;
@@ -206,12 +206,12 @@ pub struct PlannedView {
     #[serde(default)]
     conflict: Option<OpError>,
     #[serde(skip)]
-    label: Option<String>,
+    label: Option<Label>,
 }
 
 impl PlannedView {
     /// The same with what the person is called.
-    pub fn labelled(self, label: Option<String>) -> PlannedView {
+    pub fn labelled(self, label: Option<Label>) -> PlannedView {
         PlannedView { label, ..self }
     }
 

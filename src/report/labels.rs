@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::error::Result;
 use crate::domain::ids::SyncId;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::record::Key;
 use crate::state::State;
 use crate::state::bodies::Bodies;
@@ -18,7 +18,7 @@ pub async fn of_people<'k>(
     sync: Option<SyncId>,
     label: &LabelFields,
     keys: impl IntoIterator<Item = &'k Key>,
-) -> Result<BTreeMap<Key, String>> {
+) -> Result<BTreeMap<Key, Label>> {
     let Some(sync) = sync else { return Ok(BTreeMap::new()) };
     let keys = keys.into_iter().cloned().collect();
     let bodies = state.ask(Bodies { sync, keys }).await?;

@@ -8,6 +8,7 @@ use super::{Run, Runner};
 use crate::config::settings::SyncSettings;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::ids::RunId;
+use crate::domain::label::Label;
 use crate::domain::limits;
 use crate::domain::limits::{Approved, Breach, Digest, Held, LimitName, Measured, Stale};
 use crate::domain::operation::OpKind;
@@ -29,10 +30,11 @@ use super::Approval;
 const NAMED: usize = 5;
 
 /// The first few people whom a breach is about, each as `tell` names them; an ellipsis stands for the rest.
-fn first_people(plan: &Plan, breach: &Breach, tell: impl Fn(&Planned) -> String) -> Result<Vec<String>> {
-    let (mut keys, more) = match &breach.limit {
-        LimitName::Flap => return Ok(plan.flapping.iter().map(ToString::to_string).collect()),
-        LimitName::Rekey => (plan.reformatted.clone(), breach.count > plan.reformatted.len() as u64),
+fn first_people(plan: &Plan, breach: &Breach, tell: impl Fn(&Planned) -> Label) -> Result<Vec<Label>> {
+    let labels = |texts: &[String]| texts.iter().map(|text| Label::from(text.clone())).collect();
+    let (mut keys, more): (Vec<Label>, bool) = match &breach.limit {
+        LimitName::Flap => return Ok(plan.flapping.iter().map(|key| Label::from(key.to_string())).collect()),
+        LimitName::Rekey => (labels(&plan.reformatted), breach.count > plan.reformatted.len() as u64),
         limit => {
             let (mut keys, mut more) = (Vec::new(), false);
             plan.for_each(|operation| {
@@ -44,7 +46,7 @@ fn first_people(plan: &Plan, breach: &Breach, tell: impl Fn(&Planned) -> String)
             (keys, more)
         }
     };
-    keys.extend(more.then(|| "…".to_string()));
+    keys.extend(more.then(|| Label::from("…".to_string())));
     Ok(keys)
 }
 
@@ -180,7 +182,10 @@ impl Run<'_> {
         let as_held = HeldAs {
             first,
             apart,
-            first_keys: first_people(&plan, &breach, |operation| operation.key.to_string())?,
+            first_keys: first_people(&plan, &breach, |operation| operation.key.to_string().into())?
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             first_people: first_people(&plan, &breach, called)?,
             added: (added, newly.iter().map(called).collect()),
         };

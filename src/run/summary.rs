@@ -11,6 +11,7 @@ use crate::delivery::{Delivered, Stop};
 use crate::domain::error::{Error, Failure, LocalReason, Result, SourceReason, StateReason, TargetReason};
 use crate::domain::exit::Exit;
 use crate::domain::ids::{PlanId, RunId};
+use crate::domain::label::Label;
 use crate::domain::limits::Breach;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::{Counted, RunStatus};
@@ -47,10 +48,10 @@ pub struct HeldAs {
     /// The first few people whom the limit is about.
     pub first_keys: Vec<String>,
     /// The same with what they are called: for whoever asked for the run, and for no log.
-    pub first_people: Vec<String>,
+    pub first_people: Vec<Label>,
     /// How many operations the plan has that the one whose place it took had not, and the first few people of these,
     /// likewise.
-    pub added: (u64, Vec<String>),
+    pub added: (u64, Vec<Label>),
 }
 
 /// What a run came to. It can be read back from its JSON: the daemon hands it to whoever asked for the run.
@@ -96,10 +97,10 @@ pub struct RunSummary {
     pub first_keys: Vec<String>,
     /// See [`HeldAs::first_people`].
     #[serde(skip)]
-    pub first_people: Vec<String>,
+    pub first_people: Vec<Label>,
     /// See [`HeldAs::added`].
     #[serde(skip)]
-    pub added: (u64, Vec<String>),
+    pub added: (u64, Vec<Label>),
     /// Who approved the plan that was sent, and why.
     #[serde(skip)]
     pub approved: Option<String>,

@@ -12,6 +12,7 @@ use crate::config::settings::SyncSettings;
 use crate::domain::error::Result;
 use crate::domain::ids::{PlanId, SyncId};
 use crate::domain::json_schema::Rfc3339;
+use crate::domain::label::Label;
 use crate::domain::local_time::LocalTime;
 use crate::domain::operation::OpKind;
 use crate::domain::outcome::Outcome;
@@ -39,7 +40,7 @@ pub(super) struct PersonView {
     pub key: Key,
     /// What they are called; with `show_values` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Label>,
     /// What is known of their account: `active`, `banned`, `invited`, `deleted` or `left`; null where none is known.
     pub state: Option<String>,
     /// Its id on the target; where ids are addresses, a short hash of it.

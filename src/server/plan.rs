@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::domain::error::Result;
 use crate::domain::ids::PlanId;
 use crate::domain::json_schema::Rfc3339;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::limits::LimitName;
 use crate::domain::operation::OpKind;
 use crate::domain::planned::Planned;
@@ -102,7 +102,7 @@ pub(super) struct OperationView {
     pub key: Key,
     /// What they are called; with `show_values` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Label>,
     /// The id of the account; where ids are addresses, a short hash of it.
     pub remote_id: Option<LoggableId>,
     /// What it writes.

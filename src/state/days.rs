@@ -115,6 +115,7 @@ mod tests {
     use crate::domain::time::instant;
     use crate::state::State;
     use crate::state::ledger::{BeginRun, FinishRun, Record};
+    use crate::state::tests::query_plan::query_plan;
 
     fn run(state: &State, id: &str, sync: &str, from: &str, to: Option<&str>, outcomes: &[(OpKind, Status)]) {
         let begin =
@@ -142,30 +143,13 @@ mod tests {
         state.ask_blocking(finish).expect("finished");
     }
 
-    #[derive(Debug)]
-    struct HowFound(String);
-
-    impl Command for HowFound {
-        type Reply = String;
-
-        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
-            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
-            let mut rows = statement.raw_query();
-            let mut steps = Vec::new();
-            while let Some(row) = rows.next()? {
-                steps.push(row.get::<_, String>(3)?);
-            }
-            Ok(steps.join("; "))
-        }
-    }
-
     #[test]
     fn a_day_is_found_over_an_index() {
         let state = State::in_memory().expect("a state");
         for (of, index) in
             [("", "INDEX run_started (started_at>?"), (" AND sync = ?3", "INDEX run_sync (sync=? AND started_at>?")]
         {
-            let found = state.ask_blocking(HowFound(format!("{FIGURES}{of}"))).expect("a plan");
+            let found = query_plan(&state, format!("{FIGURES}{of}"));
             assert!(found.contains(index), "{found}");
         }
     }

@@ -311,6 +311,7 @@ mod tests {
     use crate::state::State;
     use crate::state::history::RecentOutcomes;
     use crate::state::ledger::Record;
+    use crate::state::tests::query_plan::query_plan;
 
     const RUNS: [&str; 3] = ["r1", "r2", "r3"];
     const SYNCS: [&str; 2] = ["staff", "partners"];
@@ -349,23 +350,6 @@ mod tests {
             && f.since.is_none_or(|since| o.ts >= since)
     }
 
-    #[derive(Debug)]
-    struct HowFound(String);
-
-    impl Command for HowFound {
-        type Reply = String;
-
-        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
-            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
-            let mut rows = statement.raw_query();
-            let mut steps = Vec::new();
-            while let Some(row) = rows.next()? {
-                steps.push(row.get::<_, String>(3)?);
-            }
-            Ok(steps.join("; "))
-        }
-    }
-
     #[test]
     fn each_way_leads_over_its_index() {
         let state = State::in_memory().expect("a state");
@@ -382,7 +366,7 @@ mod tests {
             // A status of success is no way.
             for (_, way, index) in ways.iter().skip(first).take(2).filter(|(given, ..)| *given) {
                 for newest_first in [false, true] {
-                    let found = state.ask_blocking(HowFound(statement(given, *way, newest_first))).expect("a plan");
+                    let found = query_plan(&state, statement(given, *way, newest_first));
                     assert!(found.contains(index), "{given:?} {way:?}: {found}");
                     assert!(*way == Way::Key || !found.contains("TEMP"), "{given:?} {way:?}: {found}");
                 }

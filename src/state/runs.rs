@@ -264,6 +264,7 @@ mod tests {
     use crate::domain::time::instant;
     use crate::state::ledger::{BeginRun, FinishRun, Record};
     use crate::state::sqlite::of_version;
+    use crate::state::tests::query_plan::query_plan;
     use crate::state::{Access, State};
 
     fn begin(id: &str, sync: &str, at: &str, cause: RunCause) -> BeginRun {
@@ -280,28 +281,11 @@ mod tests {
         found
     }
 
-    #[derive(Debug)]
-    struct HowFound(String);
-
-    impl Command for HowFound {
-        type Reply = String;
-
-        fn run(&self, db: &Db<'_>) -> Result<String, StateError> {
-            let mut statement = db.connection().prepare(&format!("EXPLAIN QUERY PLAN {}", self.0))?;
-            let mut rows = statement.raw_query();
-            let mut steps = Vec::new();
-            while let Some(row) = rows.next()? {
-                steps.push(row.get::<_, String>(3)?);
-            }
-            Ok(steps.join("; "))
-        }
-    }
-
     #[test]
     fn runs_are_found_over_an_index_in_their_order() {
         let state = State::in_memory().expect("a state");
         for given in (0..8).map(|bits| std::array::from_fn(|n| bits >> n & 1 == 1)) {
-            let found = state.ask_blocking(HowFound(statement(given))).expect("a plan");
+            let found = query_plan(&state, statement(given));
             let index = if given[0] { "INDEX run_sync (sync=?" } else { "INDEX run_started" };
             assert!(found.contains(index) && !found.contains("TEMP"), "{given:?}: {found}");
         }

@@ -14,6 +14,7 @@ use crate::config::settings::SyncSettings;
 use crate::delivery::RunObserver;
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
+use crate::domain::label::Label;
 use crate::domain::limits::{self, Breach, Measured};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Key;
@@ -149,7 +150,7 @@ impl Shown<'_> {
     }
 
     /// What these people are called, as far as the state knows them.
-    async fn labels<'k>(&self, plan: &Plan, keys: impl IntoIterator<Item = &'k Key>) -> Result<BTreeMap<Key, String>> {
+    async fn labels<'k>(&self, plan: &Plan, keys: impl IntoIterator<Item = &'k Key>) -> Result<BTreeMap<Key, Label>> {
         labels::of_people(self.state, plan.sync, &self.sync.label, keys).await
     }
 
@@ -197,7 +198,7 @@ impl Shown<'_> {
 }
 
 /// The same with what the person is called, if that is known.
-fn labelled(mut told: Value, label: Option<&String>) -> Value {
+fn labelled(mut told: Value, label: Option<&Label>) -> Value {
     if let Some(label) = label {
         told["label"] = json!(label);
     }

@@ -4,6 +4,7 @@ use super::Shown;
 use crate::cli::sections::{SHOWN, Sections, more};
 use crate::cli::words;
 use crate::domain::error::Result;
+use crate::domain::label::Label;
 use crate::domain::limits::{self, Breach, LimitName, Measured};
 use crate::domain::record::{Key, Reject};
 use crate::domain::visible::padded;
@@ -120,7 +121,7 @@ impl Shown<'_> {
 }
 
 /// A person by key and label.
-fn named(key: Option<&Key>, label: Option<&String>) -> String {
+fn named(key: Option<&Key>, label: Option<&Label>) -> String {
     let key = padded(key.map_or("(no key)", Key::as_str), 10);
     match label {
         Some(label) => format!("{key}  {label}"),

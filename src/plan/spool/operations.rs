@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 
 use super::{BANS, PAGE, REST, Spool, person};
 use crate::domain::keyset::pages;
-use crate::domain::label::LabelFields;
+use crate::domain::label::{Label, LabelFields};
 use crate::domain::limits::Weight;
 use crate::domain::operation::{OpKind, Operation};
 use crate::domain::planned::{Planned, PlannedView};
@@ -61,7 +61,7 @@ impl Spool {
                 "INSERT OR REPLACE INTO operation (wave, key, kind, weight, hands, digest, body, label)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .execute(params![wave, key.as_str(), kind.name(), weight, hands, digest, body, label])?;
+            .execute(params![wave, key.as_str(), kind.name(), weight, hands, digest, body, label.as_deref()])?;
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Spool {
             let view: PlannedView = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
             let view = match row.get::<_, Option<String>>(3)? {
                 None => view.labelled_by(&self.label),
-                label => view.labelled(label),
+                Some(label) => view.labelled(Some(label.into())),
             };
             Ok(((row.get(0)?, person(&row.get::<_, String>(2)?)?), view))
         })
@@ -217,7 +217,7 @@ pub(super) struct WrittenOperation {
     pub digest: [u8; 32],
     pub body: String,
     /// What the person is called; of a create that is told by its fields.
-    label: Option<String>,
+    label: Option<Label>,
 }
 
 impl WrittenOperation {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::exit::Exit;
 use crate::domain::ids::PlanId;
+use crate::domain::label::Label;
 use crate::domain::limits::LimitName;
 use crate::domain::operation::{Change, OpKind, shown};
 use crate::domain::record::{Key, Position};
@@ -33,7 +34,7 @@ pub struct PersonReport {
     /// The person.
     pub key: Key,
     /// What they are called.
-    pub label: Option<String>,
+    pub label: Option<Label>,
     /// What the source has of them.
     pub in_source: InSource,
     /// What the target should hold, field by field, and how that came about.

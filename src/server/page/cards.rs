@@ -161,7 +161,11 @@ fn untrusted(group: &[&SyncView], o: &Overview) -> Markup {
 
 fn held_plan(held: &HeldView, o: &Overview) -> Markup {
     let plan = &held.plan;
-    let what = if plan.limit == LimitName::Undo { "an undo waits for approval" } else { "a plan is held" };
+    let what = match plan.limit {
+        LimitName::Undo => "an undo waits for approval",
+        _ if plan.apart => "bans are held, everything else was sent",
+        _ => "a plan is held",
+    };
     let counts: Vec<String> = plan.counts.iter().map(|(op, n)| format!("{n} {op}")).collect();
     let more = |named: usize| held.concerned.saturating_sub(named as u64);
     card(

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::shell::{Shell, Told, facts};
+use crate::domain::label::Label;
 use crate::domain::operation::shown;
 use crate::server::person::PersonView;
 
@@ -13,7 +14,7 @@ pub(in crate::server) struct Found {
     /// What is known of their account.
     pub state: Option<String>,
     /// What they are called, where that may be shown.
-    pub label: Option<String>,
+    pub label: Option<Label>,
 }
 
 /// Draws the form, and who was found by what was typed.

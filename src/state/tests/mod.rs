@@ -3,6 +3,7 @@
 
 mod commits;
 mod disk;
+pub(in crate::state) mod query_plan;
 mod records;
 mod sql;
 mod versions;
