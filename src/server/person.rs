@@ -32,7 +32,7 @@ use crate::state::people::{IsPaused, People, Person};
 use crate::state::plans::HeldPlans;
 
 /// A person, as `/api/v1/people/{sync}/{key}` and their page show them.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct PersonView {
     /// The sync.
     pub sync: String,

@@ -25,7 +25,7 @@ use crate::state::looks::{DecisionAbout, OperationsOfKind, PlanPlace};
 use crate::state::plans::{FindPlan, HeldPlan, Origin, PlanStatus};
 
 /// A plan, as `/api/v1/plans/{id}` and its page show it: an element of `rosterd plan`'s `syncs` with what became of it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct PlanView {
     /// Its id: a hash of the sync and the operations.
     pub id: PlanId,
@@ -94,7 +94,7 @@ pub(super) struct DecisionView {
 }
 
 /// An operation of a plan.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct OperationView {
     /// What it does.
     pub op: OpKind,
@@ -116,7 +116,7 @@ pub(super) struct OperationView {
 }
 
 /// The fields that an operation writes: their names, and with `show_values` their old and new values.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Fields {
     /// The names.
@@ -126,7 +126,7 @@ pub(super) enum Fields {
 }
 
 /// A field's change.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub(super) struct ChangeView {
     /// What the target is believed to hold.
     pub old: Value,
