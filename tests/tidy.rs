@@ -223,9 +223,9 @@ fn no_two_layers_use_each_other_and_lib_rs_lists_them_in_their_order() {
     let listed: Vec<&str> =
         listed.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert_eq!(listed, LAYERS.map(|(layer, _)| layer), "src/lib.rs and the table of layers");
-    let readme = fs::read_to_string(root().join("../README.md")).expect("a README");
+    let readme = fs::read_to_string(root().join("README.md")).expect("src/README.md");
     let missing = LAYERS.iter().filter(|(layer, _)| !readme.contains(&format!("`{layer}/`"))).collect::<Vec<_>>();
-    assert!(missing.is_empty(), "the README's Architecture does not tell of {missing:?}");
+    assert!(missing.is_empty(), "src/README.md does not tell of {missing:?}");
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn nothing_is_left_for_later() {
 #[test]
 fn promises_are_kept_by_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("a README");
+    let readme = fs::read_to_string(root.join("src/README.md")).expect("src/README.md");
     let promises = readme.split("<!-- promises -->").nth(1).and_then(|rest| rest.split("<!-- /promises -->").next());
     let named: Vec<&str> = promises.expect("the promises").split('`').skip(1).step_by(2).collect();
     let places = [root.join("tests"), root.join("src")];

@@ -1,6 +1,6 @@
 //! What became of one record: the ledger's row, its JSON line, and the words it is made of.
 //!
-//! The fields and their names are a promise to scripts; see the README's reference. Messages are ours, never the
+//! The fields and their names are a promise to scripts; see `src/manual/records.md`. Messages are ours, never the
 //! vendor's text, which echoes values.
 
 use std::fmt;

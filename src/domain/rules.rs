@@ -1,7 +1,7 @@
 //! What happens to a person: one table, from which the code decides and the tests are made.
 //!
 //! Pure. A row says: for somebody in this state, of whom the source says this, under these circumstances, this is
-//! done. The first row that fits decides, and a test proves that some row fits everything. The README prints the same
+//! done. The first row that fits decides, and a test proves that some row fits everything. The manual prints the same
 //! table for people.
 
 use serde::{Deserialize, Serialize};
@@ -323,7 +323,7 @@ impl SkipReason {
     }
 }
 
-/// The table as the README shows it, in Markdown.
+/// The table as the manual shows it, in Markdown.
 pub fn markdown() -> String {
     let mut text = String::from(
         "| the account is | the source says | if | then | counts towards | outcome |\n|---|---|---|---|---|---|\n",

@@ -164,15 +164,15 @@ fn delete_is_refused_where_the_target_knows_no_way() {
 
 #[test]
 fn people_read_the_table_that_decides() {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual/rules.md");
     let table = rules::markdown();
-    let readme = fs::read_to_string(&place).expect("a README");
-    let (before, rest) = readme.split_once("<!-- rules -->\n").expect("README.md has a block of rules");
-    let (block, after) = rest.split_once("<!-- /rules -->").expect("README.md: the block of rules has no end");
+    let readme = fs::read_to_string(&place).expect("src/manual/rules.md");
+    let (before, rest) = readme.split_once("<!-- rules -->\n").expect("rules.md has a block of rules");
+    let (block, after) = rest.split_once("<!-- /rules -->").expect("rules.md: the block of rules has no end");
     if std::env::var_os("BLESS").is_some() {
         let text = format!("{before}<!-- rules -->\n{table}<!-- /rules -->{after}");
-        fs::write(&place, text).expect("README.md");
+        fs::write(&place, text).expect("src/manual/rules.md");
         return;
     }
-    assert_eq!(block.trim(), table.trim(), "README.md: BLESS=1 rewrites the block of rules");
+    assert_eq!(block.trim(), table.trim(), "src/manual/rules.md: BLESS=1 rewrites the block of rules");
 }

@@ -237,7 +237,7 @@ const NEVER_ALL_FROM: u64 = 3;
 /// One leaver and one newcomer may have keys that differ in form alone; several pairs are no chance any more.
 const ALIKE_BY_CHANCE: u64 = 1;
 
-/// The first limit that a plan exceeds, in the order in which the README lists them.
+/// The first limit that a plan exceeds, in the order in which the manual lists them.
 pub fn breach(tally: &Tally, limits: &Limits) -> Option<Breach> {
     let over = |name: LimitName, count: u64, limit: &Limit| {
         let allowed = limit.allowed(tally.users)?;

@@ -369,26 +369,18 @@ fn every_key_says_what_it_means() {
     }
 }
 
-/// The README's table of keys against the schema: what can be written is explained there, and what is explained can be
+/// The manual's table of keys against the schema: what can be written is explained there, and what is explained can be
 /// written.
 #[test]
-fn the_readme_has_every_key_and_no_other() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    let section = readme.split("### Configuration").nth(1).and_then(|rest| rest.split("### Records").next());
-    let section = section.expect("the section on configuration");
+fn the_manual_has_every_key_and_no_other() {
+    let section = crate::manual::page("configuration").expect("the page").text;
     let mut told: Vec<String> = Vec::new();
-    for row in section.lines().filter(|line| line.starts_with("| `")) {
-        let cell = row.split('|').nth(1).expect("a cell");
-        let mut prefix = String::new();
-        for name in cell.split('`').skip(1).step_by(2) {
-            let name = name.trim_matches(|c| c == '[' || c == ']');
-            if let Some((above, _)) = name.rsplit_once('.') {
-                prefix = format!("{above}.");
-                told.push(name.to_owned());
-            } else {
-                told.push(format!("{prefix}{name}"));
-            }
-        }
+    for part in section.split("\n## `[").skip(1) {
+        let heading = part.split("]`").next().expect("a heading").trim_start_matches('[');
+        let keys = part.lines().filter(|line| line.starts_with("| `")).flat_map(|row| {
+            row.split('|').nth(1).expect("a cell").split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        });
+        told.extend(keys.map(|key| format!("{heading}.{key}")));
     }
     let schema = super::configuration();
     let keys = |definition: &str| -> Vec<String> {
@@ -399,10 +391,10 @@ fn the_readme_has_every_key_and_no_other() {
         ("RawState", "state"),
         ("RawServer", "server"),
         ("RawNotify", "notify"),
-        ("RawSource", "sources.S"),
-        ("RawTarget", "targets.T"),
-        ("RawSync", "syncs.N"),
-        ("RawLimits", "syncs.N.limits"),
+        ("RawSource", "sources.NAME"),
+        ("RawTarget", "targets.NAME"),
+        ("RawSync", "syncs.NAME"),
+        ("RawLimits", "syncs.NAME.limits"),
     ];
     let there: Vec<String> = sections
         .iter()
@@ -410,17 +402,17 @@ fn the_readme_has_every_key_and_no_other() {
         .collect();
     let below = |name: &str, above: &str| name.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
     for key in &there {
-        assert!(told.iter().any(|name| name == key || below(name, key)), "the README says nothing of {key}");
+        assert!(told.iter().any(|name| name == key || below(name, key)), "the manual says nothing of {key}");
     }
     for name in &told {
-        assert!(there.iter().any(|key| name == key || below(name, key)), "the README tells of {name}");
+        assert!(there.iter().any(|key| name == key || below(name, key)), "the manual tells of {name}");
     }
     let words: Vec<&str> = section.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     for definition in
         ["RawAuth", "RawRetry", "RawPagination", "SecretTable", "Rule", "RawTest", "RawWebhook", "LimitTable"]
     {
         for key in keys(definition) {
-            assert!(words.contains(&key.as_str()), "the README says nothing of {key} ({definition})");
+            assert!(words.contains(&key.as_str()), "the manual says nothing of {key} ({definition})");
         }
     }
 }
