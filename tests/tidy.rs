@@ -41,7 +41,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("report", &["domain", "os", "mapping", "config", "state", "source", "plan", "run"]),
     ("terminal", &["domain", "telemetry"]),
     ("sandbox", &["domain", "os"]),
-    ("manual", &[]),
+    ("manual", &["domain"]),
     ("server", &["domain", "os", "telemetry", "config", "state", "account", "run", "report"]),
     ("daemon", &["domain", "os", "telemetry", "config", "state", "account", "delivery", "run", "server"]),
     ("demo", &["domain", "os", "terminal", "sandbox"]),

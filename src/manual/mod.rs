@@ -1,9 +1,43 @@
 //! The manual: plain pages that are part of the program, so that they are of the same version and there without a network.
 
+/// Where a page stands in the list of pages: what its readers have before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Installing, moving here, a first sync.
+    Started,
+    /// What happens to people, and how much at once.
+    People,
+    /// Where people come from, and where they go to.
+    Ends,
+    /// Running it, day and night.
+    Operation,
+    /// Everything, by name.
+    Reference,
+}
+
+impl Section {
+    /// All sections, in their order.
+    pub const ALL: [Section; 5] =
+        [Section::Started, Section::People, Section::Ends, Section::Operation, Section::Reference];
+
+    /// Its heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Section::Started => "Getting started",
+            Section::People => "People",
+            Section::Ends => "Sources and targets",
+            Section::Operation => "Operation",
+            Section::Reference => "Reference",
+        }
+    }
+}
+
 /// One page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
-    /// What it is asked for by.
+    /// Where it stands.
+    pub section: Section,
+    /// What it is asked for by; its file is `TOPIC.md` beside this one.
     pub topic: &'static str,
     /// What it is about, in a line.
     pub summary: &'static str,
@@ -11,35 +45,27 @@ pub struct Page {
     pub text: &'static str,
 }
 
-/// All pages, by topic.
-pub const PAGES: [Page; 7] = [
-    Page {
-        topic: "cel",
-        summary: "conditions and values: columns, text, dates, recipes",
-        text: include_str!("cel.md"),
-    },
-    Page {
-        topic: "first-sync",
-        summary: "from an export to a scheduled sync, step by step",
-        text: include_str!("first-sync.md"),
-    },
-    Page {
-        topic: "leavers",
-        summary: "who counts as having left, and what is done then",
-        text: include_str!("leavers.md"),
-    },
-    Page { topic: "limits", summary: "how much may change at once, approvals, undo", text: include_str!("limits.md") },
-    Page {
-        topic: "restore",
-        summary: "backups, and what happens after one was put back",
-        text: include_str!("restore.md"),
-    },
-    Page { topic: "security", summary: "what is protected, from whom, and by what", text: include_str!("security.md") },
-    Page {
-        topic: "sizing",
-        summary: "what is bounded by what, and what comes of more",
-        text: include_str!("sizing.md"),
-    },
+/// The page in the file `TOPIC.md`.
+macro_rules! page {
+    ($section:ident, $topic:literal, $summary:literal) => {
+        Page {
+            section: Section::$section,
+            topic: $topic,
+            summary: $summary,
+            text: include_str!(concat!($topic, ".md")),
+        }
+    };
+}
+
+/// All pages: by section, and there in the order in which somebody would read them. A line is a page.
+pub const PAGES: &[Page] = &[
+    page!(Started, "first-sync", "from an export to a scheduled sync, step by step"),
+    page!(People, "leavers", "who counts as having left, and what is done then"),
+    page!(People, "limits", "how much may change at once, approvals, undo"),
+    page!(Ends, "cel", "conditions and values: columns, text, dates, recipes"),
+    page!(Operation, "restore", "backups, and what happens after one was put back"),
+    page!(Operation, "sizing", "what is bounded by what, and what comes of more"),
+    page!(Operation, "security", "what is protected, from whom, and by what"),
 ];
 
 /// The page on this topic, in whatever case it is typed.
@@ -47,8 +73,18 @@ pub fn page(topic: &str) -> Option<&'static Page> {
     PAGES.iter().find(|page| page.topic.eq_ignore_ascii_case(topic))
 }
 
+/// The pages in which this word stands, in whatever case.
+pub fn pages_with(word: &str) -> Vec<&'static str> {
+    let word = word.trim().to_lowercase();
+    let has = |page: &&Page| !word.is_empty() && page.text.to_lowercase().contains(&word);
+    PAGES.iter().filter(has).map(|page| page.topic).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
     use crate::domain::local_time::LocalTime;
     use crate::mapping::{Expression, Scope};
@@ -56,8 +92,18 @@ mod tests {
 
     #[test]
     fn pages_are_in_order_fit_a_terminal_and_name_pages_that_exist() {
-        assert!(PAGES.is_sorted_by_key(|page| page.topic));
+        assert!(PAGES.is_sorted_by_key(|page| Section::ALL.iter().position(|section| *section == page.section)));
+        let topics: BTreeSet<&str> = PAGES.iter().map(|page| page.topic).collect();
+        assert_eq!(topics.len(), PAGES.len(), "a topic stands twice");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual");
+        for entry in std::fs::read_dir(folder).expect("the pages") {
+            let path = entry.expect("an entry").path();
+            let topic = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+            assert!(path.extension().is_none_or(|e| e != "md") || topics.contains(topic), "{topic} is not in PAGES");
+        }
         for page in PAGES {
+            // In the list of pages a line holds both.
+            assert!(page.topic.len() <= 15 && page.summary.len() <= 60, "{}", page.topic);
             assert!(page.text.starts_with("# ") && page.text.ends_with('\n'), "{}", page.topic);
             for line in page.text.lines().filter(|line| !line.starts_with('|')) {
                 assert!(line.chars().count() <= 120, "{}: {line}", page.topic);
