@@ -314,3 +314,23 @@ fn promises_are_kept_by_tests_that_exist() {
     let missing: Vec<_> = named.iter().copied().filter(missing).collect();
     assert!(named.len() > 20 && missing.is_empty(), "no test is called {missing:?}");
 }
+
+/// What stands in tables of messages is said by the program: code, not tests.
+#[test]
+fn messages_that_the_manual_explains_are_said_by_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("src/manual/troubleshooting.md")).expect("a page");
+    let said: String = sources(&root.join("src"))
+        .iter()
+        .filter(|path| !is_of_tests(path))
+        .map(|path| fs::read_to_string(path).expect("source"))
+        .collect();
+    // A text that is broken over lines is one all the same.
+    let said = said.replace("\\\n", "\n").split_whitespace().collect::<Vec<_>>().join(" ");
+    let tables = page.split("| the message |").skip(1);
+    let rows = tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
+    let cells: Vec<&str> =
+        rows.flat_map(|row| row.split('|').nth(1).expect("a cell").split('`').skip(1).step_by(2)).collect();
+    let missing: Vec<_> = cells.iter().filter(|text| !said.contains(text.trim())).collect();
+    assert!(cells.len() > 40 && missing.is_empty(), "nothing says {missing:?}");
+}

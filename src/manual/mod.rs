@@ -62,10 +62,17 @@ pub const PAGES: &[Page] = &[
     page!(Started, "first-sync", "from an export to a scheduled sync, step by step"),
     page!(People, "leavers", "who counts as having left, and what is done then"),
     page!(People, "limits", "how much may change at once, approvals, undo"),
+    page!(People, "rules", "what is done with whom: the whole table"),
     page!(Ends, "cel", "conditions and values: columns, text, dates, recipes"),
+    page!(Operation, "troubleshooting", "when it says no: exit codes, messages, what to do"),
+    page!(Operation, "monitoring", "journal, page, metrics, alerts, notifications"),
+    page!(Operation, "upgrade", "a new version, and back again"),
     page!(Operation, "restore", "backups, and what happens after one was put back"),
     page!(Operation, "sizing", "what is bounded by what, and what comes of more"),
     page!(Operation, "security", "what is protected, from whom, and by what"),
+    page!(Reference, "commands", "every command, options, exit codes"),
+    page!(Reference, "configuration", "every key: what it means, and its default"),
+    page!(Reference, "records", "outcomes, JSON of each command, the database"),
 ];
 
 /// The page on this topic, in whatever case it is typed.

@@ -376,7 +376,7 @@ fn the_manual_has_every_key_and_no_other() {
     let section = crate::manual::page("configuration").expect("the page").text;
     let mut told: Vec<String> = Vec::new();
     for part in section.split("\n## `[").skip(1) {
-        let heading = part.split("]`").next().expect("a heading").trim_start_matches('[');
+        let heading = part.split("]`").next().expect("a heading").trim_matches(['[', ']']);
         let keys = part.lines().filter(|line| line.starts_with("| `")).flat_map(|row| {
             row.split('|').nth(1).expect("a cell").split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
         });
