@@ -3,8 +3,8 @@
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::nearest::nearest;
-use crate::manual::{PAGES, Section, page, pages_with};
-use crate::terminal::out::Out;
+use crate::manual::{PAGES, Page, Section, page, pages_with, plain};
+use crate::terminal::out::{Out, room};
 
 /// `rosterd manual`.
 pub fn command(topic: Option<&str>) -> Result<Exit> {
@@ -13,9 +13,22 @@ pub fn command(topic: Option<&str>) -> Result<Exit> {
         return list(&mut out).map(|()| Exit::Ok);
     };
     match page(topic) {
-        Some(page) => out.verbatim(page.text).map(|()| Exit::Ok),
+        Some(page) => show(page, &mut out).map(|()| Exit::Ok),
         None => Err(no_page(topic)),
     }
+}
+
+/// How wide a page is where it goes to a pipe or a file.
+const ORDINARY: usize = 80;
+
+/// A page as plain text, as wide as the terminal.
+fn show(page: &Page, out: &mut Out) -> Result<()> {
+    let room = if out.is_terminal() { room() } else { ORDINARY };
+    for line in plain::lines(page.text, room) {
+        let text = if line.is_heading { out.style.strong(&line.text) } else { line.text };
+        out.whole_line(&text)?;
+    }
+    Ok(())
 }
 
 /// The pages, by section.

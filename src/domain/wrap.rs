@@ -15,7 +15,12 @@ pub fn wrapped(line: &str, room: usize) -> String {
     if room < NARROWEST || wide(line) <= room {
         return line.to_string();
     }
-    let indent = hanging(line, room);
+    broken(line, room, hanging(line, room))
+}
+
+/// The line, broken where a word would go beyond `room` columns. What follows the first is indented by `indent`. Words
+/// that are tied together by no-break spaces stay together where a line can hold them.
+pub fn broken(line: &str, room: usize, indent: usize) -> String {
     let (mut text, mut column, mut is_begin) = (String::with_capacity(line.len() + 16), 0, true);
     let mut rest = line;
     while !rest.is_empty() {

@@ -1,5 +1,9 @@
 //! The manual: plain pages that are part of the program, so that they are of the same version and there without a network.
 
+pub mod plain;
+pub mod reader;
+mod table;
+
 /// Where a page stands in the list of pages: what its readers have before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {

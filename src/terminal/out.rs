@@ -228,10 +228,16 @@ impl Out {
     /// # Errors
     /// As [`Out::line`].
     pub fn lines(&mut self, text: &str) -> Result<()> {
-        text.lines().try_for_each(|line| {
-            self.write(&rendered(line))?;
-            self.write("\n")
-        })
+        text.lines().try_for_each(|line| self.whole_line(line))
+    }
+
+    /// Writes a line that is not to be broken.
+    ///
+    /// # Errors
+    /// As [`Out::line`].
+    pub fn whole_line(&mut self, text: &str) -> Result<()> {
+        self.write(&rendered(text))?;
+        self.write("\n")
     }
 
     /// Writes text that stands in this program: a definition, a script.
