@@ -1,5 +1,5 @@
 //! The JSON Schema of a target definition (draft 2020-12): which sections there are, and the shape of each as
-//! [`super::definition`] reads it. What the keys mean is told in `config/definitions.md`.
+//! [`super::definition`] reads it. What the keys mean is told in `src/manual/definitions.md`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! An API that is none of the four, kept in step by a definition that was written from `config/definitions.md` alone
+//! An API that is none of the four, kept in step by a definition that was written from `src/manual/definitions.md` alone
 //! (`servers/club.toml`): the same story as elsewhere, every way of paging, every kind of credentials that is a header.
 //!
 //! The club's members are at `/api/members`, each as `{"member": {…}}` with a `ref`. `POST` answers `{"created": {"ref"}}`,

@@ -2,7 +2,7 @@
 //!
 //! [`super::load`] reads the text and reports mistakes, [`super::compile`] checks the parts against each other and
 //! makes an [`super::Engine`]. Unknown keys are errors. What each key means is told key by key in
-//! `config/definitions.md`, for people who write definitions; a test keeps that page and these types together.
+//! `src/manual/definitions.md`, for people who write definitions; a test keeps that page and these types together.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `config/definitions.md` documents every key of these types, every word that they take, and nothing else.
+//! `src/manual/definitions.md` documents every key of these types, every word that they take, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use figment::value::Value;
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../config/definitions.md");
+const PAGE: &str = include_str!("../../manual/definitions.md");
 
 /// A name that no key and no word has.
 const STRANGE: &str = "a strange name";
