@@ -12,6 +12,7 @@ mod init;
 mod journey;
 mod kill;
 mod kill_sweep;
+mod manual;
 mod messages;
 mod output;
 mod people;

@@ -1,4 +1,38 @@
 //! The manual: plain pages that are part of the program, so that they are of the same version and there without a network.
+//!
+//! # The format of a page
+//!
+//! A page is `TOPIC.md`, CommonMark with tables, and begins with `# Title`. It consists of headings, paragraphs, lists,
+//! tables and fenced blocks: no quotations, pictures, rules or HTML, and no indented blocks. Lines have at most 120
+//! characters, but those of tables. Another page is named as `rosterd manual TOPIC`, or linked as `[text](TOPIC.md)`. The
+//! README is written likewise.
+//!
+//! [`plain`] shows a page on terminals and in pipes, `cli::man` as a man page. `cargo test` (`tests/manual/`) does what
+//! the blocks say; what stands after the opening fence says how:
+//!
+//! | block | what is done with it |
+//! |---|---|
+//! | `sh` | commands, run by `bash -e`. A page is one session in a directory of its own: environment and directory go on from block to block. `rosterd` is this program, and `http://127.0.0.1:8480` the sandbox |
+//! | `sh machine` | commands for a machine with the package and systemd. `.ci/package` runs them as root in a booted system |
+//! | `toml` | configuration, judged by `rosterd check`: alone when it is whole (it has `[state]` and a sync), else laid over `tests/manual/fixtures/staff/rosterd.toml`. What it has whole (a source with `kind`, a target with `kind`, a sync with `source`) takes the place of what has the name there. Secrets that it names are there |
+//! | `text` | output, or a picture. No line begins with `rosterd ` or `$ ` |
+//! | `json`, `csv`, `xml` | data; it must parse |
+//!
+//! Comments on lines of their own before a block say more. Readers don't see them.
+//!
+//! | comment | before | what it means |
+//! |---|---|---|
+//! | `<!-- given: COMMANDS -->` | any block | they are run first, and may span lines. `fixture staff` puts an export of twelve people (`hr.csv`), a configuration and a token into the directory, and sets `ROSTERD_CONFIG` |
+//! | `<!-- replace: TEXT = COMMAND -->` | any block | `TEXT` in the block is replaced by what the command prints: an id, for instance |
+//! | `<!-- file: NAME -->` | any block | the block's text is written to this file, in the directory where the commands are |
+//! | `<!-- exits: CODE -->` | `sh` | its last command ends with this code, not with 0 |
+//! | `<!-- until: COMMAND -->` | `sh` | it is started, and asked to end (SIGTERM) when the command succeeds |
+//! | `<!-- beside: COMMAND -->` | `sh` | it is started, and goes on until the page ends; the next block begins when the command succeeds. Where a block runs `rosterd sandbox`, there is no other |
+//! | `<!-- below: TABLE -->` | `toml` | it stands below this table, e.g. `[syncs.staff.map]` |
+//! | `<!-- definition -->` | `toml` | it is a part of a target's definition, laid over `config/people-api.toml` and judged by the schema |
+//! | `<!-- prints -->` | `text` | it is what the `sh` block before printed, line by line. Ids, times, durations and the width of gaps are set aside; a line `…` stands for any lines, `…` within a line for any text |
+//!
+//! A block may take a minute. Whatever it leaves running ends with it, or, with `beside`, with the page.
 
 pub mod plain;
 pub mod reader;
@@ -64,12 +98,16 @@ macro_rules! page {
 /// All pages: by section, and there in the order in which somebody would read them. A line is a page.
 pub const PAGES: &[Page] = &[
     page!(Started, "first-sync", "from an export to a scheduled sync, step by step"),
+    page!(Started, "migrate", "moving here from scripts and from other tools"),
+    page!(People, "people", "joiners, leavers, rehires, new numbers, two jobs"),
     page!(People, "leavers", "who counts as having left, and what is done then"),
     page!(People, "limits", "how much may change at once, approvals, undo"),
     page!(People, "rules", "what is done with whom: the whole table"),
     page!(Ends, "cel", "conditions and values: columns, text, dates, recipes"),
     page!(Ends, "csv", "a source: delimited text"),
     page!(Ends, "json", "a source: JSON and NDJSON"),
+    page!(Ends, "http", "a source: an API that answers in pages"),
+    page!(Ends, "union", "several sources as one"),
     page!(Ends, "juno", "a target: JUNO"),
     page!(Ends, "juicebox", "a target: Juicebox, by invitations"),
     page!(Ends, "longjump", "a target: LongJump, by sessions and XML"),
@@ -104,6 +142,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    use super::reader::Block;
     use super::*;
     use crate::domain::local_time::LocalTime;
     use crate::mapping::{Expression, Scope};
@@ -136,8 +175,11 @@ mod tests {
 
     /// The record of the page on CEL, and its examples: an expression, and the JSON that it gives.
     fn examples(page: &str) -> (Value, Vec<(String, String)>) {
-        let begin = page.find("    { \"employee_id\"").expect("a record");
-        let record = page[begin..].split("\n\n").next().expect("its end");
+        let is_record = |block: &Block| match block {
+            Block::Code(code) if code.info.as_deref() == Some("json") => serde_json::from_str(&code.text).ok(),
+            _ => None,
+        };
+        let record = reader::blocks(page).iter().find_map(is_record).expect("a record");
         let cell = |text: &str| Some(text.trim().strip_prefix('`')?.strip_suffix('`')?.replace("\\|", "|"));
         // A bar in a cell of a table is written `\\|`.
         let row = |line: &str| {
@@ -145,7 +187,7 @@ mod tests {
             let (expression, gives) = cells.split_once('|')?;
             Some((cell(&expression.replace('\u{1}', "|"))?, cell(&gives.replace('\u{1}', "|"))?))
         };
-        (serde_json::from_str(record).expect("JSON"), page.lines().filter_map(row).collect())
+        (record, page.lines().filter_map(row).collect())
     }
 
     #[test]
@@ -171,12 +213,7 @@ mod tests {
     #[test]
     fn each_recipe_of_cel_can_be_used() {
         let text = page("cel").expect("the page").text;
-        let indented = text.split("## Recipes").nth(1).expect("recipes").lines();
-        let toml: Vec<&str> = indented.filter_map(|line| line.strip_prefix("    ")).collect();
-        let mut recipes = 0;
-        for block in toml.join("\n").split("\ninclude").flat_map(|part| part.split("\ncontract_end")) {
-            recipes += block.matches(['\'', '"']).count().min(1);
-        }
+        let recipes = text.split("## Recipes").nth(1).expect("recipes").matches("```toml").count();
         assert!(recipes >= 4, "{recipes}");
         let expressions = text.match_indices("= '").chain(text.match_indices("cel = '"));
         for (at, opening) in expressions {
