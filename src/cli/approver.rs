@@ -4,6 +4,7 @@
 //! `root (uid 0), sudo by alice`.
 
 use crate::domain::error::{Error, Failure, Result};
+use crate::os::users;
 
 /// The most characters of a name that the environment gives.
 const LONGEST_NAME: usize = 64;
@@ -14,17 +15,16 @@ const LONGEST_REASON: usize = 1_000;
 /// Who is at the keyboard.
 pub fn who() -> String {
     let uid = rustix::process::getuid().as_raw();
-    // Users of a directory service are in no file; without the file they are a number.
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    told(uid, &users, |name| std::env::var(name).ok())
+    // Without a name they are a number.
+    told(uid, users::numbered(uid).map(|user| user.name).as_deref(), |name| std::env::var(name).ok())
 }
 
-fn told(uid: u32, users: &str, environment: impl Fn(&str) -> Option<String>) -> String {
+fn told(uid: u32, name: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> String {
     let said = |name: &str| {
         let value = environment(name).filter(|value| !value.trim().is_empty())?;
         Some(value.trim().chars().take(LONGEST_NAME).collect::<String>())
     };
-    let who = match name_of(uid, users) {
+    let who = match name {
         Some(name) => format!("{name} (uid {uid})"),
         None => match said("USER").or_else(|| said("LOGNAME")) {
             Some(name) => format!("uid {uid}, USER {name}"),
@@ -35,12 +35,6 @@ fn told(uid: u32, users: &str, environment: impl Fn(&str) -> Option<String>) -> 
         Some(before) => format!("{who}, sudo by {before}"),
         None => who,
     }
-}
-
-/// The name of a user, by the lines of `passwd(5)`.
-fn name_of(uid: u32, users: &str) -> Option<&str> {
-    let found = users.lines().find(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))?;
-    found.split(':').next().filter(|name| !name.is_empty())
 }
 
 /// Refuses a reason that nobody reads to its end.
@@ -65,18 +59,17 @@ mod tests {
 
     #[test]
     fn the_user_id_is_told_and_the_environment_stands_beside_it() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nann:x:1000:1000::/home/ann:/bin/sh\n";
         let environment = |pairs: &'static [(&str, &str)]| {
             move |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string())
         };
-        for (uid, pairs, expected) in [
-            (0, &[("SUDO_USER", "alice"), ("USER", "root")][..], "root (uid 0), sudo by alice"),
-            (1000, &[("USER", "ceo")], "ann (uid 1000)"),
-            (1000, &[("SUDO_USER", "ceo")], "ann (uid 1000), sudo by ceo"),
-            (7, &[("USER", "grace")], "uid 7, USER grace"),
-            (7, &[("USER", " ")], "uid 7"),
+        for (uid, name, pairs, expected) in [
+            (0, Some("root"), &[("SUDO_USER", "alice"), ("USER", "root")][..], "root (uid 0), sudo by alice"),
+            (1000, Some("ann"), &[("USER", "ceo")], "ann (uid 1000)"),
+            (1000, Some("ann"), &[("SUDO_USER", "ceo")], "ann (uid 1000), sudo by ceo"),
+            (7, None, &[("USER", "grace")], "uid 7, USER grace"),
+            (7, None, &[("USER", " ")], "uid 7"),
         ] {
-            assert_eq!(told(uid, users, environment(pairs)), expected);
+            assert_eq!(told(uid, name, environment(pairs)), expected);
         }
     }
 

@@ -94,6 +94,11 @@ fn read_file(file: &Path) -> Result<(FileLayer, Dict), Diagnostic> {
             std::io::ErrorKind::FileTooLarge => {
                 "check the path: a configuration of a thousand syncs has about 1 MB".into()
             }
+            std::io::ErrorKind::NotFound => {
+                "name the file with --config FILE, or in the variable ROSTERD_CONFIG; where \
+                                              there is none yet, have one written: rosterd init"
+                    .into()
+            }
             _ => "name the file with --config FILE, or in the variable ROSTERD_CONFIG".into(),
         });
         error

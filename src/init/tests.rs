@@ -62,8 +62,15 @@ fn text(table: &Table, kind: &str) -> Option<String> {
     let (roles, proposal) = proposed(table, &engine)?;
     let whole_names = proposal::whole_names(table, &roles, &proposal);
     let place = Place::File("hr.csv".into());
-    let configuration =
-        Configuration { sync: "staff", place: &place, table, target: &target, proposal: &proposal, whole_names };
+    let configuration = Configuration {
+        sync: "staff",
+        place: &place,
+        table,
+        target: &target,
+        proposal: &proposal,
+        whole_names,
+        service_state: None,
+    };
     Some(write::text(&configuration))
 }
 

@@ -63,6 +63,8 @@ pub struct Configuration<'a> {
     pub proposal: &'a Proposal,
     /// A column of whole names that is not taken apart.
     pub whole_names: Option<usize>,
+    /// The state of the service that it is for, if it is for one: its schedule is then in force.
+    pub service_state: Option<&'a str>,
 }
 
 /// A text as TOML: literal where that reads better, basic otherwise.
@@ -146,7 +148,8 @@ pub fn text(configuration: &Configuration<'_>) -> String {
         "Judge it with `rosterd check`, try the mapping with `rosterd test`, see what it would do with `rosterd plan`.",
     );
     out.push_str("\n[state]\n");
-    setting(&mut out, "path = \"state/rosterd.db\"", "what the target confirmed; made on first use");
+    let state = configuration.service_state.unwrap_or("state/rosterd.db");
+    setting(&mut out, &format!("path = {}", quoted(state)), "what the target confirmed; made on first use");
     source(&mut out, configuration);
     target(&mut out, configuration.target);
     sync(&mut out, configuration);
@@ -265,7 +268,11 @@ fn sync(out: &mut String, c: &Configuration<'_>) {
     if !c.proposal.label.is_empty() {
         setting(out, &format!("label = [{}]", list(&c.proposal.label)), "by which plans name people");
     }
-    setting(out, "# schedule = \"0 */15 * * * *\"", "for `rosterd run`: every quarter of an hour, seconds first");
+    let schedule = "schedule = \"0 */15 * * * *\"";
+    match c.service_state {
+        Some(_) => setting(out, schedule, "every quarter of an hour (seconds first), while the service runs"),
+        None => setting(out, &format!("# {schedule}"), "for `rosterd run`: every quarter of an hour, seconds first"),
+    }
     setting(out, "# timezone = \"Europe/Zurich\"", "of the schedule and of `today`; UTC unless said");
 }
 

@@ -6,4 +6,5 @@ pub mod disk_budget;
 pub mod panics;
 pub mod parallel;
 pub mod stack;
+pub mod users;
 pub mod zone;

@@ -1,6 +1,6 @@
 //! What can be typed after `rosterd init`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -71,9 +71,10 @@ pub struct InitArgs {
     /// The name of the sync
     #[arg(long, value_name = "NAME", default_value = "staff", value_parser = name)]
     pub sync: String,
-    /// The directory to write to; made where it is missing
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub out: PathBuf,
+    /// The directory to write to; made where it is missing. Unless said the one here, or, for root, that of the service
+    /// where the package is installed
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Ask nothing, and take every default
     #[arg(long, short)]
     pub yes: bool,
@@ -82,6 +83,13 @@ pub struct InitArgs {
     /// The target is that of --target, --base-url and --token-…, or, without --base-url, one of the configuration.
     #[arg(long, conflicts_with_all = ["source", "source_format", "delimiter", "encoding", "key", "map", "include", "pagination"])]
     pub from_target: bool,
+}
+
+impl InitArgs {
+    /// The directory to write to.
+    pub fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new("."))
+    }
 }
 
 /// How an export is written.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::ask::Asker;
+use super::next_steps::command_word;
 use super::place::{self, Directory};
-use super::{InitArgs, command_word, target};
+use super::{InitArgs, target};
 use crate::account::Listing;
 use crate::cli::args::Global;
 use crate::cli::{read_only, words};
@@ -22,7 +23,7 @@ const PAGE: usize = 500;
 
 /// Lists the target and writes `KIND.csv`, or `NAME.csv` of a target of the configuration.
 pub async fn command(global: &Global, args: &InitArgs, asker: Asker) -> Result<Exit> {
-    let mut directory = Directory::open(&args.out)?;
+    let mut directory = Directory::open(args.out())?;
     let settings = match args.base_url {
         Some(_) => typed(args, &directory, asker)?,
         None => {
@@ -31,7 +32,7 @@ pub async fn command(global: &Global, args: &InitArgs, asker: Asker) -> Result<E
     };
     let target = chosen(args, &settings)?;
     let name = format!("{}.csv", target.name);
-    place::refuse_existing(&args.out.join(&name))?;
+    place::refuse_existing(&args.out().join(&name))?;
     let clients = read_only::look(&settings, [&*target])?.clients;
     let client = clients.of(&target)?;
     if !client.engine().can_list() {
@@ -66,7 +67,7 @@ pub async fn command(global: &Global, args: &InitArgs, asker: Asker) -> Result<E
 
 /// The configuration that the options make: a target, and nothing else that is used.
 fn typed(args: &InitArgs, directory: &Directory, asker: Asker) -> Result<Settings> {
-    let chosen = target::choose(args, &args.out, asker)?.target;
+    let chosen = target::choose(args, args.out(), asker)?.target;
     let options: Vec<String> = chosen.options.iter().map(|(name, value, _)| format!("{name} = {value}")).collect();
     let base_url = crate::init::write::quoted(&chosen.base_url);
     directory.judged(&format!(

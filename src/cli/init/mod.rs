@@ -6,7 +6,9 @@
 mod args;
 mod ask;
 mod from_target;
+mod next_steps;
 mod place;
+mod service;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -17,11 +19,12 @@ use url::Url;
 pub use self::args::InitArgs;
 use self::ask::Asker;
 use self::place::Directory;
+use self::service::Service;
 use self::target::Chosen;
-use super::args::{Format, Global};
+use super::args::Global;
 use super::words;
+use crate::config::Settings;
 use crate::config::settings::SyncSettings;
-use crate::config::{self, Settings};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::exit::Exit;
@@ -50,22 +53,62 @@ pub async fn command(global: &Global, args: Box<InitArgs>) -> Result<Exit> {
     if args.from_target {
         return from_target::command(global, &args, asker).await;
     }
-    let path = args.out.join(place::NAME);
+    let (args, service) = for_service(*args, Service::of_this_machine());
+    let path = args.out().join(place::NAME);
     place::refuse_existing(&path)?;
     let (place, table) = look(&args, asker).await?;
     let mut roles = guess::roles(&table);
     key(&args, &table, &mut roles, asker)?;
-    let chosen = target::choose(&args, &args.out, asker)?;
+    let chosen = target::choose(&args, args.out(), asker)?;
     let proposal = proposed(&args, &table, &mut roles, chosen.engine.catalogue(), asker)?;
     shown(&table, &chosen, &proposal)?;
     if !asker.confirmed(&format!("Write {}?", path.display()))? {
         return Err(ask::given_up());
     }
-    let directory = Directory::open(&args.out)?;
-    let (text, settings) = judged(&args, &directory, &place, &table, &roles, &chosen, proposal)?;
+    let mut directory = Directory::open(args.out())?;
+    let state = service.as_ref().map(|_| service::STATE);
+    let written = Written { args: &args, table: &table, roles: &roles, chosen: &chosen, state };
+    let (mut text, settings) = judged(&written, &directory, &place, proposal.clone())?;
     readable(&settings).await?;
+    let delivery = service.as_ref().and_then(|service| Delivery::needed(service, args.out(), &place));
+    if let Some(delivery) = &delivery {
+        (text, _) = judged(&written, &directory, &Place::File(delivery.name.clone()), proposal)?;
+    }
+    if let Some(service) = &service {
+        directory.read_by(service.user.gid);
+    }
     let path = directory.publish(place::NAME, text.as_bytes())?;
-    finished(&path, &args, &chosen)
+    next_steps::show(&path, &args, &chosen, service.as_ref(), delivery.as_ref())
+}
+
+/// Where it is written to, and the service that it is written for: root's unless said otherwise, where the package is
+/// installed, and whoever names the directory of the service.
+fn for_service(mut args: InitArgs, installed: Option<Service>) -> (InitArgs, Option<Service>) {
+    if let (None, Some(service)) = (&args.out, &installed)
+        && rustix::process::geteuid().is_root()
+    {
+        args.out = Some(service.directory.clone());
+    }
+    let service = installed.filter(|service| service.is_in(args.out()));
+    (args, service)
+}
+
+/// An export that the service can't read where it is, and has to be brought to where it can.
+struct Delivery {
+    /// Where it is.
+    from: PathBuf,
+    /// Its name in the directory of the configuration.
+    name: String,
+}
+
+impl Delivery {
+    /// That of this place, where it is a file that the service can't read.
+    fn needed(service: &Service, out: &Path, place: &Place) -> Option<Delivery> {
+        let Place::File(path) = place else { return None };
+        let from = out.join(path);
+        let name = from.file_name()?.to_str()?.to_string();
+        (!service.can_read(&from)).then(|| Delivery { from: from.canonicalize().unwrap_or(from), name })
+    }
 }
 
 /// The export that is meant, and what its beginning holds.
@@ -96,7 +139,7 @@ async fn look(args: &InitArgs, asker: Asker) -> Result<(Place, Table)> {
         })
         .await??;
         let table = detect::table(&bytes, whole, &told)?;
-        return Ok((Place::File(place::relative(&args.out, &path)?), table));
+        return Ok((Place::File(place::relative(args.out(), &path)?), table));
     };
     let (auth, written) = source_auth(args)?;
     let Beginning { bytes, whole, linked } = beginning::of_address(&url, &auth).await?;
@@ -114,7 +157,7 @@ async fn look(args: &InitArgs, asker: Asker) -> Result<(Place, Table)> {
 fn source_auth(args: &InitArgs) -> Result<(AuthSettings, Option<String>)> {
     let (secret, written) = match (&args.source_token_file, &args.source_token_env) {
         (Some(file), _) => {
-            let path = place::relative(&args.out, file)?;
+            let path = place::relative(args.out(), file)?;
             (Secret::File(file.clone()), format!("file = {}", write::quoted(&path)))
         }
         (None, Some(name)) => (Secret::Env(name.clone()), format!("env = {}", write::quoted(name))),
@@ -294,19 +337,27 @@ fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
     out.line("")
 }
 
+/// What a configuration is written from, besides the place of the export and the proposal.
+struct Written<'a> {
+    args: &'a InitArgs,
+    table: &'a Table,
+    roles: &'a Roles,
+    chosen: &'a Chosen,
+    /// The state of the service that it is for.
+    state: Option<&'a str>,
+}
+
 /// The text of the configuration, judged: it is right, and its tests pass.
 fn judged(
-    args: &InitArgs,
+    &Written { args, table, roles, chosen, state: service_state }: &Written<'_>,
     directory: &Directory,
     place: &Place,
-    table: &Table,
-    roles: &Roles,
-    chosen: &Chosen,
     mut proposal: Proposal,
 ) -> Result<(String, Settings)> {
     let whole_names = proposal::whole_names(table, roles, &proposal);
     let text_of = |proposal: &Proposal| {
-        write::text(&Configuration { sync: &args.sync, place, table, target: &chosen.target, proposal, whole_names })
+        let (sync, target) = (args.sync.as_str(), &chosen.target);
+        write::text(&Configuration { sync, place, table, target, proposal, whole_names, service_state })
     };
     let text = text_of(&proposal);
     let settings = directory.judged(&text)?;
@@ -360,53 +411,4 @@ async fn readable(settings: &Settings) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// Runs `check` on what was written, and says how to go on.
-fn finished(path: &Path, args: &InitArgs, chosen: &Chosen) -> Result<Exit> {
-    let shown_path = path.display().to_string();
-    Out::stdout().line(&format!("{shown_path} is written. What `rosterd check` says of it:"))?;
-    let exit = super::check::run(&[path.to_path_buf()], config::environment(), Format::Text, &mut Out::stdout())?;
-    let mut out = Out::stdout();
-    let directory = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let is_here = chosen.target.base_url.starts_with("http://");
-    if exit != Exit::Ok {
-        out.section("First store the secret, for your eyes only:")?;
-        match (&chosen.secret_file, &args.token_env) {
-            (Some(file), _) => {
-                let file = command_word(&file.display().to_string());
-                if is_here {
-                    out.line(&format!("  printf sandbox > {file} && chmod 600 {file}"))?;
-                    out.line("That is the sandbox's. A real one does not belong into the shell's history: type")?;
-                }
-                out.line(&format!("  install -m 600 /dev/stdin {file}"))?;
-                out.line("paste it, and end with Enter and Ctrl-D.")?;
-            }
-            (None, name) => {
-                out.line(&format!("  set the environment variable {}", name.as_deref().unwrap_or_default()))?
-            }
-        }
-    }
-    out.section("Then:")?;
-    let commands = [
-        (format!("export ROSTERD_CONFIG={}", command_word(&directory.display().to_string())), ""),
-        ("rosterd check --connect".into(), "is everything there?"),
-        ("rosterd plan".into(), "what would change; writes nothing"),
-        ("rosterd sync".into(), "change it"),
-    ];
-    if is_here {
-        out.line("  rosterd sandbox             in another terminal: the simulated target")?;
-    }
-    for (command, what) in commands {
-        let wide = if what.is_empty() { 0 } else { 26 };
-        out.line(format!("  {command:wide$}  {what}").trim_end())?;
-    }
-    out.line("To have it done regularly, set schedule in the file and let `rosterd run` go on.")?;
-    Ok(Exit::Ok)
-}
-
-/// A word as a shell takes it.
-fn command_word(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

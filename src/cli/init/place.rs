@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -36,6 +36,8 @@ pub fn refuse_existing(path: &Path) -> Result<()> {
 pub struct Directory {
     path: PathBuf,
     made: bool,
+    /// The group that reads what is written here, besides its owner.
+    readers: Option<u32>,
 }
 
 impl Directory {
@@ -50,7 +52,12 @@ impl Directory {
             let built = fs::DirBuilder::new().recursive(true).mode(0o750).create(&path);
             built.map_err(|error| failed(&path, "can't be made", error))?;
         }
-        Ok(Directory { path, made })
+        Ok(Directory { path, made, readers: None })
+    }
+
+    /// Has the group with this number read what is written here.
+    pub fn read_by(&mut self, group: u32) {
+        self.readers = Some(group);
     }
 
     /// Judges a configuration as if it stood here. Its secrets are not looked at.
@@ -79,7 +86,7 @@ impl Directory {
         write().map_err(|error: std::io::Error| failed(&self.path, "can't be written to", error))
     }
 
-    /// Writes a file of this name, for its owner alone: whole, or not at all, and never over another.
+    /// Writes a file of this name, for its owner and the directory's readers: whole, or not at all, and never over another.
     ///
     /// # Errors
     /// 64: there is one; 74: it can't be written.
@@ -102,8 +109,11 @@ impl Directory {
     /// As [`Directory::publish`].
     pub fn persist(&mut self, name: &str, file: NamedTempFile) -> Result<PathBuf> {
         let path = self.path.join(name);
-        let finished =
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.as_file().sync_all());
+        let mode = if self.readers.is_some() { 0o640 } else { 0o600 };
+        let given = self.readers.map_or(Ok(()), |group| fchown(file.as_file(), None, Some(group)));
+        let finished = given
+            .and_then(|()| file.as_file().set_permissions(fs::Permissions::from_mode(mode)))
+            .and_then(|()| file.as_file().sync_all());
         finished.map_err(|error| failed(&path, "can't be written", error))?;
         file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => {
