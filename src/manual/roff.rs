@@ -3,7 +3,7 @@
 //! Pure. [`page`] makes a man page of a page of the manual; [`Roff`] is what every man page is written with.
 
 use super::Page;
-use super::reader::{Block, Look, Span, blocks, text};
+use super::reader::{Block, Look, Span, blocks, shown, text};
 use super::table;
 use crate::domain::wrap::broken;
 
@@ -69,7 +69,8 @@ impl Roff {
     /// An entry of a list: what it is about, and lines about that, one below the other.
     pub fn entry(&mut self, term: &str, about: &[String]) {
         self.line(".TP");
-        self.lines(&format!("\\fB{}\\fR", escaped(term)));
+        // A term is one line, whatever its length.
+        self.guarded(&format!("\\fB{}\\fR", escaped(term)));
         for (at, markdown) in about.iter().enumerate() {
             if at > 0 {
                 self.line(".br");
@@ -95,8 +96,8 @@ impl Roff {
         for block in blocks {
             match block {
                 Block::Heading { level: 1, .. } | Block::Comment { .. } | Block::Foreign { .. } => {}
-                Block::Heading { level: 2, text } => self.section(&super::reader::shown(text)),
-                Block::Heading { text, .. } => self.subsection(&super::reader::shown(text)),
+                Block::Heading { level: 2, text } => self.section(&shown(text)),
+                Block::Heading { text, .. } => self.subsection(&shown(text)),
                 Block::Paragraph(text) => self.paragraph(text),
                 Block::List { first, items } => self.list(*first, items),
                 Block::Code(code) => self.code(&code.text),
@@ -117,9 +118,9 @@ impl Roff {
         let mut cells = head.iter().zip(row);
         let Some((_, term)) = cells.next() else { return };
         self.line(".TP");
-        self.lines(&inline(term));
+        self.guarded(&inline(term));
         let others: Vec<String> = cells
-            .filter(|(_, cell)| !cell.is_empty())
+            .filter(|(_, cell)| !cell.is_empty() && shown(cell) != table::NOTHING)
             .map(|(name, cell)| match head.len() {
                 2 => inline(cell),
                 _ => format!("{}: {}", inline(name), inline(cell)),

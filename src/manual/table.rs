@@ -9,6 +9,9 @@ use crate::domain::wrap::broken;
 /// Between columns.
 const GAP: &str = "  ";
 
+/// What a cell says that says nothing.
+pub const NOTHING: &str = "–";
+
 /// How far the cells of a row are indented below its first, in a list.
 const INDENT: usize = 4;
 
@@ -41,7 +44,7 @@ pub fn entry(head: &[Text], row: &[Text]) -> (String, Vec<String>) {
     let mut cells = head.iter().map(|name| cell(name)).zip(row.iter().map(|c| cell(c)));
     let (_, first) = cells.next().unwrap_or_default();
     let named = head.len() > 2;
-    let others = cells.filter(|(_, cell)| !cell.is_empty());
+    let others = cells.filter(|(_, cell)| !cell.is_empty() && cell != NOTHING);
     (first, others.map(|(name, cell)| if named { format!("{name}: {cell}") } else { cell }).collect())
 }
 
@@ -50,6 +53,10 @@ pub fn list(head: &[Text], rows: &[Vec<Text>], room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         let (first, others) = entry(head, row);
+        // An entry of several lines stands apart.
+        if !lines.is_empty() && head.len() > 2 {
+            lines.push(String::new());
+        }
         lines.extend(broken(&first, room, 2).lines().map(str::to_string));
         for other in others {
             let line = format!("{}{other}", " ".repeat(INDENT));
