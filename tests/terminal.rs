@@ -9,7 +9,7 @@ use crate::answers::{row, synced};
 use crate::support::{Home, Ran, Sim, skipped};
 
 /// Whether `script` (util-linux) is there.
-fn there_are_terminals() -> bool {
+pub fn there_are_terminals() -> bool {
     let found = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
         skipped("script (util-linux) is not there: what a terminal shows");
@@ -18,7 +18,7 @@ fn there_are_terminals() -> bool {
 }
 
 /// A command on a terminal of so many columns: what appears there.
-fn on_a_terminal(home: &Home, columns: usize, args: &[&str]) -> String {
+pub fn on_a_terminal(home: &Home, columns: usize, args: &[&str]) -> String {
     let inner = home.command(args);
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
     let words: Vec<String> = std::iter::once(inner.get_program()).chain(inner.get_args()).map(quoted).collect();

@@ -12,6 +12,7 @@ pub mod check;
 mod connect;
 mod forget;
 mod init;
+mod man;
 mod manual;
 #[cfg(test)]
 mod named_commands;
@@ -229,7 +230,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
             Out::stdout().verbatim(&String::from_utf8_lossy(&script))?;
             Ok(Exit::Ok)
         }
-        Command::Man { directory } => man(&directory),
+        Command::Man { directory } => man::command(&directory),
     }
 }
 
@@ -298,15 +299,5 @@ fn schema(definition: bool) -> Result<Exit> {
     let text =
         serde_json::to_string_pretty(&schema).map_err(|e| Failure::internal("cannot print the schema").because(e))?;
     Out::stdout().lines(&text)?;
-    Ok(Exit::Ok)
-}
-
-fn man(directory: &std::path::Path) -> Result<Exit> {
-    let cannot = |e: std::io::Error| {
-        Failure::new(Error::Local(LocalReason::Io), format!("cannot write manual pages into {}", directory.display()))
-            .because(e)
-    };
-    std::fs::create_dir_all(directory).map_err(cannot)?;
-    clap_mangen::generate_to(Cli::command(), directory).map_err(cannot)?;
     Ok(Exit::Ok)
 }

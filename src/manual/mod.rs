@@ -23,7 +23,7 @@
 //! | comment | before | what it means |
 //! |---|---|---|
 //! | `<!-- given: COMMANDS -->` | any block | they are run first, and may span lines. `fixture staff` puts an export of twelve people (`hr.csv`), a configuration and a token into the directory, and sets `ROSTERD_CONFIG` |
-//! | `<!-- replace: TEXT = COMMAND -->` | any block | `TEXT` in the block is replaced by what the command prints: an id, for instance |
+//! | `<!-- replace: TEXT = COMMAND -->` | any block | `TEXT` in the block is replaced by what the command prints; `plan_id` prints the id of the plan that waits, `run_id` that of the last run |
 //! | `<!-- file: NAME -->` | any block | the block's text is written to this file, in the directory where the commands are |
 //! | `<!-- exits: CODE -->` | `sh` | its last command ends with this code, not with 0 |
 //! | `<!-- until: COMMAND -->` | `sh` | it is started, and asked to end (SIGTERM) when the command succeeds |
@@ -36,6 +36,7 @@
 
 pub mod plain;
 pub mod reader;
+pub mod roff;
 mod table;
 
 /// Where a page stands in the list of pages: what its readers have before them.

@@ -9,15 +9,16 @@ use crate::domain::wrap::broken;
 /// Between columns.
 const GAP: &str = "  ";
 
+/// What a cell says that says nothing.
+pub const NOTHING: &str = "–";
+
 /// How far the cells of a row are indented below its first, in a list.
 const INDENT: usize = 4;
 
 /// The table in lines of at most `room` columns; none where a row would be wider.
 pub fn side_by_side(head: &[Text], rows: &[Vec<Text>], room: usize) -> Option<Vec<String>> {
-    let lines: Vec<Vec<String>> = std::iter::once(head)
-        .chain(rows.iter().map(Vec::as_slice))
-        .map(|row| row.iter().map(|c| cell(c)).collect())
-        .collect();
+    let lines: Vec<Vec<String>> =
+        std::iter::once(head).chain(rows.iter().map(Vec::as_slice)).map(|row| row.iter().map(cell).collect()).collect();
     let widest =
         |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|c| columns(c)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(widest).collect();
@@ -37,11 +38,11 @@ pub fn side_by_side(head: &[Text], rows: &[Vec<Text>], room: usize) -> Option<Ve
 
 /// A row of a table as an entry of a list: the first cell, and the others below it, each with the name of its column
 /// where there are several.
-pub fn entry(head: &[Text], row: &[Text]) -> (String, Vec<String>) {
-    let mut cells = head.iter().map(|name| cell(name)).zip(row.iter().map(|c| cell(c)));
+fn entry(head: &[Text], row: &[Text]) -> (String, Vec<String>) {
+    let mut cells = head.iter().map(cell).zip(row.iter().map(cell));
     let (_, first) = cells.next().unwrap_or_default();
     let named = head.len() > 2;
-    let others = cells.filter(|(_, cell)| !cell.is_empty());
+    let others = cells.filter(|(_, cell)| !cell.is_empty() && cell != NOTHING);
     (first, others.map(|(name, cell)| if named { format!("{name}: {cell}") } else { cell }).collect())
 }
 
@@ -50,6 +51,10 @@ pub fn list(head: &[Text], rows: &[Vec<Text>], room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         let (first, others) = entry(head, row);
+        // An entry of several lines stands apart.
+        if !lines.is_empty() && head.len() > 2 {
+            lines.push(String::new());
+        }
         lines.extend(broken(&first, room, 2).lines().map(str::to_string));
         for other in others {
             let line = format!("{}{other}", " ".repeat(INDENT));

@@ -80,7 +80,7 @@ fn has_whole(tables: &Value, mark: &str) -> bool {
 /// A definition that takes any way to log in, and needs no option.
 fn any_definition() -> String {
     let mut definition: Table = DEFINITION.parse().expect("the definition is TOML");
-    let kinds = ["bearer", "token", "header", "basic", "oauth2", "none"].map(|kind| Value::from(kind));
+    let kinds = ["bearer", "token", "header", "basic", "oauth2", "none"].map(Value::from);
     definition["auth"]["kinds"] = Value::Array(kinds.to_vec());
     definition["options"]["site"].as_table_mut().expect("an option").insert("default".into(), "hq".into());
     definition.to_string()

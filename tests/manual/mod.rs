@@ -7,6 +7,7 @@ mod judge;
 mod page;
 mod printed;
 mod session;
+mod shown;
 
 use std::fs;
 use std::net::TcpListener;

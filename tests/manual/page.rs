@@ -79,9 +79,7 @@ struct Directive {
 fn collect(blocks: &[Block], directives: &mut Vec<Directive>, steps: &mut Vec<Step>, problems: &mut Vec<String>) {
     for block in blocks {
         match block {
-            Block::Comment { text, line } if is_mark(text) => {
-                let _ = line;
-            }
+            Block::Comment { text, .. } if is_mark(text) => {}
             Block::Comment { text, line } => {
                 let (name, value) = text.split_once(':').unwrap_or((text, ""));
                 let (name, value) = (name.trim().to_string(), value.trim().to_string());

@@ -313,6 +313,9 @@ fixture() {
     chmod 600 ./*.token
     export ROSTERD_CONFIG=$PWD/rosterd.toml
 }
+# The id of the plan that waits, and that of the last run.
+plan_id() { rosterd plans --format json | grep -o '"id":"[^"]*"' | head -n 1 | cut -d '"' -f 4; }
+run_id() { rosterd runs --format json | grep -o '"run":"[^"]*"' | head -n 1 | cut -d '"' -f 4; }
 trap 'code=$?; export -p | grep -v "SESSION=\|BASH_ENV=" > "$SESSION/env"; pwd > "$SESSION/cwd"; exit $code' EXIT
 # Asked to end, it waits for the command that it runs, which is asked too.
 trap : TERM

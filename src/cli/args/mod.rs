@@ -392,7 +392,7 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages into a directory
+    /// Write the man pages into a directory; into man1, man5 and man7 of one that is called man
     Man {
         /// The directory
         #[arg(value_name = "DIR")]
