@@ -58,6 +58,10 @@ fn proposed(table: &Table, engine: &Engine) -> Option<(guess::Roles, Proposal)> 
 }
 
 fn text(table: &Table, kind: &str) -> Option<String> {
+    text_for(table, kind, None)
+}
+
+fn text_for(table: &Table, kind: &str, service_state: Option<&str>) -> Option<String> {
     let (target, engine) = target(kind);
     let (roles, proposal) = proposed(table, &engine)?;
     let whole_names = proposal::whole_names(table, &roles, &proposal);
@@ -69,9 +73,24 @@ fn text(table: &Table, kind: &str) -> Option<String> {
         target: &target,
         proposal: &proposal,
         whole_names,
-        service_state: None,
+        service_state,
     };
     Some(write::text(&configuration))
+}
+
+#[test]
+fn what_is_written_for_a_service_has_its_state_and_a_schedule_in_force() {
+    let export = b"Employee #;Work Email;Status\n1;ann@example.com;active\n2;bo@example.com;left\n";
+    let table = detect::table(export, true, &Told::default()).expect("a table");
+    let service = text_for(&table, "juno", Some("/var/lib/rosterd/rosterd.db")).expect("a text");
+    assert_eq!(wrong(&service, None), [""; 0]);
+    let here = text(&table, "juno").expect("a text");
+    let settings = |text: &str| text.parse::<toml::Table>().expect("TOML");
+    let (service, here) = (settings(&service), settings(&here));
+    assert_eq!(service["state"]["path"].as_str(), Some("/var/lib/rosterd/rosterd.db"));
+    assert_eq!(service["syncs"]["staff"]["schedule"].as_str(), Some("0 */15 * * * *"));
+    assert_eq!(here["state"]["path"].as_str(), Some("state/rosterd.db"));
+    assert!(here["syncs"]["staff"].get("schedule").is_none());
 }
 
 /// What is wrong with a configuration: what `check` and `test` say, warnings too.
