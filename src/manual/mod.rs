@@ -12,8 +12,8 @@
 //!
 //! | block | what is done with it |
 //! |---|---|
-//! | `sh` | commands, run by `bash -e`. A page is one session in a directory of its own: environment and directory go on from block to block. `rosterd` is this program, and `http://127.0.0.1:8480` the sandbox |
-//! | `sh machine` | commands for a machine with the package and systemd. `.ci/package` runs them as root in a booted system |
+//! | `sh` | commands, run by `bash -e`. A page is one session in a directory of its own: environment and directory go on from block to block. `rosterd` is this program, and `http://127.0.0.1:8480` the sandbox. A block with a line that begins with `cargo ` or `.ci/` is for the sources, and not run: `.ci/run` has to have the lines of the README's |
+//! | `sh machine` | commands for a machine with the package and systemd. `.ci/package` runs them as root in a booted system, and there comments take one line each |
 //! | `toml` | configuration, judged by `rosterd check`: alone when it is whole (it has `[state]` and a sync), else laid over `tests/manual/fixtures/staff/rosterd.toml`. What it has whole (a source with `kind`, a target with `kind`, a sync with `source`) takes the place of what has the name there. Secrets that it names are there |
 //! | `text` | output, or a picture. No line begins with `rosterd ` or `$ ` |
 //! | `json`, `csv`, `xml` | data; it must parse |
@@ -25,7 +25,7 @@
 //! | `<!-- given: COMMANDS -->` | any block | they are run first, and may span lines. `fixture staff` puts an export of twelve people (`hr.csv`), a configuration and a token into the directory, and sets `ROSTERD_CONFIG` |
 //! | `<!-- replace: TEXT = COMMAND -->` | any block | `TEXT` in the block is replaced by what the command prints; `plan_id` prints the id of the plan that waits, `run_id` that of the last run |
 //! | `<!-- file: NAME -->` | any block | the block's text is written to this file, in the directory where the commands are |
-//! | `<!-- exits: CODE -->` | `sh` | its last command ends with this code, not with 0 |
+//! | `<!-- exits: CODE -->` | `sh`, `sh machine` | its last command ends with this code, not with 0 |
 //! | `<!-- until: COMMAND -->` | `sh` | it is started, and asked to end (SIGTERM) when the command succeeds |
 //! | `<!-- beside: COMMAND -->` | `sh` | it is started, and goes on until the page ends; the next block begins when the command succeeds. Where a block runs `rosterd sandbox`, there is no other |
 //! | `<!-- below: TABLE -->` | `toml` | it stands below this table, e.g. `[syncs.staff.map]` |

@@ -88,20 +88,21 @@ fn next(left: &Mutex<Vec<Page>>) -> Option<Page> {
 /// Runs the commands of a page, up to the first that does not do what the page says.
 fn follow(page: &Page, network: Option<Network>) -> Option<String> {
     let steps = steps(page).0;
-    let is_run = |step: &Step| matches!(step.kind, Kind::Shell(_)) && !is_cargo(step);
+    let is_run = |step: &Step| matches!(step.kind, Kind::Shell(_)) && !is_build(step);
     if !steps.iter().any(is_run) {
         return None;
     }
     let starts_sandbox =
         steps.iter().any(|step| is_run(step) && step.text.lines().any(|line| line.starts_with("rosterd sandbox")));
     let mut session = Session::new(network, starts_sandbox);
-    let taken = steps.iter().filter(|step| !is_cargo(step)).try_for_each(|step| session.take(step));
+    let taken = steps.iter().filter(|step| !is_build(step)).try_for_each(|step| session.take(step));
     taken.err().map(|told| format!("{}:{told}", page.name))
 }
 
-/// Whether the block builds: `.ci/run` does that.
-fn is_cargo(step: &Step) -> bool {
-    matches!(step.kind, Kind::Shell(_)) && step.text.lines().any(|line| line.starts_with("cargo "))
+/// Whether the block is for somebody with the sources: it builds, tests or packages. `.ci/run` does that.
+fn is_build(step: &Step) -> bool {
+    let of_sources = |line: &str| line.starts_with("cargo ") || line.starts_with(".ci/");
+    matches!(step.kind, Kind::Shell(_)) && step.text.lines().any(of_sources)
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn what_the_readme_builds_with_is_what_ci_runs() {
     let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run");
     let ci = fs::read_to_string(ci).expect(".ci/run");
     let mut seen = 0;
-    for step in steps(&file("README.md")).0.iter().filter(|step| is_cargo(step)) {
+    for step in steps(&file("README.md")).0.iter().filter(|step| is_build(step)) {
         for line in step.text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
             seen += 1;
             // Settings may stand before it.
@@ -133,6 +134,7 @@ fn a_page_that_is_not_in_the_format_is_noticed() {
         ("```shell\nls\n```\n", "page:2: no block is called \"shell\""),
         ("```text\nrosterd plan\n```\n", "\"rosterd plan\" is a command"),
         ("<!-- exits: 3 -->\n\nand then\n\n```sh\nls\n```\n", "page:1: exits stands before no block"),
+        ("<!-- until: true -->\n```sh machine\nls\n```\n", "until says nothing of a block of sh machine"),
         ("<!-- exits: 3 -->\n```toml\na = 1\n```\n", "page:3: exits says nothing of a block of toml"),
         ("<!-- exist: 3 -->\n```sh\nls\n```\n", "page:3: exist says nothing of a block of sh"),
         ("<!-- replace: ABC = echo 1 -->\n```sh\nls\n```\n", "page:3: ABC is to be replaced, and is not there"),

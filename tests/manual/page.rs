@@ -124,6 +124,7 @@ fn step(code: &Code, directives: Vec<Directive>) -> Result<Step, String> {
                 let exits = value.parse().map_err(|_| format!("exits: {value} is no exit code"))?;
                 *how = How::ToTheEnd { exits };
             }
+            ("exits", Kind::Machine) => {} // judged where it is run
             ("until", Kind::Shell(how)) => *how = How::Until(value),
             ("beside", Kind::Shell(how)) => *how = How::Beside(value),
             ("below", Kind::Toml { below }) => *below = Some(value),
