@@ -55,15 +55,27 @@ const FEW: usize = 3;
 pub async fn command() -> Result<()> {
     let started = Instant::now();
     let mut stage = Stage::create().await?;
-    opening(&mut stage)?;
-    day_one(&mut stage).await?;
-    day_two(&mut stage).await?;
-    let banned = day_three(&mut stage).await?;
-    day_four(&mut stage, &banned).await?;
-    own_file(&mut stage).await?;
-    closing(&mut stage, started)?;
+    let told = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => None,
+        told = story(&mut stage, started) => Some(told),
+    };
     stage.workspace.close().await;
-    Ok(())
+    // Whoever ends it early wants no more of it, and no directory left behind.
+    told.unwrap_or_else(|| std::process::exit(INTERRUPTED))
+}
+
+/// What a shell makes of a program that SIGINT ended: 128 and its number.
+const INTERRUPTED: i32 = 130;
+
+async fn story(stage: &mut Stage, started: Instant) -> Result<()> {
+    opening(stage)?;
+    day_one(stage).await?;
+    day_two(stage).await?;
+    let banned = day_three(stage).await?;
+    day_four(stage, &banned).await?;
+    own_file(stage).await?;
+    closing(stage, started)
 }
 
 fn opening(stage: &mut Stage) -> Result<()> {
@@ -88,7 +100,7 @@ async fn day_one(stage: &mut Stage) -> Result<()> {
     )?;
     stage.workspace.accounts_made_by_hand(&BY_HAND)?;
     stage.workspace.deliver(Export::One)?;
-    let plan = stage.plan(Platform::Juno, FEW).await?;
+    let plan = stage.plan(Platform::Juno, 2).await?;
     let missed = DAY_ONE.on[0].missed(|op| plan.planned(op));
     expect(missed.is_empty(), || format!("the plan for JUNO is another: {}", missed.join("; ")))?;
 
@@ -155,8 +167,9 @@ async fn day_three(stage: &mut Stage) -> Result<String> {
     let run = stage.judge(&approve, 1, &APPROVED).await?.remove(0).run;
     expect_banned_on(stage, Platform::Juno, LEAVER.0, true)?;
 
-    stage
-        .tell("She asks why she cannot log in any more. Whoever answers needs her address, her key or her account.")?;
+    stage.tell(
+        "Océane Béranger asks why she cannot log in any more. `why` finds her by address, by key or by account.",
+    )?;
     stage.show(&["why", "juno", LEAVER.1], Exit::Ok, FEW).await?;
     Ok(run)
 }
@@ -196,25 +209,25 @@ async fn day_four(stage: &mut Stage, banned: &str) -> Result<()> {
 
 async fn own_file(stage: &mut Stage) -> Result<()> {
     stage.heading("Your own file")?;
-    stage.tell("Another company's export, with other columns. In an empty directory:")?;
+    stage.tell(
+        "Another company's export has other columns. In a directory with nothing but this file, which begins so, and \
+         the platform's secret in juno.token:",
+    )?;
     let export = stage.workspace.own_file("people.csv").unwrap_or_default();
     let head: Vec<&str> = export.lines().take(FEW).collect();
     stage.line("")?;
     stage.relay(&head.join("\n"), WHOLE)?;
-    stage
-        .show_in(
-            Place::Own,
-            &["init", "--source", "people.csv", "--target", "juno", "--out", ".", "--yes"],
-            Exit::Ok,
-            WHOLE,
-        )
-        .await?;
+    let init = ["init", "--source", "people.csv", "--target", "juno", "--out", ".", "--yes"];
+    stage.show_in(Place::Own, &init, Exit::Ok, WHOLE).await?;
 
-    stage.tell("What it has written, without its comments and the two tests:")?;
+    stage.tell(
+        "What it has written about the sync, without the comments. What is before it, the source and the target, and \
+         the two tests after it are left out here.",
+    )?;
     let written = stage.workspace.own_file("rosterd.toml").ok_or_else(|| untrue("init wrote no rosterd.toml"))?;
     stage.line("")?;
-    stage.relay(&settings(&written), WHOLE)?;
-    stage.tell("And it works as it is:")?;
+    stage.relay(&sync_settings(&written), WHOLE)?;
+    stage.tell("It works as it is:")?;
     stage.workspace.news();
     stage.show_in(Place::Own, &["--config", "rosterd.toml", "plan"], Exit::Ok, FEW).await?;
     let writes = stage.workspace.news().iter().filter(|request| request.write).count();
@@ -243,9 +256,10 @@ fn closing(stage: &mut Stage, started: Instant) -> Result<()> {
     )
 }
 
-/// The settings that a configuration has before its tests, without comments and empty lines.
-fn settings(written: &str) -> String {
-    let lines = written.lines().take_while(|line| !line.starts_with("[[syncs."));
+/// The settings of the syncs of a configuration, without comments, empty lines and tests.
+fn sync_settings(written: &str) -> String {
+    let lines = written.lines().skip_while(|line| !line.starts_with("[syncs."));
+    let lines = lines.take_while(|line| !line.starts_with("[[syncs."));
     let lines = lines.filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     lines.collect::<Vec<_>>().join("\n")
 }

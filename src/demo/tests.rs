@@ -103,8 +103,8 @@ async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
 }
 
 #[test]
-fn of_a_configuration_the_settings_are_shown_without_comments_and_tests() {
-    let written =
-        "# said\n\n[state]\npath = \"x\"  # kept\n\n[syncs.staff.map]\nemail = \"E\"\n\n[[syncs.staff.tests]]\n";
-    assert_eq!(settings(written), "[state]\npath = \"x\"  # kept\n[syncs.staff.map]\nemail = \"E\"");
+fn of_a_configuration_the_syncs_are_shown_without_comments_and_tests() {
+    let written = "[state]\npath = \"x\"\n\n[syncs.staff]\n# said\nsource = \"hr\"  # kept\n\n[syncs.staff.map]\nemail = \"E\"\n\n\
+                   [[syncs.staff.tests]]\nname = \"n\"\n";
+    assert_eq!(sync_settings(written), "[syncs.staff]\nsource = \"hr\"  # kept\n[syncs.staff.map]\nemail = \"E\"");
 }
