@@ -221,8 +221,8 @@ async fn own_file(stage: &mut Stage) -> Result<()> {
     stage.show_in(Place::Own, &init, Exit::Ok, WHOLE).await?;
 
     stage.tell(
-        "What it has written about the sync, without the comments. What is before it, the source and the target, and \
-         the two tests after it are left out here.",
+        "(Where this demo's JUNO listens is said by the environment.) What was written about the sync, without its \
+         comments and tests:",
     )?;
     let written = stage.workspace.own_file("rosterd.toml").ok_or_else(|| untrue("init wrote no rosterd.toml"))?;
     stage.line("")?;
@@ -256,11 +256,13 @@ fn closing(stage: &mut Stage, started: Instant) -> Result<()> {
     )
 }
 
-/// The settings of the syncs of a configuration, without comments, empty lines and tests.
+/// The settings of the syncs of a configuration that `init` wrote, without comments, empty lines and tests.
 fn sync_settings(written: &str) -> String {
     let lines = written.lines().skip_while(|line| !line.starts_with("[syncs."));
     let lines = lines.take_while(|line| !line.starts_with("[[syncs."));
-    let lines = lines.filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    // `init` writes a blank before and after the sign; in the sample's columns there is no such sign.
+    let lines = lines.map(|line| line.split_once(" # ").map_or(line, |(setting, _)| setting).trim_end());
+    let lines = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
     lines.collect::<Vec<_>>().join("\n")
 }
 

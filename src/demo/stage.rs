@@ -12,7 +12,7 @@ use super::workspace::{Done, Look, Place, Platform, Workspace};
 use crate::domain::error::{Failure, Result};
 use crate::domain::exit::Exit;
 use crate::domain::wrap::broken;
-use crate::terminal::out::{Out, room};
+use crate::terminal::out::{Out, before_quiet_end, room};
 
 /// A command's text is shown whole.
 pub(super) const WHOLE: usize = usize::MAX;
@@ -37,6 +37,11 @@ impl Stage {
     /// As [`Workspace::create`].
     pub(super) async fn create() -> Result<Stage> {
         let workspace = Workspace::create().await?;
+        let directory = workspace.directory().to_path_buf();
+        before_quiet_end(move || {
+            // There is nobody to tell that it stays.
+            let _ = std::fs::remove_dir_all(&directory);
+        });
         Ok(Stage { workspace, out: Out::stdout(), width: room(), judged: BTreeSet::new() })
     }
 

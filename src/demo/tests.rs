@@ -104,7 +104,21 @@ async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
 
 #[test]
 fn of_a_configuration_the_syncs_are_shown_without_comments_and_tests() {
-    let written = "[state]\npath = \"x\"\n\n[syncs.staff]\n# said\nsource = \"hr\"  # kept\n\n[syncs.staff.map]\nemail = \"E\"\n\n\
-                   [[syncs.staff.tests]]\nname = \"n\"\n";
-    assert_eq!(sync_settings(written), "[syncs.staff]\nsource = \"hr\"  # kept\n[syncs.staff.map]\nemail = \"E\"");
+    let written = [
+        "[state]",
+        "path = \"x\"",
+        "",
+        "[syncs.staff]",
+        "# said",
+        "source = \"hr\"   # said",
+        "# schedule = \"0 0 5 * * *\" # said",
+        "",
+        "[syncs.staff.map]",
+        "key = \"Employee #\"",
+        "",
+        "[[syncs.staff.tests]]",
+        "name = \"n\"",
+    ];
+    let expected = ["[syncs.staff]", "source = \"hr\"", "[syncs.staff.map]", "key = \"Employee #\""];
+    assert_eq!(sync_settings(&written.join("\n")), expected.join("\n"));
 }

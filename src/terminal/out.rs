@@ -26,6 +26,15 @@ const ORDINARY: usize = 80;
 /// What could not be written to standard output, for [`lost`].
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
+/// What is to be done before a command ends because nobody reads it any more.
+static LAST_DEED: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Has this done before the process ends because the reader of its output has gone away; such an end drops nothing. For
+/// what would be left behind otherwise, a temporary directory say. A second call changes nothing.
+pub fn before_quiet_end(deed: impl Fn() + Send + Sync + 'static) {
+    let _already_set = LAST_DEED.set(Box::new(deed));
+}
+
 /// The ends of a mark: never characters, and spelled out wherever else they occur.
 const MARK: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
@@ -376,6 +385,7 @@ fn cannot_write(error: io::Error) -> Failure {
 /// `rosterd outcomes | head` is no mistake. The code is that of a program that SIGPIPE ended.
 fn end_quietly(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
+        LAST_DEED.get().into_iter().for_each(|deed| deed());
         std::process::exit(141);
     }
     error
