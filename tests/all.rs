@@ -5,6 +5,7 @@ mod backup;
 mod bounds;
 mod budget;
 mod daemon;
+mod demo;
 mod disk;
 mod faults;
 mod files;

@@ -44,26 +44,6 @@ impl Seen {
         }
     }
 
-    /// What it saw, in one sentence.
-    pub(super) fn sentence(&self, platform: Platform) -> String {
-        let Seen { created, updated, banned, reinstated, writes, reads, sessions } = self;
-        let made = if platform == Platform::Juicebox { "invited" } else { "created" };
-        let seen = [(created, made), (updated, "updated"), (banned, "banned"), (reinstated, "reinstated")];
-        let seen: Vec<String> =
-            seen.into_iter().filter(|(n, _)| **n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        let reads = format!("{reads} {}", if *reads == 1 { "read" } else { "reads" });
-        let mut text = match (*writes, seen.is_empty()) {
-            (0, _) => format!("saw {reads} and not one write"),
-            (_, true) => format!("saw no change ({writes} writes, {reads})"),
-            (_, false) => format!("saw {} ({writes} writes, {reads})", seen.join(", ")),
-        };
-        if sessions.0 > 0 {
-            let word = if sessions.0 == 1 { "session" } else { "sessions" };
-            text.push_str(&format!(", in {} {word}", sessions.0));
-        }
-        text
-    }
-
     /// Where rosterd's report and the target's log part. Linking an account is, to the target, an update of it.
     pub(super) fn disagreements(&self, run: &Run, platform: Platform) -> Vec<String> {
         let pairs = [
@@ -102,7 +82,7 @@ mod tests {
     }
 
     fn run(counts: serde_json::Value) -> Run {
-        serde_json::from_value(json!({"sync": "juno", "status": "ok", "counts": counts})).expect("a run")
+        serde_json::from_value(json!({"run": "01J", "sync": "juno", "status": "ok", "counts": counts})).expect("a run")
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
+use super::expected::MASS_LEAVE;
+use super::workspace::Workspace;
 use super::*;
 
 /// Active people by key, each with their whole row; and the keys of rows that are too short.
@@ -86,27 +86,13 @@ fn the_files_have_what_real_files_have() {
     }
 }
 
-#[test]
-fn a_run_that_is_not_the_storys_is_noticed() {
-    let run: Run = serde_json::from_value(
-        json!({"sync": "juno", "status": "ok", "counts": {"update": {"ok": 1}, "reinstate": {"ok": 1}}}),
-    )
-    .expect("a run");
-    assert!(EVENING.on[0].missed(&run).is_empty());
-    assert_eq!(EVENING.on[1].missed(&run), ["9 × update were due, 1 came"]);
-    assert_eq!(NOTHING.missed(&run).len(), 2);
-    assert!(NOTHING.writes_nothing() && !EVENING.on[0].writes_nothing());
-    assert!(one_of(&[run], Platform::LongJump, |r| &r.sync).is_err());
-}
-
 #[tokio::test]
 async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
     use std::os::unix::fs::PermissionsExt;
     let mut workspace = Workspace::create().await.expect("a workspace");
-    let setting = workspace.setting();
-    let dir = std::path::PathBuf::from(setting[0].strip_prefix("cd ").expect("the directory"));
+    let dir = workspace.directory().to_path_buf();
     workspace.deliver(Export::Four).expect("delivered");
-    let delivered = std::fs::read_to_string(dir.join("config/demo/day1.csv")).expect("the source file");
+    let delivered = std::fs::read_to_string(dir.join("export.csv")).expect("the source file");
     assert_eq!(delivered, Export::Four.text());
     let mode = std::fs::metadata(dir.join("config/juno.token")).expect("the token").permissions().mode();
     assert_eq!(mode & 0o077, 0);
@@ -117,9 +103,22 @@ async fn the_stage_has_the_sample_configuration_and_a_secret_of_its_own() {
 }
 
 #[test]
-fn prose_is_broken_between_words() {
-    assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
-    assert_eq!(wrapped("ünë twö", 7), ["ünë twö"]);
-    assert_eq!(wrapped("  a line that stands as it is", 5), ["  a line that stands as it is"]);
-    assert_eq!(wrapped("", 5), [""]);
+fn of_a_configuration_the_syncs_are_shown_without_comments_and_tests() {
+    let written = [
+        "[state]",
+        "path = \"x\"",
+        "",
+        "[syncs.staff]",
+        "# said",
+        "source = \"hr\"   # said",
+        "# schedule = \"0 0 5 * * *\" # said",
+        "",
+        "[syncs.staff.map]",
+        "key = \"Employee #\"",
+        "",
+        "[[syncs.staff.tests]]",
+        "name = \"n\"",
+    ];
+    let expected = ["[syncs.staff]", "source = \"hr\"", "[syncs.staff.map]", "key = \"Employee #\""];
+    assert_eq!(sync_settings(&written.join("\n")), expected.join("\n"));
 }

@@ -16,6 +16,9 @@ use crate::sandbox::{Behaviour, Options, Request, Running, Sandbox};
 /// The sample configuration, exactly as it lies in `config/`.
 const CONFIGURATION: &str = include_str!("../../config/demo.toml");
 
+/// The export for which `rosterd init` writes a configuration.
+pub(super) const OWN_EXPORT: &str = include_str!("../../config/demo/people.csv");
+
 /// How fast the demo may go. A vendor's platform would want less, and the sample says so; the sandbox doesn't mind,
 /// and nobody wants to watch three hundred people go by at twenty a second, on one platform after the other.
 const RATE: &str = "400/s";
@@ -84,6 +87,24 @@ pub(super) struct Done {
     pub(super) stderr: String,
 }
 
+/// Where a command is run, and with which settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The directory with the sample configuration.
+    Story,
+    /// A directory that has an export and a secret, and no configuration yet.
+    Own,
+}
+
+/// How commands are to write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// In colour.
+    pub(super) colours: bool,
+    /// For so many columns.
+    pub(super) columns: usize,
+}
+
 /// Everything that the story needs. The directory is gone when this is dropped.
 pub(super) struct Workspace {
     dir: TempDir,
@@ -105,6 +126,8 @@ impl Workspace {
         let workspace = Workspace { dir, program, sandbox, seen: 0 };
         workspace.write("config/demo.toml", CONFIGURATION)?;
         workspace.write("config/juno.token", "sandbox\n")?;
+        workspace.write("own/people.csv", OWN_EXPORT)?;
+        workspace.write("own/juno.token", "sandbox\n")?;
         Ok(workspace)
     }
 
@@ -128,45 +151,57 @@ impl Workspace {
 
     /// HR delivers: the export takes the place of the one before.
     pub(super) fn deliver(&self, export: Export) -> Result<()> {
-        self.write("config/demo/day1.csv", export.text())
+        self.write("export.csv", export.text())
     }
 
-    /// What one types to follow along: the settings that stand in for a configuration of one's own.
-    pub(super) fn setting(&self) -> Vec<String> {
-        let dir = self.dir.path().display();
-        let mut lines = vec![format!("cd {dir}")];
-        lines.extend(self.environment().into_iter().map(|(name, value)| format!("export {name}={value}")));
-        lines
+    /// The file in the directory of one's own, if there is one.
+    pub(super) fn own_file(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.dir.path().join("own").join(name)).ok()
     }
 
-    fn environment(&self) -> [(&'static str, String); 7] {
+    /// The settings that stand in for a configuration of one's own. The simulated platforms listen on a port that is
+    /// free now; the samples name another.
+    fn environment(&self, place: Place) -> Vec<(&'static str, String)> {
         let at = |path: &str| format!("{}/{path}", self.sandbox.url());
-        [
-            ("ROSTERD_CONFIG", "config/demo.toml".to_string()),
-            ("ROSTERD_TARGETS__JUNO__BASE_URL", at("juno/api")),
-            ("ROSTERD_TARGETS__JUICEBOX__BASE_URL", at("juicebox")),
-            ("ROSTERD_TARGETS__LONGJUMP__BASE_URL", at("longjump")),
-            ("ROSTERD_TARGETS__JUNO__RATE", RATE.to_string()),
-            ("ROSTERD_TARGETS__JUICEBOX__RATE", RATE.to_string()),
-            ("ROSTERD_TARGETS__LONGJUMP__RATE", RATE.to_string()),
-        ]
+        let juno = ("ROSTERD_TARGETS__JUNO__BASE_URL", at("juno/api"));
+        match place {
+            Place::Own => vec![juno],
+            Place::Story => vec![
+                juno,
+                ("ROSTERD_CONFIG", "config/demo.toml".to_string()),
+                ("ROSTERD_SOURCES__HR__PATH", self.dir.path().join("export.csv").display().to_string()),
+                ("ROSTERD_TARGETS__JUICEBOX__BASE_URL", at("juicebox")),
+                ("ROSTERD_TARGETS__LONGJUMP__BASE_URL", at("longjump")),
+                ("ROSTERD_TARGETS__JUNO__RATE", RATE.to_string()),
+                ("ROSTERD_TARGETS__JUICEBOX__RATE", RATE.to_string()),
+                ("ROSTERD_TARGETS__LONGJUMP__RATE", RATE.to_string()),
+            ],
+        }
     }
 
-    /// Runs the program with these arguments in the demo's directory, without any setting from the outside.
+    /// Runs the program with these arguments in a directory of the demo, without any setting from the outside.
     ///
     /// # Errors
     /// It can't be started.
-    pub(super) async fn run(&self, args: &[&str]) -> Result<Done> {
+    pub(super) async fn run(&self, place: Place, args: &[&str], look: Look) -> Result<Done> {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ROSTERD_") {
                 command.env_remove(name);
             }
         }
-        command.env_remove("RUST_LOG").env("NO_COLOR", "1").envs(self.environment());
+        match look.colours {
+            true => command.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1"),
+            false => command.env_remove("CLICOLOR_FORCE").env("NO_COLOR", "1"),
+        };
+        command.env_remove("RUST_LOG").env("COLUMNS", look.columns.to_string()).envs(self.environment(place));
         // What is kept outside of a state's directory goes with the demo.
         command.env_remove("RUNTIME_DIRECTORY").env("XDG_RUNTIME_DIR", self.dir.path());
-        command.current_dir(self.dir.path()).args(args);
+        let directory = match place {
+            Place::Story => self.dir.path().to_path_buf(),
+            Place::Own => self.dir.path().join("own"),
+        };
+        command.current_dir(directory).args(args);
         // The sandbox serves on this runtime meanwhile, so the wait is on a thread of its own.
         let output = off_thread("waiting for a command of the demo failed", move || command.output())
             .await?
@@ -183,6 +218,11 @@ impl Workspace {
         let log = self.sandbox.requests_since(self.seen);
         self.seen = log.last().map_or(self.seen, |r| r.seq);
         log
+    }
+
+    /// The directory that everything is in.
+    pub(super) fn directory(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Takes everything down.

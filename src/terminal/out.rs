@@ -26,6 +26,15 @@ const ORDINARY: usize = 80;
 /// What could not be written to standard output, for [`lost`].
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
+/// What is to be done before a command ends because nobody reads it any more.
+static LAST_DEED: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
+
+/// Has this done before the process ends because the reader of its output has gone away; such an end drops nothing. For
+/// what would be left behind otherwise, a temporary directory say. A second call changes nothing.
+pub fn before_quiet_end(deed: impl Fn() + Send + Sync + 'static) {
+    let _already_set = LAST_DEED.set(Box::new(deed));
+}
+
 /// The ends of a mark: never characters, and spelled out wherever else they occur.
 const MARK: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
@@ -65,12 +74,23 @@ impl Look {
     }
 }
 
-/// Styles for a stream: none unless it is a terminal, and none with `NO_COLOR` set.
+/// Styles for a stream: none unless it is a terminal or `CLICOLOR_FORCE` asks for them, and none with `NO_COLOR` set.
 fn styles_for(terminal: bool) -> Styles {
-    Styles { on: terminal && crate::telemetry::logging::colour() }
+    let forced = is_forced(std::env::var("CLICOLOR_FORCE").ok().as_deref());
+    Styles { on: (terminal || forced) && crate::telemetry::logging::colour() }
+}
+
+/// Whether this value of `CLICOLOR_FORCE` asks for colours. See bixense.com/clicolors: any but an empty one and `0`.
+fn is_forced(value: Option<&str>) -> bool {
+    value.is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 impl Styles {
+    /// Whether there are any.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
     fn paint(self, look: Look, text: &str) -> String {
         let [begin, end] = MARK;
         let nonce = nonce();
@@ -135,6 +155,35 @@ fn rendered(line: &str) -> String {
         }
     }
     shown
+}
+
+/// A line of another process of this program as it is written here: its colours stay, or go where none are wanted;
+/// everything else that is no plain text is spelled out.
+fn relayed(line: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(line.len() + 16);
+    let mut rest = line;
+    while let Some(letter) = rest.chars().next() {
+        let length = match colour_sequence(rest) {
+            Some(sequence) if colours => {
+                shown.push_str(sequence);
+                sequence.len()
+            }
+            Some(sequence) => sequence.len(),
+            None => {
+                spell(&mut shown, letter);
+                letter.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    shown
+}
+
+/// The escape sequence of a colour or weight with which this text begins: `ESC [ … m` (SGR, ECMA-48 8.3.117).
+fn colour_sequence(text: &str) -> Option<&str> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    parameters[end..].starts_with('m').then(|| &text[..text.len() - parameters.len() + end + 1])
 }
 
 /// How many columns prose may take on standard output: as many as the terminal has, within reason.
@@ -240,6 +289,16 @@ impl Out {
         self.write("\n")
     }
 
+    /// Writes a line that another process of this program wrote, in the colours that it gave it.
+    ///
+    /// # Errors
+    /// As [`Out::line`].
+    pub fn relay(&mut self, line: &str) -> Result<()> {
+        let line = relayed(line, self.style.on);
+        self.write(&self.width.map_or_else(|| line.clone(), |room| wrapped(&line, room)))?;
+        self.write("\n")
+    }
+
     /// Writes text that stands in this program: a definition, a script.
     ///
     /// # Errors
@@ -326,6 +385,7 @@ fn cannot_write(error: io::Error) -> Failure {
 /// `rosterd outcomes | head` is no mistake. The code is that of a program that SIGPIPE ended.
 fn end_quietly(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
+        LAST_DEED.get().into_iter().for_each(|deed| deed());
         std::process::exit(141);
     }
     error
@@ -392,5 +452,25 @@ pub(crate) mod tests {
         out.line(&out.style.bad("Zoë \u{1b}[1m")).expect("written");
         out.json(&serde_json::json!({ "a": "\u{9b}\u{202e}\n" })).expect("written");
         assert_eq!(kept.text(), "Zoë \\u{1b}[1m\n{\"a\":\"\\u009b\\u202e\\n\"}\n");
+    }
+
+    #[test]
+    fn of_another_process_the_colours_are_relayed_and_nothing_else() {
+        let line = "\u{1b}[1mstaff\u{1b}[0m: \u{1b}[1;32mok\u{1b}[0m \u{1b}[2J\u{1b}]0;x\u{7}\u{1b}[31";
+        let spelled = "\\u{1b}[2J\\u{1b}]0;x\\u{7}\\u{1b}[31";
+        for (terminal, expected) in [
+            (true, format!("\u{1b}[1mstaff\u{1b}[0m: \u{1b}[1;32mok\u{1b}[0m {spelled}\n")),
+            (false, format!("staff: ok {spelled}\n")),
+        ] {
+            let kept = Kept::default();
+            kept.out(terminal).relay(line).expect("written");
+            assert_eq!(kept.text(), expected);
+        }
+    }
+
+    #[test]
+    fn colours_are_forced_by_a_value_that_is_not_none() {
+        let forced = [None, Some(""), Some("0"), Some("1"), Some("yes")].map(is_forced);
+        assert_eq!(forced, [false, false, false, true, true]);
     }
 }
