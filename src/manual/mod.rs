@@ -99,6 +99,7 @@ macro_rules! page {
 /// All pages: by section, and there in the order in which somebody would read them. A line is a page.
 pub const PAGES: &[Page] = &[
     page!(Started, "first-sync", "from an export to a scheduled sync, step by step"),
+    page!(Started, "install", "packages, the service, container, Kubernetes"),
     page!(Started, "migrate", "moving here from scripts and from other tools"),
     page!(People, "people", "joiners, leavers, rehires, new numbers, two jobs"),
     page!(People, "leavers", "who counts as having left, and what is done then"),
