@@ -49,13 +49,14 @@ fn list(out: &mut Out) -> Result<()> {
 /// There is no page on this; what there is instead.
 fn no_page(topic: &str) -> Failure {
     let topics = || PAGES.iter().map(|page| page.topic);
+    let meant = nearest(topic, topics()).map(|meant| format!("did you mean {meant}? "));
     let with = pages_with(topic);
-    let help = match nearest(topic, topics()) {
-        Some(meant) => format!("did you mean {meant}? rosterd manual lists all pages"),
-        None if !with.is_empty() => {
-            format!("the word stands in: {}; rosterd manual lists all pages", with.join(", "))
+    let with = (!with.is_empty()).then(|| format!("the word stands in: {}; ", with.join(", ")));
+    let help = match (meant, with) {
+        (None, None) => format!("the pages are: {}", topics().collect::<Vec<_>>().join(", ")),
+        (meant, with) => {
+            format!("{}{}rosterd manual lists all pages", meant.unwrap_or_default(), with.unwrap_or_default())
         }
-        None => format!("the pages are: {}", topics().collect::<Vec<_>>().join(", ")),
     };
     Failure::new(Error::Usage, format!("the manual has no page {topic:?}")).help(help)
 }

@@ -24,7 +24,7 @@ fn topics_stand_below_headings_and_a_slip_is_understood() {
     for (typed, told) in [
         ("leaver", "did you mean leavers?"),
         ("frist-sync", "did you mean first-sync?"),
-        ("undo", "the word stands in: limits"),
+        ("undo", "the word stands in: migrate, limits, "),
         ("frobnicate", "the pages are: first-sync"),
     ] {
         let ran = home.run(&["manual", typed]).exits(64);
