@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use rosterd::sandbox::{Op, Options, Running, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::Sim;
+use crate::support::{Home, Sim};
 
 /// A sandbox and somebody who calls it.
 struct Bench {
