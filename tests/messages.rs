@@ -278,7 +278,6 @@ fn right_configurations_stay_without_a_word() {
 #[test]
 fn a_warning_in_the_log_is_one_line_with_its_remedy() {
     let home = home(&with("match", "match = [\"email\"]\nrelease_on_ban = [\"title\"]"));
-    home.people(&["E1,Ann,Lee,ann@acme.example,1,Nurse,Bern,active"]);
     for format in ["text", "json"] {
         let said = home.run(&["--log-format", format, "plan"]).stderr;
         let line = said.lines().find(|line| line.contains("nobody waits for it")).unwrap_or_default();
