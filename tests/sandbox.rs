@@ -461,7 +461,8 @@ fn a_test_that_blocks_can_have_a_sandbox_beside_it() {
 #[test]
 fn help_names_every_target_and_how_to_change_what_they_do() {
     let help = Home::empty().run(&["sandbox", "--help"]).exits(0).stdout;
-    for part in ["/juno/api", "/juicebox", "/longjump", "/scim/v2", "accept_invitations", "/_sandbox/users?target=juno"] {
+    for part in ["/juno/api", "/juicebox", "/longjump", "/scim/v2", "accept_invitations", "/_sandbox/users?target=juno"]
+    {
         assert!(help.contains(part), "{part} is not in:\n{help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");

@@ -112,8 +112,7 @@ fn fit(meaning: Meaning, column: &Column) -> Option<i32> {
 
 /// Whether the values have digits, and no letters.
 fn is_of_numbers(column: &Column) -> bool {
-    let is_number =
-        |text: &str| text.chars().any(char::is_numeric) && !text.chars().any(char::is_alphabetic);
+    let is_number = |text: &str| text.chars().any(char::is_numeric) && !text.chars().any(char::is_alphabetic);
     column.share(is_number) >= MOSTLY
 }
 

@@ -184,8 +184,9 @@ fn columns<'r>(form: Form, records: impl Iterator<Item = &'r Map<String, Value>>
         rows += 1;
     }
     // An object is no column, and null instead of one is nothing.
-    let is_column =
-        |kinds: &[Kind]| !kinds.contains(&Kind::Object) || kinds.iter().any(|kind| !matches!(kind, Kind::Object | Kind::Nothing));
+    let is_column = |kinds: &[Kind]| {
+        !kinds.contains(&Kind::Object) || kinds.iter().any(|kind| !matches!(kind, Kind::Object | Kind::Nothing))
+    };
     let mut columns: Vec<Column> = columns
         .into_iter()
         .filter(|(_, kinds)| is_column(kinds))

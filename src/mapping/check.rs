@@ -269,7 +269,10 @@ mod tests {
         let found = Mapping::compile(&spec, &catalogue).err().unwrap_or_default();
         assert_eq!(found.len(), 1, "{found:?}");
         let help = found[0].help.as_deref().unwrap_or_default();
-        assert!(help.starts_with("write options = { team = … } for the target") && help.contains("a rule for team_id"), "{help}");
+        assert!(
+            help.starts_with("write options = { team = … } for the target") && help.contains("a rule for team_id"),
+            "{help}"
+        );
     }
 
     #[test]

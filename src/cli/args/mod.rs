@@ -10,8 +10,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use self::read::{NotRun, asks_for_json};
 pub use super::init::InitArgs;
 pub use super::record_args::{OutcomesArgs, RunsArgs, StateCommand};
-pub use super::sandbox_args::SandboxArgs;
 use super::sandbox_args::AFTER_SANDBOX_HELP;
+pub use super::sandbox_args::SandboxArgs;
 use crate::domain::ids::{PlanId, RunId};
 use crate::telemetry::logging::LogFormat;
 

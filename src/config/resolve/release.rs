@@ -47,7 +47,8 @@ fn known(
             "a banned account can't give up its {name:?}: the target does not let it be emptied, and its definition has \
              nothing to put in its place"
         );
-        let delete = if released.can_delete { ", or write on_leave = \"delete\": a removed account gives it up" } else { "" };
+        let delete =
+            if released.can_delete { ", or write on_leave = \"delete\": a removed account gives it up" } else { "" };
         report.error(at, message, Some(format!("take {name:?} out{delete}")));
     } else if !field.unique {
         let help = "take it out, or name a field that no two accounts can share, such as an address";

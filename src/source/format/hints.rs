@@ -466,7 +466,9 @@ mod tests {
     #[test]
     fn a_mark_that_was_handed_over_comes_back() {
         let mark = |text: &str| Mark { place: "/meta/after".into(), said: glance(text) };
-        for (text, asked, is_echo) in [("\"x y\"", "x y", true), ("7", "7", true), ("-7", "-7", true), ("7", "8", false)] {
+        for (text, asked, is_echo) in
+            [("\"x y\"", "x y", true), ("7", "7", true), ("-7", "-7", true), ("7", "8", false)]
+        {
             assert_eq!(mark(text).echoes([print("?"), print(asked)]), is_echo, "{text} {asked}");
         }
     }
