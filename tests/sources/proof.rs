@@ -144,6 +144,20 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
         ),
         (beside(json!({ "nextPageToken": "abc" })), "param = \\\"pageToken\\\""),
         (beside(json!({ "cursor": "abc" })), "pointer = \\\"/cursor\\\""),
+        (
+            beside(json!({ "meta": { "after": "2" } })),
+            "pointer = \\\"/meta/after\\\", param = \\\"after\\\" }; if this is all there is, write",
+        ),
+        (beside(json!({ "paging": { "cursors": { "after": "MTAx" } } })), "pointer = \\\"/paging/cursors/after\\\""),
+        (
+            beside(json!({ "page_info": { "endCursor": "x", "hasNextPage": true } })),
+            "pointer = \\\"/page_info/endCursor\\\", param = \\\"after\\\"",
+        ),
+        (beside(json!({ "nextToken": "abc" })), "pointer = \\\"/nextToken\\\", param = \\\"nextToken\\\""),
+        (beside(json!({ "continuationToken": "abc" })), "pointer = \\\"/continuationToken\\\""),
+        (beside(json!({ "pagination": { "pageToken": 7 } })), "pointer = \\\"/pagination/pageToken\\\""),
+        (beside(json!({ "_scroll_id": "abc" })), "param = \\\"scroll_id\\\""),
+        (beside(json!({ "isLast": false })), "\\\"/isLast\\\" is false"),
         (beside(json!({ "next_page": 2 })), "kind = \\\"page\\\""),
         (beside(json!({ "has_more": true, "cursor": null })), "\\\"/has_more\\\" is true"),
         (beside(json!({ "paging": { "hasNextPage": true } })), "\\\"/paging/hasNextPage\\\" is true"),
@@ -170,10 +184,14 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
             })
             .collect()
     };
-    let fields =
-        json!({ "next": "/p", "has_more": true, "errors": ["e"], "success": false, "cursor": "c", "ok": false });
+    let fields = json!({ "next": "/p", "has_more": true, "errors": ["e"], "success": false, "cursor": "c", "ok": false,
+            "after": "2026-01-01", "pageToken": "p", "isLast": false });
     for quiet in [
         json!({ "next": null, "has_more": false, "cursor": "the last position" }),
+        json!({ "page_info": { "endCursor": "abc", "hasNextPage": false }, "meta": { "after": null, "pageToken": "" } }),
+        json!({ "meta": { "next_cursor": null, "after": "the last position" }, "page_info": { "endCursor": "abc" } }),
+        json!({ "_scroll_id": "abc", "totalResults": 40 }),
+        json!({ "other": { "after": "2" }, "filter": { "pageToken": "2" } }),
         json!({ "next": "", "links": {}, "_links": { "next": {} }, "nextPageToken": "" }),
         json!({ "next": {}, "links": { "next": null, "prev": "/p" }, "next_page": false, "next_cursor": 0 }),
         json!({ "meta": { "next": null, "page": 1 }, "totalResults": 40, "previous": "/p", "self": "/next" }),
@@ -182,6 +200,25 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
         body["data"] = json!(own(fields.clone()));
         export.now(move |_| Reply::json(&body).with("link", "</p>; rel=\"prev\", </>; rel=\"first\""));
         assert_eq!(home.run_json(&["plan"]).exits(0).json()["syncs"][0]["operations"], json!([]), "{quiet}");
+    }
+    // What was asked for comes back, everybody came who was declared, or somebody says that there is one page.
+    let export_url = export.url();
+    let asked = format!("{export_url}?after=E000&since=2026-01-01");
+    for (url, lines, meta) in [
+        (&asked, "", json!({ "after": "E000" })),
+        (&asked, "", json!({ "after": "2026-01-01" })),
+        (&export_url, "total = \"/meta/total\"", json!({ "after": "E040", "total": 40 })),
+        (&export_url, "pagination = { kind = \"none\" }", json!({ "after": "E040" })),
+    ] {
+        set_source(&home, &http_source(url, &format!("records = \"/data\"\n{lines}")));
+        let body = json!({ "data": people(1..=40), "meta": meta });
+        export.now(move |_| Reply::json(&body));
+        assert_eq!(home.run_json(&["plan"]).exits(0).json()["syncs"][0]["operations"], json!([]), "{url} {lines}");
+    }
+    // Of what is no mere position, `none` is no denial.
+    for more in [json!({ "has_more": true }), json!({ "next": "/p" }), json!({ "nextToken": "x" })] {
+        export.now(move |_| beside(more.clone()));
+        refused(&home, &sim, "none", NONE, 65, "there is more");
     }
     set_source(&home, &http_source(&export.url(), ""));
     export.now(move |_| Reply::json(&json!(own(fields.clone()))));
@@ -512,4 +549,59 @@ fn where_people_have_several_rows_only_a_row_in_full_comes_once() {
     assert_eq!(sim.users().len(), 39);
     export.now(list("first"));
     refused(&home, &sim, "a row in full", NONE, 65, "rows of these keys came on two pages: E020 (pages 1 and 2)");
+}
+
+/// Servers of SCIM leave `Resources` out of a page that would be empty, such as the one behind the last.
+#[test]
+fn a_page_without_its_list_is_the_end_where_everybody_has_come() {
+    let sim = Sim::start();
+    let lines = "records = \"/Resources\"\npagination = { kind = \"offset\", param = \"startIndex\", start = 1 }";
+    // Three a page; what a page behind the list says is told, and of how many there are.
+    let server = |there: usize, total: Value, beyond: Value| {
+        move |asked: &Asked| {
+            let start: usize = asked.param("startIndex").and_then(|n| n.parse().ok()).unwrap_or(1);
+            match (start..=there).take(3).map(person).collect::<Vec<_>>() {
+                page if page.is_empty() => Reply::json(&beyond),
+                page => Reply::json(&json!({ "totalResults": total, "Resources": page })),
+            }
+        }
+    };
+    let nothing = json!({ "totalResults": 7, "itemsPerPage": 0, "startIndex": 8 });
+    let export = Export::start(server(7, json!(7), nothing.clone()));
+    let home = in_step(&sim, &export, lines);
+    assert_eq!(sim.users().len(), 7);
+    for end in
+        [nothing.clone(), json!({ "totalResults": 7, "Resources": null }), json!({}), json!({ "totalResults": 0 })]
+    {
+        export.now(server(7, json!(7), end.clone()));
+        let plan = home.run_json(&["plan"]).exits(0).json()["syncs"][0].clone();
+        assert_eq!((&plan["source_records"], &plan["operations"]), (&json!(7), &json!([])), "{end}");
+    }
+    for (name, there, total, end, part) in [
+        ("one too few", 6, json!(7), nothing.clone(), "page 3 can't be read: there is no list of records"),
+        ("nobody declares how many", 6, json!(null), json!({}), "page 3 can't be read: there is no list of records"),
+        ("more are declared behind the end", 6, json!(6), nothing, "page 3 can't be read: there is no list of records"),
+        ("something else", 7, json!(7), json!({ "Resources": { "id": 1 } }), "there is no list of records"),
+        ("an error", 7, json!(7), json!({ "errors": ["E"] }), "something went wrong"),
+        ("there is more", 7, json!(7), json!({ "has_more": true }), "there is more"),
+        ("no page at all", 0, json!(0), json!({ "totalResults": 0 }), "there is no list of records"),
+    ] {
+        export.now(server(there, total, end));
+        refused(&home, &sim, name, NONE, 65, part);
+    }
+    // The sandbox's own SCIM server does so, and a source can read it.
+    let users = (1..=60).map(|n| json!({ "externalId": format!("S{n}"), "userName": format!("s{n}@acme.com") }));
+    sim.seed_in("scim", users.collect());
+    let url = format!("{}/scim/v2/Users", sim.url());
+    let auth = "auth = { kind = \"bearer\", token = { file = \"juno.token\" } }";
+    set_source(
+        &home,
+        &format!("[sources.hr]\nkind = \"http\"\nurl = \"{url}\"\nkey = \"externalId\"\n{auth}\n{lines}\n"),
+    );
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let map = "client_id = \"externalId\"\nemail = \"userName\"\n";
+    let (head, _) = text.split_once("client_id =").expect("a mapping");
+    home.write("config/rosterd.toml", &format!("{}{map}", head.replace("include = 'status == \"active\"'", "")));
+    let plan = home.run_json(&["plan"]).json()["syncs"][0].clone();
+    assert_eq!((&plan["source_records"], &plan["error"]), (&json!(60), &json!(null)), "{plan:#}");
 }
