@@ -15,7 +15,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use self::expected::{AFTERNOON, APPROVED, DAY_FOUR, DAY_ONE, DAY_THREE, DAY_TWO, EVENING, SILENCE, UNDONE};
+use self::expected::{AFTERNOON, APPROVED, DAY_FOUR, DAY_ONE, DAY_THREE, DAY_TWO, EVENING, Expected, SILENCE, UNDONE};
+use self::reports::Plan;
 use self::stage::{Stage, WHOLE, expect, untrue};
 use self::workspace::{Export, Place, Platform};
 use crate::domain::error::Result;
@@ -101,8 +102,7 @@ async fn day_one(stage: &mut Stage) -> Result<()> {
     stage.workspace.accounts_made_by_hand(&BY_HAND)?;
     stage.workspace.deliver(Export::One)?;
     let plan = stage.plan(Platform::Juno, 2).await?;
-    let missed = DAY_ONE.on[0].missed(|op| plan.planned(op));
-    expect(missed.is_empty(), || format!("the plan for JUNO is another: {}", missed.join("; ")))?;
+    expect_planned(&plan, &DAY_ONE.on[0])?;
 
     stage.tell("Now for real, on all three. To create somebody on Juicebox is to invite them.")?;
     stage.judge(&["sync"], ALL, &DAY_ONE).await?;
@@ -126,6 +126,7 @@ async fn day_two(stage: &mut Stage) -> Result<()> {
     stage.tell("The next export. Its changes are shown field by field, old and new.")?;
     stage.workspace.deliver(Export::Two)?;
     let plan = stage.plan(Platform::Juno, FEW).await?;
+    expect_planned(&plan, &DAY_TWO.on[0])?;
     expect(plan.rejected.iter().any(|row| row.key.as_deref() == Some(BROKEN)), || {
         format!("the broken row of {BROKEN} was not rejected")
     })?;
@@ -199,10 +200,8 @@ async fn day_four(stage: &mut Stage, banned: &str) -> Result<()> {
     stage.show(&["resume", "juno"], Exit::Ok, WHOLE).await?;
     stage.judge(&["sync"], ALL, &SILENCE).await?;
 
-    stage.tell(
-        "Is it what JUNO really has? The event desk's account, which HR knows nothing of, was never touched. It could \
-         be named in the configuration as protected.",
-    )?;
+    stage
+        .tell("Is it what JUNO really has? The event desk's account, which HR knows nothing of, was never touched.")?;
     stage.show(&["reconcile", "juno"], Exit::Ok, WHOLE).await?;
     expect_accounts(stage)
 }
@@ -269,6 +268,11 @@ fn sync_settings(written: &str) -> String {
 /// What Juicebox has mailed and nobody has answered yet.
 fn open_invitations(stage: &Stage) -> Vec<Value> {
     stage.workspace.users(Platform::Juicebox).into_iter().filter(|user| user["invited"] == true).collect()
+}
+
+fn expect_planned(plan: &Plan, due: &Expected) -> Result<()> {
+    let missed = due.missed(|op| plan.planned(op));
+    expect(missed.is_empty(), || format!("the plan for {} is another: {}", plan.sync, missed.join("; ")))
 }
 
 fn expect_banned(stage: &Stage, key: &str, banned: bool) -> Result<()> {
