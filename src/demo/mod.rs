@@ -14,6 +14,7 @@ mod workspace;
 use std::time::Instant;
 
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::expected::{AFTERNOON, APPROVED, DAY_FOUR, DAY_ONE, DAY_THREE, DAY_TWO, EVENING, Expected, SILENCE, UNDONE};
 use self::reports::Plan;
@@ -58,16 +59,29 @@ pub async fn command() -> Result<()> {
     let mut stage = Stage::create().await?;
     let told = tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => None,
-        told = story(&mut stage, started) => Some(told),
+        signal = ending_signal() => Err(signal),
+        told = story(&mut stage, started) => Ok(told),
     };
     stage.workspace.close().await;
-    // Whoever ends it early wants no more of it, and no directory left behind.
-    told.unwrap_or_else(|| std::process::exit(INTERRUPTED))
+    // Whoever ends it early wants no more of it, and no directory left behind. The code is a shell's for such an end.
+    told.unwrap_or_else(|signal| std::process::exit(128 + signal.as_raw_value()))
 }
 
-/// What a shell makes of a program that SIGINT ended: 128 and its number.
-const INTERRUPTED: i32 = 130;
+/// Waits for a signal that ends a program: Ctrl-C, a terminal that is closed, `kill`. Where signals can't be heard, for
+/// ever.
+async fn ending_signal() -> SignalKind {
+    let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()];
+    let heard = kinds.map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signals) => signals.recv().await,
+                Err(_) => std::future::pending().await,
+            };
+            kind
+        })
+    });
+    futures_util::future::select_all(heard).await.0
+}
 
 async fn story(stage: &mut Stage, started: Instant) -> Result<()> {
     opening(stage)?;
