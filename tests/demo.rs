@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::{Home, Ran};
 
 /// The demo, with its temporary directory inside of this home.
@@ -83,16 +85,17 @@ fn a_demo_that_nobody_reads_to_its_end_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_demo_that_is_interrupted_leaves_nothing_behind() {
-    let home = Home::empty();
-    let mut demo = home.command(&["demo"]);
-    demo.env("TMPDIR", home.path()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut running = demo.spawn().expect("the binary runs");
-    let mut lines = BufReader::new(running.stdout.take().expect("its output")).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.starts_with("$ rosterd plan")));
-    let process = rustix::process::Pid::from_child(&running);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it is there");
-    let rest: Vec<String> = lines.collect();
-    assert_eq!(running.wait().expect("it ends").code(), Some(130), "{rest:#?}");
-    nothing_is_left_in(&home);
+fn a_demo_that_a_signal_ends_leaves_nothing_behind() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::HUP, 129), (Signal::TERM, 143)] {
+        let home = Home::empty();
+        let mut demo = home.command(&["demo"]);
+        demo.env("TMPDIR", home.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = demo.spawn().expect("the binary runs");
+        let mut lines = BufReader::new(running.stdout.take().expect("its output")).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("$ rosterd plan")));
+        kill_process(Pid::from_child(&running), signal).expect("it is there");
+        let rest: Vec<String> = lines.collect();
+        assert_eq!(running.wait().expect("it ends").code(), Some(code), "{rest:#?}");
+        nothing_is_left_in(&home);
+    }
 }

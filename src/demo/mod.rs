@@ -14,8 +14,10 @@ mod workspace;
 use std::time::Instant;
 
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
-use self::expected::{AFTERNOON, APPROVED, DAY_FOUR, DAY_ONE, DAY_THREE, DAY_TWO, EVENING, SILENCE, UNDONE};
+use self::expected::{AFTERNOON, APPROVED, DAY_FOUR, DAY_ONE, DAY_THREE, DAY_TWO, EVENING, Expected, SILENCE, UNDONE};
+use self::reports::Plan;
 use self::stage::{Stage, WHOLE, expect, untrue};
 use self::workspace::{Export, Place, Platform};
 use crate::domain::error::Result;
@@ -57,16 +59,29 @@ pub async fn command() -> Result<()> {
     let mut stage = Stage::create().await?;
     let told = tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => None,
-        told = story(&mut stage, started) => Some(told),
+        signal = ending_signal() => Err(signal),
+        told = story(&mut stage, started) => Ok(told),
     };
     stage.workspace.close().await;
-    // Whoever ends it early wants no more of it, and no directory left behind.
-    told.unwrap_or_else(|| std::process::exit(INTERRUPTED))
+    // Whoever ends it early wants no more of it, and no directory left behind. The code is a shell's for such an end.
+    told.unwrap_or_else(|signal| std::process::exit(128 + signal.as_raw_value()))
 }
 
-/// What a shell makes of a program that SIGINT ended: 128 and its number.
-const INTERRUPTED: i32 = 130;
+/// Waits for a signal that ends a program: Ctrl-C, a terminal that is closed, `kill`. Where signals can't be heard, for
+/// ever.
+async fn ending_signal() -> SignalKind {
+    let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()];
+    let heard = kinds.map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signals) => signals.recv().await,
+                Err(_) => std::future::pending().await,
+            };
+            kind
+        })
+    });
+    futures_util::future::select_all(heard).await.0
+}
 
 async fn story(stage: &mut Stage, started: Instant) -> Result<()> {
     opening(stage)?;
@@ -101,8 +116,7 @@ async fn day_one(stage: &mut Stage) -> Result<()> {
     stage.workspace.accounts_made_by_hand(&BY_HAND)?;
     stage.workspace.deliver(Export::One)?;
     let plan = stage.plan(Platform::Juno, 2).await?;
-    let missed = DAY_ONE.on[0].missed(|op| plan.planned(op));
-    expect(missed.is_empty(), || format!("the plan for JUNO is another: {}", missed.join("; ")))?;
+    expect_planned(&plan, &DAY_ONE.on[0])?;
 
     stage.tell("Now for real, on all three. To create somebody on Juicebox is to invite them.")?;
     stage.judge(&["sync"], ALL, &DAY_ONE).await?;
@@ -126,6 +140,7 @@ async fn day_two(stage: &mut Stage) -> Result<()> {
     stage.tell("The next export. Its changes are shown field by field, old and new.")?;
     stage.workspace.deliver(Export::Two)?;
     let plan = stage.plan(Platform::Juno, FEW).await?;
+    expect_planned(&plan, &DAY_TWO.on[0])?;
     expect(plan.rejected.iter().any(|row| row.key.as_deref() == Some(BROKEN)), || {
         format!("the broken row of {BROKEN} was not rejected")
     })?;
@@ -199,10 +214,8 @@ async fn day_four(stage: &mut Stage, banned: &str) -> Result<()> {
     stage.show(&["resume", "juno"], Exit::Ok, WHOLE).await?;
     stage.judge(&["sync"], ALL, &SILENCE).await?;
 
-    stage.tell(
-        "Is it what JUNO really has? The event desk's account, which HR knows nothing of, was never touched. It could \
-         be named in the configuration as protected.",
-    )?;
+    stage
+        .tell("Is it what JUNO really has? The event desk's account, which HR knows nothing of, was never touched.")?;
     stage.show(&["reconcile", "juno"], Exit::Ok, WHOLE).await?;
     expect_accounts(stage)
 }
@@ -269,6 +282,11 @@ fn sync_settings(written: &str) -> String {
 /// What Juicebox has mailed and nobody has answered yet.
 fn open_invitations(stage: &Stage) -> Vec<Value> {
     stage.workspace.users(Platform::Juicebox).into_iter().filter(|user| user["invited"] == true).collect()
+}
+
+fn expect_planned(plan: &Plan, due: &Expected) -> Result<()> {
+    let missed = due.missed(|op| plan.planned(op));
+    expect(missed.is_empty(), || format!("the plan for {} is another: {}", plan.sync, missed.join("; ")))
 }
 
 fn expect_banned(stage: &Stage, key: &str, banned: bool) -> Result<()> {

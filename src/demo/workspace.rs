@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -111,6 +112,8 @@ pub(super) struct Workspace {
     program: PathBuf,
     sandbox: Running,
     seen: u64,
+    /// Held while a command runs.
+    busy: Arc<Mutex<()>>,
 }
 
 impl Workspace {
@@ -123,7 +126,7 @@ impl Workspace {
         let program = std::env::current_exe().map_err(|e| local("find the program itself", e))?;
         let sandbox =
             Sandbox::start(Options::default()).await.map_err(|e| local("start the simulated platforms", e))?;
-        let workspace = Workspace { dir, program, sandbox, seen: 0 };
+        let workspace = Workspace { dir, program, sandbox, seen: 0, busy: Arc::default() };
         workspace.write("config/demo.toml", CONFIGURATION)?;
         workspace.write("config/juno.token", "sandbox\n")?;
         workspace.write("own/people.csv", OWN_EXPORT)?;
@@ -203,9 +206,13 @@ impl Workspace {
         };
         command.current_dir(directory).args(args);
         // The sandbox serves on this runtime meanwhile, so the wait is on a thread of its own.
-        let output = off_thread("waiting for a command of the demo failed", move || command.output())
-            .await?
-            .map_err(|e| local("run rosterd itself", e))?;
+        let busy = Arc::clone(&self.busy);
+        let output = off_thread("waiting for a command of the demo failed", move || {
+            let _busy = busy.lock().unwrap_or_else(PoisonError::into_inner);
+            command.output()
+        })
+        .await?
+        .map_err(|e| local("run rosterd itself", e))?;
         Ok(Done {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -225,8 +232,14 @@ impl Workspace {
         self.dir.path()
     }
 
-    /// Takes everything down.
+    /// Takes everything down, once the command that runs has ended: it would write into a directory that goes away.
     pub(super) async fn close(self) {
+        let busy = Arc::clone(&self.busy);
+        // A thread that can't be had waits for nothing, and what is left then is a directory.
+        let _waited = off_thread("waiting for a command of the demo failed", move || {
+            drop(busy.lock().unwrap_or_else(PoisonError::into_inner));
+        })
+        .await;
         self.sandbox.shutdown().await;
     }
 
