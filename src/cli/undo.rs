@@ -81,10 +81,10 @@ fn text(out: &mut Out, settings: &Settings, run: &RunId, undoing: &Undoing, all:
         return out.section("  There is nothing to take back.");
     }
     out.section(&format!(
-        "  {} held for approval, and nothing sent: rosterd approve {}",
-        words::count(plan.total(), "operation is", "operations are"),
-        plan.id
+        "  {} held for approval, and nothing sent.",
+        words::count(plan.total(), "operation is", "operations are")
     ))?;
+    out.line(&format!("  release it:  rosterd approve {} --reason \"…\"", plan.id))?;
     out.line(&format!("  Approving it pauses {sync}, since its next run would do the same again."))
 }
 

@@ -95,14 +95,11 @@ fn read_file(file: &Path) -> Result<(FileLayer, Dict), Diagnostic> {
                 "check the path: a configuration of a thousand syncs has about 1 MB".into()
             }
             std::io::ErrorKind::NotFound => {
-                "write one with `rosterd init`, or name the file with --config FILE, or in the \
-                                             variable ROSTERD_CONFIG"
+                "write one with `rosterd init`, or name the file with --config FILE, or in the variable ROSTERD_CONFIG"
                     .into()
             }
             std::io::ErrorKind::PermissionDenied => {
-                "run the command as somebody who may read it, for the service's own \
-                                                     with `sudo -u rosterd`; or name another file with --config FILE"
-                    .into()
+                "run the command as somebody who may read it, the service's user for example: sudo -u rosterd".into()
             }
             _ => "name the file with --config FILE, or in the variable ROSTERD_CONFIG".into(),
         });
