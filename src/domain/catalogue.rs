@@ -74,14 +74,21 @@ impl Catalogue {
         })
     }
 
+    /// Whether an account can give up its value of this field: by emptying it, or by the definition's placeholder. A
+    /// field that isn't listed can be emptied, as far as anybody knows.
+    pub fn can_release(&self, name: &str) -> bool {
+        self.is_clearable(name) || self.field(name).is_some_and(|field| field.park.is_some())
+    }
+
     /// What a unique field of this account is set to when its value is given up: nothing where it may be empty, else
-    /// the definition's placeholder. `None` where neither is possible.
+    /// the definition's placeholder. `None` where neither is possible: see [`Catalogue::can_release`].
     pub fn released(&self, name: &str, remote_id: &RemoteId) -> Option<Value> {
-        let field = self.field(name)?;
-        if field.clearable {
-            return Some(Value::Null);
-        }
-        self.parked(name, remote_id)
+        if self.is_clearable(name) { Some(Value::Null) } else { self.parked(name, remote_id) }
+    }
+
+    /// Whether the target lets a field be emptied.
+    fn is_clearable(&self, name: &str) -> bool {
+        self.field(name).map_or_else(|| self.admits(name), |field| field.clearable)
     }
 
     /// What holds the place of this field's value for a moment, while two people exchange theirs.
@@ -142,5 +149,43 @@ impl Catalogue {
     /// The type by which a field's values are compared; text where nothing is known.
     pub fn kind(&self, name: &str) -> FieldType {
         self.field(name).map_or(FieldType::Text, |f| f.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_value_is_given_up_where_it_can_be_emptied_or_parked_and_else_not() {
+        let field = |clearable: bool, park: Option<&str>| Field {
+            kind: FieldType::Text,
+            writable: Ok(()),
+            required: false,
+            unique: true,
+            allowed: Vec::new(),
+            range: None,
+            same_as: None,
+            clearable,
+            whole: false,
+            park: park.map(Into::into),
+        };
+        let park = Some("{id}@parked.invalid");
+        let fields = [("phone", field(true, None)), ("email", field(false, park)), ("name", field(false, None))];
+        let fields = fields.map(|(name, field)| (name.to_string(), field)).into();
+        let closed = Catalogue { fields, ..Catalogue::default() };
+        let open = Catalogue { open: true, ..closed.clone() };
+        for (catalogue, name, released) in [
+            (&closed, "phone", Some(json!(null))),
+            (&closed, "email", Some(json!("7@parked.invalid"))),
+            (&closed, "name", None),
+            (&open, "name", None),
+            (&closed, "badge", None),
+            (&open, "badge", Some(json!(null))),
+        ] {
+            assert_eq!(catalogue.released(name, &"7".into()), released, "{name}");
+            assert_eq!(catalogue.can_release(name), released.is_some(), "{name}");
+        }
     }
 }

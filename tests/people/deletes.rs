@@ -189,6 +189,35 @@ fn who_was_banned_already_stays_banned() {
     }
 }
 
+/// A field that a ban can't free must not say that its value is handed on: nothing would be freed, and whoever comes
+/// back under a new key would be banned.
+#[test]
+fn check_refuses_to_release_by_a_ban_what_a_ban_can_not_free() {
+    for kind in KINDS {
+        for field in [kind.matched, kind.key] {
+            let (sim, home) = kind.staffed(&format!("release_on_ban = [\"{field}\"]"), "");
+            home.run(&["check"]).exits(0);
+            replace(&home, "on_leave = \"delete\"", "on_leave = \"ban\"");
+            let ran = home.run_json(&["check"]).exits(78).json();
+            let error = &ran["errors"][0];
+            let text = |name: &str| error[name].as_str().unwrap_or_default().to_string();
+            assert_eq!(error["key"], "syncs.staff.release_on_ban.0", "{ran:#}");
+            assert!(error["line"].is_u64() && text("message").contains(field), "{ran:#}");
+            assert!(text("help").contains("take") && text("help").contains("on_leave = \"delete\""), "{ran:#}");
+            // Nobody is banned by a run either.
+            home.people(&[without(1), vec![super::with(90, "p1@acme.example", "Nurse")]].concat());
+            let mark = sim.mark();
+            home.run(&["sync"]).exits(78);
+            assert!(sim.since(mark).is_empty());
+            // Without it the two may be one person, as ever.
+            replace(&home, &format!("release_on_ban = [\"{field}\"]"), "");
+            home.run(&["check"]).exits(0);
+            let run = run_of(&home.run_json(&["sync"]).exits(75));
+            assert_eq!(run["counts"]["ban"], json!(null), "{run:#}");
+        }
+    }
+}
+
 #[test]
 fn what_a_removed_account_had_is_free_for_a_newcomer_of_the_same_run_where_that_was_said() {
     for kind in KINDS {

@@ -7,6 +7,7 @@ pub(super) mod auth;
 mod label;
 mod network;
 mod overlap;
+mod release;
 pub(super) mod source;
 mod sync;
 pub(super) mod target;

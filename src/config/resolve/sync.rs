@@ -8,6 +8,7 @@ use super::super::diagnostic::did_you_mean;
 use super::super::locate::KeyPath;
 use super::super::raw::{self, RawEmpty, RawHold, RawLimits, RawOnLeave, RawRule, RawSync, RawTest, RawWhen};
 use super::super::settings::{DaemonSettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
+use super::release::{self, Released};
 use super::times::{due, refuse_standard_input, timezone};
 use super::{Made, Report, label};
 use crate::domain::catalogue::{Catalogue, Field};
@@ -89,7 +90,12 @@ pub(super) fn resolve(
             let help = "write \"ban\" (leavers are deactivated) or \"ignore\"";
             report.error(&path.join("on_leave"), message, Some(help.into()));
         }
-        release(report, path, raw.release_on_ban.as_deref().unwrap_or_default(), catalogue);
+        let released = Released {
+            fields: raw.release_on_ban.as_deref().unwrap_or_default(),
+            by_bans: matches!(raw.on_leave, None | Some(RawOnLeave::Ban)),
+            can_delete: target.engine.can_delete(),
+        };
+        release::check(report, path, &released, catalogue);
     }
     let label = label::resolve(report, path, raw.label.take(), &spec, &match_fields, target.as_deref());
     if let Some(source) = &source {
@@ -363,32 +369,6 @@ fn protection(
         report.error(&at, format!("the target has no field {field:?}"), Some(catalogue.hint(field)));
     }
     protection
-}
-
-fn release(report: &mut Report<'_>, path: &KeyPath, fields: &[String], catalogue: &Catalogue) {
-    let at = path.join("release_on_ban");
-    for (i, field) in fields.iter().enumerate() {
-        let at = at.join(i.to_string());
-        match catalogue.field(field) {
-            None if !catalogue.open => {
-                let unique = catalogue.fields.iter().filter(|(_, f)| f.unique).map(|(n, _)| n.as_str());
-                report.error(&at, format!("the target has no field {field:?}"), did_you_mean(field, unique));
-            }
-            Some(known) => match &known.writable {
-                Err(why) => {
-                    let help = Some(format!("take {field:?} out"));
-                    report.error(&at, format!("{field:?} can't be written: {why}"), help);
-                }
-                Ok(()) if !known.unique => {
-                    let help = "take it out, or name a field that no two accounts can share, such as an address";
-                    let message = format!("several accounts may have the same {field:?}, so nobody waits for it");
-                    report.warning(&at, message, Some(help.into()));
-                }
-                Ok(()) => {}
-            },
-            None => {}
-        }
-    }
 }
 
 /// The defaults are documented.

@@ -175,3 +175,57 @@ fn clients_of_one_platform_are_places_of_their_own() {
     assert_eq!((rivals("one"), rivals("one-more"), rivals("two")), ("one-more".into(), "one".into(), String::new()));
     assert_eq!(settings.targets["two"].identity().to_string(), "https://a.example?client=2");
 }
+
+#[test]
+fn a_ban_releases_what_can_be_emptied_or_parked_and_nothing_else() {
+    const WORK: &str = "emails[type eq \"work\"].value";
+    let judged = |kind: &str, auth: &str, field: &str, on_leave: &str| {
+        let token = "{ env = \"T\" }";
+        let auth = match auth {
+            "session" => format!("{{ kind = \"session\", username = \"u\", password = {token} }}"),
+            auth => format!("{{ kind = {auth:?}, token = {token} }}"),
+        };
+        let (options, map) = match kind {
+            "juno" => ("", "client_id = \"id\"\nemail = \"email\"\nusername = \"u\""),
+            "juicebox" => ("options = { client = 1 }", "email = \"email\""),
+            "longjump" => (
+                "options = { team_id = 1, access_profile_id = 3 }",
+                "employee_number = \"id\"\nusername = \"email\"\nemail = \"email\"\nbadge = \"b\"",
+            ),
+            _ => ("", "externalId = \"id\"\nuserName = \"email\"\n'emails[type eq \"work\"].value' = \"email\""),
+        };
+        let text = format!(
+            "{STATE}{SOURCE}[targets.there]\nkind = {kind:?}\nbase_url = \"https://a.example\"\nauth = {auth}\n{options}\n\
+             [syncs.staff]\nsource = \"hr\"\ntarget = \"there\"\nrelease_on_ban = ['{field}']\non_leave = {on_leave:?}\n\
+             [syncs.staff.map]\n{map}\n"
+        );
+        load_text(&text).map(|_| ()).map_err(told)
+    };
+    for (kind, auth, field, is_released) in [
+        ("juno", "bearer", "email", true),
+        ("juno", "bearer", "username", true),
+        ("juno", "bearer", "client_id", false),
+        ("juicebox", "token", "email", false),
+        ("longjump", "session", "username", false),
+        ("longjump", "session", "employee_number", false),
+        ("longjump", "session", "email", false),
+        ("longjump", "session", "badge", true),
+        ("scim", "bearer", "userName", false),
+        ("scim", "bearer", "externalId", false),
+        ("scim", "bearer", WORK, true),
+        ("scim", "bearer", "urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge", true),
+    ] {
+        let found = judged(kind, auth, field, "ban");
+        assert_eq!(found.is_ok(), is_released, "{kind} {field}: {found:?}");
+        if let Err(found) = found {
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains("release_on_ban.0") && found[0].contains("can't give up"), "{found:?}");
+            assert!(found[0].contains("take"), "{found:?}");
+        }
+        // Nothing is banned, or what is removed gives up everything.
+        assert!(judged(kind, auth, field, "ignore").is_ok(), "{kind} {field}");
+        if matches!(kind, "scim" | "longjump") {
+            assert!(judged(kind, auth, field, "delete").is_ok(), "{kind} {field}");
+        }
+    }
+}
