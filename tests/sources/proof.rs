@@ -144,6 +144,20 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
         ),
         (beside(json!({ "nextPageToken": "abc" })), "param = \\\"pageToken\\\""),
         (beside(json!({ "cursor": "abc" })), "pointer = \\\"/cursor\\\""),
+        (
+            beside(json!({ "meta": { "after": "2" } })),
+            "pointer = \\\"/meta/after\\\", param = \\\"after\\\" }; if this is all there is, write",
+        ),
+        (beside(json!({ "paging": { "cursors": { "after": "MTAx" } } })), "pointer = \\\"/paging/cursors/after\\\""),
+        (
+            beside(json!({ "page_info": { "endCursor": "x", "hasNextPage": true } })),
+            "pointer = \\\"/page_info/endCursor\\\", param = \\\"after\\\"",
+        ),
+        (beside(json!({ "nextToken": "abc" })), "pointer = \\\"/nextToken\\\", param = \\\"nextToken\\\""),
+        (beside(json!({ "continuationToken": "abc" })), "pointer = \\\"/continuationToken\\\""),
+        (beside(json!({ "pagination": { "pageToken": 7 } })), "pointer = \\\"/pagination/pageToken\\\""),
+        (beside(json!({ "_scroll_id": "abc" })), "param = \\\"scroll_id\\\""),
+        (beside(json!({ "isLast": false })), "\\\"/isLast\\\" is false"),
         (beside(json!({ "next_page": 2 })), "kind = \\\"page\\\""),
         (beside(json!({ "has_more": true, "cursor": null })), "\\\"/has_more\\\" is true"),
         (beside(json!({ "paging": { "hasNextPage": true } })), "\\\"/paging/hasNextPage\\\" is true"),
@@ -170,10 +184,14 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
             })
             .collect()
     };
-    let fields =
-        json!({ "next": "/p", "has_more": true, "errors": ["e"], "success": false, "cursor": "c", "ok": false });
+    let fields = json!({ "next": "/p", "has_more": true, "errors": ["e"], "success": false, "cursor": "c", "ok": false,
+            "after": "2026-01-01", "pageToken": "p", "isLast": false });
     for quiet in [
         json!({ "next": null, "has_more": false, "cursor": "the last position" }),
+        json!({ "page_info": { "endCursor": "abc", "hasNextPage": false }, "meta": { "after": null, "pageToken": "" } }),
+        json!({ "meta": { "next_cursor": null, "after": "the last position" }, "page_info": { "endCursor": "abc" } }),
+        json!({ "_scroll_id": "abc", "totalResults": 40 }),
+        json!({ "other": { "after": "2" }, "filter": { "pageToken": "2" } }),
         json!({ "next": "", "links": {}, "_links": { "next": {} }, "nextPageToken": "" }),
         json!({ "next": {}, "links": { "next": null, "prev": "/p" }, "next_page": false, "next_cursor": 0 }),
         json!({ "meta": { "next": null, "page": 1 }, "totalResults": 40, "previous": "/p", "self": "/next" }),
@@ -182,6 +200,25 @@ fn an_answer_that_begins_to_be_paged_is_refused_with_the_setting_to_write() {
         body["data"] = json!(own(fields.clone()));
         export.now(move |_| Reply::json(&body).with("link", "</p>; rel=\"prev\", </>; rel=\"first\""));
         assert_eq!(home.run_json(&["plan"]).exits(0).json()["syncs"][0]["operations"], json!([]), "{quiet}");
+    }
+    // What was asked for comes back, everybody came who was declared, or somebody says that there is one page.
+    let export_url = export.url();
+    let asked = format!("{export_url}?after=E000&since=2026-01-01");
+    for (url, lines, meta) in [
+        (&asked, "", json!({ "after": "E000" })),
+        (&asked, "", json!({ "after": "2026-01-01" })),
+        (&export_url, "total = \"/meta/total\"", json!({ "after": "E040", "total": 40 })),
+        (&export_url, "pagination = { kind = \"none\" }", json!({ "after": "E040" })),
+    ] {
+        set_source(&home, &http_source(url, &format!("records = \"/data\"\n{lines}")));
+        let body = json!({ "data": people(1..=40), "meta": meta });
+        export.now(move |_| Reply::json(&body));
+        assert_eq!(home.run_json(&["plan"]).exits(0).json()["syncs"][0]["operations"], json!([]), "{url} {lines}");
+    }
+    // Of what is no mere position, `none` is no denial.
+    for more in [json!({ "has_more": true }), json!({ "next": "/p" }), json!({ "nextToken": "x" })] {
+        export.now(move |_| beside(more.clone()));
+        refused(&home, &sim, "none", NONE, 65, "there is more");
     }
     set_source(&home, &http_source(&export.url(), ""));
     export.now(move |_| Reply::json(&json!(own(fields.clone()))));

@@ -19,6 +19,8 @@ pub struct HttpSettings {
     pub auth: AuthSettings,
     /// How one page leads to the next.
     pub pagination: Pagination,
+    /// Somebody has said that there is one page (`kind = "none"`): the mark of a position is no sign of another.
+    pub one_page: bool,
     /// The header in which the number of records that there are is declared.
     pub total_header: Option<String>,
     /// How often a read is begun in all when the list moved meanwhile; at least 1.

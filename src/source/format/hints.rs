@@ -5,6 +5,7 @@
 //! may end up in a message. Names that are kept are those of the tables below.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -35,7 +36,7 @@ const LINKS: [&str; 3] = ["links", "_links", "link"];
 const NESTED: usize = 3;
 
 /// What holds an address, a number or a mark of the next page.
-const MARKS: [&str; 18] = [
+const MARKS: [&str; 24] = [
     "next",
     "nextLink",
     "@odata.nextLink",
@@ -51,14 +52,41 @@ const MARKS: [&str; 18] = [
     "nextPageUrl",
     "next_cursor",
     "nextCursor",
+    "next_page_cursor",
+    "nextPageCursor",
     "nextPageToken",
     "next_page_token",
-    "cursor",
+    "next_token",
+    "nextToken",
+    "nextUri",
+    "next_uri",
+    "nextRecordsUrl",
 ];
+
+/// What holds the mark of a position, which is that of the next page, or of the last record, or what was asked for. It
+/// speaks for a further page only where nothing else in the answer tells: see [`Hints::leads_on`].
+const POSITIONS: [&str; 10] = [
+    "cursor",
+    "after",
+    "continuation",
+    "continuationToken",
+    "continuation_token",
+    "pageToken",
+    "page_token",
+    "scroll_id",
+    "scrollId",
+    "_scroll_id",
+];
+
+/// The position of the last record of a page: GraphQL connections have it on the last page too, beside `hasNextPage`.
+const ENDS: [&str; 2] = ["endCursor", "end_cursor"];
 
 /// What says by true or false whether there is a next page.
 const FLAGS: [&str; 8] =
     ["has_more", "hasMore", "has_next", "hasNext", "hasNextPage", "has_next_page", "more", "moreItemsInCollection"];
+
+/// What says by true or false whether this page is the last.
+const LAST: [&str; 4] = ["isLast", "is_last", "isLastPage", "is_last_page"];
 
 /// How many results there are in all (RFC 7644, section 3.4.2).
 const TOTAL_RESULTS: &str = "totalResults";
@@ -75,6 +103,16 @@ const RELATIONS: [&str; 2] = ["rel", "relation"];
 /// How many hints of one answer are kept.
 const KEPT: usize = 16;
 
+/// Tells one text from another without being the text.
+pub(in crate::source) type Print = u64;
+
+/// The print of a text.
+pub(in crate::source) fn print(text: &str) -> Print {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Of which kind a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum Said {
@@ -88,8 +126,8 @@ pub(in crate::source) enum Said {
     True,
     /// A whole number that is not zero.
     Number(u64),
-    /// A text that is no address, or a number of another kind.
-    Text,
+    /// A text that is no address, or a number of another kind; a print of it.
+    Text(Print),
     /// The text `next`.
     Next,
     /// A text that is an address.
@@ -121,12 +159,41 @@ pub(in crate::source) struct Mark {
 impl Mark {
     /// Whether it is an address and not only a mark, which may be that of the last position.
     pub fn is_address(&self) -> bool {
-        matches!(self.said, Said::Address | Said::Object(_, true) | Said::Link(_))
+        matches!(self.said, Said::Address | Said::Object(_, true) | Said::Link(_)) && !self.is_position()
     }
 
-    /// Its name.
+    /// Whether it is the mark of a position, of which its name doesn't tell whether there is anything behind it.
+    pub fn is_position(&self) -> bool {
+        POSITIONS.contains(&self.field()) || self.is_end()
+    }
+
+    /// Whether it is the position of the last record of the page.
+    fn is_end(&self) -> bool {
+        ENDS.contains(&self.field())
+    }
+
+    /// Whether it says what was said in asking for the page.
+    pub fn echoes(&self, asked: impl IntoIterator<Item = Print>) -> bool {
+        let own = match self.said {
+            Said::Text(own) => own,
+            Said::Number(number) => print(&number.to_string()),
+            _ => return false,
+        };
+        asked.into_iter().any(|asked| asked == own)
+    }
+
+    /// The name of what leads on: the field itself, or the one in it.
     pub fn name(&self) -> &str {
         self.place.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The name of the field.
+    fn field(&self) -> &str {
+        let mut names = self.place.rsplit('/');
+        if matches!(self.said, Said::Object(Some(_), _) | Said::Link(_)) {
+            names.next();
+        }
+        names.next().unwrap_or_default()
     }
 }
 
@@ -139,6 +206,8 @@ pub(in crate::source) struct Hints {
     pub more: Option<String>,
     /// It is said to be false that there is more.
     pub no_more: bool,
+    /// There is a field for the next page, and nothing in it.
+    pub no_next: bool,
     /// How many results there are in all.
     pub total_results: Option<u64>,
     /// Where it is said that something went wrong: names of fields at the top.
@@ -146,6 +215,15 @@ pub(in crate::source) struct Hints {
 }
 
 impl Hints {
+    /// Whether this mark says that there is a further page. That of a position doesn't where anything else tells that
+    /// this was the last one: a field for the next page that is empty, or all people that were declared (`is_all`).
+    pub fn leads_on(&self, mark: &Mark, is_all: bool) -> bool {
+        match mark.is_position() {
+            true => !self.no_more && !self.no_next && !is_all && (!mark.is_end() || self.more.is_some()),
+            false => mark.is_address() || !self.no_more,
+        }
+    }
+
     /// Takes in what stands at a path.
     pub fn note(&mut self, path: &[String], said: Said) {
         let Some(name) = path.last().map(String::as_str) else { return };
@@ -164,11 +242,19 @@ impl Hints {
                 Said::False | Said::Zero => self.no_more = true,
                 _ => {}
             }
+        } else if LAST.contains(&name) {
+            match said {
+                Said::False => self.more = Some(place()),
+                Said::True => self.no_more = true,
+                _ => {}
+            }
         } else if name == TOTAL_RESULTS {
             if let Said::Number(number) = said {
                 self.total_results = Some(number);
             }
-        } else if self.marks.len() < KEPT && !said.is_nothing() {
+        } else if said.is_nothing() {
+            self.no_next |= MARKS.contains(&name);
+        } else if self.marks.len() < KEPT {
             let place = match said {
                 Said::Object(Some(way), _) | Said::Link(way) => format!("{}/{way}", place()),
                 _ => place(),
@@ -176,6 +262,12 @@ impl Hints {
             self.marks.push(Mark { place, said });
         }
     }
+}
+
+/// What the flag at this place says where there is more.
+pub(in crate::source) fn flagged(place: &str) -> String {
+    let is_last = LAST.iter().any(|name| place.rsplit('/').next() == Some(name));
+    format!("{place:?} is {}", !is_last)
 }
 
 fn escaped(segment: &str) -> String {
@@ -199,8 +291,8 @@ pub(in crate::source) fn wanted(path: &[String], records: &[String]) -> bool {
     if above.is_empty() && WRONG.contains(&name.as_str()) {
         return true;
     }
-    let about_pages =
-        MARKS.contains(&name.as_str()) || FLAGS.contains(&name.as_str()) || name.as_str() == TOTAL_RESULTS;
+    let tables: [&[&str]; 6] = [&MARKS, &POSITIONS, &ENDS, &FLAGS, &LAST, &[TOTAL_RESULTS]];
+    let about_pages = tables.iter().any(|table| table.contains(&name.as_str()));
     about_pages && (beside(above, records).is_empty() || leads(above, records))
 }
 
@@ -245,12 +337,12 @@ impl<'de> Visitor<'de> for Glance {
         Ok(if value == 0 { Said::Zero } else { Said::Number(value) })
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
-        Ok(Said::Text)
+    fn visit_i64<E>(self, value: i64) -> Result<Said, E> {
+        Ok(Said::Text(print(&value.to_string())))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Said, E> {
-        Ok(if value == 0.0 { Said::Zero } else { Said::Text })
+        Ok(if value == 0.0 { Said::Zero } else { Said::Text(print(&value.to_string())) })
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Said, E> {
@@ -261,7 +353,7 @@ impl<'de> Visitor<'de> for Glance {
             text if text.eq_ignore_ascii_case("true") => Said::True,
             text if text.eq_ignore_ascii_case("next") => Said::Next,
             text if text.contains("://") || text.starts_with(['/', '?']) => Said::Address,
-            _ => Said::Text,
+            text => Said::Text(print(text)),
         })
     }
 
@@ -323,8 +415,8 @@ mod tests {
             ("true", Said::True),
             ("\"True\"", Said::True),
             ("7", Said::Number(7)),
-            ("-7", Said::Text),
-            ("\"abc\"", Said::Text),
+            ("-7", Said::Text(print("-7"))),
+            ("\" abc\"", Said::Text(print("abc"))),
             ("\"?page=2\"", Said::Address),
             ("\"https://h/p\"", Said::Address),
             ("[null]", Said::List),
@@ -335,6 +427,49 @@ mod tests {
             (r#"{"rel":"prev","href":"/p"}"#, Said::Object(Some("href"), true)),
         ] {
             assert_eq!(glance(text), said, "{text}");
+        }
+    }
+
+    /// What these say, each a field with its value, of a page of which all people are declared, or not.
+    fn tells(fields: &[(&str, &str)], is_all: bool) -> bool {
+        let mut hints = Hints::default();
+        fields.iter().for_each(|(name, value)| hints.note(&[(*name).to_string()], glance(value)));
+        hints.marks.iter().any(|mark| hints.leads_on(mark, is_all)) || hints.more.is_some()
+    }
+
+    #[test]
+    fn the_mark_of_a_position_speaks_where_nothing_else_does() {
+        for position in POSITIONS {
+            for value in ["\"2\"", "2", "\"/abc==\""] {
+                assert!(tells(&[(position, value)], false), "{position} {value}");
+                assert!(!tells(&[(position, value)], true), "{position} {value}: everybody came");
+                for other in [("next", "null"), ("next_cursor", "\"\""), ("has_more", "false"), ("isLast", "true")] {
+                    assert!(!tells(&[(position, value), other], false), "{position} {value} {other:?}");
+                    assert!(!tells(&[other, (position, value)], false), "{position} {value} {other:?}");
+                }
+            }
+            for nothing in ["null", "\"\"", "0", "\"0\"", "{}"] {
+                assert!(!tells(&[(position, nothing)], false), "{position} {nothing}");
+            }
+        }
+        for name in MARKS {
+            assert!(tells(&[(name, "\"abc\"")], true) && !tells(&[(name, "\"abc\""), ("has_more", "false")], false));
+        }
+        for end in ENDS {
+            assert!(!tells(&[(end, "\"abc\"")], false));
+            assert!(!tells(&[(end, "\"abc\""), ("hasNextPage", "false")], false));
+            assert!(tells(&[(end, "\"abc\""), ("hasNextPage", "true")], false));
+        }
+        assert!(tells(&[("isLast", "false")], false) && !tells(&[("isLast", "null")], false));
+    }
+
+    #[test]
+    fn a_mark_that_was_handed_over_comes_back() {
+        let mark = |text: &str| Mark { place: "/meta/after".into(), said: glance(text) };
+        for (text, asked, is_echo) in
+            [("\"x y\"", "x y", true), ("7", "7", true), ("-7", "-7", true), ("7", "8", false)]
+        {
+            assert_eq!(mark(text).echoes([print("?"), print(asked)]), is_echo, "{text} {asked}");
         }
     }
 

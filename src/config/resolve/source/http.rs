@@ -61,6 +61,7 @@ fn http(reading: &mut Reading<'_, '_>) -> Option<Found> {
         Some(auth) => auth::resolve(report, &path.join("auth"), Some(auth), &AUTH_KINDS.map(String::from)),
         None => Some(AuthSettings::None),
     };
+    let one_page = raw.pagination.as_ref().is_some_and(|paging| paging.kind.as_deref() == Some("none"));
     let pagination = match raw.pagination {
         Some(paging) => pagination(report, &path.join("pagination"), paging, written == RawFormat::Json),
         None => Some(Pagination::None),
@@ -76,6 +77,7 @@ fn http(reading: &mut Reading<'_, '_>) -> Option<Found> {
         format: format?,
         auth: auth?,
         pagination: pagination?,
+        one_page,
         total_header,
         reads,
         max_pages,

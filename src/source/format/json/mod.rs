@@ -115,9 +115,10 @@ impl Skimmed {
     /// Why a document that should hold everybody is only a part, if it says so.
     pub fn is_a_part(&self) -> Option<String> {
         let hints = &self.hints;
-        let mark = hints.marks.iter().find(|mark| mark.is_address() || !hints.no_more);
+        let all = self.total.as_ref().and_then(Value::as_u64).or(hints.total_results);
+        let mark = hints.marks.iter().find(|mark| hints.leads_on(mark, all == Some(self.count)));
         let place = match (&hints.more, mark, hints.total_results) {
-            (Some(flag), _, _) => format!("{flag:?} is true"),
+            (Some(flag), _, _) => hints::flagged(flag),
             (None, Some(mark), _) => format!("{:?}", mark.place),
             (None, None, Some(all)) if all > self.count => {
                 format!("totalResults is {all}, and {} are there", self.count)

@@ -12,7 +12,7 @@ use url::Url;
 use super::fetch::{Fetcher, Got, Page, Trouble};
 use super::paging::{Next, Pager, Told};
 use super::parse::look_through;
-use super::proof::{says_more, signs, went_wrong};
+use super::proof::{Progress, says_more, signs, went_wrong};
 use super::{Validators, last_modified};
 use crate::config::settings::{HttpSettings, Pagination, SourceSettings, Total};
 use crate::domain::change_token::ChangeToken;
@@ -169,7 +169,9 @@ impl Course<'_> {
             _ => "",
         };
         let header = headers_of(&page.headers, name);
-        let more = signs(settings, &page.headers, skimmed, self.pager.records() + skimmed.count);
+        let arrived = self.pager.records() + skimmed.count;
+        let progress = Progress { url: &page.url, arrived, declared: self.total };
+        let more = signs(settings, &page.headers, skimmed, &progress);
         let told = Told {
             count: skimmed.count,
             pointed: skimmed.next.as_ref(),

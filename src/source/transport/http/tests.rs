@@ -39,6 +39,7 @@ pub(super) fn settings(format: BodyFormat) -> HttpSettings {
         },
         auth: AuthSettings::None,
         pagination: Pagination::Link,
+        one_page: false,
         total_header: None,
         reads: 1,
         max_pages: 1_000,

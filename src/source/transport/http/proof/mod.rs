@@ -4,9 +4,10 @@
 //! A message names where it stands and what to write, never what it says: that is a stranger's text.
 
 use reqwest::header::{self, HeaderMap};
+use url::Url;
 
 use crate::config::settings::{HttpSettings, Pagination};
-use crate::source::format::hints::{Mark, Said};
+use crate::source::format::hints::{self, Mark, Print, Said, print};
 use crate::source::format::json::Skimmed;
 
 /// Headers beside `Link` by which some say where the next page is.
@@ -48,13 +49,24 @@ enum Ended {
     TotalReached,
 }
 
-/// All that speaks for a further page, the strongest first.
+/// How far a read has come with a page.
+pub(super) struct Progress<'a> {
+    /// The address of the page.
+    pub url: &'a Url,
+    /// How many people came, with those of the page.
+    pub arrived: u64,
+    /// How many there are, where `total` tells it.
+    pub declared: Option<u64>,
+}
+
+/// All that speaks for a further page, what tells the most about it first.
 pub(super) fn signs(
     settings: &HttpSettings,
     headers: &HeaderMap,
     skimmed: &Skimmed,
-    arrived: u64,
+    progress: &Progress<'_>,
 ) -> Vec<NextPageHint> {
+    let arrived = progress.arrived;
     let ended = ended(settings, headers, skimmed);
     let hints = &skimmed.hints;
     let mut found = Vec::new();
@@ -70,18 +82,28 @@ pub(super) fn signs(
             there.map(|(name, value)| NextPageHint::Header(name, value.contains("://") || value.starts_with('/'))),
         );
     }
-    found.extend(hints.more.clone().map(NextPageHint::Flag));
     if counts {
+        let is_all = progress.declared.or(hints.total_results) == Some(arrived);
         // A mark can be that of the last position, an address can't.
-        let marks_count = !hints.no_more && ended != Ended::MarkSaysSo;
-        let ambiguous = |mark: &Mark| mark.name() == "cursor" && ended != Ended::Unpaged && !is_cursor(settings);
-        let marks = hints.marks.iter().filter(|mark| mark.is_address() || (marks_count && !ambiguous(mark)));
+        let marks_count = |mark: &Mark| mark.is_address() || ended != Ended::MarkSaysSo;
+        let positions_count = |mark: &Mark| match ended {
+            Ended::Unpaged => !settings.one_page && !mark.echoes(asked(progress.url)),
+            _ => mark.name() == "cursor" && is_cursor(settings),
+        };
+        let marks = hints.marks.iter().filter(|mark| hints.leads_on(mark, is_all) && marks_count(mark));
+        let marks = marks.filter(|mark| !mark.is_position() || positions_count(mark));
         found.extend(marks.cloned().map(NextPageHint::Body));
     }
+    found.extend(hints.more.clone().map(NextPageHint::Flag));
     if let Some(results) = hints.total_results.filter(|results| *results > arrived) {
         found.push(NextPageHint::Results(results, arrived));
     }
     found
+}
+
+/// Prints of the parameters with which a page was asked for.
+fn asked(url: &Url) -> impl Iterator<Item = Print> {
+    url.query_pairs().map(|(_, value)| print(&value))
 }
 
 fn is_cursor(settings: &HttpSettings) -> bool {
@@ -113,7 +135,7 @@ pub(super) fn says_more(settings: &HttpSettings, sign: &NextPageHint) -> String 
         NextPageHint::Link => "a Link header with rel=\"next\"".into(),
         NextPageHint::Header(name, _) => format!("the header {name}"),
         NextPageHint::Body(mark) => format!("{:?}", mark.place),
-        NextPageHint::Flag(place) => format!("{place:?} is true"),
+        NextPageHint::Flag(place) => hints::flagged(place),
         NextPageHint::Results(results, arrived) => format!("totalResults is {results}, and {arrived} arrived"),
     };
     let configured = match &settings.pagination {
@@ -125,7 +147,13 @@ pub(super) fn says_more(settings: &HttpSettings, sign: &NextPageHint) -> String 
         }
         Pagination::Page { .. } | Pagination::Offset { .. } => "the page has no records".into(),
     };
-    format!("the answer says that there is more ({place}), and {configured}: {}", proposal(sign))
+    let end = match (&settings.pagination, sign) {
+        (Pagination::None, NextPageHint::Body(mark)) if mark.is_position() => {
+            "; if this is all there is, write pagination = { kind = \"none\" }"
+        }
+        _ => "",
+    };
+    format!("the answer says that there is more ({place}), and {configured}: {}{end}", proposal(sign))
 }
 
 /// What to write so that the further pages are read.
@@ -142,10 +170,11 @@ fn proposal(sign: &NextPageHint) -> String {
             let param = param_of(name.trim_start_matches("x-"));
             format!("write pagination = {{ kind = \"header\", name = \"{name}\", param = \"{param}\" }}")
         }
+        NextPageHint::Body(mark) if mark.is_position() => cursor(&mark.place, param_of(mark.name())),
         NextPageHint::Body(mark) if mark.is_address() && !matches!(mark.said, Said::Link(_)) => {
             format!("write pagination = {{ kind = \"next\", pointer = {:?} }}", mark.place)
         }
-        NextPageHint::Body(Mark { place, said: Said::Text | Said::Next | Said::Object(Some(_), _) }) => {
+        NextPageHint::Body(Mark { place, said: Said::Text(_) | Said::Next | Said::Object(Some(_), _) }) => {
             cursor(place, param_of(place.rsplit('/').next().unwrap_or_default()))
         }
         NextPageHint::Body(mark)
@@ -168,8 +197,16 @@ fn proposal(sign: &NextPageHint) -> String {
 fn param_of(name: &str) -> &'static str {
     match name {
         "nextPageToken" => "pageToken",
-        "next_page_token" => "page_token",
-        "after" => "after",
+        "next_page_token" | "page_token" => "page_token",
+        "pageToken" => "pageToken",
+        "after" | "endCursor" | "end_cursor" => "after",
+        "next_token" => "next_token",
+        "nextToken" => "nextToken",
+        "continuation" => "continuation",
+        "continuationToken" => "continuationToken",
+        "continuation_token" => "continuation_token",
+        "scroll_id" | "_scroll_id" => "scroll_id",
+        "scrollId" => "scrollId",
         "next-page" => "page",
         "next-token" => "token",
         "ms-continuation" => "continuationToken",

@@ -18,7 +18,9 @@ fn found(pagination: Pagination, link: Option<&str>, body: &serde_json::Value) -
     }
     let places = Places { records: Pointer::parse("/data"), next, ..Places::default() };
     let skimmed = skim(body.to_string().as_bytes(), &places).expect("a page");
-    signs(&settings, &headers, &skimmed, skimmed.count).iter().map(|sign| says_more(&settings, sign)).collect()
+    let url = Url::parse("https://hr.example.com/p?since=7").expect("an address");
+    let progress = Progress { url: &url, arrived: skimmed.count, declared: None };
+    signs(&settings, &headers, &skimmed, &progress).iter().map(|sign| says_more(&settings, sign)).collect()
 }
 
 #[test]
@@ -35,6 +37,17 @@ fn what_is_configured_and_present_decides_and_what_is_absent_lets_the_others_spe
         (Pagination::None, None, json!({ "data": [1], "cursor": "x" }), 1),
         (Pagination::None, None, json!({ "data": [1], "cursor": "x", "has_more": false }), 0),
         (Pagination::None, None, json!({ "data": [1], "next": "/p", "has_more": false }), 1),
+        (Pagination::None, None, json!({ "data": [1], "cursor": "x", "next": null }), 0),
+        (Pagination::None, None, json!({ "data": [1], "meta": { "after": "2" } }), 1),
+        (Pagination::None, None, json!({ "data": [1], "meta": { "after": "7" } }), 0),
+        (Pagination::None, None, json!({ "data": [1], "meta": { "after": "2" }, "totalResults": 1 }), 0),
+        (Pagination::None, None, json!({ "data": [1], "page_info": { "endCursor": "x" } }), 0),
+        (Pagination::None, None, json!({ "data": [1], "page_info": { "endCursor": "x", "hasNextPage": true } }), 2),
+        (Pagination::None, None, json!({ "data": [1], "next_token": "x" }), 1),
+        (Pagination::Link, None, json!({ "data": [1], "cursors": { "after": "x" } }), 0),
+        (Pagination::Link, None, json!({ "data": [1], "paging": { "next": { "after": "x" } } }), 1),
+        (Pagination::Link, None, json!({ "data": [1], "nextToken": "x" }), 1),
+        (cursor(), None, json!({ "data": [1], "paging": { "cursors": { "after": "x" } } }), 0),
         (Pagination::Link, None, json!({ "data": [1], "cursor": "x" }), 0),
         (Pagination::Link, None, json!({ "data": [1], "next_cursor": "x" }), 1),
         (cursor(), None, json!({ "data": [1], "next_cursor": null, "cursor": "x" }), 0),
