@@ -195,6 +195,15 @@ fn json_in_a_file_and_behind_an_address_is_read() {
         let planned = desk.home.run_json(&["plan"]).exits(0).json();
         assert_eq!(planned["syncs"][0]["counts"], json!({ "create": 1 }), "{name}: {planned}");
     }
+    // Somebody without a name: `name` is still an object, and its fields are the columns.
+    let desk = Desk::new();
+    let nameless = people.replace(r#"{"first":"Bo","last":"Ben"}"#, "null").replace(r#","last":"Ash""#, "");
+    desk.export("people.json", nameless.as_bytes());
+    desk.init("people.json", "juno", &[]).exits(0);
+    let text = desk.written();
+    assert!(text.contains("first_name = \"name.first\"") && !text.contains("= \"name\""), "{text}");
+    desk.home.secret("config/juno.token", "sandbox\n");
+    desk.home.run(&["test"]).exits(0);
     // The sandbox's own list of users will do as an export.
     let desk = Desk::new();
     desk.sim.seed_in("scim", json!([{"externalId": "S1", "userName": "s1@x.example", "active": true}]));

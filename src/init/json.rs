@@ -137,6 +137,8 @@ enum Kind {
     Truth,
     Number,
     List,
+    /// An object, whose fields are columns of their own.
+    Object,
 }
 
 fn flatten(record: &Map<String, Value>, before: &str, depth: usize, cells: &mut Vec<(String, Cell)>) {
@@ -145,7 +147,7 @@ fn flatten(record: &Map<String, Value>, before: &str, depth: usize, cells: &mut 
         let (text, kind) = match value {
             Value::Object(inner) if depth < NESTED => {
                 flatten(inner, &path, depth + 1, cells);
-                continue;
+                (String::new(), Kind::Object)
             }
             Value::Null => (String::new(), Kind::Nothing),
             Value::String(text) => (text.trim().to_string(), Kind::Text),
@@ -181,15 +183,24 @@ fn columns<'r>(form: Form, records: impl Iterator<Item = &'r Map<String, Value>>
         }
         rows += 1;
     }
+    // An object is no column, and null instead of one is nothing.
+    let is_column = |kinds: &[Kind]| {
+        !kinds.contains(&Kind::Object) || kinds.iter().any(|kind| !matches!(kind, Kind::Object | Kind::Nothing))
+    };
     let mut columns: Vec<Column> = columns
         .into_iter()
+        .filter(|(_, kinds)| is_column(kinds))
         .map(|(mut column, kinds)| {
             column.cells.resize(rows, String::new());
             let filled = || kinds.iter().filter(|kind| **kind != Kind::Nothing);
             // A record may lack it, which is an empty text; null is none.
             column.is_text = kinds.iter().all(|kind| *kind == Kind::Text);
             column.is_truth = filled().count() > 0 && filled().all(|kind| *kind == Kind::Truth);
-            column.unusable = kinds.contains(&Kind::List).then_some("it holds lists");
+            column.unusable = match kinds {
+                _ if kinds.contains(&Kind::List) => Some("it holds lists"),
+                _ if kinds.contains(&Kind::Object) => Some("it holds objects"),
+                _ => None,
+            };
             column
         })
         .collect();
@@ -231,6 +242,26 @@ mod tests {
         assert_eq!(by("name.first").cells, ["Ann", ""]);
         assert!(by("name.first").is_text && !by("id").is_text && by("on").is_truth && !by("x").is_truth);
         assert_eq!((by("id").cells.as_slice(), table.rows), (["1".to_string(), "2".into()].as_slice(), 2));
+    }
+
+    #[test]
+    fn an_object_that_is_null_in_a_row_is_no_column() {
+        let ann = r#"{"id":1,"name":{"first":"Ann"},"team":{"id":1}}"#;
+        for text in [
+            format!(r#"[{ann},{{"id":2,"name":null,"team":{{}}}}]"#),
+            format!(r#"[{{"id":2,"name":null,"team":{{}}}},{ann}]"#),
+        ] {
+            let table = read(&text);
+            let mut names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["id", "name.first", "team.id"], "{text}");
+        }
+        // What is now an object and now a text can't be read by one name.
+        let table = read(&format!(r#"[{ann},{{"id":2,"name":"Bo"}}]"#));
+        assert_eq!(table.names(), ["id", "name.first", "team.id"]);
+        let name = table.columns.iter().find(|column| column.name == "name").expect("a column");
+        assert_eq!(name.unusable, Some("it holds objects"));
+        assert_eq!(read(r#"[{"id":1,"name":null},{"id":2,"name":"Bo"}]"#).names(), ["id", "name"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Column {
     pub is_text: bool,
     /// Every value that is there is `true` or `false` of JSON.
     pub is_truth: bool,
-    /// No configuration can refer to it: it has no name, shares it with another, or holds lists.
+    /// No configuration can refer to it: it has no name, shares it with another, or holds lists or objects.
     pub unusable: Option<&'static str>,
 }
 
