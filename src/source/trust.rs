@@ -98,6 +98,10 @@ pub enum Reason {
         records: u64,
         /// How many there must be.
         min: u64,
+        /// How many rows can't be used.
+        rejected: u64,
+        /// The first of them, with its place and the reason.
+        first: Option<String>,
     },
     /// Fewer people than before by more than `max_shrink`.
     Shrunk {
@@ -138,7 +142,15 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Reader(sentence) => f.write_str(sentence),
-            Reason::TooFew { records, min } => write!(f, "it has {}, and min_records is {min}", counted(*records)),
+            Reason::TooFew { records, min, rejected, first } => {
+                write!(f, "it has {}, and min_records is {min}", counted(*records))?;
+                match (rejected, first) {
+                    (0, _) => Ok(()),
+                    (1, Some(first)) => write!(f, "; 1 row can't be used: {first}"),
+                    (rejected, Some(first)) => write!(f, "; {rejected} rows can't be used, the first is {first}"),
+                    (rejected, None) => write!(f, "; {rejected} rows can't be used"),
+                }
+            }
             Reason::Shrunk { records, rejects, before, allowed, accepted } => {
                 let fewer = before.saturating_sub(*records + *rejects);
                 let unusable = if *rejects > 0 { format!(" and {rejects} that can't be used") } else { String::new() };
@@ -166,6 +178,7 @@ impl Reason {
     pub fn help(&self, source: &str) -> String {
         match self {
             Reason::Reader(_) => "once the source is whole, run again".into(),
+            Reason::TooFew { rejected: 1.., .. } => "mend the rejected rows in the export".into(),
             Reason::TooFew { .. } => "check the export; if it is right, lower min_records".into(),
             Reason::Shrunk { .. } => format!("if so many have really left, accept it: rosterd accept {source}"),
             Reason::TooManyRejected { .. } => "mend the rejected rows in the export, or raise max_rejected".into(),
@@ -193,7 +206,7 @@ pub fn judge(gate: &TrustSettings, stats: &ReadStats, baseline: &Baseline, now: 
     }
     // A part is smaller than the whole, which says nothing more; but what a part may be used for must be enough.
     if stats.records < gate.min_records && reasons.is_empty() {
-        reasons.push(Reason::TooFew { records: stats.records, min: gate.min_records });
+        reasons.push(too_few(gate, stats));
     }
     // An incomplete read bans nobody anyhow.
     if matches!(stats.completeness, Completeness::Complete) {
@@ -208,6 +221,13 @@ pub fn judge(gate: &TrustSettings, stats: &ReadStats, baseline: &Baseline, now: 
         Some(why) => Verdict::NoBans(why),
         None => Verdict::Trusted { spends_accept: baseline.accepted.is_some() },
     }
+}
+
+/// Rows that can't be used are often why: they are told here, unless a reason of their own tells them.
+fn too_few(gate: &TrustSettings, stats: &ReadStats) -> Reason {
+    let told = rejected(gate, stats).is_some();
+    let (rejected, first) = if told { (0, None) } else { (stats.rejected_rows, stats.first_reject.clone()) };
+    Reason::TooFew { records: stats.records, min: gate.min_records, rejected, first }
 }
 
 /// Whoever's row can't be used is there all the same.
@@ -300,6 +320,28 @@ mod tests {
     }
 
     #[test]
+    fn too_few_because_of_rejected_rows_says_the_first_of_them_once() {
+        let first = Some("line 2 (record 1), key E1: it has 2 fields, and the header has 8".to_string());
+        for (rejected_rows, allowed, told) in [
+            (1, 10, "it has 0 records, and min_records is 1; 1 row can't be used: line 2"),
+            (3, 10, "it has 0 records, and min_records is 1; 3 rows can't be used, the first is line 2"),
+            (3, 2, "it has 0 records, and min_records is 1 | 3 of its 3 rows can't be used; max_rejected allows 2"),
+        ] {
+            let gate = TrustSettings { max_rejected: at_most(allowed, 0), ..gate() };
+            let stats = ReadStats { rejected_rows, first_reject: first.clone(), ..read(0) };
+            let Verdict::Untrusted(reasons) = judge(&gate, &stats, &Baseline::default(), now()) else { panic!("none") };
+            let said: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            let said = said.join(" | ");
+            assert!(said.starts_with(told), "{said}");
+            assert_eq!(said.matches("line 2").count(), 1, "{said}");
+            assert!(reasons.iter().any(|reason| reason.help("hr").starts_with("mend the rejected rows")));
+        }
+        let Verdict::Untrusted(reasons) = judge(&gate(), &read(0), &Baseline::default(), now()) else { panic!("none") };
+        assert_eq!(reasons[0].to_string(), "it has 0 records, and min_records is 1");
+        assert_eq!(reasons[0].help("hr"), "check the export; if it is right, lower min_records");
+    }
+
+    #[test]
     fn shrinking_at_the_edge() {
         // Ten, or twenty per cent of the largest trusted read, whichever allows more.
         let rows = [
@@ -388,7 +430,7 @@ mod tests {
             assert_eq!(verdict == Verdict::Trusted { spends_accept: true }, good, "{records}: {verdict:?}");
         }
         let few = judge(&gate(), &read(0), &Baseline { accepted: Some(5), ..accepting }, now());
-        assert_eq!(few, Verdict::Untrusted(vec![Reason::TooFew { records: 0, min: 1 }]));
+        assert_eq!(few, Verdict::Untrusted(vec![Reason::TooFew { records: 0, min: 1, rejected: 0, first: None }]));
         assert_eq!(judge(&gate(), &read(5), &Baseline::default(), now()), Verdict::Trusted { spends_accept: false });
     }
 

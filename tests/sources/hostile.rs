@@ -450,3 +450,16 @@ fn hostile_answers_are_refused() {
     refused(&home, &sim, "nobody listens", NONE, 69, "it can't be reached: no connection");
     refused(&home, &sim, "nobody listens", NONE, 69, "nothing listens at");
 }
+
+#[test]
+fn a_file_of_which_every_row_is_rejected_says_why() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    put(&home, "hr.csv", file(1..=3));
+    home.run(&["sync"]).exits(0);
+    put(&home, "hr.csv", format!("{HEADER}E001,x\nE002,x\n"));
+    let part = "it has 0 records, and min_records is 1; 2 rows can't be used, the first is line 2 (record 1), key E001: \
+                it has 2 fields, and the header has 8";
+    refused(&home, &sim, "every row", NONE, 65, part);
+    refused(&home, &sim, "every row", NONE, 65, "mend the rejected rows in the export");
+}
