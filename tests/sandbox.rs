@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use rosterd::sandbox::{Op, Options, Running, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::Sim;
+use crate::support::{Home, Sim};
 
 /// A sandbox and somebody who calls it.
 struct Bench {
@@ -456,4 +456,24 @@ fn a_test_that_blocks_can_have_a_sandbox_beside_it() {
     assert_eq!(sim.user("E3").map(|u| u["email"].clone()), Some(json!("p3@acme.example")));
     sim.clear();
     assert!(sim.user("E3").is_none());
+}
+
+#[test]
+fn help_names_every_target_and_how_to_change_what_they_do() {
+    let help = Home::empty().run(&["sandbox", "--help"]).exits(0).stdout;
+    for part in ["/juno/api", "/juicebox", "/longjump", "/scim/v2", "accept_invitations", "/_sandbox/users?target=juno"]
+    {
+        assert!(help.contains(part), "{part} is not in:\n{help}");
+    }
+    // What is above is broken to the width of the terminal.
+    let (_, below) = help.split_once("Base URLs").expect("what follows the options");
+    assert!(below.lines().all(|line| line.chars().count() <= 80), "{below}");
+    // What is shown is understood.
+    let sim = Sim::start();
+    let shown = |line: &str| Some(line[line.find('{')?..=line.find('}')?].to_string());
+    let bodies: Vec<String> = help.lines().filter_map(shown).collect();
+    assert!(bodies.len() >= 4, "{bodies:?}");
+    for body in bodies {
+        sim.behave(serde_json::from_str(&body).expect("JSON"));
+    }
 }

@@ -65,6 +65,9 @@ Make it misbehave:
   curl -s '{url}/_sandbox/faults' -d '{{\"latency_ms\": 200, \"fail_percent\": 5, \"rate_per_second\": 20}}'
   curl -s '{url}/_sandbox/faults' -d '{{\"script\": [{{\"method\": \"POST\", \"nth\": 3, \"do\": \"commit-then-close\"}}]}}'
   curl -s -X DELETE '{url}/_sandbox/faults'              behave again
+
+Accept for everybody who is invited to Juicebox:
+  curl -s '{url}/_sandbox/faults' -d '{{\"accept_invitations\": true}}'
 ",
         juno = format!("{url}/juno/api"),
         juicebox = format!("{url}/juicebox"),

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use self::read::{NotRun, asks_for_json};
 pub use super::init::InitArgs;
 pub use super::record_args::{OutcomesArgs, RunsArgs, StateCommand};
+use super::sandbox_args::AFTER_SANDBOX_HELP;
 pub use super::sandbox_args::SandboxArgs;
 use crate::domain::ids::{PlanId, RunId};
 use crate::telemetry::logging::LogFormat;
@@ -350,9 +351,8 @@ pub enum Command {
     },
     /// Run simulated targets on this machine, to try things on
     ///
-    /// Base URLs: /juno/api (bearer token `sandbox`). What they hold: GET /_sandbox/users?target=juno;
-    /// what they were asked: GET /_sandbox/requests.
-    #[command(after_help = "Examples:\n  rosterd sandbox\n  rosterd sandbox --users 500 --fail 5 --rate 20/s")]
+    /// It prints their addresses and credentials, and runs until Ctrl-C. Nothing is kept.
+    #[command(after_help = AFTER_SANDBOX_HELP)]
     Sandbox(SandboxArgs),
     /// Look after the state database
     State {
