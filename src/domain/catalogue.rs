@@ -28,6 +28,8 @@ pub struct Field {
     pub range: Option<(i64, i64)>,
     /// Another name of the same thing on the target: mapping both is a mistake.
     pub same_as: Option<String>,
+    /// The target's option that gives it to every new account, where it isn't mapped.
+    pub option: Option<String>,
     /// Whether the target lets it be emptied.
     pub clearable: bool,
     /// It is a member of an object that is sent whole.
@@ -167,6 +169,7 @@ mod tests {
             allowed: Vec::new(),
             range: None,
             same_as: None,
+            option: None,
             clearable,
             whole: false,
             park: park.map(Into::into),

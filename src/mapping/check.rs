@@ -192,7 +192,13 @@ pub(super) fn together(spec: &MappingSpec, catalogue: &Catalogue, checked: &mut 
         let mapped = |rule: &FieldRule| rule.field == *name || one_thing(catalogue, &rule.field, name);
         let needed = field.required && field.writable.is_ok() && !name.ends_with(".*");
         if needed && !spec.fields.iter().any(mapped) {
-            let help = format!("add a rule for {name}; with when = \"create\" it is given to new accounts only");
+            let rule = format!("add a rule for {name}; with when = \"create\" it is given to new accounts only");
+            let help = match &field.option {
+                Some(option) => {
+                    format!("write options = {{ {option} = … }} for the target, for all new accounts; or {rule}")
+                }
+                None => rule,
+            };
             checked.error(
                 name,
                 format!("the target creates no account without {name}, and nothing maps it"),
@@ -252,6 +258,21 @@ mod tests {
                 assert!(found[0].help.as_deref().unwrap_or_default().contains(help), "{found:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_an_option_gives_is_asked_for_by_its_name() {
+        let mut catalogue = catalogue();
+        let field = catalogue.fields.get("email").expect("a field").clone();
+        catalogue.fields.insert("team_id".into(), Field { option: Some("team".into()), ..field });
+        let spec = MappingSpec { fields: vec![column("email", "mail")], ..MappingSpec::default() };
+        let found = Mapping::compile(&spec, &catalogue).err().unwrap_or_default();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let help = found[0].help.as_deref().unwrap_or_default();
+        assert!(
+            help.starts_with("write options = { team = … } for the target") && help.contains("a rule for team_id"),
+            "{help}"
+        );
     }
 
     #[test]

@@ -323,6 +323,7 @@ pub(crate) mod tests {
             allowed: Vec::new(),
             range: None,
             same_as: None,
+            option: None,
             clearable: true,
             whole: false,
             park: None,

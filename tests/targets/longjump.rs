@@ -160,6 +160,9 @@ fn what_only_an_add_requires_must_be_mapped_or_an_option() {
     let ran = bench.home.run_json(&["check"]).exits(78).json();
     let told = ran["errors"].to_string();
     assert!(told.contains("team_id") && told.contains("accessProfileId"), "{told}");
+    for option in ["team_id", "access_profile_id"] {
+        assert!(told.contains(&format!("write options = {{ {option} = … }} for the target")), "{told}");
+    }
 }
 
 #[test]

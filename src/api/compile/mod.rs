@@ -133,6 +133,7 @@ fn catalogue(parts: &Parts, values: &BTreeMap<String, String>, mistakes: &mut Mi
             allowed: def.allowed.iter().map(json).collect(),
             range: def.range,
             same_as: def.same_as.clone(),
+            option: def.option.clone(),
             clearable: def.clearable,
             park: def.park.clone(),
             whole: def.whole,

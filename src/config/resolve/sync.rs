@@ -288,6 +288,7 @@ fn expressions(report: &mut Report<'_>, path: &KeyPath, spec: &MappingSpec, fiel
         allowed: vec![],
         range: None,
         same_as: None,
+        option: None,
         clearable: true,
         whole: false,
         park: None,
