@@ -452,6 +452,30 @@ fn hostile_answers_are_refused() {
 }
 
 #[test]
+fn utf_16_without_a_mark_is_told_by_its_name_and_not_by_escapes() {
+    let sim = Sim::start();
+    let home = Home::juno(&sim.juno());
+    put(&home, "hr.csv", file(1..=3));
+    home.run(&["sync"]).exits(0);
+    let little: Vec<u8> = file(1..=3).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = file(1..=3).encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (bytes, encoding) in [(&little, "utf-16le"), (&big, "utf-16be")] {
+        put(&home, "hr.csv", bytes);
+        let part = "it is UTF-16 without a byte-order mark, and is read as utf-8";
+        refused(&home, &sim, encoding, NONE, 65, part);
+        refused(&home, &sim, encoding, NONE, 65, &format!("set encoding = \\\"{encoding}\\\" for the source"));
+        let said = home.run(&["sync"]).exits(65).stderr;
+        assert!(!said.contains("u{0}") && !said.contains("did you mean"), "{said}");
+        let mut told = home.command(&["plan"]);
+        let ran = told.env("ROSTERD_SOURCES__HR__ENCODING", encoding).output().expect("the binary runs");
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    }
+    // One odd character makes no other encoding: the column that is meant is found.
+    put(&home, "hr.csv", file(1..=3).replacen("email", "e-mail", 1).replacen("title", "ti\0tle", 1));
+    refused(&home, &sim, "a NUL", NONE, 65, "(did you mean “e-mail”?)");
+}
+
+#[test]
 fn a_file_of_which_every_row_is_rejected_says_why() {
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());

@@ -301,6 +301,18 @@ pub fn printable(name: &str) -> String {
     name.chars().map(shown).collect()
 }
 
+/// The encoding of a header that was read as one of single bytes and is UTF-16: each letter of ASCII has a NUL beside it,
+/// behind it in little-endian, before it in big-endian.
+fn utf16(header: &[String]) -> Option<&'static str> {
+    let all = || header.iter().flat_map(|name| name.chars());
+    let nul = all().filter(|letter| *letter == '\0').count();
+    if nul == 0 || nul * 3 < all().count() {
+        return None;
+    }
+    let is_big = header.first().is_some_and(|name| name.starts_with('\0'));
+    Some(if is_big { "utf-16be" } else { "utf-16le" })
+}
+
 fn in_words(count: usize) -> String {
     if count == 2 { "two".into() } else { count.to_string() }
 }
@@ -318,14 +330,20 @@ fn check_header(
     let doubled = needed.iter().filter(|name| count(name) > 1);
     let mut wrong: Vec<String> =
         doubled.map(|name| format!("there are {} columns {name:?}", in_words(count(&name)))).collect();
+    let likely = header.iter().map(|name| shortened(name));
+    let likely = likely.filter(|name| header.len() > 1 && !name.contains(char::is_control));
     let missing: Vec<String> = needed
         .into_iter()
         .filter(|name| !header.contains(name) && !source.also_key.contains(name))
-        .map(|name| match nearest(name, header.iter().map(|name| shortened(name)).filter(|_| header.len() > 1)) {
-            Some(near) => format!("{name:?} (did you mean “{}”?)", printable(near)),
+        .map(|name| match nearest(name, likely.clone()) {
+            Some(near) => format!("{name:?} (did you mean “{near}”?)"),
             None => format!("{name:?}"),
         })
         .collect();
+    if let (false, Some(encoding)) = (missing.is_empty(), utf16(header)) {
+        let message = format!("it is UTF-16 without a byte-order mark, and is read as {}", settings.encoding);
+        return Err(unusable(source, message).help(format!("set encoding = {encoding:?} for the source")));
+    }
     if missing.is_empty() && wrong.is_empty() {
         return Ok(());
     }
