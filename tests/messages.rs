@@ -273,3 +273,22 @@ fn right_configurations_stay_without_a_word() {
         assert_eq!((&found["errors"], &found["warnings"]), (&serde_json::json!([]), &serde_json::json!([])), "{line}");
     }
 }
+
+/// A warning of the configuration is one line of the log, and what to do is a field of it.
+#[test]
+fn a_warning_in_the_log_is_one_line_with_its_remedy() {
+    let home = home(&with("match", "match = [\"email\"]\nrelease_on_ban = [\"title\"]"));
+    for format in ["text", "json"] {
+        let said = home.run(&["--log-format", format, "plan"]).stderr;
+        let line = said.lines().find(|line| line.contains("nobody waits for it")).unwrap_or_default();
+        assert!(line.contains("take it out, or name a field"), "{format}:\n{said}");
+        assert!(!said.contains("\\n"), "{format}:\n{said}");
+        if format == "json" {
+            let event: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+            assert!(event["help"].as_str().is_some_and(|help| help.starts_with("take it out")), "{event}");
+        }
+    }
+    // For people `check` has the remedy on a line of its own, as ever.
+    let checked = home.run(&["check"]);
+    assert!(checked.stdout.contains("\n   help: take it out"), "{}", checked.stdout);
+}

@@ -237,7 +237,7 @@ async fn carry_out(cli: Cli) -> Result<Exit> {
 fn load(global: &Global) -> Result<Arc<Settings>> {
     let loaded = config::load(&global.config, config::environment()).map_err(|errors| config::failure(&errors))?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        warning.warn();
     }
     Ok(Arc::new(loaded.settings))
 }

@@ -40,16 +40,21 @@ impl Diagnostic {
         }
     }
 
-    /// `file:line: key: message`, and the help on a line of its own.
+    /// Logs it as a warning: one line, with the help as a field.
+    pub fn warn(&self) {
+        tracing::warn!(help = self.help.as_deref(), "{}", self.finding());
+    }
+
+    /// `file:line: key: message`.
+    fn finding(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
+        format!("{}{line}{key}: {}", self.file, self.message)
+    }
+
+    /// The finding, and the help on a line of its own.
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        write!(f, ": {}", self.message)?;
+        f.write_str(&self.finding())?;
         match &self.help {
             Some(help) => write!(f, "\n   help: {help}"),
             None => Ok(()),
@@ -71,7 +76,7 @@ pub fn failure(errors: &[Diagnostic]) -> Failure {
         None => Error::Config,
     };
     let one = |error: &Diagnostic| {
-        let failure = Failure::new(kind, Diagnostic { help: None, ..error.clone() }.to_string());
+        let failure = Failure::new(kind, error.finding());
         match &error.help {
             Some(help) => failure.help(help.clone()),
             None => failure,

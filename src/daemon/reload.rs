@@ -43,7 +43,7 @@ impl Daemon {
         let load = move || config::load(&files, config::environment()).map_err(|errors| config::failure(&errors));
         let loaded = off_thread("loading the configuration broke off", load).await??;
         for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
+            warning.warn();
         }
         let settings = Arc::new(loaded.settings);
         self.refuse_what_needs_a_restart(&settings)?;
