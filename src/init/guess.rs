@@ -101,11 +101,19 @@ fn fit(meaning: Meaning, column: &Column) -> Option<i32> {
             let known = notation::of(column.cells.iter().map(String::as_str), None) != notation::Notation::Unknown;
             Some(if known { 3 } else { -3 })
         }
-        Meaning::FirstName | Meaning::LastName | Meaning::FullName => {
-            (column.share(is_address) < MOSTLY).then_some(all)
+        Meaning::FirstName | Meaning::MiddleName | Meaning::LastName | Meaning::FullName => {
+            (column.share(is_address) < MOSTLY && !is_of_numbers(column)).then_some(all)
         }
+        // The number of an office, or of a position: what it stands for is in another table.
+        Meaning::Title | Meaning::City | Meaning::Country if is_of_numbers(column) => None,
         _ => Some(all),
     }
+}
+
+/// Whether the values have digits, and no letters.
+fn is_of_numbers(column: &Column) -> bool {
+    let is_number = |text: &str| text.chars().any(char::is_numeric) && !text.chars().any(char::is_alphabetic);
+    column.share(is_number) >= MOSTLY
 }
 
 /// Whether this is how somebody is addressed, which is no title of a job.
@@ -232,6 +240,28 @@ mod tests {
             told("ID;Employment Status;Status;Title\n1;Full-time;Active;Mr.\n2;Part-time;Terminated;Mrs.\n");
         assert_eq!(columns[&Meaning::Status], "Status");
         assert!(!columns.contains_key(&Meaning::Title), "a salutation is no title of a job");
+    }
+
+    #[test]
+    fn numbers_are_no_places_and_no_names() {
+        for (name, meaning) in [
+            ("office", Meaning::City),
+            ("Standort", Meaning::City),
+            ("Land", Meaning::Country),
+            ("position", Meaning::Title),
+            ("first name", Meaning::FirstName),
+            ("nachname", Meaning::LastName),
+            ("employee", Meaning::FullName),
+        ] {
+            let of = |values: [&str; 2]| told(&format!("id,{name}\n1,{}\n2,{}\n", values[0], values[1])).0;
+            assert!(!of(["12", "4-07"]).contains_key(&meaning), "{name}");
+            assert_eq!(of(["Bern 2", "Zug"])[&meaning], name);
+        }
+        // Where there is a city beside it, that is it.
+        assert_eq!(told("id,office,town\n1,12,Bern\n2,13,Zug\n").0[&Meaning::City], "town");
+        // Departments and cost centers are often known by number.
+        assert_eq!(told("id,department\n1,4711\n2,4712\n").0[&Meaning::Department], "department");
+        assert_eq!(told("id,phone\n1,4711\n2,4712\n").0[&Meaning::Phone], "phone");
     }
 
     #[test]
