@@ -550,3 +550,56 @@ fn where_people_have_several_rows_only_a_row_in_full_comes_once() {
     export.now(list("first"));
     refused(&home, &sim, "a row in full", NONE, 65, "rows of these keys came on two pages: E020 (pages 1 and 2)");
 }
+
+/// Servers of SCIM leave `Resources` out of a page that would be empty, such as the one behind the last.
+#[test]
+fn a_page_without_its_list_is_the_end_where_everybody_has_come() {
+    let sim = Sim::start();
+    let lines = "records = \"/Resources\"\npagination = { kind = \"offset\", param = \"startIndex\", start = 1 }";
+    // Three a page; what a page behind the list says is told, and of how many there are.
+    let server = |there: usize, total: Value, beyond: Value| {
+        move |asked: &Asked| {
+            let start: usize = asked.param("startIndex").and_then(|n| n.parse().ok()).unwrap_or(1);
+            match (start..=there).take(3).map(person).collect::<Vec<_>>() {
+                page if page.is_empty() => Reply::json(&beyond),
+                page => Reply::json(&json!({ "totalResults": total, "Resources": page })),
+            }
+        }
+    };
+    let nothing = json!({ "totalResults": 7, "itemsPerPage": 0, "startIndex": 8 });
+    let export = Export::start(server(7, json!(7), nothing.clone()));
+    let home = in_step(&sim, &export, lines);
+    assert_eq!(sim.users().len(), 7);
+    for end in
+        [nothing.clone(), json!({ "totalResults": 7, "Resources": null }), json!({}), json!({ "totalResults": 0 })]
+    {
+        export.now(server(7, json!(7), end.clone()));
+        let plan = home.run_json(&["plan"]).exits(0).json()["syncs"][0].clone();
+        assert_eq!((&plan["source_records"], &plan["operations"]), (&json!(7), &json!([])), "{end}");
+    }
+    for (name, there, total, end, part) in [
+        ("one too few", 6, json!(7), nothing.clone(), "page 3 can't be read: there is no list of records"),
+        ("nobody declares how many", 6, json!(null), json!({}), "page 3 can't be read: there is no list of records"),
+        ("more are declared behind the end", 6, json!(6), nothing, "page 3 can't be read: there is no list of records"),
+        ("something else", 7, json!(7), json!({ "Resources": { "id": 1 } }), "there is no list of records"),
+        ("an error", 7, json!(7), json!({ "errors": ["E"] }), "something went wrong"),
+        ("there is more", 7, json!(7), json!({ "has_more": true }), "there is more"),
+        ("no page at all", 0, json!(0), json!({ "totalResults": 0 }), "there is no list of records"),
+    ] {
+        export.now(server(there, total, end));
+        refused(&home, &sim, name, NONE, 65, part);
+    }
+    // The sandbox's own SCIM server does so, and a source can read it.
+    let users = (1..=60).map(|n| json!({ "externalId": format!("S{n}"), "userName": format!("s{n}@acme.com") }));
+    sim.seed_in("scim", users.collect());
+    let url = format!("{}/scim/v2/Users", sim.url());
+    let auth = "auth = { kind = \"bearer\", token = { file = \"juno.token\" } }";
+    let home = over_http(&sim, &url, &format!("{auth}\n{lines}"));
+    let text = std::fs::read_to_string(home.config()).expect("a configuration");
+    let (head, _) = text.split_once("client_id =").expect("a mapping");
+    let head = head.replace("include = 'status == \"active\"'", "").replace("required = [\"email\", \"status\"]", "");
+    let head = head.replace("key = \"employee_id\"", "key = \"externalId\"");
+    home.write("config/rosterd.toml", &format!("{head}client_id = \"externalId\"\nemail = \"userName\"\n"));
+    let plan = home.run_json(&["plan"]).exits(0).json()["syncs"][0].clone();
+    assert_eq!((&plan["source_records"], &plan["counts"]["create"]), (&json!(60), &json!(60)), "{plan:#}");
+}

@@ -43,7 +43,8 @@ pub(super) enum Piece<'a> {
 pub(super) type Take<'t> = dyn FnMut(Piece<'_>) -> Result<ControlFlow<()>> + 't;
 
 /// Looks through one page without keeping anything, and says what it holds. Records of formats that lead nowhere are
-/// counted only where that is asked; `next` is where a document says how to go on.
+/// counted only where that is asked, and such a page may lack its list: [`Skimmed::no_list`]. `next` is where a document
+/// says how to go on.
 ///
 /// # Errors
 /// It is not as configured: a sentence.
@@ -57,7 +58,8 @@ pub(super) fn look_through(
     let count = |count| Skimmed { count, ..Skimmed::default() };
     match format {
         FormatSettings::Json(settings) => {
-            let places = Places { next: next.map(Pointer::parse), ..Places::of(settings) };
+            let next = next.map(Pointer::parse);
+            let places = Places { next, may_lack_records: counted, ..Places::of(settings) };
             json::skim(text(input.map_err(broken)?).map_err(broken)?, &places)
         }
         _ if !counted => Ok(count(0)),

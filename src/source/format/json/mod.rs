@@ -59,6 +59,8 @@ pub(in crate::source) struct Places {
     pub next: Option<Pointer>,
     /// Whether the answer is a good one.
     pub success: Option<Pointer>,
+    /// Whether a page without the list is looked through all the same: see [`Skimmed::no_list`].
+    pub may_lack_records: bool,
 }
 
 impl Places {
@@ -70,6 +72,7 @@ impl Places {
             total: parse(&settings.total),
             next: None,
             success: parse(&settings.success),
+            may_lack_records: false,
         }
     }
 }
@@ -87,6 +90,8 @@ pub(in crate::source) struct Skimmed {
     pub success: Option<Value>,
     /// What it says about itself unasked.
     pub hints: Hints,
+    /// That there is no list of records, and nothing else in its place, where that is no error by itself: a sentence.
+    pub no_list: Option<String>,
 }
 
 impl Skimmed {
@@ -140,15 +145,17 @@ pub(in crate::source) fn skim(page: impl Read, places: &Places) -> Result<Skimme
 }
 
 fn look<'a>(page: impl Read, places: &'a Places, each: Each<'a>) -> Result<Skimmed, String> {
-    let mut walk = Walk { hints: Some(Hints::default()), ..Walk::new(&places.records, each) };
+    let lacks = places.may_lack_records.then(Lack::default);
+    let mut walk = Walk { hints: Some(Hints::default()), lacks, ..Walk::new(&places.records, each) };
     let spot =
         |pointer: &Option<Pointer>| pointer.as_ref().map(|pointer| Spot { pointer: pointer.clone(), found: None });
     walk.spots = [spot(&places.total), spot(&places.next), spot(&places.success)];
     walk.go(page)?;
-    let Walk { spots, hints, each, .. } = walk;
+    let Walk { spots, hints, each, lacks, .. } = walk;
     let count = if let Each::Counted(count) = each { count } else { 0 };
     let [total, next, success] = spots.map(|spot| spot.and_then(|spot| spot.found));
-    Ok(Skimmed { count, total, next, success, hints: hints.unwrap_or_default() })
+    let no_list = lacks.and_then(|lack| lack.no_list);
+    Ok(Skimmed { count, total, next, success, hints: hints.unwrap_or_default(), no_list })
 }
 
 /// Gives each record of a page, in order, until `each` says that it wants no more.
@@ -215,12 +222,23 @@ enum Each<'a> {
     Read(&'a Wants, &'a mut dyn FnMut(Document) -> bool),
 }
 
+/// What is noted where the list of records may be missing.
+#[derive(Default)]
+struct Lack {
+    /// Something else is in its place.
+    is_something_else: bool,
+    /// That it is missing: a sentence.
+    no_list: Option<String>,
+}
+
 /// A walk through a document that stops by where something is looked for and passes over the rest.
 struct Walk<'a> {
     records: &'a Pointer,
     spots: [Option<Spot>; 3],
     /// What the document says about itself, where that is asked.
     hints: Option<Hints>,
+    /// Where the list of records may be missing: what was seen of that.
+    lacks: Option<Lack>,
     each: Each<'a>,
     lists: u32,
     stopped: bool,
@@ -229,7 +247,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(records: &'a Pointer, each: Each<'a>) -> Self {
-        Walk { records, spots: [None, None, None], hints: None, each, lists: 0, stopped: false, names: Vec::new() }
+        let (spots, names) = ([None, None, None], Vec::new());
+        Walk { records, spots, hints: None, lacks: None, each, lists: 0, stopped: false, names }
     }
 
     fn go(&mut self, mut page: impl Read) -> Result<(), String> {
@@ -247,7 +266,16 @@ impl<'a> Walk<'a> {
         walked.and_then(|()| parser.end()).map_err(|error| complaint_at(&error, place_of(&error)))?;
         match self.lists {
             1 => Ok(()),
-            0 => Err(self.no_list()),
+            0 => {
+                let why = self.no_list();
+                match &mut self.lacks {
+                    Some(lack) if !lack.is_something_else => {
+                        lack.no_list = Some(why);
+                        Ok(())
+                    }
+                    _ => Err(why),
+                }
+            }
             _ => Err(format!("{} is there more than once", place(self.records))),
         }
     }
@@ -266,6 +294,9 @@ impl<'a> Walk<'a> {
     }
 
     fn scalar(&mut self, path: &[String], value: Value) {
+        if let Some(lack) = self.lacks.as_mut().filter(|_| self.records.0 == path && !value.is_null()) {
+            lack.is_something_else = true;
+        }
         for spot in self.spots.iter_mut().flatten() {
             if spot.pointer.0 == path {
                 spot.found = Some(value.clone());
@@ -275,7 +306,7 @@ impl<'a> Walk<'a> {
 
     /// A text, which may be an address or a mark: both have an end.
     fn text<E: de::Error>(&mut self, path: &[String], text: &str) -> Result<(), E> {
-        if text.len() <= LONGEST_TEXT {
+        if text.len() <= LONGEST_TEXT || self.records.0 == path {
             self.scalar(path, text.into());
         } else if let Some(spot) = self.spots.iter().flatten().find(|spot| spot.pointer.0 == path) {
             let kilobytes = LONGEST_TEXT / 1_000;

@@ -7,7 +7,7 @@ use serde_json::json;
 fn skimmed(text: &str, records: &str) -> Result<Skimmed, String> {
     let pointer = Pointer::parse;
     let (total, next) = (Some(pointer("/meta/total")), Some(pointer("/meta/next")));
-    skim(text.as_bytes(), &Places { records: pointer(records), total, next, success: None })
+    skim(text.as_bytes(), &Places { records: pointer(records), total, next, ..Places::default() })
 }
 
 fn at(records: &str) -> Places {
@@ -55,6 +55,28 @@ fn what_a_page_says_about_itself_is_found_and_what_its_records_say_is_not() {
         let text = if quiet.starts_with('[') { quiet.into() } else { quiet.replacen('{', r#"{"data":[],"#, 1) };
         let records = if quiet.starts_with('[') { "" } else { "/data" };
         assert_eq!(hinted(&text, records), (vec![], None, false, vec![]), "{text}");
+    }
+}
+
+#[test]
+fn a_list_that_may_be_missing_is_missing_and_nothing_else() {
+    let look = |text: &str, records: &str| {
+        skim(text.as_bytes(), &Places { may_lack_records: true, ..at(records) }).map(|page| page.no_list.is_some())
+    };
+    for (text, records, is_missing) in [
+        (r#"{"totalResults":3,"itemsPerPage":0}"#, "/Resources", Ok(true)),
+        (r#"{"totalResults":3,"Resources":null}"#, "/Resources", Ok(true)),
+        (r#"{"totalResults":3,"Resources":[]}"#, "/Resources", Ok(false)),
+        (r#"{"d":{"count":3}}"#, "/d/results", Ok(true)),
+        ("{}", "/d/results", Ok(true)),
+        (r#"{"Resources":{"id":1}}"#, "/Resources", Err(())),
+        (r#"{"Resources":"none"}"#, "/Resources", Err(())),
+        (r#"{"Resources":0}"#, "/Resources", Err(())),
+        ("{}", "", Err(())),
+        (r#"{"totalResults":3"#, "/Resources", Err(())),
+    ] {
+        assert_eq!(look(text, records).map_err(drop), is_missing, "{text}");
+        assert_eq!(skim(text.as_bytes(), &at(records)).is_ok(), is_missing == Ok(false), "{text}");
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) async fn fetch_all(
     sender: mpsc::Sender<Event>,
     most: u64,
 ) {
-    let mut course = Course { pager: Pager::new(&settings.pagination, &settings.url, settings.max_pages), total: None };
+    let pager = Pager::new(&settings.pagination, &settings.url, settings.max_pages);
+    let mut course = Course { pager, total: None, results: None };
     loop {
         // Only when there is room: the page before is being parsed, and none waits.
         let Ok(permit) = sender.reserve().await else { return };
@@ -76,18 +77,30 @@ pub(super) async fn fetch_all(
                 return;
             }
         };
+        course.note(&skimmed);
+        let is_beyond = match &skimmed.no_list {
+            Some(why) if !course.is_beyond() => {
+                permit.send(given_up(&source, number, no_page(why.clone())));
+                return;
+            }
+            no_list => no_list.is_some(),
+        };
         let declared = declared(&settings, &page.headers, &skimmed);
         let next = course.go_on(&settings, &page, &skimmed, declared);
-        let goes_on = matches!(next, Ok(Next::Go(_)));
-        permit.send(Event::Page(Arrived {
-            number,
-            body: Arc::clone(&page.body),
-            modified_at: last_modified(&page.headers),
-            token: Validators::of(&page.headers).map(|known| known.token()),
-            declared,
-            ended: page.ended,
-            last: !goes_on,
-        }));
+        if is_beyond {
+            // There is nothing in it to be parsed.
+            drop(permit);
+        } else {
+            permit.send(Event::Page(Arrived {
+                number,
+                body: Arc::clone(&page.body),
+                modified_at: last_modified(&page.headers),
+                token: Validators::of(&page.headers).map(|known| known.token()),
+                declared,
+                ended: page.ended,
+                last: !matches!(next, Ok(Next::Go(_))),
+            }));
+        }
         let (completeness, whole) = match next {
             Ok(Next::Go(_)) if number < most => continue,
             // Only the beginning was wanted, which says nothing of the whole.
@@ -131,17 +144,36 @@ async fn fetch_one(
     let skimmed = tokio::task::spawn_blocking(move || look_through(&body, &settings))
         .await
         .map_err(|_| Trouble::unusable("looking through a page broke off"))?
-        .map_err(|why| Trouble::unusable(why).help("see what it answers by hand; check url, format and records"))?;
+        .map_err(no_page)?;
     Ok((page, skimmed))
+}
+
+/// Why an answer is no page, with what to do.
+fn no_page(why: String) -> Trouble {
+    Trouble::unusable(why).help("see what it answers by hand; check url, format and records")
 }
 
 /// The way through the pages, and the total that the first of them declared.
 struct Course<'a> {
     pager: Pager<'a>,
     total: Option<u64>,
+    /// The most results that a page said of itself that there are.
+    results: Option<u64>,
 }
 
 impl Course<'_> {
+    /// Notes how many results a page says that there are.
+    fn note(&mut self, skimmed: &Skimmed) {
+        self.results = self.results.max(skimmed.hints.total_results);
+    }
+
+    /// Whether the page that was asked for is one behind everybody who is declared. Its list may be missing: servers of
+    /// SCIM leave `Resources` out where it would be empty (RFC 7644, section 3.4.2).
+    fn is_beyond(&self) -> bool {
+        let all = self.total.or(self.results);
+        self.pager.page() > 1 && all.is_some_and(|all| self.pager.records() >= all)
+    }
+
     /// Where a page leads; an error is why it is not to be believed.
     fn go_on(
         &mut self,
