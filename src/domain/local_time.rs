@@ -22,7 +22,7 @@ impl LocalTime {
     /// The same time of day on another date.
     pub fn on(self, date: NaiveDate) -> LocalTime {
         let time = self.instant.with_timezone(&self.zone).time();
-        LocalTime::new(resolved(date.and_time(time), self.zone).to_utc(), self.zone)
+        LocalTime::new(resolved(date.and_time(time), &self.zone).to_utc(), self.zone)
     }
 
     /// The moment.
@@ -48,18 +48,22 @@ impl LocalTime {
 
 /// The moment that a local date and time names. One that comes twice, where clocks are set back, is the first of the two;
 /// one that is skipped, where they are set forward, counts with the distance from UTC of before.
-pub fn resolved(local: NaiveDateTime, zone: Tz) -> DateTime<FixedOffset> {
+///
+/// The one function for this, whatever the zone is known by.
+pub fn resolved<Z: TimeZone>(local: NaiveDateTime, zone: &Z) -> DateTime<FixedOffset> {
     match zone.from_local_datetime(&local) {
         LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => fixed(&time),
         LocalResult::None => {
-            let day_before = zone.offset_from_utc_datetime(&(local - TimeDelta::days(1))).fix();
-            let instant = (local - TimeDelta::seconds(day_before.local_minus_utc().into())).and_utc();
-            fixed(&instant.with_timezone(&zone))
+            // At the ends of what a date can be there is no day before, and no distance to be taken off.
+            let before = local.checked_sub_signed(TimeDelta::days(1)).unwrap_or(local);
+            let distance = zone.offset_from_utc_datetime(&before).fix().local_minus_utc();
+            let instant = local.checked_sub_signed(TimeDelta::seconds(distance.into())).unwrap_or(local).and_utc();
+            fixed(&instant.with_timezone(zone))
         }
     }
 }
 
-fn fixed(time: &DateTime<Tz>) -> DateTime<FixedOffset> {
+fn fixed<Z: TimeZone>(time: &DateTime<Z>) -> DateTime<FixedOffset> {
     time.with_timezone(&time.offset().fix())
 }
 
@@ -98,9 +102,14 @@ mod tests {
 
     #[test]
     fn times_that_come_twice_or_never_have_one_meaning() {
-        let at = |text: &str| resolved(text.parse().expect("a local time"), chrono_tz::Europe::Zurich).to_rfc3339();
+        let at = |text: &str| resolved(text.parse().expect("a local time"), &chrono_tz::Europe::Zurich).to_rfc3339();
         assert_eq!(at("2026-10-25T02:30:00"), "2026-10-25T02:30:00+02:00");
         assert_eq!(at("2026-03-29T02:30:00"), "2026-03-29T03:30:00+02:00");
         assert_eq!(at("2026-07-01T12:00:00"), "2026-07-01T12:00:00+02:00");
+        for end in [NaiveDateTime::MIN, NaiveDateTime::MAX] {
+            for zone in [chrono_tz::Etc::GMTMinus14, chrono_tz::Etc::GMTPlus12] {
+                let _no_panic = resolved(end, &zone).to_utc();
+            }
+        }
     }
 }

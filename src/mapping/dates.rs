@@ -79,7 +79,7 @@ fn moment(text: &str, zone: Tz) -> Option<DateTime<FixedOffset>> {
     let iso = iso(text)?;
     let local = iso.date.and_time(iso.time.unwrap_or(NaiveTime::MIN));
     Some(match iso.zone {
-        None => resolved(local, zone),
+        None => resolved(local, &zone),
         Some("Z" | "z" | "UTC" | "GMT") => local.and_utc().fixed_offset(),
         Some(offset) => {
             let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
@@ -109,8 +109,8 @@ fn date_in(text: &str, format: &str) -> Option<NaiveDate> {
 
 fn moment_in(text: &str, format: &str, zone: Tz) -> Option<DateTime<FixedOffset>> {
     let with_zone = || DateTime::parse_from_str(text, format).ok();
-    let without = || NaiveDateTime::parse_from_str(text, format).ok().map(|local| resolved(local, zone));
-    let date = || date_in(text, format).map(|date| resolved(date.and_time(NaiveTime::MIN), zone));
+    let without = || NaiveDateTime::parse_from_str(text, format).ok().map(|local| resolved(local, &zone));
+    let date = || date_in(text, format).map(|date| resolved(date.and_time(NaiveTime::MIN), &zone));
     with_zone().or_else(without).or_else(date).filter(|time| is_meant(time.date_naive(), text, format))
 }
 

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use crate::domain::local_time::resolved;
 use crate::domain::time;
 
 /// Where systems keep their zones (tzfile(5)); the name of a zone is the path below it.
@@ -55,12 +56,11 @@ impl Zone {
         told.split_once(' ').map_or(String::new(), |(_, time)| time.to_string())
     }
 
-    /// The time that a clock in this zone shows: of two that it shows so, the earlier; of one that it skips, the first
-    /// after it.
-    fn at(self, shown: NaiveDateTime) -> Option<DateTime<Utc>> {
+    /// The time that a clock in this zone shows, as [`resolved`] has it.
+    fn at(self, shown: NaiveDateTime) -> DateTime<Utc> {
         match self {
-            Zone::Named(tz) => shown_in(&tz, shown),
-            Zone::Rules => shown_in(&Local, shown),
+            Zone::Named(tz) => resolved(shown, &tz).to_utc(),
+            Zone::Rules => resolved(shown, &Local).to_utc(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Zone {
             let formats = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
             formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
         };
-        date().or_else(shown).map_or_else(|| time::since(text, now), |shown| self.at(shown))
+        date().or_else(shown).map_or_else(|| time::since(text, now), |shown| Some(self.at(shown)))
     }
 }
 
@@ -105,14 +105,6 @@ where
         true => format!("{} {name}", at.naive_local().format("%Y-%m-%d %H:%M:%S")),
         false => format!("{} {}", at.naive_local().format("%Y-%m-%d %H:%M:%S"), at.offset().fix()),
     }
-}
-
-fn shown_in<Z: TimeZone>(zone: &Z, shown: NaiveDateTime) -> Option<DateTime<Utc>> {
-    // A gap is at most a day long: islands that changed sides of the date line.
-    (0..=96).find_map(|quarters| {
-        let at = shown.checked_add_signed(chrono::TimeDelta::minutes(15 * quarters))?;
-        zone.from_local_datetime(&at).earliest().map(|at| at.with_timezone(&Utc))
-    })
 }
 
 /// The zone of this process.
@@ -190,11 +182,17 @@ mod tests {
             ("Europe/Zurich", "2026-11-21T04:34", "2026-11-21T03:34:00.000Z"),
             ("Europe/Zurich", "2026-11-21T03:34:00Z", "2026-11-21T03:34:00.000Z"),
             ("Europe/Zurich", "2026-10-25 02:30", "2026-10-25T00:30:00.000Z"),
-            ("Europe/Zurich", "2026-03-29 02:30", "2026-03-29T01:00:00.000Z"),
+            ("Europe/Zurich", "2026-03-29 02:30", "2026-03-29T01:30:00.000Z"),
+            ("Europe/Zurich", "2026-03-29 02:00", "2026-03-29T01:00:00.000Z"),
             ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00.000Z"),
             ("Europe/Zurich", "2h", "2026-11-22T10:00:00.000Z"),
         ] {
             assert_eq!(zone(tz).since(text, now), Some(instant(expected)), "{tz} {text}");
+        }
+        for text in ["2026-03-29 02:30", "2026-10-25 02:30", "2026-07-01 12:00"] {
+            let shown = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");
+            let mapped = resolved(shown, &Tz::Europe__Zurich).to_utc();
+            assert_eq!(zone("Europe/Zurich").since(text, now), Some(mapped), "as in a mapping: {text}");
         }
         assert_eq!(zone("UTC").since("yesterday", now), None);
         assert_eq!(zone("UTC").since("2026-02-30", now), None);
