@@ -465,7 +465,9 @@ fn help_names_every_target_and_how_to_change_what_they_do() {
     {
         assert!(help.contains(part), "{part} is not in:\n{help}");
     }
-    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    // What is above is broken to the width of the terminal.
+    let (_, below) = help.split_once("Base URLs").expect("what follows the options");
+    assert!(below.lines().all(|line| line.chars().count() <= 80), "{below}");
     // What is shown is understood.
     let sim = Sim::start();
     let shown = |line: &str| Some(line[line.find('{')?..=line.find('}')?].to_string());

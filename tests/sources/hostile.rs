@@ -455,6 +455,8 @@ fn hostile_answers_are_refused() {
 fn utf_16_without_a_mark_is_told_by_its_name_and_not_by_escapes() {
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());
+    put(&home, "hr.csv", file(1..=3));
+    home.run(&["sync"]).exits(0);
     let little: Vec<u8> = file(1..=3).encode_utf16().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = file(1..=3).encode_utf16().flat_map(u16::to_be_bytes).collect();
     for (bytes, encoding) in [(&little, "utf-16le"), (&big, "utf-16be")] {
@@ -477,6 +479,8 @@ fn utf_16_without_a_mark_is_told_by_its_name_and_not_by_escapes() {
 fn a_file_of_which_every_row_is_rejected_says_why() {
     let sim = Sim::start();
     let home = Home::juno(&sim.juno());
+    put(&home, "hr.csv", file(1..=3));
+    home.run(&["sync"]).exits(0);
     put(&home, "hr.csv", format!("{HEADER}E001,x\nE002,x\n"));
     let part = "it has 0 records, and min_records is 1; 2 rows can't be used, the first is line 2 (record 1), key E001: \
                 it has 2 fields, and the header has 8";

@@ -594,14 +594,12 @@ fn a_page_without_its_list_is_the_end_where_everybody_has_come() {
     sim.seed_in("scim", users.collect());
     let url = format!("{}/scim/v2/Users", sim.url());
     let auth = "auth = { kind = \"bearer\", token = { file = \"juno.token\" } }";
-    set_source(
-        &home,
-        &format!("[sources.hr]\nkind = \"http\"\nurl = \"{url}\"\nkey = \"externalId\"\n{auth}\n{lines}\n"),
-    );
+    let home = over_http(&sim, &url, &format!("{auth}\n{lines}"));
     let text = std::fs::read_to_string(home.config()).expect("a configuration");
-    let map = "client_id = \"externalId\"\nemail = \"userName\"\n";
     let (head, _) = text.split_once("client_id =").expect("a mapping");
-    home.write("config/rosterd.toml", &format!("{}{map}", head.replace("include = 'status == \"active\"'", "")));
-    let plan = home.run_json(&["plan"]).json()["syncs"][0].clone();
-    assert_eq!((&plan["source_records"], &plan["error"]), (&json!(60), &json!(null)), "{plan:#}");
+    let head = head.replace("include = 'status == \"active\"'", "").replace("required = [\"email\", \"status\"]", "");
+    let head = head.replace("key = \"employee_id\"", "key = \"externalId\"");
+    home.write("config/rosterd.toml", &format!("{head}client_id = \"externalId\"\nemail = \"userName\"\n"));
+    let plan = home.run_json(&["plan"]).exits(0).json()["syncs"][0].clone();
+    assert_eq!((&plan["source_records"], &plan["counts"]["create"]), (&json!(60), &json!(60)), "{plan:#}");
 }
