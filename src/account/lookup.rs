@@ -149,8 +149,10 @@ async fn choose(state: &State, sync: &SyncSettings, newcomer: &Newcomer, found: 
         Judged::Owned(account, owner) => {
             let shown = sync.target.engine.loggable_id(&account.remote_id);
             let (key, name) = (&newcomer.create.key, &sync.name);
-            let message =
-                format!("account {shown} looks like {key} and belongs to {owner}; see: rosterd why {name} {key}");
+            let message = format!(
+                "account {shown} looks like {key} and belongs to {owner}; see: rosterd why {name} {key}; where the \
+                 platform was emptied or put back: rosterd reconcile {name}"
+            );
             Found::Conflict(OpError::new(ErrorKind::Conflict, message))
         }
     })

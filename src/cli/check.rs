@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::Format;
+use super::service::Service;
 use crate::config::settings::{NotifySettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Judged, Places, Settings};
 use crate::domain::address;
@@ -39,6 +40,7 @@ pub fn run(
         }
         if is_right {
             warnings.extend(unconfigured(settings));
+            warnings.extend(out_of_reach(settings, files, &places));
         }
     }
     let settings = settings.filter(|_| errors.is_empty());
@@ -76,6 +78,23 @@ fn unusable_secrets(settings: &Settings, places: &Places) -> Vec<(bool, Diagnost
             (is_mistake, Diagnostic { message, ..found })
         })
         .collect()
+}
+
+/// What the service of this machine can't read of its own configuration, however well whoever checks it can.
+fn out_of_reach(settings: &Settings, files: &[PathBuf], places: &Places) -> Vec<Diagnostic> {
+    let Some(service) = Service::of_this_machine() else { return Vec::new() };
+    let told = |(key, file): (Vec<String>, PathBuf)| {
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        let user = &service.user.name;
+        let shown = file.display();
+        let failure = Failure::new(Error::Config, format!("the service, which runs as {user}, can't read {shown}"));
+        let help = match key.last() {
+            Some(&"auth") => format!("chown {user} {shown}"),
+            _ => format!("bring it where it can: install -g {user} -m 640 {shown} {}/", service.directory.display()),
+        };
+        places.diagnostic(&key, &failure.help(help))
+    };
+    service.out_of_reach(settings, files).into_iter().map(told).collect()
 }
 
 /// Syncs that the state knows and this configuration does not. Where there is no state there are none; one that can't be

@@ -28,6 +28,7 @@ mod run;
 mod runs;
 mod sandbox_args;
 mod sections;
+mod service;
 mod state;
 mod status;
 mod sync;

@@ -57,7 +57,10 @@ fn text(out: &mut Out, line: &Line, daemon: bool) -> Result<()> {
     };
     out.line(&format!("{}: {state}", style.strong(&line.sync)))?;
     let Some(last) = &line.last_run else {
-        return out.line(&format!("  has never run; try it with rosterd plan {}", line.sync));
+        return out.line(&format!(
+            "  has never run; is everything there? rosterd check --connect, rosterd plan {}",
+            line.sync
+        ));
     };
     out.line(&format!("  last run       {}", zone::told(*last)))?;
     match (&line.last_good_run, line.age_seconds) {
@@ -74,7 +77,14 @@ fn text(out: &mut Out, line: &Line, daemon: bool) -> Result<()> {
         None => {}
     }
     if let Some(reason) = &line.reason {
-        out.line(&format!("  why            {reason}"))?;
+        // What is told of a run in which nothing went wrong is no reason for anything.
+        let label = if line.state == "ok" { "note" } else { "why" };
+        out.line(&format!("  {label:<13}  {reason}"))?;
+    }
+    match line.state {
+        "partial" => out.line(&format!("  what is left   rosterd outcomes --sync {}", line.sync))?,
+        "paused" => out.line(&format!("  paused         until rosterd resume {}", line.sync))?,
+        _ => {}
     }
     if let Some(plan) = &line.held_plan {
         out.line(&format!("  held plan      {plan}: look at it with rosterd plans show {plan}"))?;

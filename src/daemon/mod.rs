@@ -346,7 +346,11 @@ impl Daemon {
         );
         let refused = if self.live.view().refused.is_some() { "; the configuration on disk is refused" } else { "" };
         if self.running.is_empty() {
-            return format!("{} syncs, none running, {next}{refused}", self.settings.syncs.len());
+            let syncs = match self.settings.syncs.len() {
+                1 => "1 sync".to_string(),
+                count => format!("{count} syncs"),
+            };
+            return format!("{syncs}, none running, {next}{refused}");
         }
         let names: Vec<_> = self.running.keys().map(String::as_str).collect();
         format!("running: {}; {next}{refused}", names.join(", "))

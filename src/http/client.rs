@@ -113,7 +113,12 @@ impl Client {
     /// It can't be made (78).
     pub fn new(owner: &str, builder: ClientBuilder, timeout: Duration) -> Result<Client, Failure> {
         let client = builder.build().map_err(|error| {
-            Failure::new(Error::Config, format!("{owner}: no HTTP client can be made")).because(error.without_url())
+            Failure::new(Error::Config, format!("{owner}: no HTTP client can be made"))
+                .help(
+                    "it trusts the authorities that this machine trusts: see that their certificates are installed, on \
+                     Debian with apt install ca-certificates",
+                )
+                .because(error.without_url())
         })?;
         Ok(Client { client, timeout })
     }

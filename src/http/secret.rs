@@ -140,13 +140,15 @@ fn not_text(place: &str) -> Failure {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Failure {
-    let kind = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Error::Local(LocalReason::Exposed),
-        _ => Error::Config,
+    let (kind, help) = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => (
+            Error::Local(LocalReason::Exposed),
+            "it may be there: have it, and the way to it, readable by the user that rosterd runs as (as a service: chown \
+             rosterd), and by nobody else",
+        ),
+        _ => (Error::Config, "create it, readable by the user that rosterd runs as and by nobody else"),
     };
-    Failure::new(kind, format!("cannot read the secret file {}", path.display()))
-        .help("create it, readable by the user that rosterd runs as and by nobody else")
-        .because(error)
+    Failure::new(kind, format!("cannot read the secret file {}", path.display())).help(help).because(error)
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn sync(out: &mut String, c: &Configuration<'_>) {
         out,
         "Who belongs there: an expression (CEL) over the columns. Everybody else counts as having left. Whoever has left, \
         and everybody who is missing from the export, is banned there as a leaver: never more than `limits` allow, 10 people \
-        or 5 % in a run, unless you approve it.",
+        or 5 % in a run, whichever is more, unless you approve it.",
     );
     for remark in &c.proposal.include.comments {
         match remark {

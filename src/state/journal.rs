@@ -136,7 +136,9 @@ impl Settlement {
             let id = outcome.remote_id.as_ref().map_or("(without an id)", LoggableId::as_str);
             let message = format!(
                 "the target answered with account {id}, and account {id} belongs to {owner}; nobody was linked: \
-                 do the two share a value that must be unique?"
+                 do the two share a value that must be unique, or was the platform emptied or put back? see rosterd \
+                 reconcile {}",
+                outcome.sync
             );
             (outcome.status, outcome.reason) = (Status::Failed, None);
             outcome.error = Some(OpError::new(ErrorKind::Conflict, message));

@@ -107,7 +107,10 @@ fn taken(database: &Path, holder: Holder) -> StateError {
             Error::State(StateReason::SenderActive),
             format!("the daemon (rosterd run) is sending with {shown}"),
         )
-        .help("have it run a sync with `rosterd trigger SYNC`, or stop it first"),
+        .help(
+            "have it run a sync with `rosterd trigger SYNC`; for anything else stop it for as long as that takes, as a \
+             service with systemctl stop rosterd",
+        ),
     }
 }
 

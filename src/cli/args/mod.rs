@@ -23,7 +23,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 
 const EXAMPLES: &str = "\
 Examples:
-  rosterd demo                                see the whole story, nothing configured
+  rosterd demo                                the whole story, nothing configured
   rosterd init --source hr.csv --target juno  write a configuration from an export
   rosterd check                               is the configuration right?
   rosterd plan                                what would change, and for whom

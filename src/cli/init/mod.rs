@@ -8,7 +8,6 @@ mod ask;
 mod from_target;
 mod next_steps;
 mod place;
-mod service;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -19,9 +18,9 @@ use url::Url;
 pub use self::args::InitArgs;
 use self::ask::Asker;
 use self::place::Directory;
-use self::service::Service;
 use self::target::Chosen;
 use super::args::Global;
+use super::service::{self, Service};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;

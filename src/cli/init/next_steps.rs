@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::service::{self, Service};
 use super::target::Chosen;
 use super::{Delivery, InitArgs};
 use crate::cli::args::Format;
 use crate::cli::check;
+use crate::cli::service::{self, Service};
 use crate::config;
 use crate::domain::error::Result;
 use crate::domain::exit::Exit;

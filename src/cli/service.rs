@@ -6,6 +6,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::Settings;
+use crate::config::settings::SourceKind;
+use crate::http::secret::Secret;
 use crate::os::users::{self, User};
 
 /// The user that the service runs as.
@@ -54,6 +57,28 @@ impl Service {
         file.canonicalize().is_ok_and(|file| !is_hidden(&file)) && self.reaches(file)
     }
 
+    /// What this configuration names and the service can't read, while whoever asks can: exports and secrets, with the key.
+    /// Nothing where the configuration is not the service's.
+    pub fn out_of_reach(&self, settings: &Settings, files: &[PathBuf]) -> Vec<(Vec<String>, PathBuf)> {
+        let is_its_own = |file: &PathBuf| file.parent().is_some_and(|directory| self.is_in(directory));
+        if !files.iter().any(is_its_own) {
+            return Vec::new();
+        }
+        let key =
+            |section: &str, name: &str, field: &str| vec![section.to_string(), name.to_string(), field.to_string()];
+        let of_sources = settings.sources.iter().flat_map(|(name, source)| {
+            let export = match &source.kind {
+                SourceKind::File(file) => Some((key("sources", name, "path"), file.path.clone())),
+                SourceKind::Http(_) | SourceKind::Union(_) => None,
+            };
+            export.into_iter().chain(in_a_file(source.kind.secret()).map(|file| (key("sources", name, "auth"), file)))
+        });
+        let of_targets = settings.targets.iter().filter_map(|(name, target)| {
+            in_a_file(target.auth.secret()).map(|file| (key("targets", name, "auth"), file))
+        });
+        of_sources.chain(of_targets).filter(|(_, file)| file.exists() && !self.can_read(file)).collect()
+    }
+
     /// Whether the modes of the file and of the directories above it let the user read it.
     fn reaches(&self, file: &Path) -> bool {
         let Ok(file) = file.canonicalize() else { return false };
@@ -69,6 +94,14 @@ impl Service {
             () => 0,
         };
         metadata.mode() >> shift & bit != 0
+    }
+}
+
+/// The file that a secret is in, if it is in one.
+fn in_a_file(secret: Option<&Secret>) -> Option<PathBuf> {
+    match secret {
+        Some(Secret::File(file)) => Some(file.clone()),
+        _ => None,
     }
 }
 
@@ -115,10 +148,43 @@ mod tests {
         let temporary = tempfile::NamedTempFile::new_in("/tmp").expect("a file");
         let own = rustix::process::getuid().as_raw();
         assert!(!service(Path::new("/"), own).can_read(temporary.path()));
-        let unit = include_str!("../../../systemd/rosterd.service");
+        let unit = include_str!("../../systemd/rosterd.service");
         assert!(unit.contains("ProtectHome=yes") && unit.contains("PrivateTmp=yes") && unit.contains("User=rosterd"));
         assert!(unit.contains("StateDirectory=rosterd\n") && STATE.starts_with("/var/lib/rosterd/"));
         assert!(unit.contains(&format!("ROSTERD_CONFIG={DIRECTORY}/")));
+    }
+
+    #[test]
+    fn what_the_service_can_not_read_of_its_configuration_is_named() {
+        let home = tempfile::tempdir_in("/tmp").expect("a directory");
+        let text = r#"
+            [state]
+            path = "s.db"
+            [sources.hr]
+            kind = "csv"
+            path = "people.csv"
+            key = "id"
+            [targets.juno]
+            kind = "juno"
+            base_url = "http://127.0.0.1:1/juno/api"
+            auth = { kind = "bearer", token = { file = "juno.token" } }
+            [syncs.staff]
+            source = "hr"
+            target = "juno"
+            map = { client_id = "id", email = "email" }
+        "#;
+        let configuration = home.path().join("rosterd.toml");
+        fs::write(&configuration, text).expect("written");
+        for file in ["people.csv", "juno.token"] {
+            fs::write(home.path().join(file), "x").expect("written");
+        }
+        let settings = crate::config::judge(std::slice::from_ref(&configuration), []).settings.expect("settings");
+        // Whatever is below /tmp is hidden from it.
+        let found = service(home.path(), 64_998).out_of_reach(&settings, std::slice::from_ref(&configuration));
+        let keys: Vec<String> = found.iter().map(|(key, _)| key.join(".")).collect();
+        assert_eq!(keys, ["sources.hr.path", "targets.juno.auth"]);
+        let elsewhere = service(Path::new("/nowhere"), 64_998).out_of_reach(&settings, &[configuration]);
+        assert!(elsewhere.is_empty(), "the configuration is somebody else's");
     }
 
     #[test]
