@@ -95,7 +95,8 @@ fn read_file(file: &Path) -> Result<(FileLayer, Dict), Diagnostic> {
                 "check the path: a configuration of a thousand syncs has about 1 MB".into()
             }
             std::io::ErrorKind::NotFound => {
-                "write one with `rosterd init`, or name the file with --config FILE, or in the variable ROSTERD_CONFIG"
+                "write one with `rosterd init --source FILE --target KIND`, see first what it does with `rosterd demo`, \
+                 or name the file with --config FILE, or in the variable ROSTERD_CONFIG"
                     .into()
             }
             std::io::ErrorKind::PermissionDenied => {

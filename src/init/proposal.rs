@@ -95,6 +95,8 @@ pub struct Proposal {
     pub recognised_by: Vec<String>,
     /// The fields by which people are named; none where the target has none for names.
     pub label: Vec<String>,
+    /// The target's fields for names, where no column goes into any of them: accounts are made without.
+    pub nameless: Vec<String>,
     /// Who is included.
     pub include: Include,
     /// The columns that nothing uses.
@@ -202,6 +204,7 @@ pub fn propose(table: &Table, roles: &Roles, catalogue: &Catalogue, choices: &Ch
     };
     let recognised_by = recognised_by(catalogue, &rules);
     let label = label(&rules, &by_meaning);
+    let nameless = if label.is_empty() { nameless(&by_meaning, choices) } else { Vec::new() };
     let tests = samples::tests(key.0, &rules, catalogue, &include);
     let used: BTreeSet<usize> = rules
         .iter()
@@ -210,7 +213,7 @@ pub fn propose(table: &Table, roles: &Roles, catalogue: &Catalogue, choices: &Ch
         .chain([key.0])
         .collect();
     let unused = (0..table.columns.len()).filter(|at| !used.contains(at)).collect();
-    Ok(Proposal { key, rules, recognised_by, label, include, unused, tests })
+    Ok(Proposal { key, rules, recognised_by, label, nameless, include, unused, tests })
 }
 
 /// The fields without which no account is made, and which nothing maps.
@@ -330,4 +333,15 @@ fn label(rules: &[Rule], by_meaning: &BTreeMap<Meaning, String>) -> Vec<String> 
     };
     let parts: Vec<String> = [Meaning::FirstName, Meaning::LastName].into_iter().filter_map(mapped).collect();
     if parts.is_empty() { mapped(Meaning::FullName).into_iter().collect() } else { parts }
+}
+
+/// The fields for names, but for those of which it was said that they stay unmapped.
+fn nameless(by_meaning: &BTreeMap<Meaning, String>, choices: &Choices) -> Vec<String> {
+    let fields = |meanings: &[Meaning]| {
+        let known = meanings.iter().filter_map(|meaning| by_meaning.get(meaning));
+        let is_wanted = |field: &&String| !choices.map.iter().any(|(chosen, _)| chosen == *field);
+        known.filter(is_wanted).cloned().collect::<Vec<_>>()
+    };
+    let parts = fields(&[Meaning::FirstName, Meaning::LastName]);
+    if parts.is_empty() { fields(&[Meaning::FullName]) } else { parts }
 }

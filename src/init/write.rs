@@ -306,6 +306,15 @@ fn map(out: &mut String, c: &Configuration<'_>) {
              {{ cel = 'NAME.split(\" \")[0]' }} and {{ cel = 'NAME.split(\" \")[1]' }}, with the column for NAME."
             ),
         );
+    } else if let Some(first) = c.proposal.nameless.first() {
+        comment(
+            out,
+            &format!(
+                "No column of names is known: accounts are made without {}. Where the export gets one: {} = \"COLUMN\".",
+                c.proposal.nameless.join(" and "),
+                key(first)
+            ),
+        );
     }
     unused(out, c);
 }

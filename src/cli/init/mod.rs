@@ -60,7 +60,8 @@ pub async fn command(global: &Global, args: Box<InitArgs>) -> Result<Exit> {
     key(&args, &table, &mut roles, asker)?;
     let chosen = target::choose(&args, args.out(), asker)?;
     let proposal = proposed(&args, &table, &mut roles, chosen.engine.catalogue(), asker)?;
-    shown(&table, &chosen, &proposal)?;
+    let whole_names = proposal::whole_names(&table, &roles, &proposal);
+    shown(&table, &chosen, &proposal, whole_names)?;
     if !asker.confirmed(&format!("Write {}?", path.display()))? {
         return Err(ask::given_up());
     }
@@ -280,7 +281,7 @@ fn known_field(catalogue: &Catalogue, field: &str) -> Result<()> {
 }
 
 /// Says what was found out.
-fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
+fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal, whole_names: Option<usize>) -> Result<()> {
     let mut out = Out::stdout();
     let style = out.style;
     let form = match &table.form {
@@ -330,10 +331,28 @@ fn shown(table: &Table, chosen: &Chosen, proposal: &Proposal) -> Result<()> {
     let key_warning = key_warning.map(str::to_owned);
     let repeated = (table.columns[proposal.key.0].repeated() > 0)
         .then(|| "some rows have the same key: who is in several that differ is left alone".to_string());
-    for warning in key_warning.iter().chain(&repeated).chain(&proposal.include.warnings).chain(&chosen.taken) {
+    let nameless = nameless(proposal, whole_names.map(name));
+    for warning in
+        key_warning.iter().chain(&repeated).chain(&nameless).chain(&proposal.include.warnings).chain(&chosen.taken)
+    {
         ask::prose(&mut out, &style.warn("note:"), warning)?;
     }
     out.line("")
+}
+
+/// That nobody will have a name on the target, and what to do about it. `whole`: a column of names that are not taken apart.
+fn nameless(proposal: &Proposal, whole: Option<String>) -> Option<String> {
+    let first = proposal.nameless.first()?;
+    let fields = proposal.nameless.join(" and ");
+    Some(match whole {
+        Some(whole) => format!(
+            "{whole} holds whole names, which can't be taken apart for certain: accounts are made without {fields}; the \
+             file that is written says how to have them"
+        ),
+        None => format!(
+            "no column of names is known: accounts are made without {fields}; if one holds them: --map {first}=COLUMN"
+        ),
+    })
 }
 
 /// What a configuration is written from, besides the place of the export and the proposal.
