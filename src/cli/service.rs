@@ -105,6 +105,39 @@ fn in_a_file(secret: Option<&Secret>) -> Option<PathBuf> {
     }
 }
 
+/// How commands are typed by whoever set the service up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// In a shell of root's; `runuser` is on every machine (util-linux), `sudo` is not.
+    ByRoot,
+    /// Through `sudo`.
+    WithSudo,
+}
+
+impl Typed {
+    /// As this process was started. `sudo` says so in `SUDO_USER` (sudo(8)).
+    pub fn here() -> Typed {
+        let by_sudo = std::env::var_os("SUDO_USER").is_some_and(|user| !user.is_empty());
+        if rustix::process::geteuid().is_root() && !by_sudo { Typed::ByRoot } else { Typed::WithSudo }
+    }
+
+    /// A command that root has to carry out.
+    pub fn by_root(self, command: &str) -> String {
+        match self {
+            Typed::ByRoot => command.into(),
+            Typed::WithSudo => format!("sudo {command}"),
+        }
+    }
+
+    /// A command that is carried out as the service would: what the one can read, the other can.
+    pub fn by_service(self, command: &str) -> String {
+        match self {
+            Typed::ByRoot => format!("runuser -u {USER} -- {command}"),
+            Typed::WithSudo => format!("sudo -u {USER} {command}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -67,7 +67,7 @@ pub async fn command(global: &Global, args: &InitArgs, asker: Asker) -> Result<E
 
 /// The configuration that the options make: a target, and nothing else that is used.
 fn typed(args: &InitArgs, directory: &Directory, asker: Asker) -> Result<Settings> {
-    let chosen = target::choose(args, args.out(), asker)?.target;
+    let chosen = target::choose(args, args.out(), None, asker)?.target;
     let options: Vec<String> = chosen.options.iter().map(|(name, value, _)| format!("{name} = {value}")).collect();
     let base_url = crate::init::write::quoted(&chosen.base_url);
     directory.judged(&format!(

@@ -6,9 +6,12 @@
 mod args;
 mod ask;
 mod from_target;
+mod handover;
 mod next_steps;
 mod place;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +20,12 @@ use url::Url;
 
 pub use self::args::InitArgs;
 use self::ask::Asker;
+use self::handover::{Handover, Kind};
+use self::next_steps::Situation;
 use self::place::Directory;
 use self::target::Chosen;
 use super::args::Global;
-use super::service::{self, Service};
+use super::service::{self, Service, Typed};
 use super::words;
 use crate::config::Settings;
 use crate::config::settings::SyncSettings;
@@ -52,13 +57,15 @@ pub async fn command(global: &Global, args: Box<InitArgs>) -> Result<Exit> {
     if args.from_target {
         return from_target::command(global, &args, asker).await;
     }
-    let (args, service) = for_service(*args, Service::of_this_machine());
+    let (args, service, note) = for_service(*args, Service::of_this_machine(), rustix::process::geteuid().is_root());
+    let service = service.as_ref();
     let path = args.out().join(place::NAME);
     place::refuse_existing(&path)?;
     let (place, table) = look(&args, asker).await?;
     let mut roles = guess::roles(&table);
     key(&args, &table, &mut roles, asker)?;
-    let chosen = target::choose(&args, args.out(), asker)?;
+    let mut chosen = target::choose(&args, args.out(), service, asker)?;
+    chosen.taken.splice(..0, note);
     let proposal = proposed(&args, &table, &mut roles, chosen.engine.catalogue(), asker)?;
     let whole_names = proposal::whole_names(&table, &roles, &proposal);
     shown(&table, &chosen, &proposal, whole_names)?;
@@ -66,49 +73,67 @@ pub async fn command(global: &Global, args: Box<InitArgs>) -> Result<Exit> {
         return Err(ask::given_up());
     }
     let mut directory = Directory::open(args.out())?;
-    let state = service.as_ref().map(|_| service::STATE);
+    let state = service.map(|_| service::STATE);
     let written = Written { args: &args, table: &table, roles: &roles, chosen: &chosen, state };
     let (mut text, settings) = judged(&written, &directory, &place, proposal.clone())?;
     readable(&settings).await?;
-    let delivery = service.as_ref().and_then(|service| Delivery::needed(service, args.out(), &place));
-    if let Some(delivery) = &delivery {
-        (text, _) = judged(&written, &directory, &Place::File(delivery.name.clone()), proposal)?;
+    let delivered = service.and_then(|service| delivered(service, &args, &place));
+    if let Some((place, _)) = &delivered {
+        (text, _) = judged(&written, &directory, place, proposal)?;
     }
-    if let Some(service) = &service {
+    if let Some(service) = service {
         directory.read_by(service.user.gid);
     }
     let path = directory.publish(place::NAME, text.as_bytes())?;
-    next_steps::show(&path, &args, &chosen, service.as_ref(), delivery.as_ref())
+    let is_elsewhere = |set: std::ffi::OsString| !set.is_empty() && Path::new(&set) != path;
+    next_steps::show(&Situation {
+        path: &path,
+        args: &args,
+        chosen: &chosen,
+        service: service.map(|service| (service, Typed::here())),
+        source: delivered.as_ref().map(|(_, handover)| handover),
+        is_diverted: std::env::var_os("ROSTERD_CONFIG").is_some_and(is_elsewhere),
+    })
 }
 
-/// Where it is written to, and the service that it is written for: root's unless said otherwise, where the package is
-/// installed, and whoever names the directory of the service.
-fn for_service(mut args: InitArgs, installed: Option<Service>) -> (InitArgs, Option<Service>) {
-    if let (None, Some(service)) = (&args.out, &installed)
-        && rustix::process::geteuid().is_root()
-    {
+/// Where it is written to, the service that it is written for, and what is to be said of that: root's unless said
+/// otherwise, where the package is installed, and whoever names the directory of the service.
+fn for_service(
+    mut args: InitArgs,
+    installed: Option<Service>,
+    is_root: bool,
+) -> (InitArgs, Option<Service>, Option<String>) {
+    let mut note = None;
+    if let (None, Some(service), true) = (&args.out, &installed, is_root) {
+        let directory = service.directory.display();
+        note = Some(format!(
+            "a service is installed here: it is written for that, into {directory}; elsewhere: --out DIR"
+        ));
         args.out = Some(service.directory.clone());
     }
     let service = installed.filter(|service| service.is_in(args.out()));
-    (args, service)
+    (args, service, note)
 }
 
-/// An export that the service can't read where it is, and has to be brought to where it can.
-struct Delivery {
-    /// Where it is.
-    from: PathBuf,
-    /// Its name in the directory of the configuration.
-    name: String,
-}
-
-impl Delivery {
-    /// That of this place, where it is a file that the service can't read.
-    fn needed(service: &Service, out: &Path, place: &Place) -> Option<Delivery> {
-        let Place::File(path) = place else { return None };
-        let from = out.join(path);
-        let name = from.file_name()?.to_str()?.to_string();
-        (!service.can_read(&from)).then(|| Delivery { from: from.canonicalize().unwrap_or(from), name })
+/// The source as the configuration of the service has it, and what has to be done for that, where the service can't read it
+/// as it is.
+fn delivered(service: &Service, args: &InitArgs, place: &Place) -> Option<(Place, Handover)> {
+    match place {
+        Place::File(path) => {
+            let handover = Handover::needed(service, &args.out().join(path), Kind::Export)?;
+            Some((Place::File(handover.name()), handover))
+        }
+        Place::Url { url, pagination, .. } => {
+            let handover = Handover::needed(service, args.source_token_file.as_ref()?, Kind::Secret)?;
+            let auth = Some(bearer("file", &handover.name()));
+            Some((Place::Url { url: url.clone(), auth, pagination: pagination.clone() }, handover))
+        }
     }
+}
+
+/// The inline table of `auth` with a bearer token from there.
+fn bearer(kind: &str, place: &str) -> String {
+    format!("{{ kind = \"bearer\", token = {{ {kind} = {} }} }}", write::quoted(place))
 }
 
 /// The export that is meant, and what its beginning holds.
@@ -156,14 +181,11 @@ async fn look(args: &InitArgs, asker: Asker) -> Result<(Place, Table)> {
 /// How an address is asked, and the inline table of that.
 fn source_auth(args: &InitArgs) -> Result<(AuthSettings, Option<String>)> {
     let (secret, written) = match (&args.source_token_file, &args.source_token_env) {
-        (Some(file), _) => {
-            let path = place::relative(args.out(), file)?;
-            (Secret::File(file.clone()), format!("file = {}", write::quoted(&path)))
-        }
-        (None, Some(name)) => (Secret::Env(name.clone()), format!("env = {}", write::quoted(name))),
+        (Some(file), _) => (Secret::File(file.clone()), bearer("file", &place::relative(args.out(), file)?)),
+        (None, Some(name)) => (Secret::Env(name.clone()), bearer("env", name)),
         (None, None) => return Ok((AuthSettings::None, None)),
     };
-    Ok((AuthSettings::Bearer(secret), Some(format!("{{ kind = \"bearer\", token = {{ {written} }} }}"))))
+    Ok((AuthSettings::Bearer(secret), Some(written)))
 }
 
 /// The place of the column with this name.

@@ -1,14 +1,16 @@
 //! The target of a configuration that is being made: its kind, address, secret and options, told, asked for, or those of the
 //! sandbox.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use url::Url;
 
 use super::ask::Asker;
+use super::handover::{Handover, Kind};
 use super::{InitArgs, place};
 use crate::api::Engine;
+use crate::cli::service::Service;
 use crate::domain::address;
 use crate::domain::error::{Error, Failure, Result};
 use crate::domain::nearest::nearest;
@@ -43,16 +45,18 @@ pub struct Chosen {
     /// Its definition, with the options.
     pub engine: Engine,
     /// Where the secret is expected, as the operator names it; none: in the environment.
-    pub secret_file: Option<std::path::PathBuf>,
+    pub secret_file: Option<PathBuf>,
+    /// What has to be done so that the service can read that file.
+    pub handover: Option<Handover>,
     /// What was taken without being told.
     pub taken: Vec<String>,
 }
 
-/// Chooses the target. `out`: where the configuration will stand.
+/// Chooses the target. `out`: where the configuration will stand; `service`: the one that it is for.
 ///
 /// # Errors
 /// 64: something is missing and nobody can be asked, or is impossible.
-pub fn choose(args: &InitArgs, out: &Path, asker: Asker) -> Result<Chosen> {
+pub fn choose(args: &InitArgs, out: &Path, service: Option<&Service>, asker: Asker) -> Result<Chosen> {
     let kind = kind(args, asker)?;
     let simulated = SIMULATED.iter().find(|simulated| simulated.kind == kind);
     let mut taken = Vec::new();
@@ -84,11 +88,11 @@ pub fn choose(args: &InitArgs, out: &Path, asker: Asker) -> Result<Chosen> {
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Error::Usage, told.join("; ")).help(format!("see rosterd targets show {kind}"))
     })?;
-    let (secret, secret_file) = secret(args, &kind, out)?;
+    let (secret, secret_file, handover) = secret(args, &kind, out, service)?;
     let auth = auth(&engine, args, is_here, &secret, asker, &mut taken)?;
     let is_sandbox = args.base_url.is_none() && base_url.starts_with(SANDBOX);
     let target = Target { title: engine.title().into(), kind, base_url, is_sandbox, auth, options };
-    Ok(Chosen { target, engine, secret_file, taken })
+    Ok(Chosen { target, engine, secret_file, handover, taken })
 }
 
 /// The kind.
@@ -186,19 +190,24 @@ fn backs_a_required_field(kind: &str, option: &str) -> bool {
     })
 }
 
-/// The secret as TOML, and the file that it is in.
-fn secret(args: &InitArgs, kind: &str, out: &Path) -> Result<(String, Option<std::path::PathBuf>)> {
+/// The secret as TOML, the file that it is in, and what has to be done so that the service can read that.
+fn secret(
+    args: &InitArgs,
+    kind: &str,
+    out: &Path,
+    service: Option<&Service>,
+) -> Result<(String, Option<PathBuf>, Option<Handover>)> {
     if let Some(name) = &args.token_env {
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(Failure::new(Error::Usage, "--token-env needs the name of an environment variable"));
         }
-        return Ok((format!("{{ env = {} }}", quoted(name)), None));
+        return Ok((format!("{{ env = {} }}", quoted(name)), None, None));
     }
-    let (written, file) = match &args.token_file {
-        Some(file) => (place::relative(out, file)?, file.clone()),
-        None => (format!("{kind}.token"), out.join(format!("{kind}.token"))),
-    };
-    Ok((format!("{{ file = {} }}", quoted(&written)), Some(file)))
+    let named = args.token_file.clone().unwrap_or_else(|| out.join(format!("{kind}.token")));
+    let handover = service.and_then(|service| Handover::needed(service, &named, Kind::Secret));
+    let file = handover.as_ref().map_or(named, |handover| handover.to.clone());
+    let written = place::relative(out, &file)?;
+    Ok((format!("{{ file = {} }}", quoted(&written)), Some(file), handover))
 }
 
 /// The inline table of `auth`: the first kind that the API takes.
