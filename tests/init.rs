@@ -110,6 +110,70 @@ fn exports_of_four_languages_come_to_a_first_sync_on_every_target() {
     }
 }
 
+/// Three hundred people, of whom every tenth has left and every twenty-fifth is on leave; with names or without.
+fn three_hundred(names: bool) -> Vec<u8> {
+    let header = ["Employee #", "First Name", "Last Name", "Work Email", "Status", "Hire Date", "Manager Email"];
+    let kept = |cells: [&str; 7]| {
+        let cells = cells.iter().enumerate().filter(|(n, _)| names || !(1..3).contains(n));
+        cells.map(|(_, cell)| *cell).collect::<Vec<_>>().join(";") + "\r\n"
+    };
+    let mut text = kept(header);
+    for n in 1..=300 {
+        let (first, last) = ([("Zoë"), ("Jörg"), ("François")][n % 3], ["Größl", "Núñez", "Åkesson"][n % 7 % 3]);
+        let (key, day) = (format!("{n:05}"), format!("{:02}.{:02}.{}", n % 28 + 1, n % 12 + 1, 2000 + n % 25));
+        let status = if n % 10 == 0 {
+            "Terminated"
+        } else if n % 25 == 1 {
+            "On Leave"
+        } else {
+            "Active"
+        };
+        text += &kept([&key, first, last, &format!("Person{n}@Acme.example"), status, &day, "boss@acme.example"]);
+    }
+    WINDOWS_1252.encode(&text).0.into_owned()
+}
+
+#[test]
+fn three_hundred_people_are_planned_for_every_target_and_missing_names_are_spoken_of() {
+    for (kind, first_name) in
+        [("juno", "first_name"), ("juicebox", "first_name"), ("longjump", "first_name"), ("scim", "name.givenName")]
+    {
+        for names in [true, false] {
+            let desk = Desk::new();
+            desk.export("people.csv", &three_hundred(names));
+            let ran = desk.init("people.csv", kind, &[]).exits(0);
+            assert_eq!(ran.stdout.contains(&format!("--map {first_name}=COLUMN")), !names, "{kind}: {}", ran.stdout);
+            let text = desk.written();
+            assert_eq!(text.contains(&format!("label = [\"{first_name}\"")), names, "{kind}: {text}");
+            assert_eq!(text.contains("No column of names is known"), !names, "{kind}: {text}");
+            assert!(
+                text.contains(r#"in ["active", "on leave"]"#) && text.contains(r#""%d.%m.%Y") <= today"#),
+                "{text}"
+            );
+            desk.home.secret(&format!("config/{kind}.token"), "sandbox\n");
+            desk.home.run(&["test"]).exits(0);
+            let planned = desk.home.run_json(&["plan"]).exits(0).json();
+            let plan = &planned["syncs"][0];
+            assert_eq!((&plan["excluded"], &plan["counts"]), (&json!(30), &json!({ "create": 270 })), "{kind}");
+            let label = plan["operations"][0]["label"].as_str().expect("a label");
+            assert_eq!(label.contains("Jörg"), names, "{kind}: {label}");
+            assert!(names || label.contains("person1@acme.example"), "{kind}: {label}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_left_out_on_purpose_are_not_spoken_of() {
+    let desk = Desk::new();
+    desk.export("people.csv", &three_hundred(false));
+    let ran = desk.init("people.csv", "juno", &["--map", "first_name=", "--map", "last_name="]).exits(0);
+    assert!(!ran.stdout.contains("accounts are made without"), "{}", ran.stdout);
+    desk.export("whole.csv", b"id;mail;Name\n1;a@x.example;Ann Maria Ash\n2;b@x.example;Bo Ben\n");
+    std::fs::remove_file(desk.home.config()).expect("removed");
+    let ran = desk.init("whole.csv", "juno", &[]).exits(0);
+    assert!(ran.stdout.contains("Name holds whole names"), "{}", ran.stdout);
+}
+
 #[test]
 fn what_is_mapped_is_what_the_export_says() {
     let desk = Desk::new();

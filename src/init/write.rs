@@ -166,7 +166,8 @@ fn source(out: &mut String, c: &Configuration<'_>) {
         (Place::File(path), form) => {
             let kind = if matches!(form, Form::Text { .. }) { "csv" } else { "file" };
             out.push_str(&format!("kind = \"{kind}\"\n"));
-            setting(out, &format!("path = {}", quoted(path)), "relative to this file");
+            let remark = if path.starts_with('/') { "" } else { "relative to this file" };
+            setting(out, &format!("path = {}", quoted(path)), remark);
             if kind == "file" {
                 out.push_str(&format!("format = \"{}\"\n", form.name()));
             }
