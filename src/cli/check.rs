@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::Format;
+use super::handover::{Handover, Kind};
 use super::service::Service;
 use crate::config::settings::{NotifySettings, OnLeave, SourceSettings, SyncSettings, TargetSettings};
 use crate::config::{self, Diagnostic, Judged, Places, Settings};
@@ -85,16 +86,22 @@ fn out_of_reach(settings: &Settings, files: &[PathBuf], places: &Places) -> Vec<
     let Some(service) = Service::of_this_machine() else { return Vec::new() };
     let told = |(key, file): (Vec<String>, PathBuf)| {
         let key: Vec<&str> = key.iter().map(String::as_str).collect();
-        let user = &service.user.name;
-        let shown = file.display();
-        let failure = Failure::new(Error::Config, format!("the service, which runs as {user}, can't read {shown}"));
-        let help = match key.last() {
-            Some(&"auth") => format!("chown {user} {shown}"),
-            _ => format!("bring it where it can: install -g {user} -m 640 {shown} {}/", service.directory.display()),
-        };
-        places.diagnostic(&key, &failure.help(help))
+        let (user, shown) = (&service.user.name, file.display());
+        let mut failure = Failure::new(Error::Config, format!("the service, which runs as {user}, can't read {shown}"));
+        let kind = if key.last() == Some(&"auth") { Kind::Secret } else { Kind::Export };
+        failure.help = Handover::needed(&service, &file, kind).map(|handover| remedy(&handover));
+        places.diagnostic(&key, &failure)
     };
     service.out_of_reach(settings, files).into_iter().map(told).collect()
+}
+
+/// What to type, and to change, so that the service can read a file.
+fn remedy(handover: &Handover) -> String {
+    let commands = handover.commands().join(" && ");
+    match handover.stays() {
+        true => commands,
+        false => format!("bring it where it can, and name it there: {commands}"),
+    }
 }
 
 /// Syncs that the state knows and this configuration does not. Where there is no state there are none; one that can't be

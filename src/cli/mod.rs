@@ -11,6 +11,7 @@ pub mod args;
 pub mod check;
 mod connect;
 mod forget;
+mod handover;
 mod init;
 mod man;
 mod manual;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::ask::Asker;
-use super::next_steps::command_word;
 use super::place::{self, Directory};
 use super::{InitArgs, target};
 use crate::account::Listing;
 use crate::cli::args::Global;
+use crate::cli::handover::command_word;
 use crate::cli::{read_only, words};
 use crate::config::settings::TargetSettings;
 use crate::config::{self, Settings};

@@ -6,7 +6,6 @@
 mod args;
 mod ask;
 mod from_target;
-mod handover;
 mod next_steps;
 mod place;
 mod target;
@@ -20,11 +19,11 @@ use url::Url;
 
 pub use self::args::InitArgs;
 use self::ask::Asker;
-use self::handover::{Handover, Kind};
 use self::next_steps::Situation;
 use self::place::Directory;
 use self::target::Chosen;
 use super::args::Global;
+use super::handover::{Handover, Kind};
 use super::service::{self, Service, Typed};
 use super::words;
 use crate::config::Settings;

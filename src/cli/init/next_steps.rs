@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::handover::{Handover, Kind};
 use super::target::Chosen;
 use super::{InitArgs, place};
 use crate::cli::args::Format;
 use crate::cli::check;
+use crate::cli::handover::{Handover, Kind, command_word};
 use crate::cli::service::{self, Service, Typed};
 use crate::config;
 use crate::domain::error::Result;
@@ -202,10 +202,4 @@ fn without_service(lines: &mut Vec<Line>, Situation { path, chosen, .. }: &Situa
         ),
         None => "To have it done regularly, set schedule in the file and let `rosterd run` go on.".into(),
     }));
-}
-
-/// A word as a shell takes it.
-pub fn command_word(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::ask::Asker;
-use super::handover::{Handover, Kind};
 use super::{InitArgs, place};
 use crate::api::Engine;
+use crate::cli::handover::{Handover, Kind};
 use crate::cli::service::Service;
 use crate::domain::address;
 use crate::domain::error::{Error, Failure, Result};

@@ -1,9 +1,9 @@
-//! Files that are named to `init` and that the service can't read: where they are to go, and what to type for it.
+//! Files that a configuration of the service names and that the service can't read: where they are to go, and what to type
+//! for it.
 
 use std::path::{Path, PathBuf};
 
-use super::next_steps::command_word;
-use crate::cli::service::{self, Service};
+use super::service::{self, Service};
 
 /// What a file is, which says who may read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,12 @@ impl Handover {
             false => vec![format!("install {option} {user} -m{mode} {from} {to}")],
         }
     }
+}
+
+/// A word as a shell takes it.
+pub fn command_word(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
